@@ -1,0 +1,42 @@
+# Finds LibTorch without needing the CUDA toolkit: Torch's own TorchConfig.cmake refuses to configure a CUDA build of
+# LibTorch where nvcc is missing, and a laptop that only trains on the CPU has no nvcc. See docs/decisions/0002-libtorch.md.
+#
+# Input   HEARTH_LIBTORCH or CMAKE_PREFIX_PATH: a folder with lib/libtorch.so and include/torch/, or the venv's site-packages/torch.
+# Output  target hearth::libtorch; LibTorch_VERSION; LibTorch_ROOT; LibTorch_CUDA (whether libtorch_cuda is there).
+set(_hearth_torch_hints ${HEARTH_LIBTORCH} $ENV{HEARTH_LIBTORCH})
+foreach(_prefix IN LISTS CMAKE_PREFIX_PATH)
+  list(APPEND _hearth_torch_hints ${_prefix} ${_prefix}/../..)   # wheels point at torch/share/cmake
+endforeach()
+file(GLOB _hearth_venv ${CMAKE_SOURCE_DIR}/.deps/venv/lib/python3*/site-packages/torch)
+list(APPEND _hearth_torch_hints ${_hearth_venv})
+
+find_path(LibTorch_INCLUDE_DIR torch/headeronly/version.h PATHS ${_hearth_torch_hints} PATH_SUFFIXES include NO_DEFAULT_PATH)
+if(LibTorch_INCLUDE_DIR)
+  get_filename_component(LibTorch_ROOT ${LibTorch_INCLUDE_DIR} DIRECTORY)
+  file(STRINGS ${LibTorch_INCLUDE_DIR}/torch/headeronly/version.h _hearth_versions REGEX "define TORCH_VERSION_(MAJOR|MINOR|PATCH) ")
+  string(REGEX MATCHALL "[0-9]+" _hearth_numbers "${_hearth_versions}")
+  list(JOIN _hearth_numbers "." LibTorch_VERSION)
+endif()
+foreach(_lib torch torch_cpu c10 torch_cuda c10_cuda)
+  find_library(LibTorch_${_lib} ${_lib} PATHS ${LibTorch_ROOT}/lib NO_DEFAULT_PATH)
+endforeach()
+
+include(FindPackageHandleStandardArgs)
+find_package_handle_standard_args(LibTorch
+  REQUIRED_VARS LibTorch_torch LibTorch_torch_cpu LibTorch_c10 LibTorch_INCLUDE_DIR VERSION_VAR LibTorch_VERSION
+  REASON_FAILURE_MESSAGE "run scripts/setup, or pass -DHEARTH_LIBTORCH=<folder with lib/ and include/>")
+
+if(LibTorch_FOUND AND NOT TARGET hearth::libtorch)
+  add_library(hearth::libtorch INTERFACE IMPORTED)
+  target_include_directories(hearth::libtorch SYSTEM INTERFACE
+    ${LibTorch_INCLUDE_DIR} ${LibTorch_INCLUDE_DIR}/torch/csrc/api/include)
+  target_link_libraries(hearth::libtorch INTERFACE ${LibTorch_torch} ${LibTorch_torch_cpu} ${LibTorch_c10})
+  set(LibTorch_CUDA FALSE)
+  if(LibTorch_torch_cuda)
+    set(LibTorch_CUDA TRUE)
+    # torch_cuda registers its kernels when loaded; nothing references it, so the linker must be told to keep it.
+    target_link_libraries(hearth::libtorch INTERFACE
+      "-Wl,--push-state,--no-as-needed" ${LibTorch_torch_cuda} ${LibTorch_c10_cuda} "-Wl,--pop-state")
+  endif()
+endif()
+mark_as_advanced(LibTorch_INCLUDE_DIR LibTorch_torch LibTorch_torch_cpu LibTorch_c10 LibTorch_torch_cuda LibTorch_c10_cuda)

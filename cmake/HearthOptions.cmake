@@ -1,0 +1,40 @@
+# One interface target with the settings every target of the project shares, so that precompiled headers can be shared too.
+set(CMAKE_CXX_STANDARD 20)
+set(CMAKE_CXX_STANDARD_REQUIRED ON)
+set(CMAKE_CXX_EXTENSIONS OFF)
+set(CMAKE_POSITION_INDEPENDENT_CODE ON)
+set(CMAKE_CXX_VISIBILITY_PRESET hidden)
+set(CMAKE_VISIBILITY_INLINES_HIDDEN ON)
+set(CMAKE_RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/bin)
+set(CMAKE_LIBRARY_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/lib)
+set(CMAKE_CXX_FLAGS_RELEASE "-O2")   # assertions of our own are exceptions; NDEBUG would buy nothing measurable
+
+find_program(HEARTH_CCACHE ccache)
+if(HEARTH_CCACHE AND NOT CMAKE_CXX_COMPILER_LAUNCHER)
+  set(CMAKE_CXX_COMPILER_LAUNCHER ${CMAKE_COMMAND} -E env CCACHE_SLOPPINESS=pch_defines,time_macros ${HEARTH_CCACHE})
+endif()
+
+add_library(hearth_options INTERFACE)
+target_compile_options(hearth_options INTERFACE -Wall -Wextra -Wpedantic -Wshadow -Wnon-virtual-dtor -fpch-preprocess)
+if(HEARTH_WARNINGS_AS_ERRORS)
+  target_compile_options(hearth_options INTERFACE -Werror)
+endif()
+if(HEARTH_SANITIZE)
+  target_compile_options(hearth_options INTERFACE -fsanitize=${HEARTH_SANITIZE} -fno-omit-frame-pointer)
+  target_link_options(hearth_options INTERFACE -fsanitize=${HEARTH_SANITIZE})
+endif()
+# BOOST_DLL_USE_STD_FS: Boost.DLL without linking Boost.Filesystem. FMT_HEADER_ONLY: the LibTorch wheel carries newer fmt
+# headers than Debian's libfmt.so, so nothing may link the library.
+target_compile_definitions(hearth_options INTERFACE BOOST_DLL_USE_STD_FS FMT_HEADER_ONLY=1)
+
+# hearth_module(NAME SOURCES ... [LINK ...]): one static library of the host, with the shared precompiled LibTorch header.
+function(hearth_module name)
+  cmake_parse_arguments(ARG "NO_PCH" "" "SOURCES;LINK" ${ARGN})
+  add_library(hearth_${name} STATIC ${ARG_SOURCES})
+  add_library(hearth::${name} ALIAS hearth_${name})
+  target_include_directories(hearth_${name} PUBLIC ${PROJECT_SOURCE_DIR}/framework)
+  target_link_libraries(hearth_${name} PUBLIC hearth::sdk ${ARG_LINK} PRIVATE hearth_options)
+  if(NOT ARG_NO_PCH)
+    target_precompile_headers(hearth_${name} REUSE_FROM hearth_sdk)
+  endif()
+endfunction()

@@ -1,0 +1,40 @@
+// What a component may know about the run: progress, device, processes. It is passed to every call, so
+// components keep no globals.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+#include <c10/core/Device.h>
+
+#include <cstdint>
+#include <hearth/schedule.hpp>
+
+namespace hearth {
+
+/// Communication between the processes of a run; the identity on one process, so that a plugin is written once.
+class Comm {
+  public:
+    virtual ~Comm() = default;
+    virtual int rank() const { return 0; }
+    virtual int world_size() const { return 1; }
+    /// Sums `tensor` over all processes, in place. No gradient.
+    virtual void all_reduce_sum(at::Tensor& tensor) const { (void)tensor; }
+    /// Concatenates the tensors of all processes along dimension 0. With `with_grad` the gradient flows back to
+    /// each process.
+    virtual at::Tensor all_gather(const at::Tensor& tensor, bool with_grad) const {
+        return with_grad ? tensor : tensor.detach();
+    }
+    /// One process.
+    static const Comm& local();
+};
+
+struct Context {
+    Progress progress;
+    c10::Device device = c10::kCPU;
+    std::uint64_t seed = 0;
+    bool training = true;
+    const Comm* comm = &Comm::local();
+
+    double value(const Schedule& schedule) const { return schedule(progress); }
+};
+
+}  // namespace hearth

@@ -1,0 +1,8 @@
+// Everything a plugin author needs.
+#pragma once
+
+#include <hearth/component.hpp>
+#include <hearth/error.hpp>
+#include <hearth/plugin.hpp>
+#include <hearth/text.hpp>
+#include <hearth/tokens.hpp>

@@ -1,0 +1,99 @@
+// The plugin boundary: one exported C symbol, `hearth_plugin`, which returns a plain-old-data descriptor.
+//
+//   HEARTH_PLUGIN((hearth::PluginInfo{.id = "blur", .version = "0.1.0", .summary = "...", .paper = "..."}),
+//                 hearth::component<Blur>("blur", "one line about it"))
+//
+// C++ objects cross this boundary, so plugin and host must be built alike. The macro also emits a section whose
+// *name* says how the plugin was built; the host reads it before it loads the library (docs/plugins.md).
+#pragma once
+
+#include <torch/headeronly/version.h>
+
+#include <cstdint>
+#include <hearth/component.hpp>
+#include <memory>
+
+#define HEARTH_API_MAJOR 1
+#define HEARTH_API_MINOR 0
+
+#define HEARTH_STR_(x) #x
+#define HEARTH_STR(x) HEARTH_STR_(x)
+#if defined(__clang__)
+#define HEARTH_COMPILER "clang" HEARTH_STR(__clang_major__)
+#else
+#define HEARTH_COMPILER "gcc" HEARTH_STR(__GNUC__)
+#endif
+/// How this translation unit is built: API major, LibTorch, compiler, C++ ABI. Same text = may be loaded
+/// together.
+#define HEARTH_BUILD_IDENTITY                                                                           \
+    ".hearth.api" HEARTH_STR(HEARTH_API_MAJOR) ".torch" HEARTH_STR(TORCH_VERSION_MAJOR) "_" HEARTH_STR( \
+        TORCH_VERSION_MINOR) "_" HEARTH_STR(TORCH_VERSION_PATCH) "." HEARTH_COMPILER                    \
+                                                                 ".cxx11abi" HEARTH_STR(                \
+                                                                     _GLIBCXX_USE_CXX11_ABI)
+
+extern "C" {
+
+/// One component of a plugin.
+struct HearthComponent {
+    hearth::Kind kind;
+    const char* id;
+    const char* summary;
+    void (*schema)(hearth::Schema&);
+    hearth::Ports (*reads)(const hearth::Options&);
+    hearth::Ports (*writes)(const hearth::Options&, const hearth::Symbols&);
+    std::shared_ptr<hearth::Component> (*create)(const hearth::Options&, const hearth::Symbols&);
+};
+
+/// What a library says about itself. The first three members never move.
+struct HearthPlugin {
+    std::uint32_t struct_size;
+    std::uint16_t api_major, api_minor;
+    std::uint32_t component_size, component_align;  ///< of hearth::Component
+    std::uint32_t options_size, port_size;
+    const char *id, *version, *summary, *license, *url, *paper;
+    const HearthComponent* components;
+    std::uint32_t component_count;
+};
+
+using HearthPluginEntry = const HearthPlugin* (*)();
+}
+
+namespace hearth {
+
+/// What an author writes about a plugin.
+struct PluginInfo {
+    const char *id, *version, *summary, *license = "Apache-2.0", *url = "", *paper = "";
+};
+
+/// The table entry of a component class; see component.hpp for what T must have.
+template <class T>
+constexpr HearthComponent component(const char* id, const char* summary) {
+    return {T::kind,
+            id,
+            summary,
+            &T::schema,
+            &T::reads,
+            &T::writes,
+            [](const Options& options, const Symbols& symbols) -> std::shared_ptr<Component> {
+                return std::make_shared<T>(options, symbols);
+            }};
+}
+
+constexpr HearthPlugin describe(const PluginInfo& info, const HearthComponent* components,
+                                std::uint32_t count) {
+    return {sizeof(HearthPlugin), HEARTH_API_MAJOR, HEARTH_API_MINOR, sizeof(Component), alignof(Component),
+            sizeof(Options),      sizeof(Port),     info.id,          info.version,      info.summary,
+            info.license,         info.url,         info.paper,       components,        count};
+}
+
+}  // namespace hearth
+
+#define HEARTH_PLUGIN(info, ...)                                                                      \
+    __attribute__((section(HEARTH_BUILD_IDENTITY), used)) static const char hearth_build_identity[] = \
+        HEARTH_BUILD_IDENTITY;                                                                        \
+    static const HearthComponent hearth_components[] = {__VA_ARGS__};                                 \
+    extern "C" __attribute__((visibility("default"))) const HearthPlugin* hearth_plugin() {           \
+        static const HearthPlugin plugin = hearth::describe(                                          \
+            info, hearth_components, sizeof(hearth_components) / sizeof(hearth_components[0]));       \
+        return &plugin;                                                                               \
+    }
