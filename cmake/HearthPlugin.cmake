@@ -20,5 +20,8 @@ function(hearth_add_plugin kind name)
     LINK_DEPENDS ${_hearth_plugin_script}
     LIBRARY_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/lib/hearth/plugins
     INSTALL_RPATH "$ORIGIN/../..")
+  if(TARGET hearth_app)
+    add_dependencies(hearth_app ${target})
+  endif()
   install(TARGETS ${target} LIBRARY DESTINATION lib/hearth/plugins)
 endfunction()

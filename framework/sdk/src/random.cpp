@@ -14,6 +14,14 @@ Random::Random(const RandomKey& key) {
     counter_[3] = static_cast<std::uint32_t>(where >> 32);
 }
 
+RandomKey Random::key() const {
+    const std::uint64_t where = (std::uint64_t{counter_[3]} << 32) | counter_[2];
+    return {.seed = (std::uint64_t{key_[1]} << 32) | key_[0],
+            .epoch = counter_[1],
+            .sample = where >> 16,
+            .stream = where & 0xffff};
+}
+
 void Random::refill() {
     std::uint32_t c[4] = {counter_[0], counter_[1], counter_[2], counter_[3]};
     std::uint32_t k0 = key_[0], k1 = key_[1];

@@ -18,6 +18,8 @@ struct RandomKey {
 class Random {
   public:
     explicit Random(const RandomKey& key);
+    /// What this stream is keyed by, whatever was drawn so far: Random(random.key()) starts it anew.
+    RandomKey key() const;
     std::uint32_t bits();
     /// In [0, 1).
     double uniform();

@@ -1,0 +1,60 @@
+// Time of one synthetic lesion image, image and key in, three views out; one thread.
+//   bench_slm [google-benchmark flags] [RADIOGRAPH ...]
+// Without files: noise-textured phantoms of three sizes. With files: each at 224 x 224.
+#include <ATen/ATen.h>
+#include <ATen/Parallel.h>
+#include <benchmark/benchmark.h>
+
+#include <opencv2/imgcodecs.hpp>
+#include <opencv2/imgproc.hpp>
+
+#include "support/plugins.hpp"
+
+namespace {
+
+using namespace hearth;
+
+at::Tensor phantom(std::int64_t edge) {
+    const auto y = at::linspace(-1, 1, edge).unsqueeze(1), x = at::linspace(-1, 1, edge).unsqueeze(0);
+    const auto lungs = ((x.abs() - 0.4).pow(2) / 0.05 + y.pow(2) / 0.25) < 1;
+    const auto body = at::where(lungs, 0.25, 0.7) * (x.abs() < 0.9);
+    return (body + 0.05 * at::sin(40 * x) * at::cos(30 * y))
+        .clamp(0, 1)
+        .to(at::kFloat)
+        .unsqueeze(0)
+        .contiguous();
+}
+
+at::Tensor radiograph(const std::string& file) {
+    cv::Mat grey = cv::imread(file, cv::IMREAD_GRAYSCALE), small, scaled;
+    if (grey.empty()) throw DataError(file + ": cannot be read as an image");
+    cv::resize(grey, small, {224, 224}, 0, 0, cv::INTER_AREA);
+    small.convertTo(scaled, CV_32F, 1 / 255.0);
+    return at::from_blob(scaled.data, {1, 224, 224}).clone();
+}
+
+void measure(benchmark::State& state, const at::Tensor& image, const std::string& inside) {
+    const auto slm = test::make<Augment>("slm", {{"inside", inside}});
+    std::uint64_t visit = 0;
+    for (auto _ : state) {
+        Random random({.epoch = visit++});
+        benchmark::DoNotOptimize(slm->sample({{"image", image}}, random));
+    }
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+    benchmark::Initialize(&argc, argv);
+    at::set_num_threads(1);
+    cv::setNumThreads(0);
+    const auto add = [](const std::string& name, const at::Tensor& image, const std::string& inside) {
+        benchmark::RegisterBenchmark(name.c_str(), measure, image, inside)->Unit(benchmark::kMillisecond);
+    };
+    for (int i = 1; i < argc; ++i) add(argv[i], radiograph(argv[i]), "anywhere");
+    if (argc == 1)
+        for (const std::int64_t edge : {64, 224, 512})
+            for (const char* inside : {"anywhere", "lungs"})
+                add("slm/" + std::to_string(edge) + "/" + inside, phantom(edge), inside);
+    benchmark::RunSpecifiedBenchmarks();
+}

@@ -1,0 +1,55 @@
+// Pixels from tokens with a single linear layer, the prediction head of SimMIM (Xie et al. 2022,
+// arXiv:2111.09886, section 3.3): as good as a deep decoder for pre-training, and much cheaper.
+#include <torch/nn/modules/linear.h>
+
+#include <hearth/hearth.hpp>
+
+namespace {
+
+using namespace hearth;
+
+/// tokens [B, L, D], image [B, C, H, W] -> restored [B, C, H, W]
+class LinearPixels : public Head {
+  public:
+    static void schema(Schema& schema) {
+        schema.boolean("bias", true).doc("add a trainable offset to every pixel of a patch");
+        schema.number("init_std", 0.02).range(0, 1).doc("standard deviation of the initial weights");
+    }
+    static Ports reads(const Options&) {
+        return {Port("tokens", "B L D", "patch tokens of a backbone"),
+                Port("image", "B C H W", "only for its shape")};
+    }
+    static Ports writes(const Options&, const Symbols& symbols) {
+        return {Port("restored", symbols.resolve(parse_shape("B C H W")), "predicted image")};
+    }
+
+    // Here the plan has bound every symbol of `reads` but the batch size.
+    LinearPixels(const Options& options, const Symbols& symbols)
+        : channels_(symbols.value("C")),
+          patch_(patch_edge(symbols.value("H"), symbols.value("W"), symbols.value("L"))) {
+        const auto inputs = symbols.value("D"), outputs = patch_ * patch_ * channels_;
+        predict_ = register_module(
+            "predict",
+            torch::nn::Linear(torch::nn::LinearOptions(inputs, outputs).bias(options.boolean("bias"))));
+        const torch::NoGradGuard no_grad;
+        predict_->weight.normal_(0, options.number("init_std"));
+        if (predict_->bias.defined()) predict_->bias.zero_();
+    }
+
+    Tensors forward(const Tensors& in, const Context&) override {
+        const auto& image = in["image"];
+        return {{"restored", unpatchify(predict_(in["tokens"]), channels_, image.size(2), image.size(3))}};
+    }
+
+  private:
+    std::int64_t channels_, patch_;
+    torch::nn::Linear predict_{nullptr};
+};
+
+}  // namespace
+
+HEARTH_PLUGIN((PluginInfo{.id = "linear-pixels",
+                          .version = "0.1.0",
+                          .summary = "A one-layer pixel decoder, the example of a third-party plugin",
+                          .paper = "https://arxiv.org/abs/2111.09886"}),
+              component<LinearPixels>("linear-pixels", "predicts pixels from tokens with one linear layer"))

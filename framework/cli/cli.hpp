@@ -1,0 +1,47 @@
+// The verbs of the `hearth` command, one file each. A verb adds its subcommand and sets the callback that runs
+// it.
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "host/registry.hpp"
+#include "recipe/recipe.hpp"
+
+namespace hearth::cli {
+
+/// Flags every verb understands.
+struct Globals {
+    bool json = false, quiet = false;
+    std::string out, device;
+    long long seed = -1;
+    std::vector<std::string> plugin_paths;
+    std::vector<std::string> command;  ///< argv
+    int exit_code = 0;                 ///< of the verb that ran
+};
+
+/// RECIPE [key=value ...], which most verbs take.
+struct RecipeArguments {
+    std::string file;
+    std::vector<std::string> overrides;
+    void add_to(CLI::App& verb);
+    /// Loads the recipe with the overrides, --seed and --device.
+    recipe::Recipe load(const Globals& globals) const;
+};
+
+/// Scans the search order, recipe folders included.
+host::Registry make_registry(const Globals& globals, const recipe::Recipe* recipe = nullptr);
+
+void add_train(CLI::App& app, Globals& globals);
+void add_check(CLI::App& app, Globals& globals);
+void add_plan(CLI::App& app, Globals& globals);
+void add_probe(CLI::App& app, Globals& globals);
+void add_report(CLI::App& app, Globals& globals);
+void add_data(CLI::App& app, Globals& globals);
+void add_recipes(CLI::App& app, Globals& globals);
+void add_plugins(CLI::App& app, Globals& globals);
+void add_doctor(CLI::App& app, Globals& globals);
+
+}  // namespace hearth::cli

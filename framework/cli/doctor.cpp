@@ -1,0 +1,77 @@
+// hearth doctor: versions, devices, plugin folders, and what is wrong with them.
+#include <fmt/format.h>
+#include <torch/torch.h>
+#include <torch/version.h>
+
+#include <nlohmann/json.hpp>
+#include <opencv2/core/version.hpp>
+#include <thread>
+
+#include "cli/cli.hpp"
+#include "train/trainer.hpp"
+
+namespace hearth::cli {
+namespace {
+
+namespace fs = std::filesystem;
+
+void doctor(Globals& globals) {
+    nlohmann::json facts = {{"hearth", HEARTH_VERSION},
+                            {"build", HEARTH_BUILD_IDENTITY},
+                            {"libtorch", TORCH_VERSION},
+                            {"opencv", CV_VERSION},
+                            {"cores", std::thread::hardware_concurrency()},
+                            {"torch_threads", at::get_num_threads()},
+                            {"cuda_devices", torch::cuda::is_available() ? torch::cuda::device_count() : 0},
+                            {"bf16_on_cpu", train::use_bf16("auto", c10::kCPU)}};
+    nlohmann::json folders = nlohmann::json::array(), problems = nlohmann::json::array();
+    std::vector<fs::path> named(globals.plugin_paths.begin(), globals.plugin_paths.end());
+    host::SearchRequest request;
+    request.from_command_line = named;
+    for (const auto& entry : host::search_path(request)) {
+        nlohmann::json folder = {{"folder", entry.folder.string()},
+                                 {"origin", entry.origin},
+                                 {"exists", fs::is_directory(entry.folder)}};
+        nlohmann::json files = nlohmann::json::array();
+        if (fs::is_directory(entry.folder)) {
+            for (const auto& file : fs::directory_iterator(entry.folder)) {
+                const auto name = file.path().filename().string();
+                if (!name.starts_with("libhearth_") || file.path().extension() != ".so") continue;
+                const auto wrong = host::check_file(file.path());
+                files.push_back(name);
+                if (!wrong.empty()) problems.push_back(wrong);
+            }
+        } else if (entry.origin != "user" && entry.origin != "installed") {
+            problems.push_back(fmt::format("{}: no such folder ({})", entry.folder.string(), entry.origin));
+        }
+        folder["plugins"] = files;
+        folders.push_back(folder);
+    }
+    if (globals.json) {
+        facts["plugin_folders"] = folders;
+        facts["problems"] = problems;
+        fmt::print("{}\n", facts.dump(2));
+    } else {
+        for (const auto& [key, value] : facts.items())
+            fmt::print("{:<16} {}\n", key, value.is_string() ? value.get<std::string>() : value.dump());
+        for (const auto& folder : folders)
+            fmt::print("plugins          {} ({}): {}\n", folder["folder"].get<std::string>(),
+                       folder["origin"].get<std::string>(),
+                       folder["exists"].get<bool>() ? fmt::format("{} libraries", folder["plugins"].size())
+                                                    : "not there");
+        for (const auto& problem : problems) fmt::print("problem: {}\n", problem.get<std::string>());
+        if (problems.empty()) fmt::print("nothing wrong found\n");
+    }
+    if (!problems.empty()) globals.exit_code = static_cast<int>(ExitCode::plugin);
+}
+
+}  // namespace
+
+void add_doctor(CLI::App& app, Globals& globals) {
+    auto* verb =
+        app.add_subcommand("doctor", "Print versions, devices and plugin folders, and what is wrong with them");
+    verb->footer("Examples:\n  hearth doctor\n  hearth doctor --plugin-path build/my-plugins --json");
+    verb->callback([&globals] { doctor(globals); });
+}
+
+}  // namespace hearth::cli

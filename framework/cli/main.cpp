@@ -1,0 +1,114 @@
+// The `hearth` command: reads the command line, runs one verb, turns errors into messages and exit codes.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <hearth/error.hpp>
+#include <hearth/text.hpp>
+#include <new>
+
+#include "cli/cli.hpp"
+
+namespace hearth::cli {
+namespace {
+
+std::vector<std::string> verb_names(const CLI::App& app) {
+    std::vector<std::string> names;
+    for (const auto* verb : app.get_subcommands(nullptr)) names.push_back(verb->get_name());
+    return names;
+}
+
+// The verb that the words so far select, for naming the nearest flag.
+const CLI::App* deepest(const CLI::App& app) {
+    const auto parsed = app.get_subcommands();
+    return parsed.empty() ? &app : deepest(*parsed.front());
+}
+
+std::string usage_problem(const CLI::App& app, const std::vector<std::string>& words,
+                          const CLI::ParseError& error) {
+    const auto* verb = deepest(app);
+    std::vector<std::string> flags;
+    for (const auto* at : {&app, verb})
+        for (const auto* option : at->get_options())
+            for (const auto& name : option->get_lnames()) flags.push_back("--" + name);
+    const auto names = verb_names(*verb);
+    for (const auto& word : words) {
+        if (word.starts_with("--") &&
+            std::find(flags.begin(), flags.end(), word.substr(0, word.find('='))) == flags.end())
+            return fmt::format("unknown flag '{}'{}", word, did_you_mean(word, flags));
+    }
+    if (!names.empty()) {
+        for (const auto& word : words)
+            if (!word.starts_with("-") && verb->get_name() != word &&
+                std::find(names.begin(), names.end(), word) == names.end())
+                return fmt::format("unknown verb '{}'{}; expected one of {}", word, did_you_mean(word, names),
+                                   join(names));
+    }
+    return error.what();
+}
+
+int run(int argc, char** argv) {
+    Globals globals;
+    globals.command.assign(argv, argv + argc);
+    CLI::App app("Hearth: composable self-supervised learning for radiographs", "hearth");
+    app.set_version_flag("--version", "hearth " HEARTH_VERSION);
+    app.require_subcommand(1);
+    app.fallthrough();
+    app.add_flag("--json", globals.json, "Print results as JSON");
+    app.add_flag("--quiet", globals.quiet, "No progress, only results and errors");
+    app.add_option("--out", globals.out, "Folder or file to write to");
+    app.add_option("--seed", globals.seed, "Same as train.seed=N");
+    app.add_option("--device", globals.device, "Same as train.device=NAME: auto, cpu, cuda, cuda:1");
+    app.add_option("--plugin-path", globals.plugin_paths, "Folder with plugins, searched first")
+        ->type_name("DIR");
+    app.footer(
+        "Examples:\n  hearth train recipes/demo/afire.toml\n  hearth train recipes/afire.toml "
+        "data.source=chests.csv optimizer.lr=1e-4\n\n"
+        "Exit codes: 0 ok, 1 internal, 2 usage or recipe, 3 data, 4 plugin, 5 not-a-number or collapse, 6 out "
+        "of memory,\n"
+        "75 stopped and resumable.");
+    add_train(app, globals);
+    add_check(app, globals);
+    add_plan(app, globals);
+    add_probe(app, globals);
+    add_report(app, globals);
+    add_data(app, globals);
+    add_recipes(app, globals);
+    add_plugins(app, globals);
+    add_doctor(app, globals);
+    try {
+        app.parse(argc, argv);
+    } catch (const CLI::Success& success) {  // --help, --version
+        return app.exit(success);
+    } catch (const CLI::ParseError& error) {
+        const std::vector<std::string> words(globals.command.begin() + 1, globals.command.end());
+        const auto* verb = deepest(app);
+        throw RecipeError(fmt::format("{}; see `hearth {}--help`", usage_problem(app, words, error),
+                                      verb == &app ? "" : verb->get_name() + " "));
+    }
+    return globals.exit_code;
+}
+
+}  // namespace
+}  // namespace hearth::cli
+
+int main(int argc, char** argv) {
+    using hearth::ExitCode;
+    const auto fail = [](ExitCode code, const std::string& message) {
+        fmt::print(stderr, "error: {}\n", message);
+        return static_cast<int>(code);
+    };
+    try {
+        return hearth::cli::run(argc, argv);
+    } catch (const hearth::Error& error) {
+        return fail(error.code(), error.what());
+    } catch (const c10::OutOfMemoryError& error) {
+        return fail(ExitCode::out_of_memory, error.what_without_backtrace());
+    } catch (const std::bad_alloc&) {
+        return fail(ExitCode::out_of_memory, "out of memory; lower train.batch, or set data.cache = false");
+    } catch (const c10::Error& error) {
+        return fail(ExitCode::internal,
+                    std::string("internal error in LibTorch: ") + error.what_without_backtrace());
+    } catch (const std::exception& error) {
+        return fail(ExitCode::internal, std::string("internal error: ") + error.what());
+    }
+}

@@ -1,0 +1,61 @@
+// hearth plan: passes, ports and shapes of a recipe, before any data is opened.
+#include "plan/plan.hpp"
+
+#include <fmt/format.h>
+
+#include <nlohmann/json.hpp>
+
+#include "cli/cli.hpp"
+
+namespace hearth::cli {
+namespace {
+
+nlohmann::json wires(const std::vector<plan::Wire>& list) {
+    nlohmann::json out = nlohmann::json::array();
+    for (const auto& wire : list)
+        if (!wire.name.empty())
+            out.push_back({{"port", wire.port}, {"name", wire.name}, {"shape", to_string(wire.shape)}});
+    return out;
+}
+
+std::string to_json(const plan::Plan& plan) {
+    nlohmann::json nodes = nlohmann::json::array();
+    for (const auto& node : plan.nodes())
+        nodes.push_back({{"id", node.id},
+                         {"kind", to_string(node.kind)},
+                         {"use", node.use},
+                         {"network", node.network},
+                         {"trained", node.trained},
+                         {"runs", node.runs},
+                         {"reads", wires(node.reads)},
+                         {"writes", wires(node.writes)}});
+    return nlohmann::json({{"nodes", nodes}, {"warnings", plan.warnings()}}).dump(2) + "\n";
+}
+
+}  // namespace
+
+void add_plan(CLI::App& app, Globals& globals) {
+    struct Flags {
+        RecipeArguments arguments;
+        bool mermaid = false, dot = false;
+    };
+    auto flags = std::make_shared<Flags>();
+    auto* verb = app.add_subcommand("plan", "Show passes, ports and shapes; finds every wiring mistake");
+    flags->arguments.add_to(*verb);
+    verb->add_flag("--mermaid", flags->mermaid, "As a Mermaid flowchart");
+    verb->add_flag("--dot", flags->dot, "As Graphviz");
+    verb->footer(
+        "Examples:\n  hearth plan recipes/demo/afire.toml\n  hearth plan recipes/afire.toml data.size=512 "
+        "--mermaid");
+    verb->callback([flags, &globals] {
+        const auto recipe = flags->arguments.load(globals);
+        const auto registry = make_registry(globals, &recipe);
+        const auto plan = plan::Plan::build(recipe, registry);
+        fmt::print("{}", globals.json     ? to_json(plan)
+                         : flags->mermaid ? plan::to_mermaid(plan)
+                         : flags->dot     ? plan::to_dot(plan)
+                                          : plan::to_text(plan));
+    });
+}
+
+}  // namespace hearth::cli

@@ -1,0 +1,53 @@
+// hearth plugins: which plugins are there, what they can be told, what a file would be refused for.
+#include <fmt/format.h>
+
+#include <nlohmann/json.hpp>
+
+#include "cli/cli.hpp"
+#include "cli/plugins_text.hpp"
+
+namespace hearth::cli {
+
+void add_plugins(CLI::App& app, Globals& globals) {
+    auto* verb = app.add_subcommand("plugins", "List plugins, show their options and ports, check a file");
+    verb->require_subcommand(1);
+
+    auto* list =
+        verb->add_subcommand("list", "Every component with the file it comes from and what that shadows");
+    list->footer(
+        "Examples:\n  hearth plugins list\n  hearth plugins list --plugin-path build/my-plugins --json");
+    list->callback([&globals] {
+        const auto registry = make_registry(globals);
+        fmt::print("{}",
+                   globals.json ? plugins_list_json(registry).dump(2) + "\n" : plugins_list_text(registry));
+    });
+
+    auto name = std::make_shared<std::string>();
+    auto* show =
+        verb->add_subcommand("show", "Options with types, defaults and ranges; ports with shapes; paper; file");
+    show->add_option("name", *name, "Component, such as vit")->required();
+    show->footer("Examples:\n  hearth plugins show vit\n  hearth plugins show restoration --json");
+    show->callback([name, &globals] {
+        const auto registry = make_registry(globals);
+        fmt::print("{}", globals.json ? plugins_show_json(registry, *name).dump(2) + "\n"
+                                      : plugins_show_text(registry, *name));
+    });
+
+    auto file = std::make_shared<std::string>();
+    auto* check =
+        verb->add_subcommand("check", "Say what a file would be refused for, without running any of its code");
+    check->add_option("file", *file, "Shared library")->required();
+    check->footer(
+        "Examples:\n  hearth plugins check build/lib/libhearth_head_mine.so\n  hearth plugins check mine.so "
+        "--json");
+    check->callback([file, &globals] {
+        const auto checked = check_plugin(*file);
+        if (globals.json)
+            fmt::print("{}\n", plugins_check_json(checked).dump(2));
+        else if (checked.problem.empty())
+            fmt::print("{}", plugins_check_text(checked));
+        if (!checked.problem.empty()) throw PluginError(checked.problem);
+    });
+}
+
+}  // namespace hearth::cli

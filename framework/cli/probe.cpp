@@ -1,0 +1,30 @@
+// hearth probe: linear probe and k-NN of a run's frozen features, beside the untrained backbone.
+#include <fmt/format.h>
+
+#include "cli/run.hpp"
+
+namespace hearth::cli {
+
+void add_probe(CLI::App& app, Globals& globals) {
+    struct Flags {
+        std::string run, checkpoint = "last";
+    };
+    auto flags = std::make_shared<Flags>();
+    auto* verb = app.add_subcommand("probe", "Evaluate a run: linear probe and k-NN on frozen features");
+    verb->add_option("run", flags->run, "Run folder")->required();
+    verb->add_option("--checkpoint", flags->checkpoint, "last, best, or step_N")->capture_default_str();
+    verb->footer(
+        "Examples:\n  hearth probe runs/demo\n  hearth probe runs/afire/20261124-200130 --checkpoint best "
+        "--json");
+    verb->callback([flags, &globals] {
+        const auto run = load_run(flags->run, flags->checkpoint, globals);
+        const auto evaluation = evaluate_run(*run);
+        if (globals.json)
+            fmt::print("{}\n", eval::to_json(evaluation).dump(2));
+        else
+            fmt::print("{}\n{}", report::text_table(score_table(evaluation)),
+                       report::text_table(difference_table(evaluation)));
+    });
+}
+
+}  // namespace hearth::cli

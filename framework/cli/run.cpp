@@ -1,0 +1,107 @@
+#include "cli/run.hpp"
+
+#include <fmt/format.h>
+#include <torch/torch.h>
+
+#include <fstream>
+#include <optional>
+
+#include "train/files.hpp"
+#include "train/safetensors.hpp"
+#include "train/trainer.hpp"
+
+namespace hearth::cli {
+namespace {
+
+nlohmann::json read_json(const std::filesystem::path& file) {
+    std::ifstream in(file);
+    auto json = nlohmann::json::parse(in, nullptr, false);
+    return json.is_discarded() ? nlohmann::json::object() : json;
+}
+
+std::string with_interval(const eval::Interval& i) {
+    return fmt::format("{:.3f}  [{:.3f}, {:.3f}]", i.value, i.low, i.high);
+}
+
+}  // namespace
+
+std::unique_ptr<LoadedRun> load_run(const std::filesystem::path& folder, const std::string& checkpoint,
+                                    const Globals& globals) {
+    if (!std::filesystem::exists(folder / "run.json"))
+        throw RecipeError(fmt::format("{}: found no run.json, expected a run folder such as runs/NAME/TIME",
+                                      folder.string()));
+    auto run = std::make_unique<LoadedRun>();
+    run->folder = folder;
+    std::vector<std::string> overrides;
+    if (!globals.device.empty()) overrides.push_back(fmt::format("train.device=\"{}\"", globals.device));
+    run->recipe = recipe::load(folder / "resolved.toml", overrides);
+    run->registry = make_registry(globals, &run->recipe);
+    run->device = train::pick_device(run->recipe.train.device);
+    run->plan = plan::Plan::build(run->recipe, run->registry);
+    run->run = read_json(folder / "run.json");
+    run->environment = read_json(folder / "env.json");
+    run->checkpoint = checkpoint + ".safetensors";
+
+    const auto saved = train::read_safetensors(folder / "checkpoints" / run->checkpoint);
+    torch::NoGradGuard no_grad;
+    for (auto& [name, tensor] : run->plan.state()) {
+        const auto source = saved.find(name);
+        if (!source.defined())
+            throw DataError(
+                fmt::format("{}: found no tensor '{}'; the plugins are not those of the run (see its env.json)",
+                            run->checkpoint, name));
+        tensor.copy_(source);
+    }
+    run->plan.to(run->device);
+    run->plan.train(false);
+    return run;
+}
+
+eval::Evaluation evaluate_run(LoadedRun& run) {
+    const auto& spec = run.recipe.eval ? run.recipe.eval : run.recipe.probe;
+    if (!spec)
+        throw RecipeError(fmt::format(
+            "recipe '{}' has neither [eval] nor [probe], so there is no labelled data to evaluate on",
+            run.recipe.name));
+    auto evaluation = eval::evaluate(run.recipe, run.registry, run.plan, *spec, run.device);
+    auto json = eval::to_json(evaluation);
+    json["checkpoint"] = run.checkpoint;
+    train::write_atomically(run.folder / "eval.json", json.dump(1) + "\n");
+    return evaluation;
+}
+
+std::optional<eval::Evaluation> read_evaluation(const std::filesystem::path& folder) {
+    if (!std::filesystem::exists(folder / "eval.json")) return std::nullopt;
+    return eval::evaluation_from_json(read_json(folder / "eval.json"));
+}
+
+report::Table score_table(const eval::Evaluation& evaluation) {
+    using report::Align;
+    report::Table table;
+    table.title = "Frozen features";
+    table.headers = {"classifier", "features", "AUC  [95 % interval]", "accuracy", "F1"};
+    table.align = {Align::left, Align::left, Align::right, Align::right, Align::right};
+    for (const std::string classifier : {"linear", "knn"})
+        for (const auto& s : evaluation.scores)
+            if (s.classifier == classifier)
+                table.rows.push_back({s.classifier == "knn" ? "k-NN" : "linear", s.model, with_interval(s.auc),
+                                      fmt::format("{:.3f}", s.accuracy), fmt::format("{:.3f}", s.f1)});
+    table.caption = fmt::format("{} training and {} test images of {} patients. {}.", evaluation.train_images,
+                                evaluation.test_images, evaluation.test_patients, evaluation.protocol);
+    return table;
+}
+
+report::Table difference_table(const eval::Evaluation& evaluation) {
+    using report::Align;
+    report::Table table;
+    table.title = "What training added";
+    table.headers = {"classifier", "difference", "AUC  [95 % interval]", "p"};
+    table.align = {Align::left, Align::left, Align::right, Align::right};
+    for (const auto& d : evaluation.differences)
+        table.rows.push_back({d.classifier == "knn" ? "k-NN" : "linear", d.model + " - " + d.baseline,
+                              with_interval(d.auc), fmt::format("{:.4f}", d.auc.p_value)});
+    table.caption = "Paired bootstrap over the same test patients; p is two-sided.";
+    return table;
+}
+
+}  // namespace hearth::cli

@@ -1,0 +1,40 @@
+// A finished (or stopped) run read back: its recipe, its plan and the weights of a checkpoint.
+#pragma once
+
+#include <filesystem>
+#include <memory>
+#include <nlohmann/json.hpp>
+
+#include "cli/cli.hpp"
+#include "eval/evaluate.hpp"
+#include "plan/plan.hpp"
+#include "report/text.hpp"
+
+namespace hearth::cli {
+
+struct LoadedRun {
+    std::filesystem::path folder;
+    recipe::Recipe recipe;
+    host::Registry registry;
+    plan::Plan plan;
+    c10::Device device = c10::kCPU;
+    nlohmann::json run, environment;
+    std::string checkpoint;  ///< file name
+};
+
+/// Throws RecipeError when `folder` is no run, DataError when its checkpoint is missing or broken.
+std::unique_ptr<LoadedRun> load_run(const std::filesystem::path& folder, const std::string& checkpoint,
+                                    const Globals& globals);
+
+/// Evaluates with the recipe's [eval], else its [probe]; writes eval.json into the folder.
+eval::Evaluation evaluate_run(LoadedRun& run);
+/// eval.json of a run folder, or nothing.
+std::optional<eval::Evaluation> read_evaluation(const std::filesystem::path& folder);
+/// The results as tables: scores, and the differences to the untrained backbone.
+report::Table score_table(const eval::Evaluation& evaluation);
+report::Table difference_table(const eval::Evaluation& evaluation);
+
+/// Builds report.html in the folder and returns its path.
+std::filesystem::path write_report(LoadedRun& run);
+
+}  // namespace hearth::cli

@@ -1,0 +1,81 @@
+// hearth train: from a recipe to a run folder with checkpoints, an evaluation and a report.
+#include <fmt/format.h>
+
+#include "cli/run.hpp"
+#include "train/trainer.hpp"
+
+namespace hearth::cli {
+namespace {
+
+struct TrainFlags {
+    RecipeArguments arguments;
+    bool resume = false, overwrite = false, no_report = false;
+};
+
+void evaluate_and_report(const std::filesystem::path& folder, const recipe::Recipe& recipe,
+                         const Globals& globals) {
+    const auto run = load_run(folder, "last", globals);
+    if (recipe.eval || recipe.probe) {
+        const auto evaluation = evaluate_run(*run);
+        if (!globals.json)
+            fmt::print("\n{}\n{}\n", report::text_table(score_table(evaluation)),
+                       report::text_table(difference_table(evaluation)));
+    }
+    const auto page = write_report(*run);
+    if (globals.json)
+        fmt::print("{}\n", nlohmann::json({{"run", folder.string()}, {"report", page.string()}}).dump());
+    else
+        fmt::print("report: {}\n", std::filesystem::absolute(page).lexically_normal().string());
+}
+
+void train(const TrainFlags& flags, Globals& globals) {
+    if (flags.resume && flags.overwrite)
+        throw RecipeError("found both --resume and --overwrite, expected one of them");
+    const auto recipe = flags.arguments.load(globals);
+    const auto registry = make_registry(globals, &recipe);
+    train::TrainRequest request;
+    request.out = globals.out;
+    request.existing = flags.resume      ? train::RunFolder::Existing::resume
+                       : flags.overwrite ? train::RunFolder::Existing::overwrite
+                                         : train::RunFolder::Existing::refuse;
+    request.quiet = globals.quiet;
+    request.command = globals.command;
+    std::optional<std::pair<eval::LabelledSet, eval::LabelledSet>> splits;
+    if (recipe.probe) {
+        splits = eval::open_splits(recipe, *recipe.probe);
+        request.probe = [&](const plan::Plan& plan, const Context& context) {
+            return eval::quick_probe(recipe, *recipe.probe, *splits, plan, context);
+        };
+    }
+    train::TrainSummary summary;
+    {
+        train::Trainer trainer(recipe, registry, request);
+        summary = trainer.run();
+    }
+    if (summary.stopped) {
+        globals.exit_code = static_cast<int>(ExitCode::stopped);
+        return;
+    }
+    if (!globals.quiet)
+        fmt::print(stderr, "trained {} steps in {}\n", summary.steps, train::duration_text(summary.seconds));
+    if (!flags.no_report) evaluate_and_report(summary.run, recipe, globals);
+}
+
+}  // namespace
+
+void add_train(CLI::App& app, Globals& globals) {
+    auto flags = std::make_shared<TrainFlags>();
+    auto* verb = app.add_subcommand("train", "Train a recipe; evaluates and writes report.html at the end");
+    flags->arguments.add_to(*verb);
+    verb->add_flag("--resume", flags->resume, "Go on with the run in --out, or the newest run of this recipe");
+    verb->add_flag("--overwrite", flags->overwrite, "Delete the run in --out first");
+    verb->add_flag("--no-report", flags->no_report, "Neither evaluate nor write report.html");
+    verb->footer(
+        "Examples:\n  hearth train recipes/demo/afire.toml\n"
+        "  hearth train recipes/afire.toml data.source=chests.csv train.batch=32 --out runs/first\n"
+        "  hearth train recipes/afire.toml data.source=chests.csv train.batch=32 --out runs/first --resume\n\n"
+        "Ctrl-C writes a checkpoint and leaves with exit code 75; the same command with --resume goes on.");
+    verb->callback([flags, &globals] { train(*flags, globals); });
+}
+
+}  // namespace hearth::cli

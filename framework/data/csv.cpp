@@ -1,0 +1,135 @@
+#include "data/csv.hpp"
+
+#include <fstream>
+#include <hearth/error.hpp>
+#include <iterator>
+
+namespace hearth::data {
+namespace {
+
+/// Reads one record after another; keeps the line number for the errors.
+class Reader {
+  public:
+    Reader(std::string_view text, const std::string& name) : text_(text), name_(name) {}
+
+    std::vector<CsvRecord> read() {
+        std::vector<CsvRecord> records;
+        while (at_ < text_.size()) {
+            CsvRecord record = read_record();
+            const bool blank = record.fields.size() == 1 && record.fields.front().empty() && !quoted_;
+            if (!blank) records.push_back(std::move(record));
+        }
+        return records;
+    }
+
+  private:
+    CsvRecord read_record() {
+        CsvRecord record{line_, {}};
+        quoted_ = false;
+        do {
+            record.fields.push_back(read_field());
+        } while (take(','));
+        if (!take_line_end() && at_ < text_.size())
+            fail(line_, "unexpected character", "a comma or the line's end");
+        return record;
+    }
+
+    std::string read_field() {
+        skip_blanks();
+        if (take('"')) return read_quoted();
+        std::string field;
+        while (at_ < text_.size() && text_[at_] != ',' && !at_line_end()) {
+            if (text_[at_] == '"') {
+                fail(line_, "a double quote inside the unquoted field '" + field + "'",
+                     "the whole field in double quotes, and inner quotes doubled: \"a \"\"b\"\" c\"");
+            }
+            if (text_[at_] == '\0') fail(line_, "a NUL byte", "UTF-8 text; save the file as CSV in UTF-8");
+            field += text_[at_++];
+        }
+        field.erase(field.find_last_not_of(" \t") + 1);
+        return field;
+    }
+
+    std::string read_quoted() {
+        const std::size_t opened = line_;
+        quoted_ = true;
+        std::string field;
+        for (;;) {
+            if (at_ >= text_.size()) {
+                fail(opened, "a double quote that is never closed",
+                     "a closing quote before the end of the file");
+            }
+            const char c = text_[at_++];
+            if (c == '"' && !take('"')) break;  // a doubled quote stands for one
+            if (c == '\n') ++line_;
+            field += c;
+        }
+        skip_blanks();
+        if (at_ < text_.size() && text_[at_] != ',' && !at_line_end()) {
+            fail(line_, std::string("'") + text_[at_] + "' after a closing double quote",
+                 "a comma or the line's end; inner quotes are doubled: \"a \"\"b\"\" c\"");
+        }
+        return field;
+    }
+
+    void skip_blanks() {
+        while (at_ < text_.size() && (text_[at_] == ' ' || text_[at_] == '\t')) ++at_;
+    }
+    bool take(char c) {
+        if (at_ >= text_.size() || text_[at_] != c) return false;
+        ++at_;
+        return true;
+    }
+    bool at_line_end() const {
+        return text_[at_] == '\n' || (text_[at_] == '\r' && at_ + 1 < text_.size() && text_[at_ + 1] == '\n') ||
+               (text_[at_] == '\r' && at_ + 1 == text_.size());
+    }
+    bool take_line_end() {
+        if (at_ >= text_.size() || !at_line_end()) return false;
+        take('\r');
+        take('\n');
+        ++line_;
+        return true;
+    }
+    [[noreturn]] void fail(std::size_t line, const std::string& found, const std::string& expected) const {
+        throw DataError(name_ + ":" + std::to_string(line) + ": found " + found + "; expected " + expected);
+    }
+
+    std::string_view text_;
+    const std::string& name_;
+    std::size_t at_ = 0;
+    std::size_t line_ = 1;
+    bool quoted_ = false;
+};
+
+}  // namespace
+
+std::vector<CsvRecord> parse_csv(std::string_view text, const std::string& name) {
+    if (text.starts_with("\xFF\xFE") || text.starts_with("\xFE\xFF")) {
+        throw DataError(name + ":1: found UTF-16 text; expected UTF-8; save the file as \"CSV UTF-8\"");
+    }
+    if (text.starts_with("\xEF\xBB\xBF")) text.remove_prefix(3);
+    return Reader(text, name).read();
+}
+
+std::string read_text(const std::filesystem::path& file) {
+    std::ifstream stream(file, std::ios::binary);
+    std::string text{std::istreambuf_iterator<char>(stream), {}};
+    if (!stream.is_open() || stream.bad()) {
+        throw DataError(file.string() + ": cannot be read; expected a file that exists and that you may read");
+    }
+    return text;
+}
+
+std::string csv_field(std::string_view field) {
+    const bool blank_at_end = !field.empty() && (field.front() == ' ' || field.back() == ' ');
+    if (!blank_at_end && field.find_first_of(",\"\r\n\t") == std::string_view::npos) return std::string(field);
+    std::string quoted = "\"";
+    for (const char c : field) {
+        if (c == '"') quoted += '"';
+        quoted += c;
+    }
+    return quoted + '"';
+}
+
+}  // namespace hearth::data

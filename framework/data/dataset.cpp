@@ -1,0 +1,91 @@
+#include "data/dataset.hpp"
+
+#include <fmt/format.h>
+
+#include "data/filter.hpp"
+#include "data/phantom.hpp"
+
+namespace hearth::data {
+namespace {
+
+class FileDataset : public Dataset {
+  public:
+    FileDataset(Manifest manifest, const LoadOptions& options)
+        : manifest_(std::move(manifest)), options_(options) {}
+    std::int64_t size() const override { return static_cast<std::int64_t>(manifest_.rows.size()); }
+    cv::Mat load(std::int64_t index) const override { return load_gray(name(index), options_); }
+    std::string name(std::int64_t index) const override {
+        return manifest_.rows[static_cast<std::size_t>(index)].path;
+    }
+    std::optional<std::string> cell(std::int64_t index, const std::string& column) const override {
+        if (!manifest_.has(column)) return std::nullopt;
+        return manifest_.rows[static_cast<std::size_t>(index)].cells[manifest_.column(column)];
+    }
+
+  private:
+    Manifest manifest_;
+    LoadOptions options_;
+};
+
+/// Films drawn when they are asked for. Their "manifest" has the columns that write_phantoms() writes.
+class PhantomDataset : public Dataset {
+  public:
+    explicit PhantomDataset(const DatasetRequest& request) : size_(request.size) {
+        options_.size = request.size;
+        options_.seed = static_cast<std::uint64_t>(request.phantom_seed);
+        options_.lesion_share = request.phantom_lesions;
+        Manifest all;
+        all.file = "phantom";
+        all.columns = {"path", "patient", "label", "abnormal", "split"};
+        for (std::int64_t i = 0; i < request.phantom_count; ++i) {
+            const auto subject = std::to_string(i);
+            const auto lesion = lesion_of(static_cast<std::uint64_t>(i), options_);
+            const std::string split = i % 10 < 7 ? "train" : i % 10 < 8 ? "val" : "test";
+            Row row;
+            row.path = "phantom:" + subject;
+            row.patient = subject;
+            row.split = split;
+            row.cells = {row.path, subject, to_string(lesion), lesion == Lesion::none ? "0" : "1", split};
+            all.rows.push_back(std::move(row));
+        }
+        manifest_ = select(all, request.where);
+    }
+    std::int64_t size() const override { return static_cast<std::int64_t>(manifest_.rows.size()); }
+    cv::Mat load(std::int64_t index) const override {
+        const auto subject = std::stoull(manifest_.rows[static_cast<std::size_t>(index)].patient);
+        return draw_phantom(options_.seed, subject, lesion_of(subject, options_), size_).image;
+    }
+    std::string name(std::int64_t index) const override {
+        return manifest_.rows[static_cast<std::size_t>(index)].path;
+    }
+    std::optional<std::string> cell(std::int64_t index, const std::string& column) const override {
+        if (!manifest_.has(column)) return std::nullopt;
+        return manifest_.rows[static_cast<std::size_t>(index)].cells[manifest_.column(column)];
+    }
+
+  private:
+    int size_;
+    PhantomOptions options_;
+    Manifest manifest_;
+};
+
+}  // namespace
+
+std::shared_ptr<const Dataset> open_dataset(const DatasetRequest& request) {
+    std::shared_ptr<const Dataset> made;
+    if (request.source == "phantom") {
+        made = std::make_shared<PhantomDataset>(request);
+    } else {
+        LoadOptions options;
+        options.size = request.size;
+        options.aspect = request.fit == "pad" ? Aspect::pad : Aspect::stretch;
+        if (request.max_pixels > 0) options.max_pixels = request.max_pixels;
+        made = std::make_shared<FileDataset>(select(open(request.source), request.where), options);
+    }
+    if (made->size() == 0)
+        throw DataError(fmt::format("{}: found no image{}; check the filter and the source", request.source,
+                                    request.where.empty() ? "" : " with " + request.where));
+    return made;
+}
+
+}  // namespace hearth::data

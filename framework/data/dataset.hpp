@@ -1,0 +1,42 @@
+// A data set: images by index, with the columns of their manifest. Phantoms and files look the same from here.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <opencv2/core.hpp>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "data/image.hpp"
+#include "data/manifest.hpp"
+
+namespace hearth::data {
+
+class Dataset {
+  public:
+    virtual ~Dataset() = default;
+    virtual std::int64_t size() const = 0;
+    /// CV_32F [size, size] in [0, 1]. Throws ImageError or DataError. Called from several threads at once.
+    virtual cv::Mat load(std::int64_t index) const = 0;
+    /// The file, or what stands for it.
+    virtual std::string name(std::int64_t index) const = 0;
+    /// The cell of a column, nothing when the data set has no such column.
+    virtual std::optional<std::string> cell(std::int64_t index, const std::string& column) const = 0;
+};
+
+/// Where images come from; see DataSpec and LabelledSpec in recipe/recipe.hpp.
+struct DatasetRequest {
+    std::string source;  ///< "phantom", or a manifest or folder
+    std::string where;
+    int size = 224;
+    std::string fit = "stretch";
+    std::int64_t max_pixels = 0;  ///< 0: the default of LoadOptions
+    std::int64_t phantom_count = 0, phantom_seed = 0;
+    double phantom_lesions = 0;
+};
+
+/// Opens a data set. Throws DataError when it is empty, RecipeError for a filter that does not fit.
+std::shared_ptr<const Dataset> open_dataset(const DatasetRequest& request);
+
+}  // namespace hearth::data

@@ -1,0 +1,45 @@
+// Reads PNG and JPEG radiographs, 8 or 16 bit, to grey images of 32-bit floats in [0, 1]; says why when it
+// cannot. EXIF rotation and alpha are ignored. Pixel values are kept as stored: no window, no histogram, no
+// inversion.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <hearth/error.hpp>
+#include <opencv2/core.hpp>
+#include <string>
+
+namespace hearth::data {
+
+/// How a rectangle becomes a square.
+enum class Aspect {
+    stretch,  ///< each side on its own
+    pad,      ///< the longer side fits; the shorter is centred between black bars
+};
+
+struct LoadOptions {
+    int size = 224;  ///< side of the square in pixels; 0 keeps the stored size
+    Aspect aspect = Aspect::stretch;
+    std::int64_t max_pixels = 100'000'000;  ///< larger images are refused before they are decoded
+};
+
+enum class ImageFault { missing, empty, format, truncated, size, undecodable };
+std::string to_string(ImageFault fault);
+
+/// An image that cannot be used. The loader counts these by fault and sets the rows aside (quarantine).
+struct ImageError : DataError {
+    ImageError(ImageFault fault_, const std::filesystem::path& file, const std::string& message)
+        : DataError(file.string() + ": " + message), fault(fault_) {}
+    ImageFault fault;
+};
+
+/// CV_32F, one channel, [0, 1] (8 bit: value / 255, 16 bit: value / 65535). Throws ImageError.
+cv::Mat load_gray(const std::filesystem::path& file, const LoadOptions& options = {});
+
+/// Resizes as LoadOptions says: area average where a side shrinks, linear where it grows.
+cv::Mat resize_square(const cv::Mat& image, int size, Aspect aspect);
+
+/// Writes CV_32F in [0, 1] (clipped) as a grey PNG of 8 or 16 bits. Throws DataError.
+void save_png(const std::filesystem::path& file, const cv::Mat& image, int bits = 8);
+
+}  // namespace hearth::data

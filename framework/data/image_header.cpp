@@ -1,0 +1,99 @@
+#include "data/image_header.hpp"
+
+#include <algorithm>
+#include <array>
+#include <string_view>
+
+namespace hearth::data {
+namespace {
+
+using Bytes = std::span<const std::uint8_t>;
+
+std::int64_t big_endian(Bytes bytes, std::size_t at, int count) {
+    std::int64_t value = 0;
+    for (int i = 0; i < count; ++i) value = value << 8 | bytes[at + static_cast<std::size_t>(i)];
+    return value;
+}
+
+bool has(Bytes bytes, std::size_t at, std::string_view magic) {
+    return bytes.size() >= at + magic.size() &&
+           std::equal(magic.begin(), magic.end(), bytes.begin() + static_cast<std::ptrdiff_t>(at),
+                      [](char c, std::uint8_t b) { return static_cast<std::uint8_t>(c) == b; });
+}
+
+ImageHeader read_png(Bytes bytes) {
+    ImageHeader header{ImageFormat::png, 0, 0, false};
+    std::size_t at = 8;  // after the signature: length, type, data, checksum
+    while (!header.complete && at + 12 <= bytes.size()) {
+        const auto length = static_cast<std::size_t>(big_endian(bytes, at, 4));
+        if (length > bytes.size() - at - 12) break;
+        if (has(bytes, at + 4, "IHDR") && length >= 8) {
+            header.width = big_endian(bytes, at + 8, 4);
+            header.height = big_endian(bytes, at + 12, 4);
+        }
+        header.complete = has(bytes, at + 4, "IEND");
+        at += 12 + length;
+    }
+    return header;
+}
+
+ImageHeader read_jpeg(Bytes bytes) {
+    ImageHeader header{ImageFormat::jpeg, 0, 0, false};
+    std::size_t at = 2;
+    while (at + 1 < bytes.size()) {
+        // Within the coded data FF is followed by 00 (stuffing), FF (fill) or D0-D7 (restart): none is a
+        // segment.
+        const std::uint8_t marker = bytes[at + 1];
+        if (bytes[at] != 0xFF || marker == 0xFF) {
+            ++at;
+        } else if (marker == 0x00 || marker == 0x01 || (marker >= 0xD0 && marker <= 0xD7)) {
+            at += 2;
+        } else if (marker == 0xD9) {
+            header.complete = true;
+            break;
+        } else {
+            if (at + 4 > bytes.size()) break;
+            const auto length = static_cast<std::size_t>(big_endian(bytes, at + 2, 2));
+            if (length < 2 || length > bytes.size() - at - 2) break;
+            const bool frame =
+                marker >= 0xC0 && marker <= 0xCF && marker != 0xC4 && marker != 0xC8 && marker != 0xCC;
+            if (frame && length >= 7) {
+                header.height = big_endian(bytes, at + 5, 2);
+                header.width = big_endian(bytes, at + 7, 2);
+            }
+            at += 2 + length;
+        }
+    }
+    return header;
+}
+
+}  // namespace
+
+ImageHeader read_image_header(Bytes bytes) {
+    if (has(bytes, 0, "\x89PNG\r\n\x1a\n")) return read_png(bytes);
+    if (has(bytes, 0, "\xFF\xD8\xFF")) return read_jpeg(bytes);
+    return {};
+}
+
+std::string describe_bytes(Bytes bytes) {
+    if (has(bytes, 128, "DICM")) return "a DICOM file; convert it with: hearth data import";
+    if (has(bytes, 0, "II*") || has(bytes, 0, std::string_view("MM\0*", 4)))
+        return "a TIFF file; convert it to PNG";
+    if (has(bytes, 0, "BM")) return "a BMP file; convert it to PNG";
+    if (has(bytes, 0, "GIF8")) return "a GIF file; convert it to PNG";
+    if (has(bytes, 0, "version https://git-lfs"))
+        return "a Git LFS pointer; fetch the image with: git lfs pull";
+    if (has(bytes, 0, "<!DOCTYPE") || has(bytes, 0, "<html"))
+        return "a web page; the download failed, repeat it";
+    if (std::all_of(bytes.begin(), bytes.end(), [](std::uint8_t b) { return b == 0; })) {
+        return "nothing but zero bytes; copy the file again";
+    }
+    std::string text = "bytes";
+    constexpr std::string_view digits = "0123456789abcdef";
+    for (const std::uint8_t b : bytes.first(std::min<std::size_t>(bytes.size(), 8))) {
+        text += std::string(" ") + digits[b >> 4] + digits[b & 15];
+    }
+    return text + " at the start";
+}
+
+}  // namespace hearth::data

@@ -1,0 +1,222 @@
+#include "data/loader.hpp"
+
+#include <ATen/ATen.h>
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <numeric>
+#include <opencv2/core/utility.hpp>
+#include <utility>
+
+namespace hearth::data {
+namespace {
+
+// 16 bits hold any 8- or 16-bit film exactly; every image passes through them, cached or not, so that an epoch
+// does not depend on whether an image was met before.
+cv::Mat to_16_bit(const cv::Mat& image) {
+    cv::Mat out;
+    image.convertTo(out, CV_16U, 65535.0);
+    return out;
+}
+
+at::Tensor to_tensor(const cv::Mat& grey16, std::int64_t channels) {
+    const std::int64_t h = grey16.rows, w = grey16.cols;
+    auto tensor = at::empty({channels, h, w}, at::kFloat);
+    auto* out = tensor.data_ptr<float>();
+    for (std::int64_t y = 0; y < h; ++y) {
+        const auto* row = grey16.ptr<std::uint16_t>(static_cast<int>(y));
+        for (std::int64_t x = 0; x < w; ++x) out[y * w + x] = static_cast<float>(row[x]) * (1.0f / 65535.0f);
+    }
+    for (std::int64_t c = 1; c < channels; ++c) std::copy_n(out, h * w, out + c * h * w);
+    return tensor;
+}
+
+// Rows of one name into one batch tensor. A worker copies memory itself: at::stack would start a thread pool in
+// each worker.
+at::Tensor stack(const std::vector<at::Tensor>& rows) {
+    auto sizes = rows.front().sizes().vec();
+    sizes.insert(sizes.begin(), static_cast<std::int64_t>(rows.size()));
+    auto out = at::empty(sizes, rows.front().options());
+    const auto bytes = rows.front().nbytes();
+    auto* to = static_cast<char*>(out.data_ptr());
+    for (std::size_t i = 0; i < rows.size(); ++i) {
+        const auto row = rows[i].contiguous();
+        std::copy_n(static_cast<const char*>(row.data_ptr()), bytes, to + i * bytes);
+    }
+    return out;
+}
+
+}  // namespace
+
+Loader::Loader(std::shared_ptr<const Dataset> dataset, LoaderOptions options, Transform transform,
+               std::set<std::string> delivered)
+    : dataset_(std::move(dataset)),
+      options_(options),
+      transform_(std::move(transform)),
+      delivered_(std::move(delivered)),
+      cache_(options.cache ? static_cast<std::size_t>(dataset_->size()) : 0) {
+    if (options_.drop_last && dataset_->size() < options_.batch)
+        throw DataError(fmt::format(
+            "found {} images, expected at least one batch of {}; lower train.batch or widen data.where",
+            dataset_->size(), options_.batch));
+    cv::setNumThreads(0);  // the workers are the parallelism
+    const auto cores = static_cast<std::int64_t>(std::max(1u, std::thread::hardware_concurrency()));
+    const auto count = options_.workers > 0 ? options_.workers : cores;
+    for (std::int64_t i = 0; i < count; ++i) threads_.emplace_back([this] { work(); });
+}
+
+Loader::~Loader() {
+    {
+        const std::lock_guard lock(mutex_);
+        stop_ = true;
+    }
+    wake_workers_.notify_all();
+    for (auto& thread : threads_) thread.join();
+}
+
+std::int64_t Loader::batches_per_epoch() const {
+    const auto n = dataset_->size();
+    return options_.drop_last ? n / options_.batch : (n + options_.batch - 1) / options_.batch;
+}
+
+std::vector<std::int64_t> Loader::order_of(std::int64_t epoch) const {
+    std::vector<std::int64_t> order(static_cast<std::size_t>(dataset_->size()));
+    std::iota(order.begin(), order.end(), std::int64_t{0});
+    if (!options_.shuffle) return order;
+    Random random(
+        {.seed = options_.seed, .epoch = static_cast<std::uint64_t>(epoch), .sample = 0, .stream = 0});
+    for (auto i = static_cast<std::int64_t>(order.size()) - 1; i > 0; --i)
+        std::swap(order[static_cast<std::size_t>(i)], order[static_cast<std::size_t>(random.integer(0, i))]);
+    return order;
+}
+
+void Loader::begin(std::int64_t epoch, std::int64_t first_batch) {
+    auto order = std::make_shared<const std::vector<std::int64_t>>(order_of(epoch));
+    {
+        const std::lock_guard lock(mutex_);
+        ++generation_;
+        order_ = std::move(order);
+        epoch_ = epoch;
+        next_job_ = next_out_ = first_batch;
+        done_.clear();
+    }
+    wake_workers_.notify_all();
+}
+
+bool Loader::next(Tensors& batch) {
+    std::unique_lock lock(mutex_);
+    if (next_out_ >= batches_per_epoch()) return false;
+    const auto start = std::chrono::steady_clock::now();
+    wake_consumer_.wait(lock, [&] { return done_.count(next_out_) != 0; });
+    stall_ += std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+    auto node = done_.extract(next_out_++);
+    lock.unlock();
+    wake_workers_.notify_all();
+    if (node.mapped().error) std::rethrow_exception(node.mapped().error);
+    batch = std::move(node.mapped().batch);
+    return true;
+}
+
+void Loader::work() {
+    std::unique_lock lock(mutex_);
+    for (;;) {
+        wake_workers_.wait(lock, [&] {
+            return stop_ || (epoch_ >= 0 && next_job_ < batches_per_epoch() &&
+                             next_job_ < next_out_ + options_.prefetch);
+        });
+        if (stop_) return;
+        const auto generation = generation_;
+        const auto epoch = epoch_, number = next_job_++;
+        const auto order = order_;
+        lock.unlock();
+        Result result;
+        try {
+            result.batch = make(epoch, number, *order);
+        } catch (...) {
+            result.error = std::current_exception();
+        }
+        lock.lock();
+        if (generation != generation_) continue;
+        done_.emplace(number, std::move(result));
+        wake_consumer_.notify_one();
+    }
+}
+
+cv::Mat Loader::fetch(std::int64_t index) {
+    if (!cache_.empty()) {
+        const std::lock_guard lock(cache_mutex_);
+        const auto& cached = cache_[static_cast<std::size_t>(index)];
+        if (!cached.empty()) return cached;
+    }
+    auto image = to_16_bit(dataset_->load(index));
+    if (!cache_.empty()) {
+        const std::lock_guard lock(cache_mutex_);
+        cache_[static_cast<std::size_t>(index)] = image;
+    }
+    return image;
+}
+
+bool Loader::readable(std::int64_t index, cv::Mat& image) {
+    {
+        const std::lock_guard lock(mutex_);
+        if (bad_.count(index) != 0) return false;
+    }
+    try {
+        image = fetch(index);
+        return true;
+    } catch (const DataError& error) {
+        const std::lock_guard lock(mutex_);
+        bad_.try_emplace(index, Quarantined{index, dataset_->name(index), error.what()});
+        const auto count = static_cast<std::int64_t>(bad_.size());
+        if (count == dataset_->size() || static_cast<double>(count) > options_.max_bad * static_cast<double>(dataset_->size()))
+            throw DataError(fmt::format(
+                "found {} unreadable images of {}, expected at most {:.2g} % (data.max_bad); the last: {}",
+                count, dataset_->size(), 100 * options_.max_bad, error.what()));
+        return false;
+    }
+}
+
+Tensors Loader::make(std::int64_t epoch, std::int64_t number, const std::vector<std::int64_t>& order) {
+    const auto first = number * options_.batch;
+    const auto last = std::min(first + options_.batch, dataset_->size());
+    std::map<std::string, std::vector<at::Tensor>> rows;
+    std::vector<std::int64_t> indices;
+    for (auto at = first; at < last; ++at) {
+        // An unreadable image is replaced by the next readable one of the epoch's order, which is the same in
+        // every run.
+        cv::Mat image;
+        auto place = static_cast<std::size_t>(at);
+        while (!readable(order[place], image)) place = (place + 1) % order.size();
+        const auto index = order[place];
+        Tensors views;
+        views.set("image", to_tensor(image, options_.channels));
+        if (transform_)
+            transform_(views, {.seed = options_.seed,
+                               .epoch = static_cast<std::uint64_t>(epoch),
+                               .sample = static_cast<std::uint64_t>(index),
+                               .stream = 0});
+        for (const auto& name : delivered_)
+            if (name != "index") rows[name].push_back(views[name]);
+        indices.push_back(index);
+    }
+    Tensors batch;
+    for (const auto& [name, list] : rows) batch.set(name, stack(list));
+    auto index = at::empty({static_cast<std::int64_t>(indices.size())}, at::kLong);
+    std::copy(indices.begin(), indices.end(), index.data_ptr<std::int64_t>());
+    batch.set("index", index);
+    return batch;
+}
+
+std::vector<Quarantined> Loader::quarantine() const {
+    const std::lock_guard lock(mutex_);
+    std::vector<Quarantined> out;
+    for (const auto& [index, entry] : bad_) out.push_back(entry);
+    return out;
+}
+
+double Loader::take_stall() {
+    const std::lock_guard lock(mutex_);
+    return std::exchange(stall_, 0.0);
+}
+
+}  // namespace hearth::data

@@ -1,0 +1,96 @@
+// A bounded loader with several workers. What a batch holds depends on (seed, epoch, batch number) alone: the
+// same for any number of workers, and after a resume.
+#pragma once
+
+#include <atomic>
+#include <chrono>
+#include <condition_variable>
+#include <exception>
+#include <functional>
+#include <hearth/random.hpp>
+#include <hearth/tensors.hpp>
+#include <map>
+#include <mutex>
+#include <set>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "data/dataset.hpp"
+
+namespace hearth::data {
+
+struct LoaderOptions {
+    std::int64_t batch = 64;
+    std::int64_t workers = 0;   ///< 0: one per core
+    std::int64_t prefetch = 4;  ///< batches made ahead
+    std::uint64_t seed = 0;
+    std::int64_t channels = 1;  ///< the grey image is repeated
+    bool shuffle = true;
+    bool drop_last = true;  ///< leave out the last batch when it is smaller
+    bool cache = true;      ///< keep decoded images in memory, 16 bit each
+    double max_bad = 0.01;  ///< share of the data set
+};
+
+/// An image that could not be read, once, however often it was met.
+struct Quarantined {
+    std::int64_t index;
+    std::string name, reason;
+};
+
+/// Makes the views of one sample; see Plan::augment.
+using Transform = std::function<void(Tensors& views, const RandomKey& key)>;
+
+class Loader {
+  public:
+    /// `delivered` names the tensors a batch holds: `image` [B, C, S, S], `index` [B] (int64), and views that
+    /// `transform` adds.
+    Loader(std::shared_ptr<const Dataset> dataset, LoaderOptions options, Transform transform,
+           std::set<std::string> delivered);
+    ~Loader();
+    Loader(const Loader&) = delete;
+    Loader& operator=(const Loader&) = delete;
+
+    std::int64_t batches_per_epoch() const;
+    /// Starts an epoch at a batch. Work under way for another one is thrown away.
+    void begin(std::int64_t epoch, std::int64_t first_batch = 0);
+    /// The next batch; false at the end of the epoch. Throws what a worker threw; DataError when more than
+    /// max_bad images are bad.
+    bool next(Tensors& batch);
+
+    std::vector<Quarantined> quarantine() const;
+    /// Seconds spent waiting in next() since the last call.
+    double take_stall();
+    std::int64_t workers() const { return static_cast<std::int64_t>(threads_.size()); }
+
+  private:
+    struct Result {
+        Tensors batch;
+        std::exception_ptr error;
+    };
+    void work();
+    Tensors make(std::int64_t epoch, std::int64_t number, const std::vector<std::int64_t>& order);
+    cv::Mat fetch(std::int64_t index);
+    bool readable(std::int64_t index, cv::Mat& image);
+    std::vector<std::int64_t> order_of(std::int64_t epoch) const;
+
+    std::shared_ptr<const Dataset> dataset_;
+    LoaderOptions options_;
+    Transform transform_;
+    std::set<std::string> delivered_;
+
+    mutable std::mutex mutex_;
+    std::condition_variable wake_workers_, wake_consumer_;
+    std::shared_ptr<const std::vector<std::int64_t>> order_;
+    std::int64_t epoch_ = -1, next_job_ = 0, next_out_ = 0, generation_ = 0;
+    std::map<std::int64_t, Result> done_;
+    std::map<std::int64_t, Quarantined> bad_;
+    bool stop_ = false;
+    double stall_ = 0;
+
+    std::vector<cv::Mat> cache_;  ///< CV_16U by index, guarded by cache_mutex_
+    std::mutex cache_mutex_;
+    std::vector<std::thread> threads_;
+};
+
+}  // namespace hearth::data

@@ -1,0 +1,158 @@
+#include "data/manifest.hpp"
+
+#include <algorithm>
+#include <cctype>
+#include <hearth/error.hpp>
+#include <hearth/text.hpp>
+#include <set>
+
+#include "data/csv.hpp"
+
+namespace hearth::data {
+namespace fs = std::filesystem;
+namespace {
+
+constexpr std::size_t none = static_cast<std::size_t>(-1);
+
+std::size_t find(const std::vector<std::string>& names, std::string_view name) {
+    const auto at = std::find(names.begin(), names.end(), name);
+    return at == names.end() ? none : static_cast<std::size_t>(at - names.begin());
+}
+
+void check_header(const CsvRecord& header, const std::string& where) {
+    const std::vector<std::string>& names = header.fields;
+    std::set<std::string> seen;
+    for (std::size_t i = 0; i < names.size(); ++i) {
+        if (names[i].empty()) {
+            throw DataError(
+                where + ": column " + std::to_string(i + 1) +
+                " has no name; expected a name for every column (with pandas: to_csv(..., index=False))");
+        }
+        if (!seen.insert(names[i]).second) {
+            throw DataError(where + ": found column '" + names[i] +
+                            "' twice; expected each name once; rename one");
+        }
+    }
+    if (seen.count("path") != 0) return;
+    std::string message = where + ": no column 'path'; found " + join(names);
+    if (names.size() == 1 && names.front().find_first_of(";\t") != std::string::npos) {
+        message +=
+            "; fields are separated by commas, not by semicolons or tabs: export the file again with commas";
+    } else if (const std::string close = nearest("path", names); !close.empty()) {
+        message += "; did you mean '" + close + "'? Rename it to 'path'";
+    } else {
+        message +=
+            "; expected a header line with 'path' and any other columns, for example: path,patient,label,split";
+    }
+    throw DataError(message);
+}
+
+bool is_image(const fs::path& file) {
+    std::string extension = file.extension().string();
+    std::transform(extension.begin(), extension.end(), extension.begin(),
+                   [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+    return extension == ".png" || extension == ".jpg" || extension == ".jpeg";
+}
+
+}  // namespace
+
+bool Manifest::has(std::string_view name) const {
+    return find(columns, name) != none;
+}
+
+std::size_t Manifest::column(std::string_view name) const {
+    const std::size_t index = find(columns, name);
+    if (index != none) return index;
+    throw RecipeError(file.string() + ": no column '" + std::string(name) + "'" + did_you_mean(name, columns) +
+                      "; found " + join(columns));
+}
+
+Manifest read_manifest(const fs::path& file) {
+    const std::string name = file.string();
+    const std::string text = read_text(file);
+    std::vector<CsvRecord> records = parse_csv(text, name);
+    if (records.empty()) {
+        throw DataError(name +
+                        ":1: the file is empty; expected a header line such as path,patient,label,split");
+    }
+    const CsvRecord header = records.front();
+    check_header(header, name + ":" + std::to_string(header.line));
+    if (records.size() == 1) {
+        throw DataError(name + ":" + std::to_string(header.line) +
+                        ": a header but no rows; expected one row an image");
+    }
+
+    Manifest manifest{file, header.fields, {}};
+    const std::size_t path = find(header.fields, "path");
+    const std::size_t patient = find(header.fields, "patient");
+    const std::size_t split = find(header.fields, "split");
+    const fs::path folder = fs::absolute(file).parent_path();
+    manifest.rows.reserve(records.size() - 1);
+    for (auto record = records.begin() + 1; record != records.end(); ++record) {
+        const std::string where = name + ":" + std::to_string(record->line);
+        if (record->fields.size() != header.fields.size()) {
+            throw DataError(
+                where + ": found " + std::to_string(record->fields.size()) + " fields; expected " +
+                std::to_string(header.fields.size()) +
+                ", one for each column of the header; put fields that hold commas in double quotes");
+        }
+        Row row;
+        row.line = record->line;
+        row.cells = std::move(record->fields);
+        if (row.cells[path].empty()) {
+            throw DataError(where +
+                            ": the field 'path' is empty; expected the path of an image; remove the row");
+        }
+        row.path = (folder / row.cells[path]).lexically_normal().string();
+        if (patient != none) row.patient = row.cells[patient];
+        if (split != none) row.split = row.cells[split];
+        manifest.rows.push_back(std::move(row));
+    }
+    return manifest;
+}
+
+Manifest read_folder(const fs::path& folder) {
+    std::error_code error;
+    fs::recursive_directory_iterator entries(folder, fs::directory_options::follow_directory_symlink, error);
+    if (error) throw DataError(folder.string() + ": cannot be read as a folder: " + error.message());
+    std::vector<std::string> paths;
+    for (const fs::directory_entry& entry : entries) {
+        if (is_image(entry.path()) && entry.is_regular_file(error)) paths.push_back(entry.path().string());
+    }
+    if (paths.empty()) {
+        throw DataError(folder.string() +
+                        ": no image found; expected .png, .jpg or .jpeg files in it or below it" +
+                        "; for DICOM files run: hearth data import");
+    }
+    std::sort(paths.begin(), paths.end());
+
+    Manifest manifest{folder, {"path"}, {}};
+    manifest.rows.reserve(paths.size());
+    for (const std::string& path : paths) {
+        Row row;
+        row.path = fs::absolute(path).lexically_normal().string();
+        row.cells = {fs::path(path).lexically_relative(folder).string()};
+        manifest.rows.push_back(std::move(row));
+    }
+    return manifest;
+}
+
+Manifest open(const fs::path& path) {
+    std::error_code error;
+    if (!fs::exists(path, error)) {
+        throw DataError(path.string() +
+                        ": not found; expected a folder of images or a CSV file with a column 'path'");
+    }
+    return fs::is_directory(path, error) ? read_folder(path) : read_manifest(path);
+}
+
+std::vector<std::string> class_names(const Manifest& manifest, std::string_view column) {
+    const std::size_t index = manifest.column(column);
+    std::set<std::string> names;
+    for (const Row& row : manifest.rows) {
+        if (!row.cells[index].empty()) names.insert(row.cells[index]);
+    }
+    return {names.begin(), names.end()};
+}
+
+}  // namespace hearth::data

@@ -1,0 +1,68 @@
+// Confidence intervals by resampling patients, not images: images of one patient are alike, and treating them
+// as independent makes every interval too narrow. Percentile intervals, Efron and Tibshirani, An Introduction
+// to the Bootstrap, chapter 13. The same seed gives the same interval on every machine.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <span>
+#include <vector>
+
+namespace hearth::eval {
+
+/// A statistic of some rows, which may repeat; NaN where it has no value (for an AUC: only one class was
+/// drawn).
+using Statistic = std::function<double(std::span<const std::size_t> rows)>;
+
+/// `value` is the statistic of all rows once. Resamples without a value are left out and counted in `dropped`;
+/// `low` and `high` are NaN when none is left.
+struct Interval {
+    double value;
+    double low;
+    double high;
+    std::size_t used;
+    std::size_t dropped;
+};
+
+/// An interval of the difference a - b and its two-sided p value, 2 min(P(d <= 0), P(d >= 0)) with one added to
+/// each count so that it is never 0; its smallest value is 2 / (used + 1).
+struct PairedInterval : Interval {
+    double p_value;
+};
+
+struct BootstrapOptions {
+    std::size_t resamples = 2000;
+    std::uint64_t seed = 0;
+    double level = 0.95;  ///< the interval's coverage, in (0, 1)
+};
+
+/// Draws as many patients as there are, with replacement, and takes all rows of each. `groups` holds a patient
+/// id per row.
+///
+///     const auto interval = bootstrap(patient_ids, ResampledAuc(scores, positive), {.resamples = 2000, .seed =
+///     1});
+Interval bootstrap(std::span<const int> groups, const Statistic& statistic,
+                   const BootstrapOptions& options = {});
+
+/// The same for the difference of two models' statistics on the same resamples, which is narrower than two
+/// separate intervals suggest, because both models find the same patients hard.
+PairedInterval paired_bootstrap(std::span<const int> groups, const Statistic& a, const Statistic& b,
+                                const BootstrapOptions& options = {});
+
+/// The AUC of resampled rows in O(N): the scores are sorted once, a resample only changes how often each row
+/// counts. A Statistic. Not for two threads at once; copy it instead.
+class ResampledAuc {
+  public:
+    ResampledAuc(std::span<const double> scores, std::span<const int> positive);
+
+    double operator()(std::span<const std::size_t> rows);
+
+  private:
+    std::vector<std::uint32_t> rank_;     // of each row, by rising score
+    std::vector<std::uint8_t> positive_;  // by rank
+    std::vector<std::uint8_t> tied_;      // by rank: 1 when the score equals the one below
+    std::vector<std::uint32_t> count_;    // by rank, how often drawn: scratch
+};
+
+}  // namespace hearth::eval

@@ -1,0 +1,132 @@
+#include "eval/evaluate.hpp"
+
+#include <fmt/format.h>
+#include <torch/torch.h>
+
+#include <cmath>
+#include <set>
+
+#include "eval/classifiers.hpp"
+#include "eval/metrics.hpp"
+
+namespace hearth::eval {
+namespace {
+
+std::vector<double> to_vector(const at::Tensor& probabilities) {
+    const auto plain = probabilities.to(at::kDouble).contiguous();
+    const auto* data = plain.const_data_ptr<double>();
+    return {data, data + plain.numel()};
+}
+
+std::vector<double> positive_column(const std::vector<double>& probabilities) {
+    std::vector<double> out;
+    for (std::size_t i = 1; i < probabilities.size(); i += 2) out.push_back(probabilities[i]);
+    return out;
+}
+
+// The AUC of resampled rows: binary by ranks once sorted, else one-vs-rest and averaged.
+Statistic auc_statistic(const std::vector<double>& probabilities, std::size_t classes,
+                        const std::vector<int>& labels) {
+    if (classes == 2) return ResampledAuc(positive_column(probabilities), labels);
+    return [&probabilities, classes, &labels](std::span<const std::size_t> rows) {
+        std::vector<double> scores;
+        std::vector<int> truth;
+        for (const auto row : rows) {
+            for (std::size_t c = 0; c < classes; ++c) scores.push_back(probabilities[row * classes + c]);
+            truth.push_back(labels[row]);
+        }
+        return macro_auc(scores, classes, truth);
+    };
+}
+
+Score score(const std::string& model, const std::string& classifier, const at::Tensor& probabilities,
+            double threshold, double l2, std::size_t classes, const FeatureSet& test) {
+    Score out;
+    out.model = model;
+    out.classifier = classifier;
+    out.threshold = threshold;
+    out.l2 = l2;
+    out.probabilities = to_vector(probabilities);
+    out.auc = bootstrap(test.patients, auc_statistic(out.probabilities, classes, test.labels),
+                        {.resamples = 2000, .seed = 0});
+    const auto predicted = classes == 2 ? apply_threshold(positive_column(out.probabilities), threshold)
+                                        : argmax_rows(out.probabilities, classes);
+    out.accuracy = accuracy(predicted, test.labels);
+    out.f1 = classes == 2 ? f1(predicted, test.labels) : macro_f1(predicted, test.labels, classes);
+    return out;
+}
+
+}  // namespace
+
+Evaluation evaluate(const recipe::Recipe& recipe, const host::Registry& registry, const plan::Plan& trained,
+                    const recipe::LabelledSpec& spec, c10::Device device) {
+    const auto [train, test] = open_splits(recipe, spec);
+    Context context;
+    context.training = false;
+    context.device = device;
+    const auto network = trained_network(trained);
+
+    torch::manual_seed(static_cast<std::uint64_t>(recipe.train.seed));
+    auto untrained = plan::Plan::build(recipe, registry);
+    untrained.to(device);
+    untrained.train(false);
+
+    Evaluation out;
+    out.classes = train.labels.classes;
+    const auto classes = out.classes.size();
+    std::int64_t width = 0;
+    const auto run = [&](const std::string& model, const Extractor& extractor) {
+        const auto fit = extract(train, recipe.data, spec.limit, extractor);
+        const auto held = extract(test, recipe.data, spec.limit, extractor);
+        width = fit.x.size(1);
+        const auto linear = linear_probe(fit, held, classes, static_cast<std::uint64_t>(recipe.train.seed));
+        out.scores.push_back(
+            score(model, "linear", linear.probabilities, linear.threshold, linear.l2, classes, held));
+        out.scores.push_back(score(model, "knn", knn(fit, held, classes, spec.k), 0.5, 0, classes, held));
+        out.train_images = fit.x.size(0);
+        out.test_images = held.x.size(0);
+        out.test_patients =
+            static_cast<std::int64_t>(std::set<int>(held.patients.begin(), held.patients.end()).size());
+        out.labels = held.labels;
+        return held.patients;
+    };
+    const auto patients = run("trained", backbone_features(trained, network, spec.features, context));
+    run("untrained", backbone_features(untrained, network, spec.features, context));
+    run("pixels", pixel_projection(width, static_cast<std::uint64_t>(recipe.train.seed)));
+
+    for (const std::string classifier : {"linear", "knn"}) {
+        const auto of = [&](const std::string& model) -> const Score& {
+            return *std::find_if(out.scores.begin(), out.scores.end(), [&](const Score& s) {
+                return s.model == model && s.classifier == classifier;
+            });
+        };
+        const auto paired = paired_bootstrap(
+            patients, auc_statistic(of("trained").probabilities, classes, out.labels),
+            auc_statistic(of("untrained").probabilities, classes, out.labels), {.resamples = 2000, .seed = 0});
+        out.differences.push_back({classifier, "trained", "untrained", paired});
+    }
+    out.protocol = fmt::format(
+        "frozen {} features of '{}', {}; linear: L2 and F1 threshold chosen on a fifth of the training "
+        "patients; k-NN: k = {}, "
+        "threshold 0.5; intervals: 95 %, bootstrap over {} test patients",
+        spec.features, network,
+        classes == 2 ? "binary" : fmt::format("{} classes, macro one-vs-rest AUC", classes), spec.k,
+        out.test_patients);
+    return out;
+}
+
+std::vector<std::pair<std::string, double>> quick_probe(const recipe::Recipe& recipe,
+                                                        const recipe::LabelledSpec& spec,
+                                                        const std::pair<LabelledSet, LabelledSet>& splits,
+                                                        const plan::Plan& plan, const Context& context) {
+    const auto extractor = backbone_features(plan, trained_network(plan), spec.features, context);
+    const auto train = extract(splits.first, recipe.data, spec.limit, extractor);
+    const auto test = extract(splits.second, recipe.data, spec.limit, extractor);
+    const auto classes = splits.first.labels.classes.size();
+    const auto votes = to_vector(knn(train, test, classes, spec.k));
+    const double value =
+        classes == 2 ? auc(positive_column(votes), test.labels) : macro_auc(votes, classes, test.labels);
+    return {{"knn_auc", value}, {"knn_accuracy", accuracy(argmax_rows(votes, classes), test.labels)}};
+}
+
+}  // namespace hearth::eval

@@ -1,0 +1,54 @@
+// Frozen features of a labelled data set: what linear probes and nearest neighbours work on.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "data/dataset.hpp"
+#include "plan/plan.hpp"
+
+namespace hearth::eval {
+
+/// Labels of a data set's images. With `positive` the task is binary (1 = positive), else every value of the
+/// column is a class.
+struct Labels {
+    std::vector<std::string> classes;  ///< binary: {"negative", "positive"} as they read in the data
+    std::vector<int> of;               ///< by image; -1: no label, left out
+    std::vector<int> patients;         ///< by image; groups of the bootstrap
+};
+
+/// Reads labels. `classes` of the training split are passed for the test split, so that both number them alike;
+/// empty = find them. Throws RecipeError for a column or value that is not there.
+Labels read_labels(const data::Dataset& dataset, const recipe::LabelledSpec& spec,
+                   std::vector<std::string> classes);
+
+/// A split with labels.
+struct LabelledSet {
+    std::shared_ptr<const data::Dataset> images;
+    Labels labels;
+};
+/// The training and the test split of a labelled data set, images sized as the recipe's [data] says.
+std::pair<LabelledSet, LabelledSet> open_splits(const recipe::Recipe& recipe, const recipe::LabelledSpec& spec);
+
+/// Rows of features with their labels; unlabelled and unreadable images are left out.
+struct FeatureSet {
+    at::Tensor x;  ///< [N, F], float, CPU
+    std::vector<int> labels, patients;
+};
+
+/// One batch of images [B, C, H, W] -> features [B, F].
+using Extractor = std::function<at::Tensor(const at::Tensor& images)>;
+
+FeatureSet extract(const LabelledSet& set, const recipe::DataSpec& data, std::int64_t limit,
+                   const Extractor& extractor);
+
+/// The frozen backbone of a network: "cls", "mean" (of the tokens) or "cls+mean".
+Extractor backbone_features(const plan::Plan& plan, const std::string& network, const std::string& which,
+                            const Context& context);
+/// The floor: a fixed Gaussian projection of the pixels to `dimensions`.
+Extractor pixel_projection(std::int64_t dimensions, std::uint64_t seed);
+
+/// The first network that is trained, which features are taken from.
+std::string trained_network(const plan::Plan& plan);
+
+}  // namespace hearth::eval

@@ -1,0 +1,71 @@
+#include "host/guard.hpp"
+
+#include <c10/util/Exception.h>
+#include <cxxabi.h>
+
+#include <cstdlib>
+#include <hearth/error.hpp>
+#include <memory>
+#include <new>
+
+namespace hearth::host {
+namespace {
+
+[[noreturn]] void throw_coded(ExitCode code, const std::string& message) {
+    switch (code) {
+        case ExitCode::recipe:
+            throw RecipeError(message);
+        case ExitCode::data:
+            throw DataError(message);
+        case ExitCode::plugin:
+            throw PluginError(message);
+        case ExitCode::numeric:
+            throw NumericError(message);
+        case ExitCode::out_of_memory:
+            throw OutOfMemory(message);
+        default:
+            throw Error(code, message);
+    }
+}
+
+// LibTorch's CPU allocator reports exhaustion as a plain c10::Error.
+bool tells_of_memory(const std::string& text) {
+    return text.find("can't allocate memory") != std::string::npos ||
+           text.find("not enough memory") != std::string::npos;
+}
+
+std::string current_type() {
+    const auto* type = abi::__cxa_current_exception_type();
+    if (type == nullptr) return "unknown";
+    int status = 0;
+    const std::unique_ptr<char, decltype(&std::free)> name(
+        abi::__cxa_demangle(type->name(), nullptr, nullptr, &status), &std::free);
+    return status == 0 ? name.get() : type->name();
+}
+
+}  // namespace
+
+void rethrow_with(const std::string& where) {
+    const bool closed = where.empty() || where.ends_with(": ");
+    const std::string prefix = closed ? where : where + ": ";
+    try {
+        throw;
+    } catch (const Error& error) {
+        throw_coded(error.code(), prefix + error.what());
+    } catch (const c10::OutOfMemoryError& error) {
+        throw OutOfMemory(prefix + error.what_without_backtrace());
+    } catch (const c10::Error& error) {
+        const std::string text = error.what_without_backtrace();  // what() adds pages of C++ frames
+        if (tells_of_memory(text)) throw OutOfMemory(prefix + text);
+        throw PluginError(prefix + text);
+    } catch (const std::bad_alloc&) {
+        throw OutOfMemory(prefix + "out of memory (std::bad_alloc)");
+    } catch (const std::exception& error) {
+        throw PluginError(prefix + error.what());
+    } catch (...) {
+        throw PluginError(prefix + "threw a value of type " + current_type() +
+                          "; expected an exception derived from std::exception");
+    }
+}
+
+}  // namespace hearth::host

@@ -1,0 +1,44 @@
+#include "host/library.hpp"
+
+#include <dlfcn.h>
+
+#include <boost/dll/shared_library.hpp>
+
+#include "host/descriptor.hpp"
+#include "host/sha256.hpp"
+
+namespace hearth::host {
+namespace {
+
+HearthPluginEntry open_entry(const std::filesystem::path& file) {
+    boost::dll::shared_library library;
+    boost::dll::fs::error_code failed;
+    library.load(file, boost::dll::load_mode::rtld_now | boost::dll::load_mode::rtld_local, failed);
+    if (failed) {
+        const char* reason = dlerror();
+        throw PluginError(file.string() + ": cannot be loaded: " + (reason == nullptr ? "unknown" : reason) +
+                          "; expected every symbol and library it needs to be found: link what is missing into "
+                          "the plugin (hearth_add_plugin(... LINK ...))");
+    }
+    // Kept on purpose until the process ends: tensors, autograd nodes and virtual tables of live objects point
+    // into the library, and nobody can tell when the last of them is gone.
+    static auto& loaded = *new std::vector<boost::dll::shared_library>;
+    loaded.push_back(std::move(library));
+    return &loaded.back().get<const HearthPlugin*()>("hearth_plugin");
+}
+
+}  // namespace
+
+std::shared_ptr<Library> load_library(const std::filesystem::path& file, const std::string& origin) {
+    if (const auto problem = check_file(file); !problem.empty()) throw PluginError(problem);
+    auto library = std::make_shared<Library>();
+    library->file = file;
+    library->origin = origin;
+    library->sha256 = sha256(file);
+    library->plugin = guarded(file.string() + ": hearth_plugin()", open_entry(file));
+    if (const auto problem = check_descriptor(library->plugin); !problem.empty())
+        throw PluginError(file.string() + ": " + problem);
+    return library;
+}
+
+}  // namespace hearth::host

@@ -1,0 +1,15 @@
+// Loads one plugin library.
+#pragma once
+
+#include <filesystem>
+#include <memory>
+#include <string>
+
+#include "host/registry.hpp"
+
+namespace hearth::host {
+
+/// Checks, loads, and checks the descriptor. Throws PluginError.
+std::shared_ptr<Library> load_library(const std::filesystem::path& file, const std::string& origin);
+
+}  // namespace hearth::host

@@ -1,0 +1,246 @@
+#include "plan/builder.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <functional>
+
+namespace hearth::plan {
+
+std::map<std::string, Shape> sources(const recipe::DataSpec& data) {
+    return {{"image", {"B", Dim(data.channels), Dim(data.size), Dim(data.size)}}, {"index", {"B"}}};
+}
+
+Plan Builder::build() {
+    shapes_ = sources(recipe_.data);
+    draft_augments();
+    draft_passes();
+    draft_losses();
+    problems_.throw_if_any("the recipe's components do not resolve");
+    index_writers();
+    connect();
+    problems_.throw_if_any("the recipe's wiring is not complete");
+    order();
+    problems_.throw_if_any("the recipe's wiring has a cycle");
+    check_reach();
+    problems_.throw_if_any("the recipe's wiring does not make sense");
+    unify_and_create();
+    problems_.throw_if_any("shapes do not fit");
+    Plan plan;
+    collect(plan);
+    return plan;
+}
+
+void Builder::draft_augments() {
+    for (const auto& spec : recipe_.augments)
+        draft(Kind::augment, spec, "augment." + spec.name, "", "augment." + spec.name, nullptr);
+}
+
+// A follower has its leader's backbone and the shared heads as components of its own, and its extra heads.
+void Builder::draft_passes() {
+    for (const auto& pass : recipe_.passes) {
+        const auto* network = recipe_.network(pass.network);
+        if (network == nullptr) continue;  // reported by the recipe
+        const auto* leader = network->follows.empty() ? network : recipe_.network(network->follows);
+        const auto prefix = pass.as + ".";
+        const auto instance = network->name + ".";
+        if (leader->backbone)
+            draft(Kind::backbone, *leader->backbone, prefix + "backbone", prefix, instance + "backbone", &pass);
+        std::vector<const recipe::ComponentSpec*> heads;
+        for (const auto& head : leader->heads) {
+            const auto& shared = network->shared_heads;
+            if (leader == network || std::find(shared.begin(), shared.end(), head.name) != shared.end())
+                heads.push_back(&head);
+        }
+        if (leader != network)
+            for (const auto& head : network->heads) heads.push_back(&head);
+        for (const auto* head : heads) {
+            if (pass.heads &&
+                std::find(pass.heads->begin(), pass.heads->end(), head->name) == pass.heads->end())
+                continue;
+            draft(Kind::head, *head, prefix + head->name, prefix, instance + "heads." + head->name, &pass);
+        }
+    }
+}
+
+void Builder::draft_losses() {
+    for (std::size_t i = 0; i < recipe_.losses.size(); ++i) {
+        const auto& spec = recipe_.losses[i];
+        const auto before = drafts_.size();
+        draft(Kind::loss, spec, "loss." + spec.name, "loss." + spec.name + ".", "loss." + spec.name, nullptr);
+        if (drafts_.size() > before) drafts_.back().node.loss_index = i;
+    }
+    if (recipe_.losses.empty())
+        problem({recipe_.file.string(), 0, 0}, "found no [[loss]], expected at least one");
+}
+
+void Builder::draft(Kind kind, const recipe::ComponentSpec& spec, const std::string& id,
+                    const std::string& prefix, const std::string& instance, const recipe::PassSpec* pass) {
+    Draft made;
+    try {
+        made.type = &registry_.find(kind, spec.use);
+    } catch (const RecipeError& error) {
+        problem(spec.origin, error.what());
+        return;
+    }
+    made.spec = &spec;
+    made.instance = instance;
+    made.origin = spec.origin;
+    made.options = recipe::bind_options(spec.options, made.type->schema(), id, spec.origin, problems_);
+    made.node.id = id;
+    made.node.kind = kind;
+    made.node.use = spec.use;
+    made.node.where = spec.origin.text();
+    if (pass != nullptr) {
+        made.node.network = pass->network;
+        made.node.pass = pass->as;
+        made.node.trained = network_is_trained(pass->network);
+    }
+    // Names do not depend on shapes, so ports can be listed before anything is known about them.
+    for (const auto& port : made.type->reads(made.options))
+        made.node.reads.push_back({port.name, "", port.shape, port.optional, port.help});
+    for (const auto& port : made.type->writes(made.options, Symbols{})) {
+        const auto renamed = spec.writes.find(port.name);
+        const auto& word = renamed == spec.writes.end() ? port.name : renamed->second;
+        made.node.writes.push_back({port.name, prefix + word, port.shape, port.optional, port.help});
+    }
+    const auto known = [&](const std::vector<Wire>& wires, const std::map<std::string, std::string>& map,
+                           const char* table) {
+        std::vector<std::string> ports;
+        for (const auto& wire : wires) ports.push_back(wire.port);
+        for (const auto& [port, name] : map)
+            if (std::find(ports.begin(), ports.end(), port) == ports.end())
+                problem(spec.origin, fmt::format("{}: {} names port '{}', expected one of: {}{}", id, table,
+                                                 port, join(ports), did_you_mean(port, ports)));
+    };
+    known(made.node.reads, spec.reads, "reads");
+    known(made.node.writes, spec.writes, "writes");
+    drafts_.push_back(std::move(made));
+}
+
+bool Builder::network_is_trained(const std::string& name) const {
+    const auto* network = recipe_.network(name);
+    return network != nullptr && network->follows.empty() && !network->frozen;
+}
+
+void Builder::index_writers() {
+    for (std::size_t i = 0; i < drafts_.size(); ++i) {
+        for (const auto& wire : drafts_[i].node.writes) {
+            const bool source = shapes_.count(wire.name) != 0;
+            const auto [at, fresh] = writer_.emplace(wire.name, i);
+            if (source)
+                problem(drafts_[i].origin,
+                        fmt::format("{} writes '{}', which the data already provides; give it another "
+                                    "name with writes = {{ {} = \"...\" }}",
+                                    drafts_[i].node.id, wire.name, wire.port));
+            else if (!fresh)
+                problem(
+                    drafts_[i].origin,
+                    fmt::format(
+                        "'{}' is written twice, by {} and by {}; give one pass a prefix with `as`, or rename a "
+                        "port with writes = {{ {} = \"...\" }}",
+                        wire.name, drafts_[at->second].node.id, drafts_[i].node.id, wire.port));
+        }
+    }
+}
+
+std::vector<std::string> Builder::names_in_flow() const {
+    std::vector<std::string> names;
+    for (const auto& [name, shape] : shapes_) names.push_back(name);
+    for (const auto& [name, index] : writer_) names.push_back(name);
+    return names;
+}
+
+bool Builder::writer_is_trained(const std::string& name) const {
+    const auto found = writer_.find(name);
+    return found != writer_.end() && drafts_[found->second].node.trained;
+}
+
+// A port's name is looked for in the component's own pass, then among the sources and views, then among the
+// outputs of all passes, where a trained network's output is preferred to that of a follower.
+std::string Builder::resolve(const Draft& reader, const Port& port) const {
+    const auto exists = [&](const std::string& name) {
+        return shapes_.count(name) != 0 || writer_.count(name) != 0;
+    };
+    const auto renamed = reader.spec->reads.find(port.name);
+    const bool explicit_name = renamed != reader.spec->reads.end();
+    const std::string word = explicit_name ? renamed->second : port.name;
+    if (!reader.node.pass.empty()) {
+        const auto local = reader.node.pass + "." + word;
+        const auto own = writer_.find(local);
+        if (own != writer_.end() && &drafts_[own->second] != &reader) return local;
+    }
+    if (exists(word)) return word;
+    std::vector<std::string> trained, others;
+    for (const auto& [name, index] : writer_) {
+        if (drafts_[index].node.pass.empty() || !name.ends_with("." + word)) continue;
+        (drafts_[index].node.trained ? trained : others).push_back(name);
+    }
+    const auto& candidates = trained.empty() ? others : trained;
+    if (candidates.size() == 1) return candidates.front();
+    if (candidates.size() > 1)
+        return "\n" +
+               fmt::format(
+                   "{} reads '{}', which is ambiguous: found {}; say which with reads = {{ {} = \"{}\" }}",
+                   reader.node.id, word, join(candidates), port.name, candidates.front());
+    if (port.optional && !explicit_name) return "";
+    const auto names = names_in_flow();
+    return "\n" + fmt::format("{} reads '{}' ({}), which nothing writes{}; there are: {}", reader.node.id, word,
+                              port.help, did_you_mean(word, names), join(names));
+}
+
+void Builder::connect() {
+    for (auto& draft : drafts_) {
+        const auto* pass = draft.node.pass.empty()
+                               ? nullptr
+                               : &*std::find_if(recipe_.passes.begin(), recipe_.passes.end(),
+                                                [&](const auto& p) { return p.as == draft.node.pass; });
+        for (auto& wire : draft.node.reads) {
+            Port port(wire.port, wire.shape, wire.help);
+            port.optional = wire.optional;
+            if (draft.node.kind == Kind::backbone && wire.port == "image" && pass != nullptr) {
+                const auto names = names_in_flow();
+                wire.name = pass->view;
+                if (std::find(names.begin(), names.end(), pass->view) == names.end())
+                    problem(pass->origin,
+                            fmt::format("pass '{}' runs on view '{}', which nothing writes{}; there are: {}",
+                                        pass->as, pass->view, did_you_mean(pass->view, names), join(names)));
+                continue;
+            }
+            const auto found = resolve(draft, port);
+            if (found.starts_with("\n"))
+                problem(draft.origin, found.substr(1));
+            else
+                wire.name = found;
+        }
+    }
+}
+
+void Builder::order() {
+    std::vector<Draft> sorted;
+    std::vector<bool> placed(drafts_.size(), false);
+    const auto ready = [&](const Draft& draft) {
+        return std::all_of(draft.node.reads.begin(), draft.node.reads.end(), [&](const Wire& wire) {
+            const auto found = writer_.find(wire.name);
+            return found == writer_.end() || placed[found->second];
+        });
+    };
+    std::vector<std::size_t> sequence;
+    for (bool progress = true; progress;) {
+        progress = false;
+        for (std::size_t i = 0; i < drafts_.size(); ++i) {
+            if (placed[i] || !ready(drafts_[i])) continue;
+            placed[i] = progress = true;
+            sequence.push_back(i);
+        }
+    }
+    for (std::size_t i = 0; i < drafts_.size(); ++i)
+        if (!placed[i]) problem(drafts_[i].origin, drafts_[i].node.id + " waits for its own output");
+    for (const auto i : sequence) sorted.push_back(std::move(drafts_[i]));
+    std::map<std::size_t, std::size_t> moved;
+    for (std::size_t i = 0; i < sequence.size(); ++i) moved[sequence[i]] = i;
+    for (auto& [name, index] : writer_) index = moved[index];
+    drafts_ = std::move(sorted);
+}
+
+}  // namespace hearth::plan

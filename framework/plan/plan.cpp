@@ -1,0 +1,143 @@
+#include "plan/plan.hpp"
+
+#include <fmt/format.h>
+#include <torch/torch.h>
+
+#include "plan/builder.hpp"
+
+namespace hearth::plan {
+
+Plan Plan::build(const recipe::Recipe& recipe, const host::Registry& registry) {
+    return Builder(recipe, registry).build();
+}
+
+std::vector<std::pair<std::string, std::shared_ptr<Component>>> Network::components() const {
+    std::vector<std::pair<std::string, std::shared_ptr<Component>>> out;
+    if (backbone) out.emplace_back("backbone", backbone);
+    for (const auto& [head, component] : heads) out.emplace_back("heads." + head, component);
+    return out;
+}
+
+std::vector<std::pair<std::string, at::Tensor>> Network::named_parameters() const {
+    std::vector<std::pair<std::string, at::Tensor>> out;
+    for (const auto& [part, component] : components())
+        for (const auto& item : component->named_parameters())
+            out.emplace_back(name + "." + part + "." + item.key(), item.value());
+    return out;
+}
+
+std::vector<std::pair<std::string, at::Tensor>> Network::named_buffers() const {
+    std::vector<std::pair<std::string, at::Tensor>> out;
+    for (const auto& [part, component] : components())
+        for (const auto& item : component->named_buffers())
+            out.emplace_back(name + "." + part + "." + item.key(), item.value());
+    return out;
+}
+
+const Network* Plan::network(const std::string& name) const {
+    for (const auto& network : networks_)
+        if (network.name == name) return &network;
+    return nullptr;
+}
+
+void Plan::augment(Tensors& views, const RandomKey& key) const {
+    std::uint64_t stream = 1;  // stream 0 orders the samples
+    for (const auto& node : nodes_) {
+        if (node.kind != Kind::augment) continue;
+        Tensors in;
+        for (const auto& wire : node.reads)
+            if (!wire.name.empty()) in.set(wire.port, views[wire.name]);
+        auto own = key;
+        own.stream = stream++;
+        Random random(own);
+        const auto out = host::guarded(node.where + ": " + node.id, [&] {
+            return std::static_pointer_cast<Augment>(node.component)->sample(in, random);
+        });
+        for (const auto& wire : node.writes)
+            if (out.has(wire.port)) views.set(wire.name, out[wire.port]);
+    }
+}
+
+StepOutput Plan::step(const Tensors& batch, const Context& context) const {
+    StepOutput result;
+    result.tensors = batch;
+    for (const auto& node : nodes_) {
+        if (!node.runs || node.kind == Kind::augment) continue;
+        Tensors in;
+        for (const auto& wire : node.reads)
+            if (!wire.name.empty()) in.set(wire.port, result.tensors[wire.name]);
+        const auto where = node.where + ": " + node.id;
+        if (node.kind == Kind::loss) {
+            auto out = host::guarded(
+                where, [&] { return std::static_pointer_cast<Loss>(node.component)->forward(in, context); });
+            const double weight = context.value(weights_[node.loss_index]);
+            auto weighted = weight == 1.0 ? out.total : out.total * weight;
+            result.total = result.total.defined() ? result.total + weighted : weighted;
+            for (const auto& [name, value] : out.terms) result.terms.emplace_back(name, value.detach());
+            continue;
+        }
+        torch::AutoGradMode gradients(node.trained && torch::GradMode::is_enabled());
+        const auto out = host::guarded(where, [&] {
+            return node.kind == Kind::backbone
+                       ? std::static_pointer_cast<Backbone>(node.component)->forward(in, context)
+                       : std::static_pointer_cast<Head>(node.component)->forward(in, context);
+        });
+        for (const auto& wire : node.writes)
+            if (out.has(wire.port)) result.tensors.set(wire.name, out[wire.port]);
+    }
+    return result;
+}
+
+Tensors Plan::features(const std::string& name, const at::Tensor& image, const Context& context) const {
+    const auto* found = network(name);
+    if (found == nullptr || !found->backbone)
+        throw RecipeError(fmt::format("network '{}' has no backbone to take features from", name));
+    return host::guarded("features of " + name, [&] {
+        return std::static_pointer_cast<Backbone>(found->backbone)->forward(Tensors{{"image", image}}, context);
+    });
+}
+
+std::vector<std::pair<std::string, std::shared_ptr<Component>>> Plan::components() const {
+    std::vector<std::pair<std::string, std::shared_ptr<Component>>> out;
+    for (const auto& node : nodes_)
+        if (node.kind == Kind::augment) out.emplace_back(node.id, node.component);
+    for (const auto& network : networks_)
+        for (const auto& [part, component] : network.components())
+            out.emplace_back(network.name + "." + part, component);
+    for (const auto& [name, loss] : losses_) out.emplace_back("loss." + name, loss);
+    return out;
+}
+
+std::vector<std::pair<std::string, at::Tensor>> Plan::state() const {
+    std::vector<std::pair<std::string, at::Tensor>> out;
+    for (const auto& [name, component] : components()) {
+        for (const auto& item : component->named_parameters())
+            out.emplace_back(name + "." + item.key(), item.value());
+        for (const auto& item : component->named_buffers())
+            out.emplace_back(name + "." + item.key(), item.value());
+    }
+    return out;
+}
+
+std::vector<std::pair<std::string, at::Tensor>> Plan::trained_parameters() const {
+    std::vector<std::pair<std::string, at::Tensor>> out;
+    for (const auto& network : networks_) {
+        if (!network.trained()) continue;
+        for (auto& item : network.named_parameters())
+            if (item.second.requires_grad()) out.push_back(std::move(item));
+    }
+    for (const auto& [name, loss] : losses_)
+        for (const auto& item : loss->named_parameters())
+            if (item.value().requires_grad()) out.emplace_back("loss." + name + "." + item.key(), item.value());
+    return out;
+}
+
+void Plan::to(c10::Device device) {
+    for (const auto& [name, component] : components()) component->to(device);
+}
+
+void Plan::train(bool on) {
+    for (const auto& [name, component] : components()) component->train(on);
+}
+
+}  // namespace hearth::plan

@@ -1,0 +1,108 @@
+// A plan: recipe + plugins -> a checked, executable dataflow over named tensors.
+//
+// Building a plan resolves every component, connects ports by name, orders the nodes, unifies symbolic shapes
+// and creates the components. Everything that is wrong with the wiring is reported at once, before any data is
+// opened (docs/recipes.md, "Wiring").
+#pragma once
+
+#include <hearth/hearth.hpp>
+#include <map>
+#include <memory>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "host/registry.hpp"
+#include "recipe/recipe.hpp"
+
+namespace hearth::plan {
+
+/// A port connected to a name of the dataflow.
+struct Wire {
+    std::string port;  ///< the component's word
+    std::string name;  ///< the dataflow's: "image", "mask", "student.tokens"
+    Shape shape;       ///< filled when shapes are unified
+    bool optional = false;
+    std::string help;
+};
+
+/// One call of one component.
+struct Node {
+    std::string id;  ///< "augment.blur", "student.backbone", "student.project", "loss.mse"
+    Kind kind = Kind::loss;
+    std::string use, network, pass;
+    std::vector<Wire> reads, writes;
+    std::shared_ptr<Component> component;
+    std::string where;     ///< recipe location, for errors
+    bool trained = false;  ///< gradients flow through it
+    bool runs = true;      ///< false: no loss or monitor needs it
+    std::size_t loss_index = 0;
+};
+
+/// A network's components under the names its checkpoint uses: "backbone", "heads.<name>".
+struct Network {
+    std::string name;
+    std::shared_ptr<Component> backbone;  ///< may be null
+    std::vector<std::pair<std::string, std::shared_ptr<Component>>> heads;
+    std::string follows;
+    Schedule momentum;
+    bool after_step = true;
+    bool frozen = false;
+    bool trained() const { return follows.empty() && !frozen; }
+    /// Parameters and buffers with their full names, "student.backbone.blocks.0.norm1.weight".
+    std::vector<std::pair<std::string, at::Tensor>> named_parameters() const;
+    std::vector<std::pair<std::string, at::Tensor>> named_buffers() const;
+    std::vector<std::pair<std::string, std::shared_ptr<Component>>> components() const;
+};
+
+/// The result of one forward pass of the plan.
+struct StepOutput {
+    at::Tensor total;                                       ///< scalar with gradient
+    std::vector<std::pair<std::string, at::Tensor>> terms;  ///< for the log, detached
+    Tensors tensors;                                        ///< everything by its dataflow name
+};
+
+class Plan {
+  public:
+    /// Throws RecipeError with every problem found.
+    static Plan build(const recipe::Recipe& recipe, const host::Registry& registry);
+
+    const std::vector<Node>& nodes() const { return nodes_; }  ///< in the order of execution
+    const std::vector<Network>& networks() const { return networks_; }
+    const Network* network(const std::string& name) const;
+    const std::vector<std::string>& warnings() const { return warnings_; }
+    /// Names that the loader must deliver: the sources and views that some pass or loss reads.
+    const std::set<std::string>& delivered() const { return delivered_; }
+
+    /// Runs the augments on one sample: `views` has the sources without batch axis and receives the views.
+    void augment(Tensors& views, const RandomKey& key) const;
+    /// Runs passes and losses on a batch.
+    StepOutput step(const Tensors& batch, const Context& context) const;
+    /// Runs one network's backbone alone (evaluation): image [B, C, H, W] -> its outputs by port name.
+    Tensors features(const std::string& network, const at::Tensor& image, const Context& context) const;
+
+    /// Every component once, for hooks, devices and modes.
+    std::vector<std::pair<std::string, std::shared_ptr<Component>>> components() const;
+    /// Parameters and buffers of networks and losses, by checkpoint name.
+    std::vector<std::pair<std::string, at::Tensor>> state() const;
+    /// Parameters the optimiser trains, by checkpoint name.
+    std::vector<std::pair<std::string, at::Tensor>> trained_parameters() const;
+    void to(c10::Device device);
+    void train(bool on);
+
+  private:
+    friend class Builder;
+    std::vector<Node> nodes_;
+    std::vector<Network> networks_;
+    std::vector<std::pair<std::string, std::shared_ptr<Loss>>> losses_;
+    std::vector<Schedule> weights_;
+    std::vector<std::string> warnings_;
+    std::set<std::string> delivered_;
+};
+
+/// The plan as a table for the terminal, as Mermaid, or as Graphviz dot.
+std::string to_text(const Plan& plan);
+std::string to_mermaid(const Plan& plan);
+std::string to_dot(const Plan& plan);
+
+}  // namespace hearth::plan

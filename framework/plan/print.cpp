@@ -1,0 +1,100 @@
+// A plan for people: a table for the terminal, Mermaid and Graphviz for documents.
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "plan/plan.hpp"
+
+namespace hearth::plan {
+namespace {
+
+std::string quoted_id(const std::string& text) {
+    std::string out;
+    for (const char c : text) out += std::isalnum(static_cast<unsigned char>(c)) ? c : '_';
+    return out;
+}
+
+struct Edge {
+    std::string from, to, label;
+};
+
+// Edges between nodes; a source of the data is a node of its own.
+std::vector<Edge> edges(const Plan& plan) {
+    std::vector<Edge> out;
+    for (const auto& node : plan.nodes()) {
+        for (const auto& wire : node.reads) {
+            if (wire.name.empty()) continue;
+            std::string from = "data." + wire.name;
+            for (const auto& other : plan.nodes())
+                for (const auto& written : other.writes)
+                    if (written.name == wire.name) from = other.id;
+            out.push_back({from, node.id, wire.name + " " + to_string(wire.shape)});
+        }
+    }
+    return out;
+}
+
+std::int64_t parameters(const Component& component) {
+    std::int64_t count = 0;
+    for (const auto& parameter : component.parameters()) count += parameter.numel();
+    return count;
+}
+
+}  // namespace
+
+std::string to_text(const Plan& plan) {
+    std::string out;
+    for (const auto& node : plan.nodes()) {
+        const auto count = node.component ? parameters(*node.component) : 0;
+        out += fmt::format("{:<28} {} {}{}{}\n", node.id, to_string(node.kind), node.use,
+                           count > 0 ? fmt::format("  {:.2f} M parameters{}", static_cast<double>(count) / 1e6,
+                                                   node.trained ? "" : ", no gradient")
+                                     : "",
+                           node.runs ? "" : "  (not run)");
+        for (const auto& wire : node.reads)
+            if (!wire.name.empty())
+                out += fmt::format("    <- {:<16} {:<26} {}\n", wire.port, wire.name, to_string(wire.shape));
+        for (const auto& wire : node.writes)
+            out += fmt::format("    -> {:<16} {:<26} {}\n", wire.port, wire.name, to_string(wire.shape));
+    }
+    for (const auto& network : plan.networks())
+        if (!network.follows.empty())
+            out += fmt::format("{} follows {}, momentum {}, {}\n", network.name, network.follows,
+                               network.momentum.describe(),
+                               network.after_step ? "after each step" : "before each forward");
+    for (const auto& warning : plan.warnings()) out += "warning: " + warning + "\n";
+    return out;
+}
+
+std::string to_mermaid(const Plan& plan) {
+    std::string out = "flowchart LR\n";
+    std::vector<std::string> seen;
+    for (const auto& edge : edges(plan)) {
+        if (!edge.from.starts_with("data.") || std::find(seen.begin(), seen.end(), edge.from) != seen.end())
+            continue;
+        seen.push_back(edge.from);
+        out += fmt::format("  {}([\"{}\"])\n", quoted_id(edge.from), edge.from);
+    }
+    for (const auto& node : plan.nodes())
+        out += fmt::format("  {}[\"{}<br/>{} {}\"]\n", quoted_id(node.id), node.id, to_string(node.kind),
+                           node.use);
+    for (const auto& edge : edges(plan))
+        out += fmt::format("  {} -->|\"{}\"| {}\n", quoted_id(edge.from), edge.label, quoted_id(edge.to));
+    for (const auto& network : plan.networks())
+        if (!network.follows.empty() && network.backbone)
+            out += fmt::format("  {}_backbone -.->|EMA| {}_backbone\n", quoted_id(network.follows),
+                               quoted_id(network.name));
+    return out;
+}
+
+std::string to_dot(const Plan& plan) {
+    std::string out = "digraph plan {\n  rankdir=LR; node [shape=box];\n";
+    for (const auto& node : plan.nodes())
+        out +=
+            fmt::format("  \"{}\" [label=\"{}\\n{} {}\"];\n", node.id, node.id, to_string(node.kind), node.use);
+    for (const auto& edge : edges(plan))
+        out += fmt::format("  \"{}\" -> \"{}\" [label=\"{}\"];\n", edge.from, edge.to, edge.label);
+    return out + "}\n";
+}
+
+}  // namespace hearth::plan

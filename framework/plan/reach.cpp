@@ -1,0 +1,193 @@
+// What a plan must refuse besides missing names: views nobody reads, networks no loss reaches, losses that
+// train nothing.
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "plan/builder.hpp"
+
+namespace hearth::plan {
+
+void Builder::check_reach() {
+    // Backwards from the losses and monitored tensors: which nodes are needed.
+    std::vector<bool> needed(drafts_.size(), false);
+    std::vector<bool> reaches_loss(drafts_.size(), false);
+    const auto mark = [&](const std::string& name) {
+        const auto found = writer_.find(name);
+        if (found != writer_.end()) needed[found->second] = true;
+        return found;
+    };
+    for (const auto* name : {&recipe_.monitor.features, &recipe_.monitor.assignments}) {
+        if (name->empty()) continue;
+        if (mark(*name) == writer_.end()) {
+            const auto names = names_in_flow();
+            problem(recipe_.monitor.origin,
+                    fmt::format("monitor watches '{}', which nothing writes{}; there are: {}", *name,
+                                did_you_mean(*name, names), join(names)));
+        }
+    }
+    for (std::size_t i = drafts_.size(); i-- > 0;) {
+        if (drafts_[i].node.kind == Kind::loss) needed[i] = reaches_loss[i] = true;
+        if (!needed[i]) continue;
+        for (const auto& wire : drafts_[i].node.reads) {
+            const auto found = mark(wire.name);
+            if (found != writer_.end() && reaches_loss[i]) reaches_loss[found->second] = true;
+        }
+    }
+
+    // Forwards from the trained networks: which nodes carry gradient.
+    std::vector<bool> carries(drafts_.size(), false);
+    for (std::size_t i = 0; i < drafts_.size(); ++i) {
+        auto& draft = drafts_[i];
+        const bool from_input =
+            std::any_of(draft.node.reads.begin(), draft.node.reads.end(), [&](const Wire& wire) {
+                const auto found = writer_.find(wire.name);
+                return found != writer_.end() && carries[found->second];
+            });
+        const bool detached = !draft.node.network.empty() && !draft.node.trained;
+        carries[i] = !detached && (draft.node.trained || from_input);
+        if (draft.node.kind == Kind::loss && !carries[i])
+            problem(
+                draft.origin,
+                fmt::format("{} reads nothing that a trained network writes, so it trains nothing; drop it, "
+                            "or point one of its reads at a trained network",
+                            draft.node.id));
+    }
+
+    for (const auto& network : recipe_.networks) {
+        bool passed = false, reached = false;
+        for (std::size_t i = 0; i < drafts_.size(); ++i) {
+            if (drafts_[i].node.network != network.name) continue;
+            passed = true;
+            reached = reached || reaches_loss[i];
+        }
+        if (!passed)
+            problem(network.origin,
+                    fmt::format("network '{}' is in no [[pass]]; add one or drop the network", network.name));
+        else if (!reached && network_is_trained(network.name))
+            problem(network.origin,
+                    fmt::format("no loss reaches network '{}': nothing would train it; add a loss that reads "
+                                "its outputs, or set frozen = true",
+                                network.name));
+    }
+
+    // A view read only by nodes that do not run counts as unread.
+    for (std::size_t i = 0; i < drafts_.size(); ++i) {
+        auto& node = drafts_[i].node;
+        node.runs = needed[i] || node.kind == Kind::augment;
+        if (!node.runs && node.kind == Kind::head)
+            warnings_.push_back(fmt::format("{} is not run: no loss reads what it writes", node.id));
+        if (!node.runs && node.kind == Kind::backbone)
+            warnings_.push_back(fmt::format("pass '{}' is not run: no loss reads what it writes", node.pass));
+    }
+    for (const auto& draft : drafts_) {
+        if (draft.node.kind != Kind::augment) continue;
+        for (const auto& wire : draft.node.writes) {
+            const bool read = std::any_of(drafts_.begin(), drafts_.end(), [&](const Draft& other) {
+                return other.node.runs && std::any_of(other.node.reads.begin(), other.node.reads.end(),
+                                                      [&](const Wire& r) { return r.name == wire.name; });
+            });
+            if (!read && !wire.optional)
+                problem(draft.origin,
+                        fmt::format("nobody reads the view '{}' that {} writes; add a [[pass]] with view = "
+                                    "\"{}\", or drop the augment",
+                                    wire.name, draft.node.id, wire.name));
+        }
+    }
+}
+
+void Builder::unify_and_create() {
+    for (auto& draft : drafts_) {
+        if (!draft.node.runs && draft.node.kind != Kind::head && draft.node.kind != Kind::backbone) continue;
+        Symbols symbols;
+        bool fits = true;
+        for (auto& wire : draft.node.reads) {
+            if (wire.name.empty()) continue;
+            const auto known = shapes_.find(wire.name);
+            if (known == shapes_.end()) {  // its writer failed; reported there
+                fits = false;
+                continue;
+            }
+            const auto clash = unify(wire.shape, known->second, symbols);
+            if (!clash.empty()) {
+                const auto writer = writer_.find(wire.name);
+                problem(draft.origin,
+                        fmt::format("{} reads {} as '{}', which {} writes as '{}': {}", draft.node.id,
+                                    wire.name, to_string(wire.shape),
+                                    writer == writer_.end() ? "the data" : drafts_[writer->second].node.id,
+                                    to_string(known->second), clash));
+                fits = false;
+            }
+            wire.shape = known->second;
+        }
+        if (!fits) continue;
+        try {
+            const auto ports = draft.type->writes(draft.options, symbols);
+            for (std::size_t i = 0; i < draft.node.writes.size() && i < ports.size(); ++i) {
+                draft.node.writes[i].shape = symbols.resolve(ports[i].shape);
+                shapes_[draft.node.writes[i].name] = draft.node.writes[i].shape;
+            }
+            auto& instance = instances_[draft.instance];
+            if (!instance) instance = draft.type->create(draft.options, symbols);
+            draft.node.component = instance;
+        } catch (const RecipeError& error) {
+            problem(draft.origin, error.what());
+        } catch (const Error& error) {
+            throw Error(error.code(), draft.node.where + ": " + draft.node.id + ": " + error.what());
+        }
+    }
+}
+
+void Builder::collect(Plan& plan) {
+    for (const auto& spec : recipe_.networks) {
+        Network network;
+        network.name = spec.name;
+        network.follows = spec.follows;
+        network.momentum = spec.momentum;
+        network.after_step = spec.update == "after_step";
+        network.frozen = spec.frozen;
+        for (const auto& [id, component] : instances_) {
+            if (!id.starts_with(spec.name + ".")) continue;
+            const auto rest = id.substr(spec.name.size() + 1);
+            if (rest == "backbone")
+                network.backbone = component;
+            else if (rest.starts_with("heads."))
+                network.heads.emplace_back(rest.substr(6), component);
+        }
+        plan.networks_.push_back(std::move(network));
+    }
+    // Followers start as copies of their leaders, and nothing but trained networks asks for gradients.
+    for (auto& network : plan.networks_) {
+        if (network.trained()) continue;
+        torch::NoGradGuard no_grad;
+        for (const auto& [name, component] : network.components()) {
+            for (auto& parameter : component->parameters()) parameter.set_requires_grad(false);
+            if (network.follows.empty()) continue;
+            const auto* leader = plan.network(network.follows);
+            for (const auto& [leader_name, leader_component] : leader->components()) {
+                if (leader_name != name) continue;
+                auto source = leader_component->named_parameters();
+                for (auto& item : component->named_parameters()) item.value().copy_(source[item.key()]);
+                auto buffers = leader_component->named_buffers();
+                for (auto& item : component->named_buffers()) item.value().copy_(buffers[item.key()]);
+            }
+        }
+    }
+    for (const auto& spec : recipe_.losses) {
+        plan.losses_.emplace_back(spec.name,
+                                  std::static_pointer_cast<Loss>(instances_.at("loss." + spec.name)));
+        plan.weights_.push_back(spec.weight);
+    }
+    for (auto& draft : drafts_) {
+        for (const auto& wire : draft.node.reads) {
+            const auto found = writer_.find(wire.name);
+            const bool from_data = found == writer_.end() || drafts_[found->second].node.kind == Kind::augment;
+            if (from_data && !wire.name.empty() && draft.node.runs && draft.node.kind != Kind::augment)
+                plan.delivered_.insert(wire.name);
+        }
+    }
+    for (auto& draft : drafts_) plan.nodes_.push_back(std::move(draft.node));
+    plan.warnings_ = std::move(warnings_);
+}
+
+}  // namespace hearth::plan

@@ -1,0 +1,273 @@
+// Raw values against option schemas.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <hearth/text.hpp>
+#include <optional>
+
+#include "recipe/steps.hpp"
+
+namespace hearth::recipe {
+namespace {
+
+bool is_number(const Value& value) {
+    return std::holds_alternative<double>(value.data) || std::holds_alternative<std::int64_t>(value.data);
+}
+
+double number_of(const Value& value) {
+    const auto* integer = std::get_if<std::int64_t>(&value.data);
+    return integer != nullptr ? static_cast<double>(*integer) : std::get<double>(value.data);
+}
+
+/// A finite number, or a report.
+std::optional<double> read_number(const Value& value, const std::string& path, Diagnostics& problems) {
+    if (is_number(value) && std::isfinite(number_of(value))) return number_of(value);
+    problems.add(value.origin, fmt::format("{}: found {}, expected a finite number", path, found(value)));
+    return std::nullopt;
+}
+
+std::optional<std::vector<double>> read_numbers(const Value& value, const std::string& path,
+                                                Diagnostics& problems) {
+    if (!value.is_array()) {
+        problems.add(value.origin, fmt::format("{}: found {}, expected a list of numbers", path, found(value)));
+        return std::nullopt;
+    }
+    std::vector<double> out;
+    for (const auto& entry : value.array())
+        if (const auto number = read_number(entry, path, problems)) out.push_back(*number);
+    return out.size() == value.array().size() ? std::optional(out) : std::nullopt;
+}
+
+std::string not_an_integer(const Value& value) {
+    const auto* number = std::get_if<double>(&value.data);
+    const bool whole = number != nullptr && std::abs(*number) < 9e15 && std::floor(*number) == *number;
+    return fmt::format("found {}, expected an integer{}", found(value),
+                       whole ? fmt::format(" (write {})", static_cast<std::int64_t>(*number)) : "");
+}
+
+/// The whole list converted by `entry`, which returns nullopt after reporting.
+template <class T, class F>
+std::optional<OptionValue> read_list(const Value& value, const OptionSpec& spec, const std::string& path,
+                                     Diagnostics& problems, F&& entry) {
+    if (!value.is_array()) {
+        problems.add(value.origin,
+                     fmt::format("{}: found {}, expected a {}", path, found(value), to_string(spec.type)));
+        return std::nullopt;
+    }
+    std::vector<T> out;
+    for (std::size_t i = 0; i < value.array().size(); ++i) {
+        const auto converted = entry(value.array()[i], fmt::format("{}.{}", path, i));
+        if (converted) out.push_back(*converted);
+    }
+    if (out.size() != value.array().size()) return std::nullopt;
+    return OptionValue(std::move(out));
+}
+
+std::optional<OptionValue> convert(const Value& value, const OptionSpec& spec, const std::string& path,
+                                   Diagnostics& problems) {
+    const auto exactly = [&]<class T>(const T*, const char* expected) {
+        return [&problems, expected](const Value& v, const std::string& at) -> std::optional<T> {
+            if (const auto* held = std::get_if<T>(&v.data)) return *held;
+            const auto reason = std::is_same_v<T, std::int64_t>
+                                    ? not_an_integer(v)
+                                    : fmt::format("found {}, expected {}", found(v), expected);
+            problems.add(v.origin, at + ": " + reason);
+            return std::nullopt;
+        };
+    };
+    const auto flag = exactly(static_cast<bool*>(nullptr), "true or false");
+    const auto integer = exactly(static_cast<std::int64_t*>(nullptr), "an integer");
+    const auto text = exactly(static_cast<std::string*>(nullptr), "a text");
+    const auto number = [&](const Value& v, const std::string& at) { return read_number(v, at, problems); };
+    switch (spec.type) {
+        case OptionType::boolean:
+            return flag(value, path);
+        case OptionType::integer:
+            return integer(value, path);
+        case OptionType::text:
+            return text(value, path);
+        case OptionType::integers:
+            return read_list<std::int64_t>(value, spec, path, problems, integer);
+        case OptionType::numbers:
+            return read_list<double>(value, spec, path, problems, number);
+        case OptionType::texts:
+            return read_list<std::string>(value, spec, path, problems, text);
+        case OptionType::number:
+            break;
+    }
+    if (value.is_table() && !spec.may_schedule) {
+        problems.add(
+            value.origin,
+            fmt::format("{}: found a table, expected a number: this option cannot be a schedule", path));
+        return std::nullopt;
+    }
+    const auto before = problems.messages().size();
+    const auto schedule = read_schedule(value, path, 0.0, problems);
+    if (problems.messages().size() != before) return std::nullopt;
+    return OptionValue(schedule);
+}
+
+}  // namespace
+
+std::string found(const Value& value) {
+    auto text = value.to_toml();
+    if (text.size() > 60) text = text.substr(0, 57) + "...";
+    return value.type_name() + " " + text;
+}
+
+Schedule read_schedule(const Value& value, const std::string& path, const Schedule& fallback,
+                       Diagnostics& problems) {
+    if (is_number(value)) {
+        const auto number = read_number(value, path, problems);
+        return number ? Schedule(*number) : fallback;
+    }
+    if (!value.is_table()) {
+        problems.add(value.origin,
+                     fmt::format("{}: found {}, expected a number or a schedule such as {{ shape = \"cosine\", "
+                                 "from = 1.0, to = 0.0 }}",
+                                 path, found(value)));
+        return fallback;
+    }
+    static const std::vector<std::string> keys = {"shape", "from", "to",     "warmup",
+                                                  "start", "at",   "values", "per"};
+    static const std::vector<std::string> shapes = {"constant", "linear", "cosine", "steps"};
+    const Table& table = value.table();
+    const auto before = problems.messages().size();
+    const auto complain = [&](const Value& at, const std::string& key, const std::string& what) {
+        problems.add(at.origin, fmt::format("{}{}{}: {}", path, key.empty() ? "" : ".", key, what));
+    };
+    for (std::size_t i = 0; i < table.keys().size(); ++i)
+        if (const auto& key = table.keys()[i]; std::find(keys.begin(), keys.end(), key) == keys.end())
+            complain(table.at(i), key,
+                     fmt::format("unknown key, a schedule has {}{}", join(keys), did_you_mean(key, keys)));
+
+    const Value* shape = table.find("shape");
+    const auto chosen = shape != nullptr && shape->is_text()
+                            ? std::find(shapes.begin(), shapes.end(), shape->text())
+                            : shapes.end();
+    if (chosen == shapes.end()) {
+        if (shape == nullptr)
+            complain(value, "shape", "missing, expected one of " + join(shapes));
+        else
+            complain(*shape, "shape",
+                     fmt::format("found {}, expected one of {}{}", found(*shape), join(shapes),
+                                 shape->is_text() ? did_you_mean(shape->text(), shapes) : ""));
+        return fallback;
+    }
+    Schedule out;
+    out.shape = static_cast<Schedule::Shape>(chosen - shapes.begin());
+    const bool stepped = *chosen == "steps";
+    const bool constant = *chosen == "constant";
+
+    const auto read = [&](const char* key, bool allowed, bool needed, double& target) {
+        const Value* given = table.find(key);
+        if (given == nullptr) {
+            if (needed) complain(value, key, fmt::format("missing, shape \"{}\" needs it", *chosen));
+        } else if (!allowed) {
+            complain(*given, key, fmt::format("shape \"{}\" has no '{}'", *chosen, key));
+        } else if (const auto number = read_number(*given, path + "." + key, problems)) {
+            target = *number;
+        }
+    };
+    read("from", !stepped, !stepped, out.from);
+    read("to", !stepped && !constant, !stepped && !constant, out.to);
+    read("warmup", !stepped, false, out.warmup);
+    read("start", !stepped, false, out.start);
+    if (constant) out.to = out.from;
+    if (out.warmup < 0)
+        complain(*table.find("warmup"), "warmup", "found a negative number of epochs, expected 0 or more");
+
+    const auto read_list = [&](const char* key, std::vector<double>& target) {
+        const Value* given = table.find(key);
+        if (given == nullptr) {
+            if (stepped) complain(value, key, "missing, shape \"steps\" needs it");
+        } else if (!stepped) {
+            complain(*given, key, fmt::format("shape \"{}\" has no '{}'", *chosen, key));
+        } else if (auto numbers = read_numbers(*given, path + "." + key, problems)) {
+            target = std::move(*numbers);
+        }
+    };
+    read_list("at", out.at);
+    read_list("values", out.values);
+    if (const Value* per = table.find("per")) {
+        const bool known = per->is_text() && (per->text() == "step" || per->text() == "epoch");
+        if (!known)
+            complain(*per, "per", fmt::format("found {}, expected \"step\" or \"epoch\"", found(*per)));
+        else
+            out.per_epoch = per->text() == "epoch";
+    }
+    if (problems.messages().size() != before) return fallback;
+    if (stepped && out.values.size() != out.at.size() + 1)
+        complain(*table.find("values"), "values",
+                 fmt::format("found {} values for {} edges in 'at', expected one value more than edges",
+                             out.values.size(), out.at.size()));
+    if (!std::is_sorted(out.at.begin(), out.at.end()))
+        complain(*table.find("at"), "at", "the epochs must ascend");
+    return problems.messages().size() == before ? out : fallback;
+}
+
+Options bind_options(const Table& raw, const Schema& schema, const std::string& path, const Origin& where,
+                     Diagnostics& problems) {
+    Options out(schema);
+    for (std::size_t i = 0; i < raw.keys().size(); ++i) {
+        const auto& key = raw.keys()[i];
+        const Value& value = raw.at(i);
+        const auto at = path + "." + key;
+        const OptionSpec* spec = schema.find(key);
+        if (spec == nullptr) {
+            const auto names = schema.names();
+            problems.add(value.origin, names.empty()
+                                           ? fmt::format("{}: unknown key, {} has no options", at, path)
+                                           : fmt::format("{}: unknown key, expected one of {}{}", at,
+                                                         join(names), did_you_mean(key, names)));
+            continue;
+        }
+        auto converted = convert(value, *spec, at, problems);
+        if (!converted) continue;
+        if (const auto complaint = spec->check(*converted); !complaint.empty())
+            problems.add(value.origin, at + ": " + complaint);
+        else
+            out.set(key, std::move(*converted));
+    }
+    for (const auto& spec : schema.options())
+        if (spec.needed && raw.find(spec.name) == nullptr)
+            problems.add(where,
+                         fmt::format("{0}.{1}: missing, expected {2} ({3}): write it in the recipe, or add "
+                                     "{0}.{1}=VALUE to the command line",
+                                     path, spec.name, to_string(spec.type), spec.help));
+    return out;
+}
+
+void check_schedules(const Table& tree, const std::string& path, std::int64_t epochs, Diagnostics& problems) {
+    const auto run = static_cast<double>(epochs);
+    const auto visit = [&](const Value& value, const std::string& at) {
+        if (value.is_table()) {
+            check_schedules(value.table(), at, epochs, problems);
+        } else if (value.is_array()) {
+            for (std::size_t i = 0; i < value.array().size(); ++i) {
+                const Value& entry = value.array()[i];
+                const auto id = identity(path.empty() ? at : "", entry);
+                if (entry.is_table())
+                    check_schedules(entry.table(), at + "." + (id.empty() ? std::to_string(i) : id), epochs,
+                                    problems);
+            }
+        }
+    };
+    for (std::size_t i = 0; i < tree.keys().size(); ++i)
+        visit(tree.at(i), path + (path.empty() ? "" : ".") + tree.keys()[i]);
+    const Value* shape = tree.find("shape");
+    if (shape == nullptr || !shape->is_text() || tree.find("use") != nullptr) return;
+    if (const Value* warmup = tree.find("warmup");
+        warmup != nullptr && is_number(*warmup) && number_of(*warmup) > run)
+        problems.add(warmup->origin,
+                     fmt::format("{}.warmup: found a warm-up of {} epochs, but the run has {} (train.epochs)",
+                                 path, number_of(*warmup), epochs));
+    if (const Value* at = tree.find("at"); at != nullptr && at->is_array() && !at->array().empty() &&
+                                           is_number(at->array().back()) && number_of(at->array().back()) > run)
+        problems.add(at->origin,
+                     fmt::format("{}.at: found an edge at epoch {}, but the run has {} (train.epochs)", path,
+                                 number_of(at->array().back()), epochs));
+}
+
+}  // namespace hearth::recipe

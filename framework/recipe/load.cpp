@@ -1,0 +1,149 @@
+// From a file to a recipe: parents first, each file once, then overrides, then types.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <hearth/error.hpp>
+#include <hearth/text.hpp>
+
+#include "recipe/components.hpp"
+
+namespace hearth::recipe {
+namespace fs = std::filesystem;
+namespace {
+
+/// Merges files in the order in which `extends` reaches them.
+class Resolver {
+  public:
+    explicit Resolver(Diagnostics& problems) : problems_(problems) {}
+
+    /// Merges the parents of `file`, then `file`. A file reached twice counts once, at its first place.
+    void add(const fs::path& file, const Origin& asked) {
+        const auto id = fs::weakly_canonical(file);
+        if (std::find(open_.begin(), open_.end(), id) != open_.end()) throw RecipeError(cycle(file, asked));
+        if (std::find(done_.begin(), done_.end(), id) != done_.end()) return;
+        Table table = parse_file(file, asked);
+        check_schema(table);
+        open_.push_back(id);
+        chain_.push_back(file.string());
+        for (const auto& parent : parents(table))
+            add((file.parent_path() / parent.text()).lexically_normal(), parent.origin);
+        open_.pop_back();
+        chain_.pop_back();
+        done_.push_back(id);
+
+        if (const Value* drop = table.find("drop")) apply_drops(tree_, *drop, dropped_, problems_);
+        for (const auto* const key : {"name", "description"})
+            tree_.erase(key);  // a recipe does not pass on what it is called
+        table.erase("extends");
+        table.erase("drop");
+        merge_into(tree_, table);
+    }
+
+    Table take() { return std::move(tree_); }
+
+  private:
+    std::string cycle(const fs::path& file, const Origin& asked) const {
+        return fmt::format("{}: extends: a recipe cannot extend itself: {} -> {}", asked.text(),
+                           join(chain_, " -> "), file.string());
+    }
+
+    void check_schema(const Table& table) {
+        const Value* schema = table.find("schema");
+        if (schema == nullptr) return;
+        const auto* version = std::get_if<std::int64_t>(&schema->data);
+        if (version == nullptr || *version != 1)
+            problems_.add(schema->origin, fmt::format("schema: found {}, expected 1, the version of the recipe "
+                                                      "language that this hearth reads",
+                                                      found(*schema)));
+    }
+
+    std::vector<Value> parents(const Table& table) {
+        const Value* extends = table.find("extends");
+        if (extends == nullptr) return {};
+        std::vector<Value> out;
+        for (const auto& entry : extends->is_array() ? extends->array() : Array{*extends}) {
+            if (entry.is_text() && !entry.text().empty())
+                out.push_back(entry);
+            else
+                problems_.add(entry.origin,
+                              fmt::format("extends: found {}, expected the path of a recipe", found(entry)));
+        }
+        return out;
+    }
+
+    Diagnostics& problems_;
+    Table tree_;
+    std::vector<fs::path> open_, done_;
+    std::vector<std::string> chain_, dropped_;
+};
+
+Table resolve(const fs::path& file, const std::vector<std::string>& overrides, Diagnostics& problems) {
+    Resolver resolver(problems);
+    resolver.add(file, {});
+    Table tree = resolver.take();
+    for (const auto& argument : overrides) apply_override(tree, argument, problems);
+    if (tree.find("name") == nullptr) tree.set("name", Value{file.stem().string(), {}});
+    return tree;
+}
+
+std::string title(const fs::path& file, const Diagnostics& problems) {
+    const auto count = problems.messages().size();
+    return fmt::format(
+        "{}: {}", file.string(),
+        count == 1 ? "a mistake in the recipe" : fmt::format("{} mistakes in the recipe", count));
+}
+
+void check_top(const Table& tree, Recipe& recipe, Diagnostics& problems) {
+    check_keys(tree, "", top_level_keys, problems);
+    const Origin file{recipe.file.string(), 0, 0};
+    if (tree.find("schema") == nullptr)
+        problems.add(file, "schema: missing, expected schema = 1 at the top of the recipe");
+    recipe.name = read_text(tree, "name", "recipe", recipe.file.stem().string(), problems);
+    const Value* name = tree.find("name");
+    // The name becomes a folder, runs/<name>.
+    if (recipe.name.empty() || recipe.name.front() == '.' || recipe.name.find('/') != std::string::npos)
+        problems.add(name->origin,
+                     fmt::format("name: found \"{}\", expected a name that can be a folder's", recipe.name));
+    recipe.description = read_text(tree, "description", "recipe", "", problems);
+    if (const Value* folders = tree.find("plugin_paths"))
+        for (const auto& folder : read_texts(*folders, "plugin_paths", problems))
+            recipe.plugin_paths.emplace_back(folder);
+    if (tree.find("networks") == nullptr)
+        problems.add(file, "networks: missing, expected at least one [networks.NAME]");
+}
+
+}  // namespace
+
+Table load_tree(const fs::path& file, const std::vector<std::string>& overrides) {
+    Diagnostics problems, unset_variables;
+    Table tree = resolve(file, overrides, problems);
+    resolve_paths(tree, unset_variables);  // a recipe can be shown on a machine that does not have its data
+    problems.throw_if_any(title(file, problems));
+    return tree;
+}
+
+Recipe load(const fs::path& file, const std::vector<std::string>& overrides) {
+    Diagnostics problems;
+    Recipe recipe;
+    recipe.file = file;
+    recipe.tree = resolve(file, overrides, problems);
+    resolve_paths(recipe.tree, problems);
+    check_top(recipe.tree, recipe, problems);
+    recipe.augments = read_components(recipe.tree, "augment", problems);
+    recipe.heads = read_components(recipe.tree, "head", problems);
+    recipe.losses = read_components(recipe.tree, "loss", problems);
+    recipe.networks = read_networks(recipe.tree, problems);
+    recipe.passes = read_passes(recipe.tree, recipe.networks, problems);
+    read_sections(recipe.tree, recipe, problems);
+    check_schedules(recipe.tree, "", recipe.train.epochs, problems);
+    problems.throw_if_any(title(file, problems));
+    return recipe;
+}
+
+const NetworkSpec* Recipe::network(const std::string& wanted) const {
+    const auto found =
+        std::find_if(networks.begin(), networks.end(), [&](const auto& n) { return n.name == wanted; });
+    return found == networks.end() ? nullptr : &*found;
+}
+
+}  // namespace hearth::recipe

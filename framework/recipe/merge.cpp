@@ -1,0 +1,181 @@
+// One recipe on top of another, and what `drop` takes away.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <hearth/text.hpp>
+
+#include "recipe/steps.hpp"
+
+namespace hearth::recipe {
+namespace {
+
+const std::string* text_of(const Table& table, std::string_view key) {
+    const Value* value = table.find(key);
+    return value != nullptr && value->is_text() ? &value->text() : nullptr;
+}
+
+bool all_tables(const Value& value) {
+    return value.is_array() && std::all_of(value.array().begin(), value.array().end(),
+                                           [](const Value& entry) { return entry.is_table(); });
+}
+
+/// Another plugin has other options, and a schedule that states its shape is a whole schedule: both replace.
+bool replaces(const std::string& key, const Table& base, const Table& over) {
+    const auto* old_use = text_of(base, "use");
+    const auto* new_use = text_of(over, "use");
+    if (key != "optimizer" && old_use != nullptr && new_use != nullptr && *old_use != *new_use) return true;
+    return old_use == nullptr && new_use == nullptr && over.find("shape") != nullptr;
+}
+
+/// Keys that say which entry is meant: repeating one sets nothing.
+bool is_identity_key(const std::string& key) {
+    return key == "use" || key == "name" || key == "network" || key == "as";
+}
+
+void merge_value(const std::string& key, Value& base, const Value& over);
+
+void merge_tables(Table& base, const Table& over) {
+    for (const auto& key : over.keys()) {
+        const Value& value = *over.find(key);
+        if (Value* present = base.find(key))
+            merge_value(key, *present, value);
+        else
+            base.set(key, value);
+    }
+}
+
+void merge_value(const std::string& key, Value& base, const Value& over) {
+    if (base.is_table() && over.is_table() && !replaces(key, base.table(), over.table()))
+        merge_tables(base.table(), over.table());
+    else if (!is_identity_key(key) || !(base == over))
+        base = over;
+}
+
+void merge_entries(const std::string& list, Array& base, const Array& over) {
+    // Only what was inherited merges: two entries of one file with the same identity stay two, and are
+    // reported.
+    auto inherited = identities(list, base);
+    for (const auto& entry : over) {
+        const auto match = std::find(inherited.begin(), inherited.end(), identity(list, entry));
+        if (match == inherited.end() || match->empty()) {
+            base.push_back(entry);
+        } else {
+            merge_value(list, base[static_cast<std::size_t>(match - inherited.begin())], entry);
+            match->clear();
+        }
+    }
+}
+
+/// Removes entry `name` of `list`, or says which there are.
+bool drop_entry(Table& tree, const std::string& list, const std::string& name,
+                std::vector<std::string>& names) {
+    Value* value = tree.find(list);
+    if (value == nullptr) return false;
+    if (value->is_table()) {
+        names = value->table().keys();
+        return value->table().erase(name);
+    }
+    if (!all_tables(*value)) return false;
+    names = identities(list, value->array());
+    const auto match = std::find(names.begin(), names.end(), name);
+    if (match == names.end()) return false;
+    value->array().erase(value->array().begin() + (match - names.begin()));
+    return true;
+}
+
+/// Removes head "network.head", be it the network's own, a follower's extra one or a follower's shared one.
+bool drop_head(Table& tree, const std::string& name, std::vector<std::string>& names) {
+    bool removed = false;
+    Value* networks = tree.find("networks");
+    if (networks == nullptr || !networks->is_table()) return false;
+    for (const auto& network : networks->table().keys()) {
+        Value* body = networks->table().find(network);
+        if (!body->is_table()) continue;
+        for (const auto* const key : {"heads", "extra_heads"}) {
+            Value* heads = body->table().find(key);
+            if (heads == nullptr) continue;
+            if (heads->is_table()) {
+                for (const auto& head : std::vector(heads->table().keys())) {
+                    names.push_back(network + "." + head);
+                    if (names.back() == name) removed = heads->table().erase(head);
+                }
+            } else if (heads->is_array()) {
+                for (const auto& head : heads->array())
+                    if (head.is_text()) names.push_back(network + "." + head.text());
+                removed |= std::erase_if(heads->array(), [&](const Value& head) {
+                               return head.is_text() && network + "." + head.text() == name;
+                           }) > 0;
+            }
+        }
+    }
+    return removed;
+}
+
+}  // namespace
+
+bool is_list_of_entries(std::string_view key) {
+    return key == "augment" || key == "loss" || key == "pass" || key == "head";
+}
+
+std::string identity(std::string_view list, const Value& entry) {
+    if (!entry.is_table()) return "";
+    const bool is_pass = list == "pass";
+    for (const auto* const key : {is_pass ? "as" : "name", is_pass ? "network" : "use"})
+        if (const auto* text = text_of(entry.table(), key)) return *text;
+    return "";
+}
+
+std::vector<std::string> identities(std::string_view list, const Array& entries) {
+    std::vector<std::string> out;
+    for (const auto& entry : entries) out.push_back(identity(list, entry));
+    return out;
+}
+
+void merge_into(Table& base, const Table& over) {
+    for (const auto& key : over.keys()) {
+        const Value& value = *over.find(key);
+        Value* present = base.find(key);
+        if (present == nullptr)
+            base.set(key, value);
+        else if (is_list_of_entries(key) && all_tables(*present) && all_tables(value))
+            merge_entries(key, present->array(), value.array());
+        else
+            merge_value(key, *present, value);
+    }
+}
+
+void apply_drops(Table& tree, const Value& drop, std::vector<std::string>& dropped, Diagnostics& problems) {
+    static const std::vector<std::string> kinds = {"loss", "augment", "pass", "head", "networks", "heads"};
+    if (!drop.is_table()) {
+        problems.add(drop.origin,
+                     fmt::format("drop: found {}, expected a table: drop.loss = [\"name\"]", found(drop)));
+        return;
+    }
+    for (const auto& kind : drop.table().keys()) {
+        const Value& names = *drop.table().find(kind);
+        if (std::find(kinds.begin(), kinds.end(), kind) == kinds.end()) {
+            problems.add(names.origin, fmt::format("drop.{}: unknown key, expected one of {}{}", kind,
+                                                   join(kinds), did_you_mean(kind, kinds)));
+            continue;
+        }
+        for (const auto& name : names.is_array() ? names.array() : Array{names}) {
+            if (!name.is_text()) {
+                problems.add(name.origin, fmt::format("drop.{}: found {}, expected a name", kind, found(name)));
+                continue;
+            }
+            std::vector<std::string> present;
+            const auto mark = kind + "." + name.text();
+            const bool removed = kind == "heads" ? drop_head(tree, name.text(), present)
+                                                 : drop_entry(tree, kind, name.text(), present);
+            const bool before = std::find(dropped.begin(), dropped.end(), mark) != dropped.end();
+            if (!removed && !before)
+                problems.add(name.origin,
+                             fmt::format("drop.{}: there is no '{}' to drop, inherited: {}{}", kind,
+                                         name.text(), present.empty() ? "nothing" : join(present),
+                                         did_you_mean(name.text(), present)));
+            dropped.push_back(mark);
+        }
+    }
+}
+
+}  // namespace hearth::recipe

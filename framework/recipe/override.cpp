@@ -1,0 +1,148 @@
+// Command-line overrides: "loss.restoration.weight=2".
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <charconv>
+#include <hearth/error.hpp>
+#include <hearth/text.hpp>
+#include <optional>
+
+#include "recipe/steps.hpp"
+
+namespace hearth::recipe {
+namespace {
+
+/// "a.\"b.c\".d" -> a, b.c, d.
+std::vector<std::string> split_path(std::string_view path) {
+    std::vector<std::string> out(1);
+    bool quoted = false;
+    for (const char c : path) {
+        if (c == '"')
+            quoted = !quoted;
+        else if (c == '.' && !quoted)
+            out.emplace_back();
+        else
+            out.back() += c;
+    }
+    return out;
+}
+
+std::optional<std::size_t> as_index(const std::string& text) {
+    std::size_t index = 0;
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), index);
+    return error == std::errc() && end == text.data() + text.size() ? std::optional(index) : std::nullopt;
+}
+
+/// Tables that an override may bring into being: sections, and the ports of a component.
+bool may_create(const std::string& path, const std::string& key) {
+    return (path.empty() && !is_list_of_entries(key) && key != "networks" && key != "schema" && key != "name" &&
+            key != "description" && key != "plugin_paths") ||
+           key == "reads" || key == "writes";
+}
+
+/// Walks down one key; nullptr when there is nothing, with the reason added to `problems`.
+Value* step_into(Value& value, const std::string& path, const std::string& list, const std::string& key,
+                 const Origin& origin, Diagnostics& problems) {
+    std::vector<std::string> names;
+    if (value.is_table()) {
+        if (Value* child = value.table().find(key)) return child;
+        names = value.table().keys();
+    } else if (value.is_array()) {
+        if (!list.empty()) names = identities(list, value.array());
+        const auto match = std::find(names.begin(), names.end(), key);
+        if (match != names.end()) return &value.array()[static_cast<std::size_t>(match - names.begin())];
+        if (const auto index = as_index(key)) {
+            if (*index < value.array().size()) return &value.array()[*index];
+            problems.add(origin, fmt::format("{} has {} entries, numbered from 0: there is no number {}", path,
+                                             value.array().size(), *index));
+            return nullptr;
+        }
+        if (list.empty()) {
+            problems.add(origin,
+                         fmt::format("{} is a list: expected the number of an entry, found '{}'", path, key));
+            return nullptr;
+        }
+    } else {
+        problems.add(origin, fmt::format("{} is {}, not a table: it has no '{}'", path, found(value), key));
+        return nullptr;
+    }
+    problems.add(origin,
+                 fmt::format("there is no '{}' in {}; it has {}{}", key, path.empty() ? "the recipe" : path,
+                             names.empty() ? "nothing" : join(names), did_you_mean(key, names)));
+    return nullptr;
+}
+
+/// Sets `key`; a component that gets another `use` loses the options of the old one.
+void set_key(Table& table, const std::string& path, const std::string& key, Value value) {
+    const Value* present = table.find(key);
+    if (key == "use" && path != "optimizer" && present != nullptr && !(*present == value)) {
+        const Value* name = table.find("name");
+        Table fresh;
+        if (name != nullptr) fresh.set("name", *name);
+        table = std::move(fresh);
+    }
+    table.set(key, std::move(value));
+}
+
+}  // namespace
+
+void apply_override(Table& tree, const std::string& argument, Diagnostics& problems) {
+    const Origin origin{"argument '" + argument + "'", 0, 0};
+    const auto equals = argument.find('=');
+    if (equals == std::string::npos || equals == 0) {
+        problems.add(origin, "expected key.path=value, such as train.epochs=3");
+        return;
+    }
+    const auto keys = split_path(std::string_view(argument).substr(0, equals));
+    const auto& top = keys.front();
+    if (std::find(keys.begin(), keys.end(), "") != keys.end()) {
+        problems.add(origin, "the key path has an empty part");
+        return;
+    }
+    if (std::find(top_level_keys.begin(), top_level_keys.end(), top) == top_level_keys.end()) {
+        problems.add(origin, fmt::format("unknown key '{}', expected one of {}{}", top, join(top_level_keys),
+                                         did_you_mean(top, top_level_keys)));
+        return;
+    }
+    if (top == "extends") {
+        problems.add(origin, "`extends` cannot be given on the command line: write a recipe that extends both");
+        return;
+    }
+    Value value;
+    try {
+        value = parse_argument(argument.substr(equals + 1), origin);
+    } catch (const RecipeError& error) {
+        problems.add(origin, error.what());
+        return;
+    }
+    if (top == "drop") {
+        for (std::size_t i = keys.size() - 1; i > 0; --i) {
+            Table branch;
+            branch.set(keys[i], std::move(value));
+            value = Value{std::move(branch), origin};
+        }
+        std::vector<std::string> dropped;
+        apply_drops(tree, value, dropped, problems);
+        return;
+    }
+
+    Value root{std::move(tree), {}};
+    Value* place = &root;
+    std::string path, list;
+    for (std::size_t i = 0; i + 1 < keys.size() && place != nullptr; ++i) {
+        if (place->is_table() && place->table().find(keys[i]) == nullptr && may_create(path, keys[i]))
+            place->table().set(keys[i], Value{Table{}, origin});
+        place = step_into(*place, path, list, keys[i], origin, problems);
+        path += (path.empty() ? "" : ".") + keys[i];
+        list = i == 0 && is_list_of_entries(keys[0]) ? keys[0] : "";
+    }
+    const auto& last = keys.back();
+    if (place != nullptr && place->is_table()) {
+        set_key(place->table(), path, last, std::move(value));
+    } else if (place != nullptr) {
+        if (Value* entry = step_into(*place, path, list, last, origin, problems)) *entry = std::move(value);
+    }
+    tree = std::move(root.table());
+}
+
+}  // namespace hearth::recipe

@@ -1,0 +1,135 @@
+// TOML text to a tree of Values. toml++ nodes lose their place when they are copied, so the tree is made here,
+// once, with the place of every key and list entry.
+#include <fmt/format.h>
+#include <toml++/toml.h>
+
+#include <algorithm>
+#include <fstream>
+#include <hearth/error.hpp>
+#include <hearth/text.hpp>
+#include <sstream>
+
+#include "recipe/steps.hpp"
+
+namespace hearth::recipe {
+namespace fs = std::filesystem;
+namespace {
+
+Origin origin_of(const toml::source_region& source, const Origin& parent) {
+    if (source.begin.line == 0) return parent;  // a table nobody wrote: [a.b] alone makes `a`
+    return {parent.file, static_cast<int>(source.begin.line), static_cast<int>(source.begin.column)};
+}
+
+Value convert(const toml::node& node, const Origin& origin);
+
+Table convert_table(const toml::table& table, const Origin& origin) {
+    struct Entry {
+        std::string key;
+        const toml::node* node;
+        Origin origin;
+    };
+    std::vector<Entry> entries;
+    for (const auto& [key, node] : table) {
+        // The header is the place of [table] and [[list]], the key that of anything else.
+        const bool has_header = (node.is_table() && !node.as_table()->is_inline()) || node.is_array_of_tables();
+        const auto& place = has_header && node.source().begin.line > 0 ? node.source() : key.source();
+        entries.push_back({std::string(key.str()), &node, origin_of(place, origin)});
+    }
+    // toml++ keeps keys in alphabetical order; we keep the written one.
+    std::stable_sort(entries.begin(), entries.end(), [](const Entry& a, const Entry& b) {
+        return std::pair(a.origin.line, a.origin.column) < std::pair(b.origin.line, b.origin.column);
+    });
+    Table out;
+    for (const auto& entry : entries) out.set(entry.key, convert(*entry.node, entry.origin));
+    return out;
+}
+
+Value convert(const toml::node& node, const Origin& origin) {
+    Value out;
+    out.origin = origin;
+    if (const auto* table = node.as_table()) {
+        out.data = convert_table(*table, origin);
+    } else if (const auto* array = node.as_array()) {
+        Array entries;
+        for (const auto& entry : *array) entries.push_back(convert(entry, origin_of(entry.source(), origin)));
+        out.data = std::move(entries);
+    } else if (const auto* text = node.as_string()) {
+        out.data = text->get();
+    } else if (const auto* flag = node.as_boolean()) {
+        out.data = flag->get();
+    } else if (const auto* integer = node.as_integer()) {
+        out.data = integer->get();
+    } else if (const auto* number = node.as_floating_point()) {
+        out.data = number->get();
+    } else {
+        throw RecipeError(fmt::format(
+            "{}: found a date or time, which no recipe key takes: put it between quotes", origin.text()));
+    }
+    return out;
+}
+
+void set_origin(Value& value, const Origin& origin) {
+    value.origin = origin;
+    if (value.is_array()) {
+        for (auto& entry : value.array()) set_origin(entry, origin);
+    } else if (value.is_table()) {
+        for (const auto& key : value.table().keys()) set_origin(*value.table().find(key), origin);
+    }
+}
+
+/// " (did you mean 'x.toml'?)" among the recipes beside the missing one.
+std::string nearest_file(const fs::path& file) {
+    std::vector<std::string> names;
+    std::error_code ignored;
+    const auto folder = file.has_parent_path() ? file.parent_path() : fs::path(".");
+    for (const auto& entry : fs::directory_iterator(folder, ignored))
+        if (entry.path().extension() == ".toml") names.push_back(entry.path().filename().string());
+    return did_you_mean(file.filename().string(), names);
+}
+
+}  // namespace
+
+Table parse_text(std::string_view text, const std::string& file) {
+    try {
+        const toml::table root = toml::parse(text, file);
+        return convert_table(root, {file, 1, 1});
+    } catch (const toml::parse_error& error) {
+        throw RecipeError(fmt::format("{}:{}:{}: not valid TOML: {}", file, error.source().begin.line,
+                                      error.source().begin.column, error.description()));
+    }
+}
+
+Table parse_file(const fs::path& file, const Origin& asked) {
+    const auto prefix = asked.file.empty() ? "" : asked.text() + ": extends: ";
+    std::error_code ignored;
+    if (fs::is_directory(file, ignored))
+        throw RecipeError(
+            fmt::format("{}{} is a folder, expected a recipe (a .toml file)", prefix, file.string()));
+    std::ifstream stream(file, std::ios::binary);
+    if (!stream) {
+        const char* reason = fs::exists(file, ignored) ? "cannot be read" : "does not exist";
+        throw RecipeError(fmt::format("{}recipe {} {}{}", prefix, file.string(), reason, nearest_file(file)));
+    }
+    std::ostringstream text;
+    text << stream.rdbuf();
+    return parse_text(text.str(), file.string());
+}
+
+Value parse_argument(const std::string& text, const Origin& origin) {
+    const Value word{text, origin};
+    try {
+        const toml::table root = toml::parse("value = " + text);
+        const auto* node = root.get("value");
+        if (root.size() != 1 || node == nullptr) return word;
+        if (node->is_date() || node->is_time() || node->is_date_time()) return word;
+        Value out = convert(*node, origin);
+        set_origin(out, origin);
+        return out;
+    } catch (const toml::parse_error& error) {
+        // What begins like a list, a table or a quoted text was meant as one; the rest is a bare word.
+        if (text.empty() || std::string_view("[{\"'").find(text.front()) == std::string_view::npos) return word;
+        throw RecipeError(fmt::format("the value is not valid TOML: {}", error.description()));
+    }
+}
+
+}  // namespace hearth::recipe

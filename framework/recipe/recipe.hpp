@@ -1,0 +1,153 @@
+// A resolved recipe: extends, drops and overrides applied, every section checked against its schema and typed.
+// Component options stay raw tables here: only the plan, which knows the plugins, can check them
+// (bind_options).
+#pragma once
+
+#include <filesystem>
+#include <hearth/option.hpp>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "recipe/value.hpp"
+
+namespace hearth::recipe {
+
+/// `{ use = "vit", size = "tiny", reads = { image = "x" } }`
+struct ComponentSpec {
+    std::string use;                                   ///< component id
+    std::string name;                                  ///< unique within its list; `use` unless given
+    Table options;                                     ///< what is left for the plugin's schema
+    std::map<std::string, std::string> reads, writes;  ///< port -> name in the dataflow
+    Schedule weight = 1.0;                             ///< losses only
+    Origin origin;
+};
+
+/// [networks.NAME]
+struct NetworkSpec {
+    std::string name;
+    std::optional<ComponentSpec>
+        backbone;  ///< absent for a follower (it has the leader's) and for pure-head networks
+    std::vector<ComponentSpec> heads;  ///< own heads; for a follower: extra_heads
+    std::string follows;               ///< the network whose moving average this is, or ""
+    std::vector<std::string>
+        shared_heads;  ///< follower: `heads = [..]`, names of the leader's heads it has too; all unless given
+    Schedule momentum = 0.996;
+    std::string update = "after_step";  ///< or "before_forward"
+    std::string init_from;              ///< safetensors file, resolved against the recipe, or ""
+    bool frozen = false;
+    Origin origin;
+};
+
+/// [[pass]]
+struct PassSpec {
+    std::string network, view;
+    std::string as;                                 ///< prefix of its outputs; the network's name unless given
+    std::optional<std::vector<std::string>> heads;  ///< only these
+    Origin origin;
+};
+
+/// [data]. The options are documented in data_schema().
+struct DataSpec {
+    std::string source;  ///< "phantom", or an absolute path of a manifest or folder
+    std::string where;
+    std::int64_t phantom_count = 0, phantom_seed = 0;
+    double phantom_lesions = 0;
+    std::int64_t size = 224, channels = 1, workers = 0, prefetch = 4, max_pixels = 0;
+    std::string fit = "stretch";
+    double max_bad = 0.01;
+    bool cache = true;  ///< keep decoded images in memory (8 bit) after the first epoch
+    Origin origin;
+};
+
+/// [train]
+struct TrainSpec {
+    std::int64_t epochs = 100, batch = 64, accumulate = 1, seed = 0, threads = 0, log_every = 10,
+                 checkpoint_every = 0;
+    std::string precision = "bf16", device = "auto";
+    Origin origin;
+};
+
+/// [optimizer]
+struct OptimizerSpec {
+    std::string use = "adamw";
+    Schedule lr, weight_decay;
+    double lr_batch = 256;  ///< lr is multiplied by global batch / lr_batch; 0 = lr as written
+    double beta1 = 0.9, beta2 = 0.999, eps = 1e-8, clip = 3.0;
+    std::string clip_mode = "tensor";  ///< "tensor": each parameter's gradient by its own norm; "global"
+    std::vector<std::string>
+        freeze;                      ///< patterns of parameter names (substring or glob) that get no update ...
+    std::int64_t freeze_epochs = 0;  ///< ... for this many epochs
+    std::vector<std::string> no_decay;  ///< patterns besides biases and one-dimensional parameters
+    Origin origin;
+};
+
+/// [monitor]
+struct MonitorSpec {
+    std::string features;     ///< tensor [B, D] or [B, L, D] whose spread and rank are tracked; "" = the first
+                              ///< trained network's cls
+    std::string assignments;  ///< tensor [.., K] of distributions whose entropy is tracked; "" = none
+    std::string on_collapse = "warn", on_nan = "stop";        ///< "warn" or "stop"
+    double min_rank = 2, min_std = 1e-4, min_entropy = 0.05;  ///< entropy of the mean assignment / ln K
+    std::int64_t patience = 3;  ///< consecutive log lines below a threshold before it counts
+    Origin origin;
+};
+
+/// [probe] while training, and [eval] at the end: a labelled data set and its splits.
+struct LabelledSpec {
+    std::string source;  ///< as in [data]
+    std::string train_where, test_where;
+    std::string label = "label";  ///< column
+    std::string positive;         ///< value(s, comma separated) that count as 1; "" = every class (multi-class)
+    std::string negative;         ///< value that counts as 0; "" = all others
+    std::string patient = "patient";  ///< column for the bootstrap; missing column = every image its own
+    std::int64_t every = 10, k = 20;  ///< probe: every n epochs; neighbours
+    std::int64_t phantom_count = 400, phantom_seed = 1000;
+    std::int64_t limit = 0;             ///< at most this many training and test images (0 = all)
+    std::string features = "cls+mean";  ///< "cls", "mean" or "cls+mean"
+    Origin origin;
+};
+
+struct Recipe {
+    std::filesystem::path file;
+    std::string name;  ///< the file's stem unless given; never inherited
+    std::string description;
+    std::vector<std::filesystem::path> plugin_paths;  ///< absolute
+    std::vector<ComponentSpec> augments, losses;
+    std::vector<ComponentSpec> heads;  ///< [[head]]: heads outside a network, reading names of several passes
+    std::vector<NetworkSpec> networks;
+    std::vector<PassSpec> passes;
+    DataSpec data;
+    TrainSpec train;
+    OptimizerSpec optimizer;
+    MonitorSpec monitor;
+    std::optional<LabelledSpec> probe, eval;
+    Table tree;  ///< the merged tree everything above was read from
+
+    const NetworkSpec* network(const std::string& name) const;
+};
+
+/// Reads a recipe with its `extends`, applies drops and `overrides` ("train.epochs=3"). Throws RecipeError with
+/// all problems at once.
+Recipe load(const std::filesystem::path& file, const std::vector<std::string>& overrides = {});
+
+/// The merged tree alone, without checking sections (what `recipes show` and `resolved.toml` print).
+Table load_tree(const std::filesystem::path& file, const std::vector<std::string>& overrides = {});
+
+/// The tree as TOML; with `origins` each line ends in a comment that says which file, line or argument set it.
+std::string to_toml(const Table& tree, bool origins);
+
+/// Checks a component's raw options against its schema and fills defaults. `path` ("loss.restoration") is put
+/// into messages.
+Options bind_options(const Table& raw, const Schema& schema, const std::string& path, const Origin& where,
+                     Diagnostics& problems);
+
+/// The schemas of the fixed sections, for checking and for the reference page.
+Schema data_schema();
+Schema train_schema();
+Schema optimizer_schema();
+Schema monitor_schema();
+Schema labelled_schema();
+
+}  // namespace hearth::recipe

@@ -1,0 +1,142 @@
+// The keys of the fixed sections. docs/recipes.md lists the same; a test compares the two.
+#include "recipe/recipe.hpp"
+
+namespace hearth::recipe {
+namespace {
+
+constexpr double any_count = 9e15;  // exactly representable, and more than anybody counts to
+
+void add_phantoms(Schema& schema, std::int64_t count, std::int64_t seed) {
+    schema.integer("phantom_count", count)
+        .range(0, any_count)
+        .doc("generated images, when source = \"phantom\"");
+    schema.integer("phantom_seed", seed).range(0, any_count).doc("seed of the generated images");
+}
+
+}  // namespace
+
+Schema data_schema() {
+    const DataSpec defaults;
+    Schema schema;
+    schema.text("source", "").required().doc("\"phantom\", or a manifest (CSV) or folder of images");
+    schema.text("where", "").doc("which rows of the manifest: label == \"normal\" and split == \"train\"");
+    add_phantoms(schema, 1000, 0);
+    schema.number("phantom_lesions", 0).range(0, 1).doc("share of generated images with a lesion");
+    schema.integer("size", defaults.size).range(8, 8192).doc("images become size x size pixels");
+    schema.integer("channels", defaults.channels)
+        .range(1, 3)
+        .doc("1, or 3 equal ones for weights that want colour");
+    schema.text("fit", defaults.fit)
+        .choices({"stretch", "pad"})
+        .doc("how an image that is not square becomes one: stretched, or between black bars");
+    schema.integer("workers", defaults.workers)
+        .range(0, 1024)
+        .doc("threads that load images; 0 = chosen by Hearth");
+    schema.integer("prefetch", defaults.prefetch).range(1, 1024).doc("batches that are loaded ahead");
+    schema.boolean("cache", defaults.cache).doc("keep decoded images in memory (8 bit) after the first epoch");
+    schema.integer("max_pixels", defaults.max_pixels)
+        .range(0, any_count)
+        .doc("larger images are set aside as bad; 0 = 100 million");
+    schema.number("max_bad", defaults.max_bad)
+        .range(0, 1)
+        .doc("share of bad images that ends the run (exit code 3)");
+    return schema;
+}
+
+Schema train_schema() {
+    const TrainSpec defaults;
+    Schema schema;
+    schema.integer("epochs", defaults.epochs).range(1, 1e6).doc("passes over the data");
+    schema.integer("batch", defaults.batch).range(1, 1e6).doc("images of one step in one process");
+    schema.integer("accumulate", defaults.accumulate)
+        .range(1, 1e6)
+        .doc("batches whose gradients are summed before the optimiser steps");
+    schema.text("precision", defaults.precision)
+        .choices({"bf16", "fp32"})
+        .doc("bf16: autocast, with losses and norms in fp32");
+    schema.text("device", defaults.device).doc("auto, cpu, cuda or cuda:N");
+    schema.integer("seed", defaults.seed).range(0, any_count).doc("seed of everything random");
+    schema.integer("threads", defaults.threads)
+        .range(0, 4096)
+        .doc("threads for arithmetic; 0 = one for each core");
+    schema.integer("log_every", defaults.log_every).range(1, 1e9).doc("steps between two log lines");
+    schema.integer("checkpoint_every", defaults.checkpoint_every)
+        .range(0, 1e9)
+        .doc("epochs between two kept checkpoints, besides last and best; 0 = none");
+    return schema;
+}
+
+Schema optimizer_schema() {
+    const OptimizerSpec defaults;
+    Schema schema;
+    schema.text("use", defaults.use).choices({"adamw"}).doc("the optimiser");
+    schema.number("lr", 5e-4).range(0, 1e3).schedulable().doc("learning rate, before the scaling by lr_batch");
+    schema.number("lr_batch", defaults.lr_batch)
+        .range(0, any_count)
+        .doc("lr is multiplied by global batch / lr_batch; 0 = lr as written");
+    schema.number("weight_decay", 0.05)
+        .range(0, 1e3)
+        .schedulable()
+        .doc("decoupled weight decay; never on biases and one-dimensional parameters");
+    schema.numbers("betas", {defaults.beta1, defaults.beta2})
+        .size(2)
+        .range(0, 1)
+        .doc("decay of the two moments");
+    schema.number("eps", defaults.eps).range(0, 1).doc("added to the root of the second moment");
+    schema.number("clip", defaults.clip).range(0, 1e9).doc("largest norm of a gradient; 0 = no clipping");
+    schema.text("clip_mode", defaults.clip_mode)
+        .choices({"tensor", "global"})
+        .doc("the norm of each parameter by itself, or of all together");
+    schema.texts("freeze", {}).doc("patterns of parameter names that get no update at first");
+    schema.integer("freeze_epochs", defaults.freeze_epochs).range(0, 1e6).doc("for so many epochs");
+    schema.texts("no_decay", {}).doc("patterns of further parameter names without weight decay");
+    return schema;
+}
+
+Schema monitor_schema() {
+    const MonitorSpec defaults;
+    Schema schema;
+    schema.text("features", "").doc("tensor whose spread and rank are tracked; \"\" = the first trained cls");
+    schema.text("assignments", "").doc("tensor of distributions whose entropy is tracked; \"\" = none");
+    schema.text("on_collapse", defaults.on_collapse).choices({"warn", "stop"}).doc("stop: exit code 5");
+    schema.text("on_nan", defaults.on_nan).choices({"warn", "stop"}).doc("stop: exit code 5");
+    schema.number("min_rank", defaults.min_rank)
+        .range(0, 1e6)
+        .doc("effective rank below which features collapsed");
+    schema.number("min_std", defaults.min_std)
+        .range(0, 1e6)
+        .doc("standard deviation below which they collapsed");
+    schema.number("min_entropy", defaults.min_entropy)
+        .range(0, 1)
+        .doc("entropy of the mean assignment / ln K below which assignments collapsed");
+    schema.integer("patience", defaults.patience)
+        .range(1, 1e9)
+        .doc("log lines in a row below a threshold before it counts");
+    return schema;
+}
+
+Schema labelled_schema() {
+    const LabelledSpec defaults;
+    Schema schema;
+    schema.text("source", "").required().doc("\"phantom\", or a manifest (CSV) with labels");
+    schema.text("train_where", "").doc("rows the probe learns from");
+    schema.text("test_where", "").doc("rows it is measured on");
+    schema.text("label", defaults.label).doc("column of the label");
+    schema.text("positive", "")
+        .doc("value or values, comma separated, that count as 1; \"\" = every class by itself");
+    schema.text("negative", "").doc("value that counts as 0; \"\" = all others");
+    schema.text("patient", defaults.patient)
+        .doc("column for the bootstrap; without it every image is its own patient");
+    schema.integer("every", defaults.every).range(0, 1e6).doc("[probe]: epochs between two probes; 0 = never");
+    schema.integer("k", defaults.k).range(1, 1e6).doc("neighbours of the k-NN probe");
+    schema.text("features", defaults.features)
+        .choices({"cls", "mean", "cls+mean"})
+        .doc("class token, mean of the patch tokens, or both side by side");
+    schema.integer("limit", defaults.limit)
+        .range(0, any_count)
+        .doc("at most so many training and test images; 0 = all");
+    add_phantoms(schema, defaults.phantom_count, defaults.phantom_seed);
+    return schema;
+}
+
+}  // namespace hearth::recipe

@@ -1,0 +1,152 @@
+// The fixed sections, from tables to typed values.
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "recipe/steps.hpp"
+
+namespace hearth::recipe {
+namespace {
+
+struct Section {
+    Options options;
+    Origin origin;
+};
+
+/// The section checked against its schema. A section that is not there has its defaults.
+Section read(const Table& tree, const std::string& name, const Schema& schema, const Recipe& recipe,
+             Diagnostics& problems) {
+    static const Table nothing;
+    const Value* value = tree.find(name);
+    const Origin origin = value != nullptr ? value->origin : Origin{recipe.file.string(), 0, 0};
+    if (value != nullptr && !value->is_table()) {
+        problems.add(origin, fmt::format("{0}: found {1}, expected a table: write [{0}]", name, found(*value)));
+        return {Options(schema), origin};
+    }
+    return {bind_options(value != nullptr ? value->table() : nothing, schema, name, origin, problems), origin};
+}
+
+/// Where `key` of section `name` was written.
+Origin place(const Table& tree, const std::string& name, const std::string& key) {
+    const Value* section = tree.find(name);
+    const Value* value = section != nullptr && section->is_table() ? section->table().find(key) : nullptr;
+    return value != nullptr ? value->origin : Origin{};
+}
+
+DataSpec data_from(const Section& section) {
+    const auto& options = section.options;
+    DataSpec out;
+    out.source = options.text("source");
+    out.where = options.text("where");
+    out.phantom_count = options.integer("phantom_count");
+    out.phantom_seed = options.integer("phantom_seed");
+    out.phantom_lesions = options.number("phantom_lesions");
+    out.size = options.integer("size");
+    out.channels = options.integer("channels");
+    out.fit = options.text("fit");
+    out.workers = options.integer("workers");
+    out.prefetch = options.integer("prefetch");
+    out.cache = options.boolean("cache");
+    out.max_pixels = options.integer("max_pixels");
+    out.max_bad = options.number("max_bad");
+    out.origin = section.origin;
+    return out;
+}
+
+TrainSpec train_from(const Section& section) {
+    const auto& options = section.options;
+    TrainSpec out;
+    out.epochs = options.integer("epochs");
+    out.batch = options.integer("batch");
+    out.accumulate = options.integer("accumulate");
+    out.precision = options.text("precision");
+    out.device = options.text("device");
+    out.seed = options.integer("seed");
+    out.threads = options.integer("threads");
+    out.log_every = options.integer("log_every");
+    out.checkpoint_every = options.integer("checkpoint_every");
+    out.origin = section.origin;
+    return out;
+}
+
+OptimizerSpec optimizer_from(const Section& section) {
+    const auto& options = section.options;
+    OptimizerSpec out;
+    out.use = options.text("use");
+    out.lr = options.schedule("lr");
+    out.weight_decay = options.schedule("weight_decay");
+    out.lr_batch = options.number("lr_batch");
+    out.beta1 = options.numbers("betas")[0];
+    out.beta2 = options.numbers("betas")[1];
+    out.eps = options.number("eps");
+    out.clip = options.number("clip");
+    out.clip_mode = options.text("clip_mode");
+    out.freeze = options.texts("freeze");
+    out.freeze_epochs = options.integer("freeze_epochs");
+    out.no_decay = options.texts("no_decay");
+    out.origin = section.origin;
+    return out;
+}
+
+MonitorSpec monitor_from(const Section& section) {
+    const auto& options = section.options;
+    MonitorSpec out;
+    out.features = options.text("features");
+    out.assignments = options.text("assignments");
+    out.on_collapse = options.text("on_collapse");
+    out.on_nan = options.text("on_nan");
+    out.min_rank = options.number("min_rank");
+    out.min_std = options.number("min_std");
+    out.min_entropy = options.number("min_entropy");
+    out.patience = options.integer("patience");
+    out.origin = section.origin;
+    return out;
+}
+
+LabelledSpec labelled_from(const Section& section) {
+    const auto& options = section.options;
+    LabelledSpec out;
+    out.source = options.text("source");
+    out.train_where = options.text("train_where");
+    out.test_where = options.text("test_where");
+    out.label = options.text("label");
+    out.positive = options.text("positive");
+    out.negative = options.text("negative");
+    out.patient = options.text("patient");
+    out.every = options.integer("every");
+    out.k = options.integer("k");
+    out.features = options.text("features");
+    out.limit = options.integer("limit");
+    out.phantom_count = options.integer("phantom_count");
+    out.phantom_seed = options.integer("phantom_seed");
+    out.origin = section.origin;
+    return out;
+}
+
+bool is_device(const std::string& text) {
+    if (text == "auto" || text == "cpu" || text == "cuda") return true;
+    const auto number = text.starts_with("cuda:") ? text.substr(5) : "";
+    return !number.empty() && number.size() < 4 &&
+           std::all_of(number.begin(), number.end(), [](unsigned char c) { return std::isdigit(c) != 0; });
+}
+
+}  // namespace
+
+void read_sections(const Table& tree, Recipe& recipe, Diagnostics& problems) {
+    recipe.data = data_from(read(tree, "data", data_schema(), recipe, problems));
+    if (recipe.data.channels == 2)
+        problems.add(place(tree, "data", "channels"), "data.channels: found 2, expected 1 or 3");
+    recipe.train = train_from(read(tree, "train", train_schema(), recipe, problems));
+    if (!is_device(recipe.train.device))
+        problems.add(
+            place(tree, "train", "device"),
+            fmt::format("train.device: found \"{}\", expected auto, cpu, cuda or cuda:N", recipe.train.device));
+    recipe.optimizer = optimizer_from(read(tree, "optimizer", optimizer_schema(), recipe, problems));
+    recipe.monitor = monitor_from(read(tree, "monitor", monitor_schema(), recipe, problems));
+    if (tree.find("probe") != nullptr)
+        recipe.probe = labelled_from(read(tree, "probe", labelled_schema(), recipe, problems));
+    if (tree.find("eval") != nullptr)
+        recipe.eval = labelled_from(read(tree, "eval", labelled_schema(), recipe, problems));
+}
+
+}  // namespace hearth::recipe

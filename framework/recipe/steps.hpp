@@ -1,0 +1,73 @@
+// The steps of loading a recipe, in the order load.cpp takes them; nothing outside recipe/ includes this.
+#pragma once
+
+#include <filesystem>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "recipe/recipe.hpp"
+
+namespace hearth::recipe {
+
+/// Every key a recipe may have at its top.
+inline const std::vector<std::string> top_level_keys = {
+    "schema", "name", "description", "extends", "drop",  "plugin_paths", "augment", "networks", "pass",
+    "head",   "loss", "data",        "train",   "probe", "optimizer",    "monitor", "eval"};
+
+// parse.cpp ---------------------------------------------------------------------------------------------------
+
+/// TOML text to our tree, each value with its Origin in `file`. Throws RecipeError with toml++'s description.
+Table parse_text(std::string_view text, const std::string& file);
+/// Reads and parses. `asked` is where the file was named (the `extends` entry), put in front of the message
+/// when it cannot be read.
+Table parse_file(const std::filesystem::path& file, const Origin& asked);
+/// The value of an override; a bare word is text. Throws RecipeError without the place.
+Value parse_argument(const std::string& text, const Origin& origin);
+
+// merge.cpp ---------------------------------------------------------------------------------------------------
+
+/// augment, loss, pass, head: lists of tables whose entries have an identity.
+bool is_list_of_entries(std::string_view key);
+/// What an entry of such a list is called: `as` or `network` of a pass, `name` or `use` of the others.
+std::string identity(std::string_view list, const Value& entry);
+std::vector<std::string> identities(std::string_view list, const Array& entries);
+
+/// Puts `over` on top of `base`: tables merge, lists of entries merge by identity, the rest replaces.
+void merge_into(Table& base, const Table& over);
+
+/// Removes what `drop` names. `dropped` remembers it: a second file may drop the same again.
+void apply_drops(Table& tree, const Value& drop, std::vector<std::string>& dropped, Diagnostics& problems);
+
+// override.cpp ------------------------------------------------------------------------------------------------
+
+/// Applies "key.path=value".
+void apply_override(Table& tree, const std::string& argument, Diagnostics& problems);
+
+// paths.cpp ---------------------------------------------------------------------------------------------------
+
+/// Makes the paths of the tree absolute: each against the file it was written in, or against the current folder
+/// for an argument. A path with an unset environment variable stays as it is, and is reported in `problems`.
+void resolve_paths(Table& tree, Diagnostics& problems);
+
+// bind.cpp ----------------------------------------------------------------------------------------------------
+
+/// "text \"x\"", "number 3.0": type and value, shortened, for messages.
+std::string found(const Value& value);
+/// A number or a table of a schedule; reports and returns `fallback` when it is neither.
+Schedule read_schedule(const Value& value, const std::string& path, const Schedule& fallback,
+                       Diagnostics& problems);
+/// Reports warm-ups and edges of schedules anywhere in the tree that lie behind the last epoch.
+void check_schedules(const Table& tree, const std::string& path, std::int64_t epochs, Diagnostics& problems);
+
+// networks.cpp, sections.cpp ----------------------------------------------------------------------------------
+
+/// `augment`, `loss`, `head`: components with unique names.
+std::vector<ComponentSpec> read_components(const Table& tree, const std::string& list, Diagnostics& problems);
+std::vector<NetworkSpec> read_networks(const Table& tree, Diagnostics& problems);
+std::vector<PassSpec> read_passes(const Table& tree, const std::vector<NetworkSpec>& networks,
+                                  Diagnostics& problems);
+/// Fills data, train, optimizer, monitor, probe and eval.
+void read_sections(const Table& tree, Recipe& recipe, Diagnostics& problems);
+
+}  // namespace hearth::recipe

@@ -1,0 +1,41 @@
+// One table, written three ways: aligned text for the terminal and Markdown here, HTML in html.hpp.
+#pragma once
+
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace hearth::report {
+
+enum class Align { left, right, center };
+
+/// Cells are plain text. `align` may be shorter than the headers: the rest is left-aligned. Rows may be shorter
+/// than the headers.
+struct Table {
+    std::string title;
+    std::vector<std::string> headers;
+    std::vector<std::vector<std::string>> rows;
+    std::vector<Align> align;
+    std::vector<std::pair<std::size_t, std::size_t>>
+        emphasis;         ///< (row, column) of cells to stress, such as the best result
+    std::string caption;  ///< what the numbers are, below the table
+};
+
+/// Columns two spaces apart under a ruled header, no trailing spaces, newline at the end.
+///
+///     method      AUC
+///     ─────────────────
+///     afire     0.912 *
+std::string text_table(const Table& table);
+
+/// A Markdown table; stressed cells are bold and | is escaped.
+std::string markdown_table(const Table& table);
+
+/// The number of columns: the longest of the headers and the rows.
+std::size_t column_count(const Table& table);
+Align align_of(const Table& table, std::size_t column);
+bool is_emphasised(const Table& table, std::size_t row, std::size_t column);
+/// The cell, or an empty text where the row is short.
+const std::string& cell(const std::vector<std::string>& row, std::size_t column);
+
+}  // namespace hearth::report

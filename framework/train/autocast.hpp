@@ -1,0 +1,31 @@
+// Mixed precision for a scope: RAII over ATen's autocast state, which LibTorch offers to Python only.
+#pragma once
+
+#include <ATen/autocast_mode.h>
+
+namespace hearth::train {
+
+/// While it lives, operations on `device` that gain from it run in bf16. With `on` false it does nothing.
+class Autocast {
+  public:
+    Autocast(c10::DeviceType device, bool on)
+        : device_(device), was_(at::autocast::is_autocast_enabled(device)), on_(on) {
+        if (!on_) return;
+        at::autocast::set_autocast_enabled(device_, true);
+        at::autocast::set_autocast_dtype(device_, at::kBFloat16);
+        at::autocast::increment_nesting();
+    }
+    ~Autocast() {
+        if (!on_) return;
+        if (at::autocast::decrement_nesting() == 0) at::autocast::clear_cache();
+        at::autocast::set_autocast_enabled(device_, was_);
+    }
+    Autocast(const Autocast&) = delete;
+    Autocast& operator=(const Autocast&) = delete;
+
+  private:
+    c10::DeviceType device_;
+    bool was_, on_;
+};
+
+}  // namespace hearth::train

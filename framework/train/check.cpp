@@ -1,0 +1,72 @@
+#include "train/check.hpp"
+
+#include <fmt/format.h>
+#include <torch/torch.h>
+
+#include <cmath>
+
+#include "data/loader.hpp"
+#include "train/autocast.hpp"
+#include "train/trainer.hpp"
+
+namespace hearth::train {
+
+CheckResult check(const recipe::Recipe& recipe, const host::Registry& registry, std::int64_t images) {
+    const auto device = pick_device(recipe.train.device);
+    torch::manual_seed(static_cast<std::uint64_t>(recipe.train.seed));
+    auto plan = plan::Plan::build(recipe, registry);
+    plan.to(device);
+    plan.train(true);
+    Optimizer optimizer(recipe.optimizer, plan.trained_parameters(), images);
+
+    const auto phantoms = data::open_dataset({.source = "phantom",
+                                              .where = "",
+                                              .size = static_cast<int>(recipe.data.size),
+                                              .fit = "stretch",
+                                              .max_pixels = 0,
+                                              .phantom_count = images,
+                                              .phantom_seed = 0,
+                                              .phantom_lesions = 0});
+    data::Loader loader(
+        phantoms, {.batch = images, .workers = 1, .channels = recipe.data.channels},
+        [&](Tensors& views, const RandomKey& key) { plan.augment(views, key); }, plan.delivered());
+    loader.begin(0);
+    Tensors batch;
+    loader.next(batch);
+
+    CheckResult result;
+    result.images = images;
+    Context context;
+    context.device = device;
+    context.progress.total_steps = std::max<std::int64_t>(1, recipe.train.epochs);
+    const auto start = std::chrono::steady_clock::now();
+    Tensors moved;
+    for (const auto& [name, tensor] : batch) moved.set(name, tensor.to(device));
+    plan::StepOutput out;
+    {
+        const Autocast autocast(device.type(), use_bf16(recipe.train.precision, device));
+        out = plan.step(moved, context);
+    }
+    for (const auto& node : plan.nodes())
+        for (const auto& wire : node.writes)
+            if (out.tensors.has(wire.name) && out.tensors[wire.name].is_floating_point() &&
+                !at::isfinite(out.tensors[wire.name]).all().item<bool>())
+                result.problems.push_back(
+                    fmt::format("{}: '{}', written by {}, is not finite", node.where, wire.name, node.id));
+    result.terms.emplace_back("loss", out.total.item<double>());
+    for (const auto& [name, value] : out.terms) result.terms.emplace_back(name, value.item<double>());
+    if (!std::isfinite(result.terms.front().second)) result.problems.emplace_back("the loss is not finite");
+    out.total.backward();
+    result.without_gradient = optimizer.without_gradient();
+    for (const auto& [name, tensor] : plan.state())
+        if (!tensor.requires_grad() && tensor.grad().defined()) result.follower_gradient.push_back(name);
+    optimizer.clip();
+    optimizer.step(context.progress);
+    result.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+    for (const auto& [name, tensor] : plan.trained_parameters()) result.trained += tensor.numel();
+    for (const auto& [name, tensor] : plan.state()) result.total += tensor.numel();
+    result.memory_mib = peak_memory_mib();
+    return result;
+}
+
+}  // namespace hearth::train

@@ -1,0 +1,25 @@
+// `hearth check`: one real micro-step on generated images, before anybody waits for data.
+#pragma once
+
+#include "host/registry.hpp"
+#include "recipe/recipe.hpp"
+
+namespace hearth::train {
+
+struct CheckResult {
+    std::vector<std::pair<std::string, double>> terms;
+    std::vector<std::string> without_gradient;   ///< trained parameters that got none
+    std::vector<std::string> follower_gradient;  ///< parameters that got one and must not
+    std::vector<std::string> problems;           ///< not finite, and the like
+    std::int64_t trained = 0, total = 0;         ///< parameters
+    double seconds = 0;                          ///< forward, backward and update of the micro-batch
+    std::int64_t images = 0;
+    double memory_mib = 0;  ///< peak of the process
+    bool ok() const { return problems.empty() && without_gradient.empty() && follower_gradient.empty(); }
+};
+
+/// `images` phantoms of the recipe's size through the recipe's augments, passes, losses, backward and
+/// optimiser.
+CheckResult check(const recipe::Recipe& recipe, const host::Registry& registry, std::int64_t images = 2);
+
+}  // namespace hearth::train

@@ -1,0 +1,31 @@
+#include "train/follower.hpp"
+
+#include <ATen/ATen.h>
+
+#include <map>
+
+namespace hearth::train {
+
+Follower::Follower(const plan::Network& follower, const plan::Network& leader)
+    : momentum_(follower.momentum), after_step_(follower.after_step) {
+    const auto pair = [&](const auto& theirs, const auto& ours, auto& from, auto& to) {
+        std::map<std::string, at::Tensor> source;
+        for (const auto& [name, tensor] : theirs) source.emplace(name.substr(leader.name.size()), tensor);
+        for (const auto& [name, tensor] : ours) {
+            const auto found = source.find(name.substr(follower.name.size()));
+            if (found == source.end()) continue;  // an extra head of its own
+            to.push_back(tensor);
+            from.push_back(found->second);
+        }
+    };
+    pair(leader.named_parameters(), follower.named_parameters(), from_, to_);
+    pair(leader.named_buffers(), follower.named_buffers(), buffers_from_, buffers_to_);
+}
+
+void Follower::update(const Progress& progress) {
+    at::NoGradGuard no_grad;
+    if (!to_.empty()) at::_foreach_lerp_(to_, from_, 1.0 - momentum_(progress));
+    for (std::size_t i = 0; i < buffers_to_.size(); ++i) buffers_to_[i].copy_(buffers_from_[i]);
+}
+
+}  // namespace hearth::train

@@ -1,0 +1,25 @@
+// Networks that follow another as an exponential moving average: theta_T = m theta_T + (1 - m) theta_S after
+// (or before) each step.
+#pragma once
+
+#include <vector>
+
+#include "plan/plan.hpp"
+
+namespace hearth::train {
+
+class Follower {
+  public:
+    Follower(const plan::Network& follower, const plan::Network& leader);
+    /// One update; buffers are copied.
+    void update(const Progress& progress);
+    bool after_step() const { return after_step_; }
+    double momentum(const Progress& progress) const { return momentum_(progress); }
+
+  private:
+    Schedule momentum_;
+    bool after_step_;
+    std::vector<at::Tensor> to_, from_, buffers_to_, buffers_from_;
+};
+
+}  // namespace hearth::train

@@ -1,0 +1,39 @@
+// Is it collapsing or learning? Three numbers of a batch's features and assignments, and an alarm when they
+// stay low.
+//   std      mean over dimensions of the standard deviation of L2-normalised features, times sqrt(D): 1 for
+//   uniform on the sphere, 0 collapsed rank     effective rank, exp of the entropy of the normalised singular
+//   values (Roy & Vetterli 2007; RankMe, Garrido et al. 2023) entropy  entropy of the mean assignment over ln
+//   K: 1 when all clusters are used, 0 when one is
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <optional>
+#include <string>
+
+#include "recipe/recipe.hpp"
+
+namespace hearth::train {
+
+struct Health {
+    double std = 0, rank = 0;
+    std::optional<double> entropy;
+};
+
+/// features [B, D] or [B, L, D] (tokens are taken together); assignments [.., K], rows are distributions, may
+/// be undefined.
+Health measure_health(const at::Tensor& features, const at::Tensor& assignments);
+
+class Monitor {
+  public:
+    explicit Monitor(recipe::MonitorSpec spec) : spec_(std::move(spec)) {}
+    /// Takes one measurement; returns what is wrong once it has been wrong `patience` times in a row, else "".
+    std::string check(const Health& health);
+    const recipe::MonitorSpec& spec() const { return spec_; }
+
+  private:
+    recipe::MonitorSpec spec_;
+    std::int64_t low_ = 0;
+};
+
+}  // namespace hearth::train

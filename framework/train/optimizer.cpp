@@ -1,0 +1,124 @@
+#include "train/optimizer.hpp"
+
+#include <ATen/ATen.h>
+#include <fmt/format.h>
+#include <fnmatch.h>
+
+#include <algorithm>
+#include <cmath>
+#include <hearth/error.hpp>
+#include <map>
+
+namespace hearth::train {
+
+bool matches(const std::string& name, const std::string& pattern) {
+    if (pattern.find_first_of("*?") != std::string::npos)
+        return ::fnmatch(pattern.c_str(), name.c_str(), 0) == 0;
+    return name.find(pattern) != std::string::npos;
+}
+
+Optimizer::Optimizer(const recipe::OptimizerSpec& spec, NamedTensors parameters, std::int64_t global_batch)
+    : spec_(spec), parameters_(std::move(parameters)) {
+    lr_scale_ = spec_.lr_batch > 0 ? static_cast<double>(global_batch) / spec_.lr_batch : 1.0;
+    for (const auto& [name, parameter] : parameters_) {
+        average_.push_back(at::zeros_like(parameter));
+        square_.push_back(at::zeros_like(parameter));
+        steps_.push_back(at::zeros({}, parameter.options().dtype(at::kFloat)));
+        const auto named = [&, &name = name](const std::string& pattern) { return matches(name, pattern); };
+        decays_.push_back(parameter.dim() > 1 && !name.ends_with(".bias") &&
+                          std::none_of(spec_.no_decay.begin(), spec_.no_decay.end(), named));
+    }
+    for (const auto& pattern : spec_.freeze)
+        if (std::none_of(parameters_.begin(), parameters_.end(),
+                         [&](const auto& p) { return matches(p.first, pattern); }))
+            throw RecipeError(fmt::format(
+                "{}: optimizer.freeze names '{}', which matches no trained parameter; `hearth check` "
+                "lists their names",
+                spec_.origin.text(), pattern));
+}
+
+double Optimizer::lr(const Progress& progress) const {
+    return spec_.lr(progress) * lr_scale_;
+}
+
+double Optimizer::clip() {
+    at::NoGradGuard no_grad;
+    std::vector<at::Tensor> gradients;
+    for (auto& [name, parameter] : parameters_)
+        if (parameter.grad().defined()) gradients.push_back(parameter.grad());
+    if (gradients.empty()) return 0;
+    const auto norms = at::stack(at::_foreach_norm(gradients, 2)).to(at::kCPU, at::kDouble);  // [P]
+    const double total = norms.norm().item<double>();
+    if (spec_.clip <= 0 || !std::isfinite(total)) return total;
+    if (spec_.clip_mode == "global") {
+        if (total > spec_.clip) at::_foreach_mul_(gradients, spec_.clip / (total + 1e-6));
+        return total;
+    }
+    const auto* norm = norms.const_data_ptr<double>();
+    for (std::size_t i = 0; i < gradients.size(); ++i)
+        if (norm[i] > spec_.clip) gradients[i].mul_(spec_.clip / (norm[i] + 1e-6));
+    return total;
+}
+
+bool Optimizer::frozen(const std::string& name, const Progress& progress) const {
+    if (progress.epoch() >= spec_.freeze_epochs) return false;
+    return std::any_of(spec_.freeze.begin(), spec_.freeze.end(),
+                       [&](const auto& pattern) { return matches(name, pattern); });
+}
+
+void Optimizer::step(const Progress& progress) {
+    at::NoGradGuard no_grad;
+    for (const bool decay : {true, false}) {
+        std::vector<at::Tensor> parameters, gradients, averages, squares, steps;
+        for (std::size_t i = 0; i < parameters_.size(); ++i) {
+            const auto& [name, parameter] = parameters_[i];
+            if (decays_[i] != decay || !parameter.grad().defined() || frozen(name, progress)) continue;
+            steps_[i].add_(1);
+            parameters.push_back(parameter);
+            gradients.push_back(parameter.grad());
+            averages.push_back(average_[i]);
+            squares.push_back(square_[i]);
+            steps.push_back(steps_[i]);
+        }
+        if (parameters.empty()) continue;
+        at::_fused_adamw_(parameters, gradients, averages, squares, {}, steps, lr(progress), spec_.beta1,
+                          spec_.beta2, decay ? weight_decay(progress) : 0.0, spec_.eps, /*amsgrad=*/false,
+                          /*maximize=*/false);
+    }
+}
+
+void Optimizer::zero_grad() {
+    for (auto& [name, parameter] : parameters_) parameter.mutable_grad() = at::Tensor();
+}
+
+std::vector<std::string> Optimizer::without_gradient() const {
+    std::vector<std::string> names;
+    for (const auto& [name, parameter] : parameters_)
+        if (!parameter.grad().defined()) names.push_back(name);
+    return names;
+}
+
+NamedTensors Optimizer::state() const {
+    NamedTensors out;
+    for (std::size_t i = 0; i < parameters_.size(); ++i) {
+        const auto& name = parameters_[i].first;
+        out.emplace_back("optimizer.average." + name, average_[i]);
+        out.emplace_back("optimizer.square." + name, square_[i]);
+        out.emplace_back("optimizer.steps." + name, steps_[i]);
+    }
+    return out;
+}
+
+void Optimizer::load(const NamedTensors& state) {
+    at::NoGradGuard no_grad;
+    std::map<std::string, at::Tensor> by_name(state.begin(), state.end());
+    for (auto& [name, tensor] : this->state()) {
+        const auto found = by_name.find(name);
+        if (found == by_name.end())
+            throw DataError(
+                fmt::format("the checkpoint has no '{}': it belongs to another recipe; start a new run", name));
+        tensor.copy_(found->second);
+    }
+}
+
+}  // namespace hearth::train

@@ -1,0 +1,52 @@
+// AdamW (Loshchilov & Hutter 2019) on ATen's fused kernel, with the habits of self-supervised training: weight
+// decay on matrices only, scheduled lr and decay, clipping per parameter or over all, layers that stay still
+// for the first epochs.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <hearth/schedule.hpp>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "recipe/recipe.hpp"
+
+namespace hearth::train {
+
+using NamedTensors = std::vector<std::pair<std::string, at::Tensor>>;
+
+/// Does a parameter's name match a pattern: a glob when it has `*` or `?`, else a substring.
+bool matches(const std::string& name, const std::string& pattern);
+
+class Optimizer {
+  public:
+    Optimizer(const recipe::OptimizerSpec& spec, NamedTensors parameters, std::int64_t global_batch);
+
+    double lr(const Progress& progress) const;
+    double weight_decay(const Progress& progress) const { return spec_.weight_decay(progress); }
+    /// Clips gradients as the recipe says and returns their norm over all parameters before that. Parameters
+    /// without a gradient are skipped.
+    double clip();
+    /// One update of every parameter that has a gradient and is not frozen now.
+    void step(const Progress& progress);
+    void zero_grad();
+    const NamedTensors& parameters() const { return parameters_; }
+    /// Names of parameters without a gradient.
+    std::vector<std::string> without_gradient() const;
+
+    /// Moments and step counts by name, for exact resume.
+    NamedTensors state() const;
+    void load(const NamedTensors& state);
+
+  private:
+    bool frozen(const std::string& name, const Progress& progress) const;
+
+    recipe::OptimizerSpec spec_;
+    NamedTensors parameters_;
+    std::vector<at::Tensor> average_, square_, steps_;
+    std::vector<bool> decays_;
+    double lr_scale_;
+};
+
+}  // namespace hearth::train

@@ -1,0 +1,165 @@
+#include "train/run_folder.hpp"
+
+#include <fmt/chrono.h>
+#include <fmt/format.h>
+#include <torch/version.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cstdio>
+#include <ctime>
+#include <hearth/error.hpp>
+#include <thread>
+
+#include "train/files.hpp"
+
+namespace hearth::train {
+namespace {
+
+namespace fs = std::filesystem;
+
+// The first line a command prints, or "".
+std::string first_line_of(const std::string& command) {
+    const auto close = [](FILE* pipe) { ::pclose(pipe); };
+    const std::unique_ptr<FILE, decltype(close)> pipe(::popen(command.c_str(), "r"), close);
+    std::array<char, 256> buffer{};
+    if (!pipe || std::fgets(buffer.data(), buffer.size(), pipe.get()) == nullptr) return "";
+    std::string line(buffer.data());
+    while (!line.empty() && (line.back() == '\n' || line.back() == '\r')) line.pop_back();
+    return line;
+}
+
+std::string processor() {
+    std::ifstream in("/proc/cpuinfo");
+    for (std::string line; std::getline(in, line);)
+        if (line.starts_with("model name")) return line.substr(line.find(':') + 2);
+    return "unknown";
+}
+
+nlohmann::json environment(const host::Registry& registry, const std::vector<std::string>& command) {
+    nlohmann::json plugins = nlohmann::json::array();
+    for (const auto& library : registry.libraries())
+        plugins.push_back({{"id", library->plugin->id},
+                           {"version", library->plugin->version},
+                           {"file", library->file.string()},
+                           {"sha256", library->sha256}});
+    return {{"command", command},
+            {"libtorch", TORCH_VERSION},
+            {"build", HEARTH_BUILD_IDENTITY},
+            {"processor", processor()},
+            {"cores", std::thread::hardware_concurrency()},
+            {"git_commit", first_line_of("git rev-parse HEAD 2>/dev/null")},
+            {"git_changes", !first_line_of("git status --porcelain 2>/dev/null").empty()},
+            {"plugins", plugins}};
+}
+
+std::tm local_now() {
+    const std::time_t now = std::time(nullptr);
+    std::tm local{};
+    ::localtime_r(&now, &local);
+    return local;
+}
+
+fs::path newest_run(const fs::path& folder) {
+    fs::path newest;
+    if (!fs::is_directory(folder)) return newest;
+    for (const auto& entry : fs::directory_iterator(folder))
+        if (fs::exists(entry.path() / "run.json") && entry.path() > newest) newest = entry.path();
+    return newest;
+}
+
+}  // namespace
+
+std::string utc_now() {
+    return fmt::format("{:%Y-%m-%dT%H:%M:%SZ}", fmt::gmtime(std::time(nullptr)));
+}
+
+std::string recipe_hash(const recipe::Recipe& recipe) {
+    std::uint64_t hash = 14695981039346656037ull;
+    for (const char c : recipe::to_toml(recipe.tree, false))
+        hash = (hash ^ static_cast<unsigned char>(c)) * 1099511628211ull;
+    return fmt::format("{:016x}", hash);
+}
+
+RunFolder RunFolder::open(const recipe::Recipe& recipe, const fs::path& out, Existing existing) {
+    RunFolder folder;
+    const auto home = fs::path("runs") / recipe.name;
+    folder.path_ = out;
+    if (out.empty() && existing == Existing::resume) folder.path_ = newest_run(home);
+    if (folder.path_.empty() && existing == Existing::resume)
+        throw RecipeError(fmt::format(
+            "found no run to resume in {}; name it with --out, or start one without --resume", home.string()));
+    if (out.empty() && existing != Existing::resume)
+        folder.path_ = home / fmt::format("{:%Y%m%d-%H%M%S}", local_now());
+    const bool there = fs::exists(folder.path_ / "run.json");
+    if (there && existing == Existing::refuse)
+        throw RecipeError(
+            fmt::format("{} already holds a run; go on with --resume, start again with --overwrite, or choose "
+                        "another --out",
+                        folder.path_.string()));
+    if (!there && fs::exists(folder.path_) && !fs::is_empty(folder.path_) && existing != Existing::resume)
+        throw RecipeError(
+            fmt::format("{} exists and is no run folder; choose another --out", folder.path_.string()));
+    if (there && existing == Existing::overwrite) fs::remove_all(folder.path_);
+    folder.resumes_ = there && existing == Existing::resume && fs::exists(folder.checkpoint("last"));
+    if (existing == Existing::resume && !there)
+        throw RecipeError(
+            fmt::format("{} holds no run to resume; start one without --resume", folder.path_.string()));
+    std::error_code failed;
+    fs::create_directories(folder.path_ / "checkpoints", failed);
+    if (failed) throw DataError(fmt::format("cannot make {}: {}", folder.path_.string(), failed.message()));
+    if (folder.resumes_) {
+        std::ifstream in(folder.path_ / "run.json");
+        folder.run_ = nlohmann::json::parse(in, nullptr, false);
+        const auto hash = recipe_hash(recipe);
+        if (folder.run_.is_discarded()) folder.run_ = nlohmann::json::object();
+        if (folder.run_.contains("recipe_hash") && folder.run_["recipe_hash"] != hash)
+            throw RecipeError(
+                fmt::format("{} was made by another recipe (hash {}, this one {}); compare {}/resolved.toml, "
+                            "or choose another --out",
+                            folder.path_.string(), folder.run_["recipe_hash"].get<std::string>(), hash,
+                            folder.path_.string()));
+    }
+    return folder;
+}
+
+void RunFolder::describe(const recipe::Recipe& recipe, const host::Registry& registry,
+                         const std::string& plan_text, const std::string& plan_mermaid,
+                         const std::vector<std::string>& command) {
+    if (!resumes_) {
+        fs::copy_file(recipe.file, path_ / "recipe.toml", fs::copy_options::overwrite_existing);
+        write_atomically(path_ / "resolved.toml", recipe::to_toml(recipe.tree, true));
+        write_atomically(path_ / "plan.txt", plan_text);
+        write_atomically(path_ / "plan.mmd", plan_mermaid);
+        write_atomically(path_ / "env.json", environment(registry, command).dump(2) + "\n");
+        run_["name"] = recipe.name;
+        run_["recipe"] = recipe.file.string();
+        run_["recipe_hash"] = recipe_hash(recipe);
+        run_["started"] = utc_now();
+    }
+    update({{"status", "running"}, {"pid", ::getpid()}, {"resumed", resumes_}});
+}
+
+void RunFolder::update(const nlohmann::json& values) {
+    run_.update(values);
+    run_["heartbeat"] = utc_now();
+    write_atomically(path_ / "run.json", run_.dump(2) + "\n");
+}
+
+void RunFolder::metrics(const nlohmann::json& line) {
+    if (!metrics_.is_open()) metrics_.open(path_ / "metrics.jsonl", std::ios::app);
+    metrics_ << line.dump() << std::endl;
+}
+
+void RunFolder::rewind(std::int64_t step) {
+    std::string kept;
+    std::ifstream in(path_ / "metrics.jsonl");
+    for (std::string line; std::getline(in, line);) {
+        const auto entry = nlohmann::json::parse(line, nullptr, false);
+        if (!entry.is_discarded() && entry.value("step", std::int64_t{0}) <= step) kept += line + "\n";
+    }
+    if (in.is_open()) write_atomically(path_ / "metrics.jsonl", kept);
+}
+
+}  // namespace hearth::train

@@ -1,0 +1,52 @@
+// A run's folder: everything needed to look at it, resume it and repeat it. docs/run-folder.md lists the files.
+#pragma once
+
+#include <filesystem>
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+#include "host/registry.hpp"
+#include "recipe/recipe.hpp"
+
+namespace hearth::train {
+
+class RunFolder {
+  public:
+    /// What to do with a folder that holds a run already.
+    enum class Existing { refuse, resume, overwrite };
+    /// Makes or reopens the folder. `out` may be empty: runs/<name>/<time>, or with `resume` the newest run of
+    /// that name.
+    static RunFolder open(const recipe::Recipe& recipe, const std::filesystem::path& out, Existing existing);
+
+    const std::filesystem::path& path() const { return path_; }
+    std::filesystem::path checkpoint(const std::string& name) const {
+        return path_ / "checkpoints" / (name + ".safetensors");
+    }
+    bool resumes() const { return resumes_; }
+
+    /// Writes recipe.toml, resolved.toml, env.json and the first run.json.
+    void describe(const recipe::Recipe& recipe, const host::Registry& registry, const std::string& plan_text,
+                  const std::string& plan_mermaid, const std::vector<std::string>& command);
+    /// Merges `values` into run.json, with a fresh heartbeat.
+    void update(const nlohmann::json& values);
+    /// Appends one line to metrics.jsonl.
+    void metrics(const nlohmann::json& line);
+    /// Removes metrics of steps after `step`: a resumed run writes them again.
+    void rewind(std::int64_t step);
+
+  private:
+    std::filesystem::path path_;
+    bool resumes_ = false;
+    nlohmann::json run_;
+    std::ofstream metrics_;
+};
+
+/// Short identity of a resolved recipe: FNV-1a of its TOML, as 16 hex digits.
+std::string recipe_hash(const recipe::Recipe& recipe);
+
+/// "2026-11-24T20:01:30Z".
+std::string utc_now();
+
+}  // namespace hearth::train

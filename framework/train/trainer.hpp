@@ -1,0 +1,97 @@
+// The training loop: recipe -> plan -> steps, with followers, monitoring, checkpoints and exact resume.
+//
+//   train::Trainer trainer(recipe, registry, {.out = "runs/x"});
+//   const auto summary = trainer.run();
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <optional>
+
+#include "data/loader.hpp"
+#include "plan/plan.hpp"
+#include "train/events.hpp"
+#include "train/files.hpp"
+#include "train/follower.hpp"
+#include "train/monitor.hpp"
+#include "train/optimizer.hpp"
+#include "train/progress.hpp"
+#include "train/run_folder.hpp"
+
+namespace hearth::train {
+
+using Values = std::vector<std::pair<std::string, double>>;
+
+struct TrainRequest {
+    std::filesystem::path out;  ///< run folder; empty: runs/<name>/<time>
+    RunFolder::Existing existing = RunFolder::Existing::refuse;
+    bool quiet = false;
+    std::vector<std::string> command;  ///< as typed, for env.json
+    /// Called every `probe.every` epochs and after the last: named metrics of the features so far; the first
+    /// one decides what is "best".
+    std::function<Values(const plan::Plan&, const Context&)> probe;
+};
+
+struct TrainSummary {
+    std::filesystem::path run;
+    std::int64_t steps = 0;
+    double seconds = 0;
+    bool stopped = false;  ///< by a signal, after a checkpoint
+};
+
+/// "cpu" or "cuda" for a recipe's device. Throws RecipeError when the device is not there.
+c10::Device pick_device(const std::string& wanted);
+/// Whether "auto" precision means bf16 on this device.
+bool use_bf16(const std::string& precision, c10::Device device);
+/// A data set as [data] describes it.
+std::shared_ptr<const data::Dataset> open_training_data(const recipe::DataSpec& spec);
+
+class Trainer {
+  public:
+    Trainer(const recipe::Recipe& recipe, const host::Registry& registry, TrainRequest request);
+    /// Trains to the end or to a signal. Throws NumericError on not-a-number or collapse when the recipe asks
+    /// for that.
+    TrainSummary run();
+    const plan::Plan& plan() const { return plan_; }
+    const RunFolder& folder() const { return folder_; }
+
+  private:
+    TrainSummary train();
+    void restore();
+    void save(const std::string& name);
+    bool epoch();  ///< false when a signal arrived
+    bool step();   ///< one optimiser step; false at the end of the epoch
+    double micro_step(const Tensors& batch, std::int64_t micro);
+    void report();
+    void end_of_epoch();
+    void on_nan(const plan::StepOutput& out);
+    Context context() const;
+
+    const recipe::Recipe& recipe_;
+    const host::Registry& registry_;
+    TrainRequest request_;
+    c10::Device device_;
+    bool bf16_;
+    plan::Plan plan_;
+    RunFolder folder_;
+    std::shared_ptr<const data::Dataset> dataset_;
+    std::unique_ptr<data::Loader> loader_;
+    std::unique_ptr<Optimizer> optimizer_;
+    std::vector<Follower> followers_;
+    Monitor monitor_;
+    std::unique_ptr<EventWriter> events_;
+    std::unique_ptr<ProgressView> view_;
+    Progress progress_;
+    std::optional<double> best_;
+
+    struct Window {  ///< since the last report
+        std::map<std::string, double> sums;
+        std::vector<std::string> order;
+        double loss = 0, gradient_norm = 0;
+        std::int64_t micro_steps = 0, steps = 0, images = 0;
+        std::chrono::steady_clock::time_point start = std::chrono::steady_clock::now();
+    } window_;
+    at::Tensor last_features_, last_assignments_;
+};
+
+}  // namespace hearth::train

@@ -1,0 +1,208 @@
+// Vision transformer (Dosovitskiy et al. 2021, https://arxiv.org/abs/2010.11929). Parameters carry the names
+// and shapes of timm's vit_*_patch16_224, so weights exchange without a mapping table.
+#include <fmt/format.h>
+#include <torch/nn/init.h>
+#include <torch/nn/modules/conv.h>
+
+#include <hearth/hearth.hpp>
+
+#include "common/transformer/block.hpp"
+#include "common/transformer/linear.hpp"
+#include "common/transformer/positions.hpp"
+
+namespace hearth {
+namespace {
+
+using at::Tensor;
+using transformer::Grid;
+
+struct Shape4 {
+    std::int64_t dim, heads, depth;
+};
+
+/// What `size` means, with single numbers overridden by dim, heads and depth.
+Shape4 network_shape(const Options& options) {
+    const auto& size = options.text("size");
+    Shape4 shape = size == "tiny"    ? Shape4{192, 3, 12}
+                   : size == "small" ? Shape4{384, 6, 12}
+                   : size == "base"  ? Shape4{768, 12, 12}
+                                     : Shape4{1024, 16, 24};
+    const auto override = [&](const char* name, std::int64_t& value) {
+        if (const auto given = options.integer(name); given != 0) value = given;
+    };
+    override("dim", shape.dim);
+    override("heads", shape.heads);
+    override("depth", shape.depth);
+    return shape;
+}
+
+/// Rows and columns of patches; an image that they do not tile is a mistake of the recipe.
+Grid patch_grid(std::int64_t height, std::int64_t width, std::int64_t patch) {
+    if (height % patch != 0 || width % patch != 0)
+        throw RecipeError(fmt::format("vit: found an image of {} x {}, expected multiples of the patch size {}",
+                                      height, width, patch));
+    return {height / patch, width / patch};
+}
+
+/// `proj.weight` [D, C, p, p] and `proj.bias`. The convolution has stride p, so it is a linear layer on
+/// patches.
+class PatchEmbed : public torch::nn::Module {
+  public:
+    PatchEmbed(std::int64_t channels, std::int64_t dim, std::int64_t patch)
+        : proj_(torch::nn::Conv2dOptions(channels, dim, patch).stride(patch)) {
+        register_module("proj", proj_);
+    }
+
+    /// [B, C, H, W] -> [B, L, D]
+    Tensor forward(const Tensor& image) {
+        const auto& weight = proj_->weight;
+        const auto c = image.size(1), p = weight.size(2), rows = image.size(2) / p, columns = image.size(3) / p;
+        const auto patches = image.view({-1, c, rows, p, columns, p})
+                                 .permute({0, 2, 4, 1, 3, 5})
+                                 .reshape({-1, rows * columns, c * p * p});
+        return transformer::linear(patches, weight.flatten(1), proj_->bias);
+    }
+
+    torch::nn::Conv2d& proj() { return proj_; }
+
+  private:
+    torch::nn::Conv2d proj_;
+};
+
+class Vit : public Backbone {
+  public:
+    static void schema(Schema& schema) {
+        schema.text("size", "base")
+            .choices({"tiny", "small", "base", "large"})
+            .doc("width, heads, depth: 192/3/12, 384/6/12, 768/12/12, 1024/16/24");
+        schema.integer("patch", 16).range(1, 64).doc("edge of a patch in pixels; divides height and width");
+        schema.integer("dim", 0).range(0, 8192).doc("width of a token; 0 = by size");
+        schema.integer("heads", 0).range(0, 128).doc("attention heads; 0 = by size");
+        schema.integer("depth", 0).range(0, 128).doc("number of blocks; 0 = by size");
+        schema.number("mlp_ratio", 4).range(0.25, 16).doc("hidden width of a block's MLP over the token width");
+        schema.boolean("qkv_bias", true).doc("bias of the query, key and value projections");
+        schema.text("positions", "learned")
+            .choices({"learned", "sincos"})
+            .doc("position embedding: learned (timm), or fixed 2-D sin-cos (MAE, MoCo v3, the AFiRe code)");
+        schema.text("init", "timm")
+            .choices({"timm", "mae"})
+            .doc("initial weights: normal 0.02, or Xavier uniform (MAE, the AFiRe code)");
+        schema.number("drop_path", 0).range(0, 0.95).doc("stochastic depth of the last block; grows linearly");
+        schema.numbers("mean", {0.5}).doc("subtracted from the image: one value, or one a channel");
+        schema.numbers("std", {0.25})
+            .range(1e-3, 1e3)
+            .doc("the image is then divided by it: one value, or one a channel");
+    }
+    static Ports reads(const Options&) { return {Port("image", "B C H W", "image in [0, 1]")}; }
+    static Ports writes(const Options& options, const Symbols& symbols) {
+        const Dim patch = options.integer("patch"), dim = network_shape(options).dim;
+        const auto tokens = symbols["H"] / patch * (symbols["W"] / patch);
+        return {Port("tokens", Shape{"B", tokens, dim}, "patch tokens after the last norm, row by row"),
+                Port("cls", Shape{"B", dim}, "class token after the last norm")};
+    }
+
+    Vit(const Options& options, const Symbols& symbols)
+        : patch_(options.integer("patch")),
+          native_(patch_grid(symbols.value("H"), symbols.value("W"), patch_)),
+          drop_path_(options.number("drop_path")),
+          mean_(options.numbers("mean")),
+          std_(options.numbers("std")) {
+        const auto channels = symbols.value("C");
+        for (const auto* values : {&mean_, &std_})
+            if (values->size() != 1 && static_cast<std::int64_t>(values->size()) != channels)
+                throw RecipeError(fmt::format("vit: mean and std have {} values, expected 1 or {} (channels)",
+                                              values->size(), channels));
+        const auto shape = network_shape(options);
+        const auto sincos = options.text("positions") == "sincos";
+        cls_token_ = register_parameter("cls_token", at::zeros({1, 1, shape.dim}));
+        pos_embed_ = register_parameter("pos_embed",
+                                        sincos ? transformer::sincos_positions(shape.dim, native_, 1)
+                                               : at::zeros({1, 1 + native_.tokens(), shape.dim}),
+                                        /*requires_grad=*/!sincos);
+        patch_embed_ =
+            register_module("patch_embed", std::make_shared<PatchEmbed>(channels, shape.dim, patch_));
+        blocks_ = register_module(
+            "blocks", transformer::make_blocks(shape.depth, {.dim = shape.dim,
+                                                             .heads = shape.heads,
+                                                             .mlp_ratio = options.number("mlp_ratio"),
+                                                             .qkv_bias = options.boolean("qkv_bias")}));
+        norm_ = register_module("norm", transformer::layer_norm(shape.dim));
+        init_weights(options.text("init") == "mae", sincos);
+    }
+
+    Tensors forward(const Tensors& in, const Context& context) override {
+        const auto& image = in["image"];
+        const auto grid = patch_grid(image.size(2), image.size(3), patch_);
+        const auto positions = transformer::resample_positions(pos_embed_, 1, native_, grid);
+        const auto patches = patch_embed_->forward(normalised(image)) + positions.slice(1, 1);
+        const auto cls = (cls_token_ + positions.slice(1, 0, 1)).expand({image.size(0), -1, -1});
+        auto x = at::cat({cls, patches}, 1);  // [B, 1+L, D]
+
+        const auto keep = draw_keep(image.size(0), context);
+        for (std::size_t i = 0; i < blocks_->size(); ++i)
+            x = blocks_->at<transformer::Block>(i).forward(
+                x, keep.defined() ? keep[static_cast<std::int64_t>(i)] : Tensor());
+        const auto parts = norm_(x).split_with_sizes({1, grid.tokens()}, 1);
+        return {{"cls", parts[0].squeeze(1)}, {"tokens", parts[1]}};
+    }
+
+  private:
+    void init_weights(bool mae, bool sincos) {
+        transformer::init_linear_layers(*this, mae ? transformer::Init::mae : transformer::Init::timm);
+        torch::nn::init::normal_(cls_token_, 0, mae ? 0.02 : 1e-6);
+        if (!sincos) torch::nn::init::normal_(pos_embed_, 0, 0.02);
+        if (!mae) return;  // timm leaves the convolution at its own initial weights
+        const torch::NoGradGuard no_grad;
+        torch::nn::init::xavier_uniform_(patch_embed_->proj()->weight.flatten(1));
+    }
+
+    Tensor normalised(const Tensor& image) const {
+        if (mean_.size() == 1 && std_.size() == 1) return (image - mean_[0]) / std_[0];
+        const auto by_channel = [&](const std::vector<double>& values) {
+            return at::tensor(values, at::kDouble).to(image.options()).view({-1, 1, 1});
+        };
+        return (image - by_channel(mean_)) / by_channel(std_);
+    }
+
+    /// Stochastic depth (Huang et al. 2016, https://arxiv.org/abs/1603.09382): factors [depth, 2, B, 1, 1], 0
+    /// or 1 / (1 - rate), undefined when nothing is dropped. Drawn from (seed, step, call within the step,
+    /// row), so that a resumed run and any device draw the same.
+    Tensor draw_keep(std::int64_t batch, const Context& context) {
+        if (drop_path_ <= 0 || !context.training || !is_training()) return {};
+        call_ = context.progress.step == last_step_ ? call_ + 1 : 0;
+        last_step_ = context.progress.step;
+        const auto depth = static_cast<std::int64_t>(blocks_->size());
+        auto keep = at::empty({depth, 2, batch, 1, 1}, at::kFloat);
+        auto* out = keep.data_ptr<float>();
+        Random random({.seed = context.seed,
+                       .epoch = static_cast<std::uint64_t>(last_step_),
+                       .sample = static_cast<std::uint64_t>(context.comm->rank()),
+                       .stream = static_cast<std::uint64_t>(call_)});
+        for (std::int64_t i = 0; i < depth; ++i) {
+            const auto rate =
+                depth > 1 ? drop_path_ * static_cast<double>(i) / static_cast<double>(depth - 1) : drop_path_;
+            for (std::int64_t j = 0; j < 2 * batch; ++j)
+                *out++ = random.chance(rate) ? 0.0F : static_cast<float>(1 / (1 - rate));
+        }
+        return keep.to(pos_embed_.device());
+    }
+
+    std::int64_t patch_;
+    Grid native_;  ///< the grid that pos_embed belongs to
+    double drop_path_;
+    std::vector<double> mean_, std_;
+    std::int64_t last_step_ = -1, call_ = 0;
+    Tensor cls_token_, pos_embed_;
+    std::shared_ptr<PatchEmbed> patch_embed_;
+    torch::nn::ModuleList blocks_;
+    torch::nn::LayerNorm norm_{nullptr};
+};
+
+}  // namespace
+}  // namespace hearth
+
+HEARTH_PLUGIN((hearth::PluginInfo{.id = "vit",
+                                  .version = "0.1.0",
+                                  .summary = "Vision transformer with timm's parameter names",
+                                  .paper = "https://arxiv.org/abs/2010.11929"}),
+              hearth::component<hearth::Vit>("vit", "vision transformer: patch tokens and a class token"))

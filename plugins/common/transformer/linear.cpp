@@ -1,0 +1,69 @@
+#include "common/transformer/linear.hpp"
+
+#include <ATen/ATen.h>
+#include <ATen/autocast_mode.h>
+#include <ATen/core/dispatch/Dispatcher.h>
+#include <torch/autograd.h>
+
+namespace hearth::transformer {
+namespace {
+
+using at::Tensor;
+using torch::autograd::AutogradContext;
+
+// oneDNN's inner product as ATen registers it: x [T, in], weight [out, in] of any strides.
+using InnerProduct = Tensor(const Tensor&, const Tensor&, const std::optional<Tensor>&, c10::string_view,
+                            c10::List<std::optional<at::Scalar>>, std::optional<c10::string_view>);
+
+const auto& inner_product_operator() {
+    static const auto found =
+        c10::Dispatcher::singleton().findSchema({"mkldnn::_linear_pointwise", ""});  // empty without oneDNN
+    return found;
+}
+
+Tensor inner_product(const Tensor& x, const Tensor& weight, const Tensor& bias) {
+    static const auto op = inner_product_operator()->typed<InnerProduct>();
+    return op.call(x, weight, bias.defined() ? std::optional<Tensor>(bias) : std::nullopt, "none",
+                   c10::List<std::optional<at::Scalar>>(), "");
+}
+
+bool suits(const Tensor& x, const Tensor& weight) {
+    return x.device().is_cpu() && x.scalar_type() == at::kFloat && weight.scalar_type() == at::kFloat &&
+           x.numel() > 0 && !at::autocast::is_autocast_enabled(at::kCPU) &&
+           at::globalContext().userEnabledMkldnn() && inner_product_operator().has_value();
+}
+
+class InnerProductFunction : public torch::autograd::Function<InnerProductFunction> {
+  public:
+    static Tensor forward(AutogradContext* ctx, const Tensor& x, const Tensor& weight, const Tensor& bias) {
+        const at::AutoDispatchBelowADInplaceOrView below;
+        ctx->save_for_backward({x, weight});
+        return inner_product(x, weight, bias);
+    }
+
+    static torch::autograd::tensor_list backward(AutogradContext* ctx, torch::autograd::tensor_list grads) {
+        const auto saved = ctx->get_saved_variables();
+        const auto &x = saved[0], &weight = saved[1], &grad = grads[0];
+        // With create_graph the gradient must itself be differentiable.
+        const auto product = [](const Tensor& a, const Tensor& b) {
+            return at::GradMode::is_enabled() ? at::linear(a, b) : inner_product(a, b, {});
+        };
+        torch::autograd::tensor_list out(3);
+        if (ctx->needs_input_grad(0)) out[0] = product(grad, weight.t());
+        if (ctx->needs_input_grad(1)) out[1] = product(grad.t(), x.t());
+        if (ctx->needs_input_grad(2)) out[2] = grad.sum(0);
+        return out;
+    }
+};
+
+}  // namespace
+
+Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& bias) {
+    if (!suits(x, weight)) return at::linear(x, weight, bias);
+    auto sizes = x.sizes().vec();
+    const auto flat = x.reshape({-1, sizes.back()});
+    sizes.back() = weight.size(0);
+    return InnerProductFunction::apply(flat, weight, bias).view(sizes);
+}
+
+}  // namespace hearth::transformer

@@ -1,0 +1,109 @@
+// The token head of AFiRe (Liu et al. 2025, "token probabilities prediction"): tokens -> logits over K
+// clusters. DINO's head (Caron et al. 2021), with a last layer for each position of the image instead of one.
+#include <fmt/format.h>
+#include <torch/nn/init.h>
+#include <torch/nn/modules/linear.h>
+
+#include <cmath>
+#include <hearth/hearth.hpp>
+
+#include "common/transformer/linear.hpp"
+#include "weight_normed_product.hpp"
+
+namespace hearth {
+namespace {
+
+using at::Tensor;
+
+/// tokens [B, L, D] -> logits [B, L, K]:
+///   x = normalise(MLP(tokens)),  logits_jk = g_jk (x_j . v_jk) / |v_jk|
+/// The MLP is layers linear maps with GELU between them, D -> hidden -> ... -> bottleneck. One batched product
+/// serves all positions, so the logits lie position by position in memory ([L, B, K], seen as [B, L, K]).
+/// With norm_last the gain g is 1 and logits are cosines, in [-1, 1].
+/// Parameters: mlp.{0,2,4}.{weight,bias}, last_layer.weight_v [L, K, bottleneck] or [K, bottleneck], and
+/// last_layer.weight_g [L, K] or [K] without norm_last; a recipe freezes "last_layer" by name.
+class PositionProjector : public Head {
+  public:
+    static void schema(Schema& schema) {
+        schema.integer("out", 256).range(1, 1 << 20).doc("K, the number of clusters");
+        schema.integer("hidden", 1024).range(1, 65536).doc("width of the MLP");
+        schema.integer("bottleneck", 256).range(1, 65536).doc("width of the normalised feature");
+        schema.integer("layers", 3).range(1, 8).doc("linear maps of the MLP");
+        schema.boolean("per_position", true).doc("a last layer for each position; false shares one");
+        schema.boolean("norm_last", true).doc("hold the gain of the last layer at 1 (DINO's norm_last_layer)");
+    }
+    static Ports reads(const Options&) { return {Port("tokens", "B L D", "patch tokens of a backbone")}; }
+    static Ports writes(const Options& options, const Symbols& symbols) {
+        return {Port("logits", Shape{symbols["B"], symbols["L"], options.integer("out")},
+                     "cluster logits of each token")};
+    }
+
+    PositionProjector(const Options& options, const Symbols& symbols)
+        : positions_(options.boolean("per_position") ? symbols.value("L") : 0) {
+        const auto layers = options.integer("layers"), bottleneck = options.integer("bottleneck");
+        const auto mlp = register_module("mlp", std::make_shared<torch::nn::Module>("mlp"));
+        auto width = symbols.value("D");
+        for (std::int64_t i = 0; i < layers; ++i) {
+            const auto next = i + 1 < layers ? options.integer("hidden") : bottleneck;
+            // Even names: the reference counts the activations between the maps.
+            mlp_.push_back(mlp->register_module(std::to_string(2 * i), torch::nn::Linear(width, next)));
+            torch::nn::init::normal_(mlp_.back()->weight, 0, 0.02);
+            torch::nn::init::zeros_(mlp_.back()->bias);
+            width = next;
+        }
+        std::vector<std::int64_t> rows = {options.integer("out")};
+        if (positions_ > 0) rows.insert(rows.begin(), positions_);
+        auto shape = rows;
+        shape.push_back(bottleneck);
+        const auto bound = 1 / std::sqrt(static_cast<double>(bottleneck));  // the default of a linear layer
+        const auto last = register_module("last_layer", std::make_shared<torch::nn::Module>("last_layer"));
+        weight_v_ = last->register_parameter("weight_v", at::empty(shape).uniform_(-bound, bound));
+        if (!options.boolean("norm_last")) weight_g_ = last->register_parameter("weight_g", at::ones(rows));
+    }
+
+    Tensors forward(const Tensors& in, const Context&) override {
+        const auto& tokens = in["tokens"];
+        const auto batch = tokens.size(0), length = tokens.size(1);
+        if (positions_ > 0 && length != positions_)
+            throw Error(ExitCode::internal, fmt::format("position-projector: found {} tokens, expected {}; "
+                                                        "per_position = false takes any number",
+                                                        length, positions_));
+        auto x = tokens;
+        for (std::size_t i = 0; i < mlp_.size(); ++i) {
+            if (i > 0) x = at::gelu(x);
+            x = transformer::linear(x, mlp_[i]);
+        }
+        const auto type = product_type(x);
+        const FullPrecision exact;
+        x = x.to(weight_v_.scalar_type());
+        x = x / at::linalg_vector_norm(x, 2, at::IntArrayRef{-1}, true).clamp_min(1e-12);
+        return {{"logits", last_layer(x, batch, length, type)}};
+    }
+
+  private:
+    Tensor last_layer(const Tensor& x, std::int64_t batch, std::int64_t length, at::ScalarType type) const {
+        if (positions_ == 0) {
+            const auto rows = x.reshape({1, batch * length, x.size(2)});
+            auto logits = WeightNormedProduct::apply(rows, weight_v_.unsqueeze(0), type);
+            if (weight_g_.defined()) logits = logits * weight_g_;
+            return logits.view({batch, length, logits.size(2)});
+        }
+        auto logits = WeightNormedProduct::apply(x.transpose(0, 1), weight_v_, type);  // [L, B, K]
+        if (weight_g_.defined()) logits = logits * weight_g_.unsqueeze(1);
+        return logits.transpose(0, 1);
+    }
+
+    std::int64_t positions_;  ///< L, or 0 where the last layer is shared
+    std::vector<torch::nn::Linear> mlp_;
+    Tensor weight_v_, weight_g_;
+};
+
+}  // namespace
+}  // namespace hearth
+
+HEARTH_PLUGIN((hearth::PluginInfo{.id = "position-projector",
+                                  .version = "0.1.0",
+                                  .summary = "Projection head with a last layer for each token position",
+                                  .url = "https://github.com/LYH-hh/AFiRe"}),
+              hearth::component<hearth::PositionProjector>("position-projector",
+                                                           "MLP, then a weight-normed map per position"))

@@ -1,0 +1,66 @@
+// What a plugin throws comes back with component, plugin, version, file and the place in the recipe.
+#include "host/support.hpp"
+
+using namespace hearth;
+using namespace hearth::test;
+using Catch::Matchers::Contains;
+
+namespace {
+
+std::string fault(const std::string& kind, ExitCode code) {
+    host::Registry registry;
+    registry.load(good(), "test");
+    const auto& type = registry.find(Kind::head, "scale");
+    Options options(type.schema());
+    options.set("fault", kind);
+    return refusal([&] { host::guarded("r.toml:7:1: ", [&] { return type.create(options, {}); }); }, code);
+}
+
+}  // namespace
+
+TEST_CASE("a factory that throws is reported with component, plugin, version, file and recipe location") {
+    CHECK(fault("standard", ExitCode::plugin) == "r.toml:7:1: head 'scale' of plugin scale 1.2.3 (" +
+                                                     good().string() + "): create: the factory is on fire");
+}
+
+TEST_CASE("an error of LibTorch is reported without its backtrace") {
+    const auto message = fault("torch", ExitCode::plugin);
+    CHECK_THAT(message, Contains("create: the tensor is on fire"));
+    CHECK_THAT(message, !Contains("frame #"));
+}
+
+TEST_CASE("a thrown value of another type is named") {
+    CHECK_THAT(fault("number", ExitCode::plugin), Contains("threw a value of type int"));
+}
+
+TEST_CASE("running out of memory keeps its own exit code") {
+    CHECK_THAT(fault("memory", ExitCode::out_of_memory), Contains("head 'scale'") && Contains("out of memory"));
+}
+
+TEST_CASE("a Hearth error from a plugin keeps its type and exit code") {
+    CHECK_THAT(fault("recipe", ExitCode::recipe), Contains("factor and fault do not go together"));
+    CHECK_THROWS_AS(host::guarded("here", []() -> int { throw RecipeError("x"); }), RecipeError);
+    CHECK_THROWS_AS(host::guarded("here", []() -> int { throw NumericError("x"); }), NumericError);
+}
+
+TEST_CASE("a factory that returns nothing is refused") {
+    CHECK_THAT(fault("null", ExitCode::plugin),
+               Contains("create: returned a null pointer, expected a component"));
+}
+
+TEST_CASE("ports that throw are reported like factories that throw") {
+    host::Registry registry;
+    registry.load(good(), "test");
+    const auto& type = registry.find(Kind::head, "scale");
+    Options options(type.schema());
+    options.set("fault", std::string("standard"));
+    CHECK_THAT(refusal([&] { type.reads(options); }),
+               Contains("head 'scale'") && Contains("reads: no ports today"));
+}
+
+TEST_CASE("a guard hands on what the call returns") {
+    CHECK(host::guarded("here", [] { return 7; }) == 7);
+    int value = 0;
+    int& same = host::guarded("here", [&]() -> int& { return value; });
+    CHECK(&same == &value);
+}

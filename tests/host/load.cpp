@@ -1,0 +1,129 @@
+// Loading: what is accepted works, what is broken or ambiguous is refused by name.
+#include <dlfcn.h>
+
+#include "host/support.hpp"
+
+using namespace hearth;
+using namespace hearth::test;
+using Catch::Matchers::Contains;
+
+TEST_CASE("a good plugin is loaded and its component works") {
+    host::Registry registry;
+    registry.scan({{folder("good"), "test"}});
+    REQUIRE(registry.libraries().size() == 1);
+    const auto& library = *registry.libraries().front();
+    CHECK(library.file == good());
+    CHECK(library.origin == "test");
+    CHECK(library.plugin->version == std::string("1.2.3"));
+    CHECK(library.sha256.size() == 64);
+
+    const auto& type = registry.find(Kind::head, "scale");
+    CHECK(type.schema().names() == std::vector<std::string>{"factor", "fault"});
+    Options options(type.schema());
+    options.set("factor", Schedule(3.0));
+    CHECK(to_string(type.reads(options).at(0).shape) == "B L D");
+    Symbols symbols;
+    symbols.bind("D", 192);
+    CHECK(to_string(type.writes(options, symbols).at(0).shape) == "B L 192");
+    const auto head = type.create_as<Head>(options, symbols);
+    const auto out = head->forward({{"tokens", at::ones({2, 4, 192})}}, Context{});
+    CHECK(out["scaled"].sum().item<double>() == 3.0 * 2 * 4 * 192);
+}
+
+TEST_CASE("a stripped plugin still loads") {
+    host::Registry registry;
+    registry.scan({{folder("stripped"), "test"}});
+    CHECK(registry.try_find(Kind::head, "scale") != nullptr);
+}
+
+TEST_CASE("a component outlives the registry that loaded its library") {
+    std::shared_ptr<Head> head;
+    {
+        host::Registry registry;
+        registry.load(good(), "test");
+        const auto& type = registry.find(Kind::head, "scale");
+        head = type.create_as<Head>(Options(type.schema()), {});
+    }
+    CHECK(head->forward({{"tokens", at::ones({1})}}, Context{})["scaled"].item<double>() == 2.0);
+}
+
+TEST_CASE("the symbols of a plugin are not visible to others") {
+    host::Registry registry;
+    registry.load(good(), "test");
+    CHECK(dlsym(RTLD_DEFAULT, "hearth_plugin") == nullptr);
+}
+
+TEST_CASE("a symbol that nobody defines is found when the library is loaded, not during training") {
+    CHECK_THAT(scan_refusal(folder("undefined_symbol")), Contains(library("undefined_symbol").string()) &&
+                                                             Contains("cannot be loaded") &&
+                                                             Contains("symbol_that_nobody_defines"));
+}
+
+TEST_CASE("a descriptor that does not fit is refused") {
+    const auto message = [](const char* fault) {
+        const auto text = scan_refusal(folder(fault));
+        CHECK_THAT(text, Contains(library(fault).string()));
+        return text;
+    };
+    CHECK_THAT(message("struct_size"),
+               Contains("size of HearthPlugin: found 8, expected ") && Contains("rebuild"));
+    CHECK_THAT(message("newer_minor"), Contains("API version: found 1.1, expected at most 1.0; update Hearth"));
+    CHECK_THAT(message("component_size"), Contains("size of Component: found ") && Contains("rebuild"));
+    CHECK_THAT(message("null_function"), Contains("entry 0 of the component table has a null function"));
+    CHECK_THAT(message("same_component_twice"), Contains("the component table has head 'x' twice"));
+}
+
+TEST_CASE("two libraries with one plugin id are refused, and both are named") {
+    host::Registry registry;
+    const auto message = refusal([&] {
+        registry.scan({{folder("good"), "user"}, {folder("same_plugin"), "installed"}});
+    });
+    CHECK_THAT(message, Contains("plugin 'scale' is offered by two libraries"));
+    CHECK_THAT(message, Contains(good().string() + " (user)"));
+    CHECK_THAT(message,
+               Contains((folder("same_plugin") / "libhearth_head_other.so").string() + " (installed)"));
+    CHECK(registry.libraries().size() == 1);
+    CHECK(registry.try_find(Kind::head, "other") == nullptr);
+}
+
+TEST_CASE("two plugins with one component are refused, and both are named") {
+    host::Registry registry;
+    const auto message = refusal([&] {
+        registry.scan({{folder("good"), "user"}, {folder("same_component"), "installed"}});
+    });
+    CHECK_THAT(message, Contains("head 'scale' is offered by two libraries"));
+    CHECK_THAT(message, Contains(good().string()));
+    CHECK_THAT(message, Contains((folder("same_component") / "libhearth_head_other.so").string()));
+}
+
+TEST_CASE("of two files with one name the first of the search order is loaded, the other recorded") {
+    const Scratch scratch;
+    const auto later = scratch / "libhearth_head_scale.so";
+    fs::copy_file(good(), later);
+    host::Registry registry;
+    registry.scan({{folder("good"), "user"}, {scratch.path(), "installed"}});
+    REQUIRE(registry.libraries().size() == 1);
+    CHECK(registry.libraries().front()->file == good());
+    CHECK(registry.libraries().front()->shadows == std::vector<fs::path>{later});
+}
+
+TEST_CASE("a broken library is not passed over for a good one of the same name") {
+    const Scratch scratch;
+    write(scratch / "libhearth_head_scale.so", "broken");
+    host::Registry registry;
+    CHECK_THAT(refusal([&] {
+                   registry.scan({{scratch.path(), "user"}, {folder("good"), "installed"}});
+               }),
+               Contains("a file that is no library"));
+}
+
+TEST_CASE("a folder named twice counts once, and other files in it are left alone") {
+    const Scratch scratch;
+    fs::copy_file(good(), scratch / "libhearth_head_scale.so");
+    write(scratch / "README.md", "text");
+    write(scratch / "libother.so", "text");
+    host::Registry registry;
+    registry.scan({{scratch.path(), "user"}, {scratch.path(), "installed"}});
+    REQUIRE(registry.libraries().size() == 1);
+    CHECK(registry.libraries().front()->shadows.empty());
+}

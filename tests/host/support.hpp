@@ -1,0 +1,75 @@
+// Folders of tests/negative/plugins, scratch folders, and the message of a refusal.
+#pragma once
+
+#include <catch2/catch.hpp>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+
+#include "host/registry.hpp"
+
+namespace hearth::test {
+
+namespace fs = std::filesystem;
+
+/// The folder that holds the plugins with one fault.
+inline fs::path folder(const std::string& fault) {
+    return fs::path(HEARTH_TEST_PLUGINS) / fault;
+}
+inline fs::path library(const std::string& fault) {
+    return folder(fault) / "libhearth_head_x.so";
+}
+inline fs::path good() {
+    return folder("good") / "libhearth_head_scale.so";
+}
+
+class Scratch {
+  public:
+    Scratch() {
+        std::string name = (fs::temp_directory_path() / "hearth-host-XXXXXX").string();
+        if (mkdtemp(name.data()) == nullptr) throw std::runtime_error("cannot create " + name);
+        path_ = name;
+    }
+    ~Scratch() { fs::remove_all(path_); }
+    Scratch(const Scratch&) = delete;
+    Scratch& operator=(const Scratch&) = delete;
+    fs::path operator/(const std::string& name) const { return path_ / name; }
+    const fs::path& path() const { return path_; }
+
+  private:
+    fs::path path_;
+};
+
+inline std::string bytes(const fs::path& file) {
+    std::ifstream stream(file, std::ios::binary);
+    return {std::istreambuf_iterator<char>(stream), {}};
+}
+
+inline void write(const fs::path& file, const std::string& content) {
+    fs::create_directories(file.parent_path());
+    std::ofstream(file, std::ios::binary) << content;
+}
+
+/// What `call` is refused with. Fails the test unless it throws an Error with exit code `code`.
+template <class Call>
+std::string refusal(Call&& call, ExitCode code = ExitCode::plugin) {
+    try {
+        call();
+    } catch (const Error& error) {
+        CHECK(error.code() == code);
+        return error.what();
+    }
+    FAIL("nothing was thrown");
+    return "";
+}
+
+/// What scanning a folder is refused with.
+inline std::string scan_refusal(const fs::path& path) {
+    host::Registry registry;
+    const auto message = refusal([&] { registry.scan({{path, "test"}}); });
+    CHECK(registry.libraries().empty());
+    CHECK(registry.components().empty());
+    return message;
+}
+
+}  // namespace hearth::test

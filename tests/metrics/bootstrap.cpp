@@ -1,0 +1,171 @@
+// Patient-level bootstrap: coverage, pairing, undefined resamples and reproducibility.
+#include "eval/bootstrap.hpp"
+
+#include <catch2/catch.hpp>
+#include <cmath>
+#include <numbers>
+#include <numeric>
+
+#include "eval/metrics.hpp"
+#include "eval/random.hpp"
+#include "hearth/error.hpp"
+
+using namespace hearth::eval;
+
+namespace {
+
+double normal(Random& random) {
+    return std::sqrt(-2 * std::log(1 - random.uniform())) * std::cos(2 * std::numbers::pi * random.uniform());
+}
+
+Statistic mean_of(const std::vector<double>& values) {
+    return [&values](std::span<const std::size_t> rows) {
+        double sum = 0;
+        for (const auto row : rows) sum += values[row];
+        return sum / static_cast<double>(rows.size());
+    };
+}
+
+std::vector<int> one_row_each(std::size_t count) {
+    std::vector<int> groups(count);
+    std::iota(groups.begin(), groups.end(), 0);
+    return groups;
+}
+
+}  // namespace
+
+TEST_CASE("a 95 % interval covers the true mean about 95 times in 100") {
+    Random random(11);
+    int covered = 0;
+    for (int trial = 0; trial < 200; ++trial) {
+        std::vector<double> values(60);
+        for (auto& value : values) value = 3 + normal(random);
+        const auto interval = bootstrap(one_row_each(60), mean_of(values), {.resamples = 400, .seed = 1});
+        CHECK(interval.low < interval.value);
+        CHECK(interval.value < interval.high);
+        covered += interval.low <= 3 && 3 <= interval.high;
+    }
+    CHECK(covered >= 180);
+    CHECK(covered <= 198);
+}
+
+TEST_CASE("repeated images of a patient add no certainty") {
+    Random random(5);
+    std::vector<double> once(40), repeated;
+    for (auto& value : once) value = normal(random);
+    std::vector<int> groups;
+    for (int patient = 0; patient < 40; ++patient) {
+        repeated.insert(repeated.end(), 5, once[static_cast<std::size_t>(patient)]);
+        groups.insert(groups.end(), 5, patient);
+    }
+    const BootstrapOptions options{.resamples = 500, .seed = 2};
+    const auto single = bootstrap(one_row_each(40), mean_of(once), options);
+    const auto grouped = bootstrap(groups, mean_of(repeated), options);
+    const auto as_if_independent = bootstrap(one_row_each(200), mean_of(repeated), options);
+    CHECK(grouped.low == Approx(single.low));
+    CHECK(grouped.high == Approx(single.high));
+    CHECK(as_if_independent.high - as_if_independent.low < 0.6 * (grouped.high - grouped.low));
+}
+
+TEST_CASE("the same seed gives the same interval, another seed another") {
+    const std::vector<double> values{1, 4, 2, 8, 5, 7};
+    const auto run = [&](std::uint64_t seed) {
+        return bootstrap(one_row_each(6), mean_of(values), {.resamples = 50, .seed = seed});
+    };
+    CHECK(run(1).low == run(1).low);
+    CHECK(run(1).high == run(1).high);
+    CHECK((run(1).low != run(2).low || run(1).high != run(2).high));
+}
+
+TEST_CASE("the generator is the published xoshiro256** seeded by SplitMix64") {
+    SplitMix64 seeds(1234567);
+    CHECK(seeds.next() == 6457827717110365317u);
+    CHECK(seeds.next() == 3203168211198807973u);
+    Random random(0);
+    CHECK(random.next() == 11091344671253066420u);
+    CHECK(random.next() == 13793997310169335082u);
+}
+
+TEST_CASE("resamples without a value are dropped and counted") {
+    const std::vector<double> scores{0.1, 0.9, 0.3};
+    const std::vector<int> positive{0, 1, 0};
+    const auto interval =
+        bootstrap(one_row_each(3), ResampledAuc(scores, positive), {.resamples = 1000, .seed = 4});
+    CHECK(interval.used + interval.dropped == 1000);
+    CHECK(interval.dropped > 250);  // one class is missing with probability (8 + 1) / 27
+    CHECK(interval.dropped < 420);
+    CHECK(interval.value == 1);
+    const std::vector<int> all_positive{1, 1, 1};
+    const auto none =
+        bootstrap(one_row_each(3), ResampledAuc(scores, all_positive), {.resamples = 10, .seed = 4});
+    CHECK(none.dropped == 10);
+    CHECK(std::isnan(none.low));
+}
+
+TEST_CASE("the fast AUC equals the plain AUC of the drawn rows") {
+    Random random(8);
+    std::vector<double> scores;
+    std::vector<int> positive;
+    for (int row = 0; row < 80; ++row) {
+        scores.push_back(random.below(20));
+        positive.push_back(static_cast<int>(random.below(2)));
+    }
+    ResampledAuc fast(scores, positive);
+    for (int trial = 0; trial < 20; ++trial) {
+        std::vector<std::size_t> rows;
+        std::vector<double> drawn_scores;
+        std::vector<int> drawn_positive;
+        for (int draw = 0; draw < 80; ++draw) {
+            rows.push_back(random.below(80));
+            drawn_scores.push_back(scores[rows.back()]);
+            drawn_positive.push_back(positive[rows.back()]);
+        }
+        CHECK(fast(rows) == Approx(auc(drawn_scores, drawn_positive)).epsilon(1e-13));
+    }
+}
+
+TEST_CASE("pairing narrows the interval of the difference of two correlated models") {
+    Random random(9);
+    const int patients = 150;
+    std::vector<double> a, b;
+    std::vector<int> positive;
+    for (int patient = 0; patient < patients; ++patient) {
+        positive.push_back(patient % 2);
+        const double shared = 1.2 * positive.back() + normal(random);
+        a.push_back(shared + 0.2 * normal(random));
+        b.push_back(shared + 0.2 * normal(random));
+    }
+    const auto groups = one_row_each(patients);
+    const BootstrapOptions options{.resamples = 800, .seed = 3};
+    const auto paired = paired_bootstrap(groups, ResampledAuc(a, positive), ResampledAuc(b, positive), options);
+    const auto alone_a = bootstrap(groups, ResampledAuc(a, positive), options);
+    const auto alone_b = bootstrap(groups, ResampledAuc(b, positive), {.resamples = 800, .seed = 4});
+    const double unpaired = std::hypot(alone_a.high - alone_a.low, alone_b.high - alone_b.low);
+    CHECK(paired.value == Approx(alone_a.value - alone_b.value));
+    CHECK(paired.high - paired.low < 0.5 * unpaired);
+    CHECK(paired.p_value > 0.05);
+}
+
+TEST_CASE("the p value is small for a clear difference, 1 for none, and never 0") {
+    std::vector<double> a, b;
+    Random random(10);
+    for (int row = 0; row < 100; ++row) {
+        b.push_back(normal(random));
+        a.push_back(b.back() + 0.5 + 0.1 * normal(random));
+    }
+    const auto groups = one_row_each(100);
+    const BootstrapOptions options{.resamples = 999, .seed = 3};
+    const auto clear = paired_bootstrap(groups, mean_of(a), mean_of(b), options);
+    CHECK(clear.low > 0);
+    CHECK(clear.p_value == Approx(2.0 / 1000));
+    CHECK(paired_bootstrap(groups, mean_of(b), mean_of(a), options).p_value == Approx(clear.p_value));
+    CHECK(paired_bootstrap(groups, mean_of(a), mean_of(a), options).p_value == 1);
+}
+
+TEST_CASE("options out of range are refused") {
+    const std::vector<double> values{1, 2};
+    CHECK_THROWS_WITH(bootstrap({}, mean_of(values)), Catch::Contains("no rows"));
+    CHECK_THROWS_WITH(bootstrap(one_row_each(2), mean_of(values), {.resamples = 0}),
+                      Catch::Contains("0 resamples"));
+    CHECK_THROWS_WITH(bootstrap(one_row_each(2), mean_of(values), {.level = 95}), Catch::Contains("level 95"));
+}

@@ -1,0 +1,145 @@
+// The shared transformer parts against plain formulations, in double and single precision.
+#include "common/transformer/attention.hpp"
+
+#include <torch/torch.h>
+
+#include <catch2/catch.hpp>
+#include <cmath>
+#include <functional>
+#include <hearth/hearth.hpp>
+
+#include "common/transformer/block.hpp"
+#include "common/transformer/linear.hpp"
+#include "common/transformer/positions.hpp"
+#include "support/gradients.hpp"
+
+using namespace hearth;
+using namespace hearth::transformer;
+using at::Tensor;
+
+namespace {
+
+Tensor plain_attention(const Tensor& qkv, std::int64_t heads) {
+    const auto b = qkv.size(0), n = qkv.size(1), d = qkv.size(2) / (3 * heads);
+    const auto parts = qkv.view({b, n, 3, heads, d}).permute({2, 0, 3, 1, 4}).unbind(0);
+    const auto scores = parts[0].matmul(parts[1].transpose(2, 3)) / std::sqrt(static_cast<double>(d));
+    return scores.softmax(-1).matmul(parts[2]).transpose(1, 2).reshape({b, n, heads * d});
+}
+
+/// Gradients of sum(f(inputs) * fixed numbers).
+std::vector<Tensor> gradients(const std::function<Tensor()>& f, const std::vector<Tensor>& inputs) {
+    const auto y = f();
+    const auto weights = at::linspace(-1, 1, y.numel(), y.options()).view_as(y);
+    return torch::autograd::grad({(y * weights).sum()}, inputs);
+}
+
+}  // namespace
+
+TEST_CASE("attention equals the formula, with its gradient") {
+    torch::manual_seed(2);
+    for (const std::int64_t heads : {1, 4}) {
+        const auto qkv = at::randn({3, 9, 3 * 16}, at::kDouble).requires_grad_();
+        const auto ours = [&] { return attention(qkv, heads); };
+        const auto plain = [&] { return plain_attention(qkv, heads); };
+        CHECK(at::allclose(ours(), plain(), 0, 1e-12));
+        CHECK(at::allclose(gradients(ours, {qkv})[0], gradients(plain, {qkv})[0], 0, 1e-12));
+        CHECK(test::gradient_error([&](const Tensor& x) { return attention(x, heads).square().sum(); }, qkv) <
+              1e-7);
+    }
+}
+
+TEST_CASE("attention on long sequences and on strided input") {
+    torch::manual_seed(3);
+    const auto lengthy = at::randn({1, 1100, 3 * 8});
+    CHECK(at::allclose(attention(lengthy, 2), plain_attention(lengthy, 2), 1e-4, 1e-5));
+    const auto strided = at::randn({2, 3 * 8, 5}).transpose(1, 2);
+    CHECK(at::allclose(attention(strided, 2), plain_attention(strided.contiguous(), 2), 1e-4, 1e-5));
+}
+
+TEST_CASE("attention in bf16 rounds its results only") {
+    torch::manual_seed(4);
+    const auto qkv = at::randn({2, 50, 3 * 64}).to(at::kBFloat16).requires_grad_();
+    const auto exact = qkv.detach().to(at::kDouble).requires_grad_();
+    const auto y = attention(qkv, 2);
+    CHECK(y.scalar_type() == at::kBFloat16);
+    const auto truth = plain_attention(exact, 2);
+    CHECK((y.to(at::kDouble) - truth).norm().item<double>() < 0.01 * truth.norm().item<double>());
+    const auto grad = gradients([&] { return attention(qkv, 2); }, {qkv})[0].to(at::kDouble);
+    const auto true_grad = gradients([&] { return plain_attention(exact, 2); }, {exact})[0];
+    CHECK((grad - true_grad).norm().item<double>() < 0.02 * true_grad.norm().item<double>());
+}
+
+TEST_CASE("the second derivative of attention is refused, not wrong") {
+    const auto qkv = at::randn({1, 4, 12}, at::kDouble).requires_grad_();
+    CHECK_THROWS_AS(torch::autograd::grad({attention(qkv, 2).sum()}, {qkv}, {}, true, /*create_graph=*/true),
+                    Error);
+}
+
+TEST_CASE("linear equals at::linear, with its gradients") {
+    torch::manual_seed(5);
+    const auto weight = at::randn({24, 16}).requires_grad_(), bias = at::randn({24}).requires_grad_();
+    for (const auto& x : {at::randn({7, 16}), at::randn({2, 5, 16}), at::randn({2, 9, 16}).slice(1, 1),
+                          at::randn({2, 16, 5}).transpose(1, 2)}) {
+        const auto input = x.detach().requires_grad_();
+        const auto ours = [&] { return transformer::linear(input, weight, bias); };
+        const auto plain = [&] { return at::linear(input, weight, bias); };
+        REQUIRE(ours().sizes() == plain().sizes());
+        CHECK(at::allclose(ours(), plain(), 1e-4, 1e-5));
+        const auto found = gradients(ours, {input, weight, bias}),
+                   expected = gradients(plain, {input, weight, bias});
+        for (std::size_t i = 0; i < 3; ++i) CHECK(at::allclose(found[i], expected[i], 1e-4, 1e-4));
+        CHECK(at::allclose(transformer::linear(input, weight, {}), at::linear(input, weight), 1e-4, 1e-5));
+    }
+}
+
+TEST_CASE("linear can be differentiated twice") {
+    torch::manual_seed(6);
+    const auto x = at::randn({5, 6}).requires_grad_(), weight = at::randn({4, 6}).requires_grad_();
+    const auto penalty = [&](const Tensor& y) {
+        const auto grad = torch::autograd::grad({y.pow(3).sum()}, {x}, {}, true, true)[0];
+        return torch::autograd::grad({grad.square().sum()}, {weight})[0];
+    };
+    CHECK(
+        at::allclose(penalty(transformer::linear(x, weight, {})), penalty(at::linear(x, weight)), 1e-3, 1e-3));
+}
+
+TEST_CASE("sin-cos positions follow MAE's formula") {
+    const auto positions = sincos_positions(8, {2, 3}, 1);
+    REQUIRE(positions.sizes() == at::IntArrayRef({1, 7, 8}));
+    CHECK(positions[0][0].abs().sum().item<float>() == 0);
+    for (std::int64_t row = 0; row < 2; ++row)
+        for (std::int64_t column = 0; column < 3; ++column)
+            for (std::int64_t i = 0; i < 2; ++i) {
+                const auto found = positions[0][1 + row * 3 + column];
+                const auto omega = std::pow(10000.0, -static_cast<double>(i) / 2);
+                CHECK(found[i].item<float>() == Approx(std::sin(column * omega)).margin(1e-6));
+                CHECK(found[2 + i].item<float>() == Approx(std::cos(column * omega)).margin(1e-6));
+                CHECK(found[4 + i].item<float>() == Approx(std::sin(row * omega)).margin(1e-6));
+                CHECK(found[6 + i].item<float>() == Approx(std::cos(row * omega)).margin(1e-6));
+            }
+    CHECK_THROWS_AS(sincos_positions(6, {2, 2}, 0), RecipeError);
+}
+
+TEST_CASE(
+    "resampling positions: identity on the same grid, constants and the prefix survive, ramps stay ramps") {
+    const auto positions = at::randn({1, 1 + 16, 8});
+    CHECK(resample_positions(positions, 1, {4, 4}, {4, 4}).is_same(positions));
+    const auto bigger = resample_positions(positions, 1, {4, 4}, {6, 8});
+    REQUIRE(bigger.sizes() == at::IntArrayRef({1, 49, 8}));
+    CHECK(at::equal(bigger[0][0], positions[0][0]));
+    const auto constant = resample_positions(at::full({1, 16, 2}, 0.5), 0, {4, 4}, {7, 3});
+    CHECK(at::allclose(constant, at::full({1, 21, 2}, 0.5)));
+    const auto ramp = at::arange(8, at::kFloat).repeat({8}).view({1, 64, 1});  // the column's number
+    const auto half = resample_positions(ramp, 0, {8, 8}, {4, 4}).view({4, 4});
+    CHECK(at::allclose(half[0].slice(0, 1, 3), at::tensor({2.5F, 4.5F}), 0, 0.05));
+    CHECK(at::allclose(half[0], half[3], 0, 1e-5));
+}
+
+TEST_CASE("a block keeps the residual stream in fp32 and scales its branches by keep") {
+    torch::manual_seed(8);
+    Block block({.dim = 16, .heads = 2});
+    const auto x = at::randn({3, 5, 16});
+    const auto nothing = at::zeros({2, 3, 1, 1});
+    CHECK(at::equal(block.forward(x, nothing), x));
+    CHECK(at::allclose(block.forward(x, at::ones({2, 3, 1, 1})), block.forward(x)));
+}

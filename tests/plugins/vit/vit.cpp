@@ -1,0 +1,208 @@
+// The backbone vit: names and shapes as timm's, image sizes, drop path, precision, options.
+#include <ATen/autocast_mode.h>
+#include <torch/torch.h>
+
+#include <catch2/catch.hpp>
+
+#include "common/transformer/positions.hpp"
+#include "support/plugins.hpp"
+
+using namespace hearth;
+using at::Tensor;
+using Changes = std::vector<std::pair<std::string, OptionValue>>;
+
+namespace {
+
+Symbols image_symbols(std::int64_t channels, std::int64_t height, std::int64_t width) {
+    Symbols symbols;
+    symbols.bind("C", channels);
+    symbols.bind("H", height);
+    symbols.bind("W", width);
+    return symbols;
+}
+
+/// Width 32, 2 blocks, patches of 8, so that a test takes milliseconds.
+Changes small(Changes more = {}) {
+    Changes changes = {{"dim", std::int64_t{32}},
+                       {"heads", std::int64_t{4}},
+                       {"depth", std::int64_t{2}},
+                       {"patch", std::int64_t{8}}};
+    changes.insert(changes.end(), more.begin(), more.end());
+    return changes;
+}
+
+std::shared_ptr<Backbone> small_vit(Changes more = {}, std::int64_t channels = 1, std::int64_t edge = 64) {
+    torch::manual_seed(1);
+    return test::make<Backbone>("vit", small(std::move(more)), image_symbols(channels, edge, edge));
+}
+
+std::map<std::string, std::vector<std::int64_t>> shapes_of(const torch::nn::Module& module) {
+    std::map<std::string, std::vector<std::int64_t>> shapes;
+    for (const auto& item : module.named_parameters()) shapes[item.key()] = item.value().sizes().vec();
+    return shapes;
+}
+
+/// The state_dict of timm's vit_*_patch16_224 without its classifier, by rule.
+std::map<std::string, std::vector<std::int64_t>> timm_shapes(std::int64_t dim, std::int64_t depth) {
+    std::map<std::string, std::vector<std::int64_t>> shapes = {{"cls_token", {1, 1, dim}},
+                                                               {"pos_embed", {1, 197, dim}},
+                                                               {"patch_embed.proj.weight", {dim, 3, 16, 16}},
+                                                               {"patch_embed.proj.bias", {dim}},
+                                                               {"norm.weight", {dim}},
+                                                               {"norm.bias", {dim}}};
+    for (std::int64_t i = 0; i < depth; ++i) {
+        const auto block = "blocks." + std::to_string(i) + ".";
+        const auto linear = [&](const std::string& name, std::int64_t in, std::int64_t out) {
+            shapes[block + name + ".weight"] = {out, in};
+            shapes[block + name + ".bias"] = {out};
+        };
+        for (const auto* norm : {"norm1.weight", "norm1.bias", "norm2.weight", "norm2.bias"})
+            shapes[block + norm] = {dim};
+        linear("attn.qkv", dim, 3 * dim);
+        linear("attn.proj", dim, dim);
+        linear("mlp.fc1", dim, 4 * dim);
+        linear("mlp.fc2", 4 * dim, dim);
+    }
+    return shapes;
+}
+
+}  // namespace
+
+TEST_CASE("parameters have timm's names and shapes") {
+    const auto tiny = test::make<Backbone>("vit", {{"size", std::string("tiny")}}, image_symbols(3, 224, 224));
+    CHECK(shapes_of(*tiny) == timm_shapes(192, 12));
+    CHECK(tiny->named_buffers().is_empty());
+    const auto base = test::make<Backbone>("vit", {{"depth", std::int64_t{1}}}, image_symbols(3, 224, 224));
+    CHECK(shapes_of(*base) == timm_shapes(768, 1));
+}
+
+TEST_CASE("what it writes has the declared shapes") {
+    const auto& type = test::registry().find(Kind::backbone, "vit");
+    for (const auto& [edge, patch] : {std::pair<std::int64_t, std::int64_t>{64, 8}, {224, 16}}) {
+        const auto options = test::options(type, small({{"patch", patch}}));
+        const auto symbols = image_symbols(1, edge, edge);
+        const auto vit = type.create_as<Backbone>(options, symbols);
+        const auto out = vit->forward({{"image", at::rand({2, 1, edge, edge})}}, {});
+        const auto ports = type.writes(options, symbols);
+        REQUIRE(out.size() == ports.size());
+        for (const auto& port : ports) {
+            Symbols found;
+            found.bind("B", 2);
+            Shape produced;
+            for (const auto size : out[port.name].sizes()) produced.emplace_back(size);
+            CHECK(unify(port.shape, produced, found).empty());
+        }
+        CHECK(out["tokens"].size(1) == (edge / patch) * (edge / patch));
+    }
+    const auto unknown = type.writes(test::options(type, {}), {});
+    CHECK(to_string(unknown[0].shape) == "B H/16*W/16 768");
+}
+
+TEST_CASE("the patch embedding is timm's strided convolution on the normalised image") {
+    const auto vit = small_vit({{"depth", std::int64_t{1}},
+                                {"mean", std::vector<double>{0.1, 0.2, 0.3}},
+                                {"std", std::vector<double>{0.5, 0.6, 0.7}}},
+                               3);
+    const torch::NoGradGuard no_grad;
+    auto parameters = vit->named_parameters();
+    // Without branches a block is the identity: what is left is norm(convolution + positions).
+    for (const auto* name : {"blocks.0.attn.proj.weight", "blocks.0.mlp.fc2.weight"}) parameters[name].zero_();
+    const auto image = at::rand({2, 3, 64, 64});
+    const auto out = vit->forward({{"image", image}}, {});
+    const auto mean = at::tensor({0.1, 0.2, 0.3}).view({1, 3, 1, 1}).to(at::kFloat);
+    const auto std = at::tensor({0.5, 0.6, 0.7}).view({1, 3, 1, 1}).to(at::kFloat);
+    const auto patches = at::conv2d((image - mean) / std, parameters["patch_embed.proj.weight"],
+                                    parameters["patch_embed.proj.bias"], {8, 8});
+    const auto x = patches.flatten(2).transpose(1, 2) + parameters["pos_embed"].slice(1, 1);
+    CHECK(at::allclose(out["tokens"], at::layer_norm(x, {32}, {}, {}, 1e-6), 1e-4, 1e-5));
+    const auto cls = (parameters["cls_token"] + parameters["pos_embed"].slice(1, 0, 1)).expand({2, 1, 32});
+    CHECK(at::allclose(out["cls"], at::layer_norm(cls, {32}, {}, {}, 1e-6).squeeze(1), 1e-4, 1e-5));
+}
+
+TEST_CASE("all parameters get a gradient, fixed positions none") {
+    for (const std::string positions : {"learned", "sincos"}) {
+        const auto vit = small_vit({{"positions", positions}});
+        const auto out = vit->forward({{"image", at::rand({2, 1, 64, 64})}}, {});
+        (out["tokens"].square().sum() + out["cls"].sum().square()).backward();
+        for (const auto& item : vit->named_parameters()) {
+            INFO(item.key());
+            const bool fixed = positions == "sincos" && item.key() == "pos_embed";
+            CHECK(item.value().requires_grad() == !fixed);
+            CHECK(item.value().grad().defined() == !fixed);
+        }
+    }
+}
+
+TEST_CASE("other image sizes interpolate the positions") {
+    const auto vit = small_vit();
+    for (const auto& [height, width] : {std::pair<std::int64_t, std::int64_t>{64, 64}, {96, 96}, {32, 48}}) {
+        const auto out = vit->forward({{"image", at::rand({1, 1, height, width})}}, {});
+        CHECK(out["tokens"].size(1) == height * width / 64);
+        CHECK(out["tokens"].isfinite().all().item<bool>());
+    }
+    CHECK_THROWS_AS(vit->forward({{"image", at::rand({1, 1, 60, 64})}}, {}), RecipeError);
+}
+
+TEST_CASE("the same seed gives the same weights and the same output") {
+    const auto image = at::rand({2, 1, 64, 64});
+    const auto first = small_vit()->forward({{"image", image}}, {});
+    const auto again = small_vit()->forward({{"image", image}}, {});
+    CHECK(at::equal(first["tokens"], again["tokens"]));
+    CHECK(at::equal(first["cls"], again["cls"]));
+}
+
+TEST_CASE("drop path acts in training only, and repeats for the same step") {
+    const auto vit = small_vit({{"drop_path", Schedule(0.5)}, {"depth", std::int64_t{6}}});
+    const auto image = at::rand({1, 1, 64, 64}).expand({16, 1, 64, 64});
+    const auto run = [&](bool training, std::int64_t step) {
+        Context context;
+        context.training = training;
+        context.progress.step = step;
+        context.seed = 7;
+        return vit->forward({{"image", image}}, context)["cls"];
+    };
+    const auto plain = run(false, 0);
+    CHECK(at::allclose(plain, plain.slice(0, 0, 1).expand_as(plain), 1e-5, 1e-6));
+    const auto dropped = run(true, 3);
+    CHECK_FALSE(at::allclose(dropped, dropped.slice(0, 0, 1).expand_as(dropped), 1e-3, 1e-3));
+    CHECK_FALSE(at::equal(run(true, 3), dropped));  // a second pass of the same step draws anew
+    CHECK_FALSE(at::equal(run(true, 4), dropped));
+    CHECK(at::equal(run(true, 3), dropped));  // a resumed run repeats the step
+    vit->eval();
+    CHECK(at::equal(run(true, 3), plain));
+}
+
+TEST_CASE("bf16 autocast stays close to fp32, in value and gradient") {
+    const auto vit = small_vit();
+    const auto image = at::rand({2, 1, 64, 64});
+    const auto run = [&] {
+        vit->zero_grad();
+        const auto tokens = vit->forward({{"image", image}}, {})["tokens"].to(at::kFloat);
+        (tokens * at::linspace(-1, 1, tokens.size(1)).view({1, -1, 1})).sum().backward();
+        return std::pair{tokens.detach(), vit->named_parameters()["blocks.0.attn.qkv.weight"].grad().clone()};
+    };
+    const auto [exact, exact_grad] = run();
+    at::autocast::set_autocast_enabled(at::kCPU, true);
+    at::autocast::set_autocast_dtype(at::kCPU, at::kBFloat16);
+    const auto [half, half_grad] = run();
+    at::autocast::clear_cache();
+    at::autocast::set_autocast_enabled(at::kCPU, false);
+    CHECK_FALSE(at::equal(exact, half));
+    CHECK((exact - half).norm().item<double>() < 0.02 * exact.norm().item<double>());
+    CHECK((exact_grad - half_grad).norm().item<double>() < 0.05 * exact_grad.norm().item<double>());
+}
+
+TEST_CASE("options out of range are refused") {
+    const auto& schema = test::registry().find(Kind::backbone, "vit").schema();
+    CHECK_FALSE(schema.find("size")->check(std::string("huge")).empty());
+    CHECK_FALSE(schema.find("patch")->check(std::int64_t{0}).empty());
+    CHECK_FALSE(schema.find("positions")->check(std::string("learnt")).empty());
+    CHECK_FALSE(schema.find("drop_path")->check(Schedule(1.0)).empty());
+    for (const auto& option : schema.options()) CHECK(option.check(option.fallback).empty());
+    CHECK_THROWS_AS(test::make<Backbone>("vit", small(), image_symbols(1, 60, 64)), RecipeError);
+    CHECK_THROWS_AS(test::make<Backbone>("vit", small({{"heads", std::int64_t{5}}}), image_symbols(1, 64, 64)),
+                    RecipeError);
+    CHECK_THROWS_AS(
+        test::make<Backbone>("vit", small({{"mean", std::vector<double>{0, 0, 0}}}), image_symbols(1, 64, 64)),
+        RecipeError);
+}

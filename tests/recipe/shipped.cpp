@@ -1,0 +1,71 @@
+// The recipes in recipes/, and the page that documents their language.
+#include <fstream>
+#include <sstream>
+
+#include "recipe/support.hpp"
+
+using namespace hearth;
+using namespace hearth::recipe;
+using Catch::Matchers::Contains;
+namespace fs = std::filesystem;
+
+namespace {
+
+const fs::path root = HEARTH_TEST_SOURCE_DIR;
+
+std::vector<std::string> names(const std::vector<ComponentSpec>& components) {
+    std::vector<std::string> out;
+    for (const auto& component : components) out.push_back(component.name);
+    return out;
+}
+
+}  // namespace
+
+TEST_CASE("the full recipe needs nothing but images") {
+    const auto file = root / "recipes/afire.toml";
+    CHECK_THAT(test::message_of<RecipeError>([&] { load(file); }),
+               Contains("data.source: missing") && Contains("add data.source=VALUE to the command line"));
+    const auto recipe = load(file, {"data.source=phantom"});
+    CHECK(recipe.name == "afire");
+    CHECK(names(recipe.losses) ==
+          std::vector<std::string>{"structure-contrast", "category-contrast", "restoration"});
+    CHECK(recipe.train.epochs == 800);
+    CHECK(recipe.optimizer.lr.warmup == 10);
+    CHECK(recipe.network("teacher")->momentum.from == 0.99);
+}
+
+TEST_CASE("the demo loads as it is") {
+    const auto recipe = load(root / "recipes/demo/afire.toml");
+    CHECK(recipe.data.source == "phantom");
+    REQUIRE(recipe.probe);
+    REQUIRE(recipe.eval);
+    CHECK(recipe.probe->phantom_seed != recipe.data.phantom_seed);
+    CHECK(recipe.eval->phantom_seed != recipe.data.phantom_seed);
+}
+
+TEST_CASE("the ChildCXR recipe finds its manifest through the environment") {
+    const auto file = root / "recipes/childcxr/afire-tiny.toml";
+    unsetenv("CHILDCXR");
+    CHECK_THAT(test::message_of<RecipeError>([&] { load(file); }), Contains("CHILDCXR, which is not set"));
+    setenv("CHILDCXR", "/films", 1);
+    CHECK(load(file).data.source == "/films/manifest.csv");
+    CHECK(load(file).eval->source == "/films/manifest.csv");
+    unsetenv("CHILDCXR");
+}
+
+TEST_CASE("docs/recipes.md has a line for every key of every section, with its default") {
+    std::ifstream stream(root / "docs/recipes.md");
+    std::ostringstream page;
+    page << stream.rdbuf();
+    const auto text = page.str();
+    for (const auto& schema :
+         {data_schema(), train_schema(), optimizer_schema(), monitor_schema(), labelled_schema()}) {
+        for (const auto& option : schema.options()) {
+            INFO(option.name);
+            const auto line =
+                text.find("\n| `" + option.name + "` | " + to_string(option.type) + " | " +
+                          (option.needed ? "required" : "`" + to_string(option.fallback) + "`") + " |");
+            CHECK(line != std::string::npos);
+        }
+    }
+}

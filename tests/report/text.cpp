@@ -1,0 +1,61 @@
+// Tables as text and Markdown, and the widths they rest on.
+#include "report/text.hpp"
+
+#include <catch2/catch.hpp>
+#include <cmath>
+#include <limits>
+#include <sstream>
+
+#include "report/markup.hpp"
+
+using namespace hearth::report;
+
+TEST_CASE("widths count columns, not bytes") {
+    CHECK(display_width("AUC") == 3);
+    CHECK(display_width("é ± –") == 5);
+    CHECK(display_width("e\u0301") == 1);
+    CHECK(display_width("胸部") == 4);
+    CHECK(display_width("\xff\xfe") == 2);
+    CHECK(display_width("\xe8\x83") == 2);
+}
+
+TEST_CASE("a shortened text fits its width and keeps whole characters") {
+    CHECK(shorten("restoration", 20) == "restoration");
+    CHECK(shorten("restoration", 6) == "resto…");
+    CHECK(shorten("胸部胸部", 5) == "胸部…");
+}
+
+TEST_CASE("numbers are short and missing ones say so") {
+    CHECK(number(0.84213) == "0.8421");
+    CHECK(number(12) == "12");
+    CHECK(number(1.5e-7) == "1.5e-7");
+    CHECK(number(-0.0) == "0");
+    CHECK(number(std::nan("")) == "–");
+    CHECK(number(-std::numeric_limits<double>::infinity()) == "−∞");
+}
+
+TEST_CASE("a text table aligns its columns and marks stressed cells") {
+    Table table;
+    table.headers = {"method", "AUC"};
+    table.rows = {{"AFiRe", "0.913"}, {"naïve", "0.5"}, {"short"}};
+    table.align = {Align::left, Align::right};
+    table.emphasis = {{0, 1}};
+    CHECK(text_table(table) ==
+          "method    AUC\n"
+          "───────────────\n"
+          "AFiRe   0.913 *\n"
+          "naïve     0.5\n"
+          "short\n");
+}
+
+TEST_CASE("a Markdown table escapes bars and writes its alignment") {
+    Table table;
+    table.headers = {"a|b", "n", "c"};
+    table.rows = {{"x\ny", "1", "z"}};
+    table.align = {Align::left, Align::right, Align::center};
+    table.emphasis = {{0, 1}};
+    CHECK(markdown_table(table) ==
+          "| a\\|b |     n |  c  |\n"
+          "| ---- | ----: | :-: |\n"
+          "| x y  | **1** |  z  |\n");
+}

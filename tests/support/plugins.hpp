@@ -1,0 +1,38 @@
+// Tests reach a component the way a run does: through the library that the build made.
+#pragma once
+
+#include <filesystem>
+#include <hearth/hearth.hpp>
+
+#include "host/registry.hpp"
+
+namespace hearth::test {
+
+/// The plugins of this build, loaded once.
+inline const host::Registry& registry() {
+    static const host::Registry loaded = [] {
+        host::Registry made;
+        made.scan({{std::filesystem::path(HEARTH_TEST_BINARY_DIR) / "lib/hearth/plugins", "test"}});
+        return made;
+    }();
+    return loaded;
+}
+
+/// Options at their defaults with some changed: options(type, {{"out", std::int64_t{8}}}).
+inline Options options(const host::ComponentType& type,
+                       const std::vector<std::pair<std::string, OptionValue>>& changed = {}) {
+    Options made(type.schema());
+    for (const auto& [name, value] : changed) made.set(name, value);
+    return made;
+}
+
+/// make<Loss>("restoration", {options}, symbols)
+template <class T>
+std::shared_ptr<T> make(const std::string& id,
+                        const std::vector<std::pair<std::string, OptionValue>>& changed = {},
+                        const Symbols& symbols = {}) {
+    const auto& type = registry().find(T::kind, id);
+    return type.create_as<T>(options(type, changed), symbols);
+}
+
+}  // namespace hearth::test
