@@ -15,7 +15,7 @@ namespace hearth::transformer {
 using at::Tensor;
 
 void init_linear_layers(torch::nn::Module& module, Init init) {
-    for (const auto& part : module.modules()) {
+    for (const auto& part : module.modules(/*include_self=*/false)) {  // called from constructors
         auto* layer = part->as<torch::nn::LinearImpl>();
         if (layer == nullptr) continue;
         // timm truncates at +-2, which for a deviation of 0.02 never happens.
