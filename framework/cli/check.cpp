@@ -54,7 +54,7 @@ void add_check(CLI::App& app, Globals& globals) {
     arguments->add_to(*verb);
     verb->add_option("--images", *images, "Images in the step")->check(CLI::Range(1, 4096));
     verb->footer(
-        "Examples:\n  hearth check recipes/demo/afire.toml\n  hearth check recipes/afire.toml "
+        "Examples:\n  hearth check recipe.toml\n  hearth check recipe.toml "
         "networks.student.backbone.size=tiny "
         "--images 4");
     verb->callback([=, &globals] { check(*arguments, *images, globals); });

@@ -61,7 +61,7 @@ int run(int argc, char** argv) {
     app.add_option("--plugin-path", globals.plugin_paths, "Folder with plugins, searched first")
         ->type_name("DIR");
     app.footer(
-        "Examples:\n  hearth train recipes/demo/afire.toml\n  hearth train recipes/afire.toml "
+        "Examples:\n  hearth train recipe.toml\n  hearth train recipe.toml "
         "data.source=chests.csv optimizer.lr=1e-4\n\n"
         "Exit codes: 0 ok, 1 internal, 2 usage or recipe, 3 data, 4 plugin, 5 not-a-number or collapse, 6 out "
         "of memory,\n"

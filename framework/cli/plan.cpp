@@ -45,7 +45,7 @@ void add_plan(CLI::App& app, Globals& globals) {
     verb->add_flag("--mermaid", flags->mermaid, "As a Mermaid flowchart");
     verb->add_flag("--dot", flags->dot, "As Graphviz");
     verb->footer(
-        "Examples:\n  hearth plan recipes/demo/afire.toml\n  hearth plan recipes/afire.toml data.size=512 "
+        "Examples:\n  hearth plan recipe.toml\n  hearth plan recipe.toml data.size=512 "
         "--mermaid");
     verb->callback([flags, &globals] {
         const auto recipe = flags->arguments.load(globals);

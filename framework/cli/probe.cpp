@@ -14,7 +14,7 @@ void add_probe(CLI::App& app, Globals& globals) {
     verb->add_option("run", flags->run, "Run folder")->required();
     verb->add_option("--checkpoint", flags->checkpoint, "last, best, or step_N")->capture_default_str();
     verb->footer(
-        "Examples:\n  hearth probe runs/demo\n  hearth probe runs/afire/20261124-200130 --checkpoint best "
+        "Examples:\n  hearth probe runs/demo\n  hearth probe runs/mine/20261124-200130 --checkpoint best "
         "--json");
     verb->callback([flags, &globals] {
         const auto run = load_run(flags->run, flags->checkpoint, globals);

@@ -53,8 +53,8 @@ void add_recipes(CLI::App& app, Globals& globals) {
     flags->arguments.add_to(*show);
     show->add_flag("--origin", flags->origin, "Say for each value which file and line, or argument, set it");
     show->footer(
-        "Examples:\n  hearth recipes show recipes/demo/afire.toml --origin\n  hearth recipes show "
-        "recipes/afire.toml train.epochs=3");
+        "Examples:\n  hearth recipes show recipe.toml --origin\n  hearth recipes show "
+        "recipe.toml train.epochs=3");
     show->callback([flags, &globals] {
         auto overrides = flags->arguments.overrides;
         if (globals.seed >= 0) overrides.push_back(fmt::format("train.seed={}", globals.seed));

@@ -14,7 +14,7 @@ void add_report(CLI::App& app, Globals& globals) {
     verb->add_option("run", flags->run, "Run folder")->required();
     verb->add_option("--checkpoint", flags->checkpoint, "last, best, or step_N")->capture_default_str();
     verb->footer(
-        "Examples:\n  hearth report runs/demo\n  hearth report runs/afire/20261124-200130 --checkpoint best");
+        "Examples:\n  hearth report runs/demo\n  hearth report runs/mine/20261124-200130 --checkpoint best");
     verb->callback([flags, &globals] {
         const auto run = load_run(flags->run, flags->checkpoint, globals);
         const auto page = write_report(*run);

@@ -71,9 +71,9 @@ void add_train(CLI::App& app, Globals& globals) {
     verb->add_flag("--overwrite", flags->overwrite, "Delete the run in --out first");
     verb->add_flag("--no-report", flags->no_report, "Neither evaluate nor write report.html");
     verb->footer(
-        "Examples:\n  hearth train recipes/demo/afire.toml\n"
-        "  hearth train recipes/afire.toml data.source=chests.csv train.batch=32 --out runs/first\n"
-        "  hearth train recipes/afire.toml data.source=chests.csv train.batch=32 --out runs/first --resume\n\n"
+        "Examples:\n  hearth train recipe.toml\n"
+        "  hearth train recipe.toml data.source=chests.csv train.batch=32 --out runs/first\n"
+        "  hearth train recipe.toml data.source=chests.csv train.batch=32 --out runs/first --resume\n\n"
         "Ctrl-C writes a checkpoint and leaves with exit code 75; the same command with --resume goes on.");
     verb->callback([flags, &globals] { train(*flags, globals); });
 }

@@ -18,6 +18,7 @@ bool is_image(const Shape& shape, const recipe::DataSpec& data) {
 }
 
 double psnr(double squared_error) {
+    if (std::isnan(squared_error)) return squared_error;  // nothing was changed
     return squared_error > 0 ? -10.0 * std::log10(squared_error) : INFINITY;
 }
 

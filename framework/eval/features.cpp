@@ -124,6 +124,7 @@ FeatureSet extract(const LabelledSet& set, const recipe::DataSpec& data, std::in
             const auto at = static_cast<std::size_t>(index[i]);
             if (set.labels.of[at] < 0 || seen[at])
                 continue;  // an unreadable image is replaced by one that is met again
+            if (limit > 0 && static_cast<std::int64_t>(out.labels.size()) >= limit) break;
             seen[at] = true;
             rows.push_back(features[i]);
             out.labels.push_back(set.labels.of[at]);

@@ -25,7 +25,7 @@ struct Table {
 ///
 ///     method      AUC
 ///     ─────────────────
-///     afire     0.912 *
+///     trained   0.912 *
 std::string text_table(const Table& table);
 
 /// A Markdown table; stressed cells are bold and | is escaped.

@@ -9,7 +9,10 @@ namespace hearth::train {
 class Autocast {
   public:
     Autocast(c10::DeviceType device, bool on)
-        : device_(device), was_(at::autocast::is_autocast_enabled(device)), on_(on) {
+        : device_(device),
+          was_(at::autocast::is_autocast_enabled(device)),
+          on_(on),
+          dtype_(at::autocast::get_autocast_dtype(device)) {
         if (!on_) return;
         at::autocast::set_autocast_enabled(device_, true);
         at::autocast::set_autocast_dtype(device_, at::kBFloat16);
@@ -18,6 +21,7 @@ class Autocast {
     ~Autocast() {
         if (!on_) return;
         if (at::autocast::decrement_nesting() == 0) at::autocast::clear_cache();
+        at::autocast::set_autocast_dtype(device_, dtype_);
         at::autocast::set_autocast_enabled(device_, was_);
     }
     Autocast(const Autocast&) = delete;
@@ -26,6 +30,7 @@ class Autocast {
   private:
     c10::DeviceType device_;
     bool was_, on_;
+    at::ScalarType dtype_;
 };
 
 }  // namespace hearth::train

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstdio>
 #include <cstring>
 #include <fstream>
 #include <hearth/error.hpp>
@@ -12,31 +13,37 @@
 namespace hearth::train {
 namespace {
 
-void sync(const std::filesystem::path& path, int flags) {
+// False, with errno set, when the data may not have reached the disk.
+bool sync(const std::filesystem::path& path, int flags) {
     const int fd = ::open(path.c_str(), flags);
-    if (fd < 0) return;
-    ::fsync(fd);
+    if (fd < 0) return false;
+    const bool synced = ::fsync(fd) == 0;
+    const int reason = errno;
     ::close(fd);
+    errno = reason;
+    return synced;
 }
 
 }  // namespace
 
 void write_atomically(const std::filesystem::path& file, const std::function<void(std::ostream&)>& body) {
     const auto temporary = std::filesystem::path(file.string() + ".tmp");
+    const auto give_up = [&] {
+        const std::string reason = std::strerror(errno);
+        std::error_code ignored;
+        std::filesystem::remove(temporary, ignored);
+        throw DataError(
+            fmt::format("cannot write {}: {}; free some space or choose another --out", file.string(), reason));
+    };
     try {
         std::ofstream out(temporary, std::ios::binary | std::ios::trunc);
         out.exceptions(std::ios::failbit | std::ios::badbit);
         body(out);
         out.close();
     } catch (const std::ios_base::failure&) {
-        const std::string reason = std::strerror(errno);
-        std::error_code ignored;
-        std::filesystem::remove(temporary, ignored);
-        throw DataError(
-            fmt::format("cannot write {}: {}; free some space or choose another --out", file.string(), reason));
+        give_up();
     }
-    sync(temporary, O_RDONLY);
-    std::filesystem::rename(temporary, file);
+    if (!sync(temporary, O_RDONLY) || std::rename(temporary.c_str(), file.c_str()) != 0) give_up();
     sync(file.has_parent_path() ? file.parent_path() : ".", O_RDONLY | O_DIRECTORY);
 }
 

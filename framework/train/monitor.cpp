@@ -3,6 +3,7 @@
 #include <ATen/ATen.h>
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
 
 namespace hearth::train {
@@ -14,6 +15,11 @@ Health measure_health(const at::Tensor& features, const at::Tensor& assignments)
     if (x.size(0) > 2048) x = x.slice(0, 0, 2048);
     const auto unit = x / x.norm(2, 1, true).clamp_min(1e-12);
     health.std = unit.std(0, false).mean().item<double>() * std::sqrt(static_cast<double>(x.size(1)));
+    health.max_rank = static_cast<double>(std::min(x.size(0) - 1, x.size(1)));
+    if (!at::isfinite(x).all().item<bool>()) {
+        health.std = health.rank = std::nan("");
+        return health;
+    }
     const auto singular = at::linalg_svdvals((x - x.mean(0, true)).cpu().to(at::kDouble));
     const auto share = singular / singular.sum().clamp_min(1e-12);
     health.rank = std::exp(-(share * (share + 1e-12).log()).sum().item<double>());
@@ -28,10 +34,12 @@ Health measure_health(const at::Tensor& features, const at::Tensor& assignments)
 
 std::string Monitor::check(const Health& health) {
     std::string wrong;
-    if (health.std < spec_.min_std)
+    if (std::isnan(health.std))
+        wrong = "the features are not finite";
+    else if (health.std < spec_.min_std)
         wrong =
             fmt::format("feature spread {:.2g} is below {:.2g} (monitor.min_std)", health.std, spec_.min_std);
-    else if (health.rank < spec_.min_rank)
+    else if (health.rank < spec_.min_rank && health.max_rank >= 2 * spec_.min_rank)
         wrong = fmt::format("effective rank {:.2f} is below {:.2f} (monitor.min_rank)", health.rank,
                             spec_.min_rank);
     else if (health.entropy && *health.entropy < spec_.min_entropy)

@@ -17,17 +17,19 @@ namespace hearth::train {
 
 struct Health {
     double std = 0, rank = 0;
+    double max_rank = 0;  ///< the highest rank that so many rows can have
     std::optional<double> entropy;
 };
 
 /// features [B, D] or [B, L, D] (tokens are taken together); assignments [.., K], rows are distributions, may
-/// be undefined.
+/// be undefined. Features that are not finite have no spread and no rank: both are NaN.
 Health measure_health(const at::Tensor& features, const at::Tensor& assignments);
 
 class Monitor {
   public:
     explicit Monitor(recipe::MonitorSpec spec) : spec_(std::move(spec)) {}
     /// Takes one measurement; returns what is wrong once it has been wrong `patience` times in a row, else "".
+    /// The rank is judged only where the rows could reach twice min_rank: two images never have more than one.
     std::string check(const Health& health);
     const recipe::MonitorSpec& spec() const { return spec_; }
 

@@ -77,7 +77,15 @@ std::string utc_now() {
 
 std::string recipe_hash(const recipe::Recipe& recipe) {
     std::uint64_t hash = 14695981039346656037ull;
-    for (const char c : recipe::to_toml(recipe.tree, false))
+    auto tree = recipe.tree;
+    // A run may go on with other workers or on another machine.
+    const std::pair<const char*, std::vector<const char*>> of_the_machine[] = {
+        {"data", {"workers", "prefetch", "cache"}},
+        {"train", {"threads", "device", "log_every", "checkpoint_every"}}};
+    for (const auto& [section, keys] : of_the_machine)
+        if (auto* table = tree.find(section); table != nullptr && table->is_table())
+            for (const auto* key : keys) table->table().erase(key);
+    for (const char c : recipe::to_toml(tree, false))
         hash = (hash ^ static_cast<unsigned char>(c)) * 1099511628211ull;
     return fmt::format("{:016x}", hash);
 }
@@ -138,6 +146,7 @@ void RunFolder::describe(const recipe::Recipe& recipe, const host::Registry& reg
         run_["recipe_hash"] = recipe_hash(recipe);
         run_["started"] = utc_now();
     }
+    for (const auto* of_the_end : {"exit_code", "error"}) run_.erase(of_the_end);
     update({{"status", "running"}, {"pid", ::getpid()}, {"resumed", resumes_}});
 }
 

@@ -43,7 +43,8 @@ class RunFolder {
     std::ofstream metrics_;
 };
 
-/// Short identity of a resolved recipe: FNV-1a of its TOML, as 16 hex digits.
+/// Short identity of a resolved recipe: FNV-1a of its TOML, as 16 hex digits. What only says how to run it
+/// (workers, threads, device, how often to log and to keep checkpoints) does not count.
 std::string recipe_hash(const recipe::Recipe& recipe);
 
 /// "2026-11-24T20:01:30Z".

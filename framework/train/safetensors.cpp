@@ -7,6 +7,7 @@
 #include <fstream>
 #include <hearth/error.hpp>
 #include <nlohmann/json.hpp>
+#include <optional>
 
 #include "train/files.hpp"
 
@@ -34,6 +35,15 @@ at::ScalarType type_of(const std::string& name, const std::string& file) {
     for (const auto& dtype : dtypes)
         if (name == dtype.name) return dtype.type;
     throw DataError(fmt::format("{}: found a tensor of type {}, which this version does not read", file, name));
+}
+
+// Bytes of a tensor; nothing when the shape makes no sense, or holds more than any file.
+std::optional<std::uint64_t> bytes_of(const std::vector<std::int64_t>& shape, at::ScalarType type) {
+    std::uint64_t bytes = at::elementSize(type);
+    for (const auto size : shape)
+        if (size < 0 || __builtin_mul_overflow(bytes, static_cast<std::uint64_t>(size), &bytes))
+            return std::nullopt;
+    return bytes;
 }
 
 }  // namespace
@@ -93,11 +103,16 @@ SafeTensors read_safetensors(const std::filesystem::path& file) {
             const auto shape = entry.at("shape").get<std::vector<std::int64_t>>();
             const auto begin = entry.at("data_offsets").at(0).get<std::uint64_t>();
             const auto end = entry.at("data_offsets").at(1).get<std::uint64_t>();
-            auto tensor = at::empty(shape, type_of(entry.at("dtype").get<std::string>(), file.string()));
-            if (begin > end || end > data_bytes || end - begin != tensor.nbytes())
+            const auto type = type_of(entry.at("dtype").get<std::string>(), file.string());
+            if (begin > end || end > data_bytes)
                 throw DataError(fmt::format(
                     "{}: tensor '{}' lies outside the file ({} bytes of data); the file is cut short",
                     file.string(), name, data_bytes));
+            if (bytes_of(shape, type) != end - begin)
+                throw DataError(
+                    fmt::format("{}: tensor '{}' of shape {} and type {} does not fit its {} bytes",
+                                file.string(), name, entry["shape"].dump(), at::toString(type), end - begin));
+            auto tensor = at::empty(shape, type);
             in.seekg(static_cast<std::streamoff>(sizeof size + size + begin));
             in.read(static_cast<char*>(tensor.data_ptr()), static_cast<std::streamsize>(tensor.nbytes()));
             if (!in) throw DataError(fmt::format("{}: cannot read tensor '{}'", file.string(), name));

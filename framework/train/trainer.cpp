@@ -85,7 +85,10 @@ Trainer::Trainer(const recipe::Recipe& recipe, const host::Registry& registry, T
                                              recipe.train.batch * recipe.train.accumulate);
     for (const auto& network : plan_.networks())
         if (!network.follows.empty()) followers_.emplace_back(network, *plan_.network(network.follows));
-    if (folder_.resumes()) restore();
+    if (folder_.resumes())
+        restore();
+    else
+        folder_.rewind(0);  // a run that was killed before its first checkpoint starts again
     events_ = std::make_unique<EventWriter>(folder_.path());
     view_ = std::make_unique<ProgressView>(folder_.path() / "train.log", request_.quiet, progress_.step);
 }
@@ -117,6 +120,9 @@ TrainSummary Trainer::run() {
             progress_.step));
     } catch (const Error& error) {
         fail("failed", static_cast<int>(error.code()), error.what());
+        throw;
+    } catch (const std::exception& error) {
+        fail("failed", static_cast<int>(ExitCode::internal), error.what());
         throw;
     }
 }
@@ -160,10 +166,10 @@ bool Trainer::epoch() {
         host::guarded(name + ": on_epoch_begin", [&, &c = component] { c->on_epoch_begin(context()); });
     for (auto i = done; i < progress_.steps_per_epoch; ++i) {
         if (!step()) break;
-        if (StopSignals::received() != 0) return false;
+        if (StopSignals::received() != 0 && i + 1 < progress_.steps_per_epoch) return false;
     }
     end_of_epoch();
-    return true;
+    return StopSignals::received() == 0;
 }
 
 double Trainer::micro_step(const Tensors& batch, std::int64_t micro) {

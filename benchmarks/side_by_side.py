@@ -1,0 +1,62 @@
+#!/usr/bin/env python3
+"""Runs our training step and a reference implementation's in turns and prints a table of ratios.
+
+The reference is any command that prints a JSON line with {"phases_s": {"step"|"total": {"min": .., "median": ..}}} for a batch size and
+a precision; {batch} and {precision} are replaced in it:
+
+  benchmarks/side_by_side.py --recipe recipes/afire.toml --set data.channels=3 \\
+      --reference "python reference_step.py --batch {batch} --precision {precision} --threads 2"
+
+Both run in turns, ours first, `--rounds` times; the minimum over rounds of each side's median step is compared.
+"""
+import argparse
+import json
+import shlex
+import subprocess
+import sys
+
+
+def last_json(command):
+    done = subprocess.run(command, capture_output=True, text=True)
+    for line in reversed(done.stdout.splitlines()):
+        if line.startswith("{"):
+            return json.loads(line)
+    sys.exit(f"no JSON line from {shlex.join(command)}:\n{done.stdout[-500:]}{done.stderr[-2000:]}")
+
+
+def step_median(result):
+    phases = result["phases_s"]
+    for key in ("step", "total"):
+        if key in phases:
+            return phases[key]["median"]
+    return result["step_s"]["median"]
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--bench", default="build/release/bin/bench_step", help="our step benchmark")
+    parser.add_argument("--recipe", default="recipes/afire.toml")
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="override of the recipe")
+    parser.add_argument("--reference", required=True, help="command template of the other implementation")
+    parser.add_argument("--batches", type=int, nargs="+", default=[2, 8, 16])
+    parser.add_argument("--precisions", nargs="+", default=["fp32", "bf16"])
+    parser.add_argument("--steps", type=int, default=5)
+    parser.add_argument("--rounds", type=int, default=1)
+    args = parser.parse_args()
+    print("| batch | precision | ours s/step | reference s/step | times faster | ours images/s |\n|---|---|---|---|---|---|")
+    slower = False
+    for precision in args.precisions:
+        for batch in args.batches:
+            ours, theirs = [], []
+            for _ in range(args.rounds):
+                ours.append(step_median(last_json([args.bench, args.recipe, f"train.batch={batch}", f"train.precision={precision}",
+                                                   *args.set, "--steps", str(args.steps), "--warmup", "2"])))
+                theirs.append(step_median(last_json(shlex.split(args.reference.format(batch=batch, precision=precision)))))
+            a, b = min(ours), min(theirs)
+            slower |= a >= b
+            print(f"| {batch} | {precision} | {a:.3f} | {b:.3f} | {b / a:.2f} | {batch / a:.2f} |", flush=True)
+    sys.exit(1 if slower else 0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,106 @@
+// Recipes of plan tests: written to a.toml of a temporary folder, planned with the plugins of this build.
+#pragma once
+
+#include <ATen/ATen.h>
+
+#include <string>
+#include <vector>
+
+#include "plan/plan.hpp"
+#include "recipe/support.hpp"
+#include "support/plugins.hpp"
+
+namespace hearth::test {
+
+/// One trained network that restores what an augment changed: 32 x 32 pixels, 16 tokens of width 192.
+inline const std::string restoring = R"(schema = 1
+[data]
+source = "phantom"
+size = 32
+[[augment]]
+use = "slm"
+[networks.student]
+backbone = { use = "vit", size = "tiny", patch = 8, depth = 1 }
+[networks.student.heads]
+restore = { use = "restoration-decoder", depth = 1, width = 32, heads = 2 }
+[[pass]]
+network = "student"
+view = "abnormal"
+[[loss]]
+use = "restoration"
+patch = 8
+)";
+
+/// A recipe that extends the demo recipe; `top` comes before the tables, `tables` after.
+inline std::string extending_demo(const std::string& top = "", const std::string& tables = "") {
+    return "schema = 1\nextends = [\"" HEARTH_TEST_SOURCE_DIR "/recipes/demo/afire.toml\"]\n" + top + "\n" +
+           tables;
+}
+/// The demo recipe at a size that computes in no time.
+inline const std::string small_demo = extending_demo("", R"(
+[data]
+size = 32
+[networks.student]
+backbone = { depth = 1 }
+[networks.student.heads]
+project = { out = 8, hidden = 16, bottleneck = 8 }
+restore = { depth = 1, width = 32, heads = 2 }
+)");
+
+/// `text` with its one occurrence of `from` replaced. A test that misses its target fails.
+inline std::string replaced(std::string text, const std::string& from, const std::string& to) {
+    const auto at = text.find(from);
+    REQUIRE(at != std::string::npos);
+    return text.replace(at, from.size(), to);
+}
+
+inline plan::Plan planned(const std::string& text, const std::vector<std::string>& overrides = {}) {
+    Attempt attempt;
+    attempt.file("a.toml", text);
+    return plan::Plan::build(attempt.load(overrides), registry());
+}
+
+/// What planning a recipe that loads is refused with, "a.toml" without its folder.
+inline std::string refusal(const std::string& text) {
+    Attempt attempt;
+    attempt.file("a.toml", text);
+    const auto recipe = attempt.load();
+    return attempt.shortened(message_of<RecipeError>([&] { plan::Plan::build(recipe, registry()); }));
+}
+
+inline const plan::Node& node(const plan::Plan& plan, const std::string& id) {
+    for (const auto& node : plan.nodes())
+        if (node.id == id) return node;
+    FAIL("found no node " << id);
+    return plan.nodes().front();
+}
+
+inline std::vector<std::string> ids(const plan::Plan& plan) {
+    std::vector<std::string> out;
+    for (const auto& node : plan.nodes()) out.push_back(node.id);
+    return out;
+}
+
+/// "name: shape" of a port of a node.
+inline std::string wire(const plan::Node& node, const std::string& port) {
+    for (const auto* wires : {&node.reads, &node.writes})
+        for (const auto& wire : *wires)
+            if (wire.port == port) return wire.name + ": " + to_string(wire.shape);
+    return "(no such port)";
+}
+
+/// Two images through the plan's augments, as the loader would deliver them.
+inline Tensors batch(const plan::Plan& plan, std::int64_t size) {
+    std::map<std::string, std::vector<at::Tensor>> rows;
+    at::manual_seed(7);
+    for (std::uint64_t sample = 0; sample < 2; ++sample) {
+        Tensors views{{"image", at::rand({1, size, size})}};
+        plan.augment(views, {.seed = 0, .epoch = 0, .sample = sample, .stream = 0});
+        for (const auto& name : plan.delivered()) rows[name].push_back(views[name]);
+    }
+    Tensors out;
+    for (const auto& [name, list] : rows) out.set(name, at::stack(list));
+    return out;
+}
+
+}  // namespace hearth::test
