@@ -36,7 +36,7 @@ void RecipeArguments::add_to(CLI::App& verb) {
                     "key=value, for example optimizer.lr=1e-4 or loss.restoration.weight=2");
 }
 
-recipe::Recipe RecipeArguments::load(const Globals& globals) const {
+std::vector<std::string> RecipeArguments::all_overrides(const Globals& globals) const {
     auto all = overrides;
     for (const auto& word : all)
         if (word.find('=') == std::string::npos)
@@ -44,7 +44,17 @@ recipe::Recipe RecipeArguments::load(const Globals& globals) const {
                 fmt::format("found '{}' after the recipe, expected key=value such as train.epochs=3", word));
     if (globals.seed >= 0) all.push_back(fmt::format("train.seed={}", globals.seed));
     if (!globals.device.empty()) all.push_back(fmt::format("train.device=\"{}\"", globals.device));
+    return all;
+}
+
+recipe::Recipe RecipeArguments::load(const Globals& globals) const {
+    const auto all = all_overrides(globals);
     return recipe::load(find_recipe(file), all);
+}
+
+recipe::Table RecipeArguments::load_tree(const Globals& globals) const {
+    const auto all = all_overrides(globals);
+    return recipe::load_tree(find_recipe(file), all);
 }
 
 host::Registry make_registry(const Globals& globals, const recipe::Recipe* recipe) {

@@ -29,6 +29,11 @@ struct RecipeArguments {
     void add_to(CLI::App& verb);
     /// Loads the recipe with the overrides, --seed and --device.
     recipe::Recipe load(const Globals& globals) const;
+    /// The same, merged but not checked against any schema.
+    recipe::Table load_tree(const Globals& globals) const;
+
+  private:
+    std::vector<std::string> all_overrides(const Globals& globals) const;
 };
 
 /// Scans the search order, recipe folders included.

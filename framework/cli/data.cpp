@@ -53,6 +53,7 @@ void check(const std::string& source, const std::string& where, const Globals& g
 void add_data(CLI::App& app, Globals& globals) {
     auto* verb = app.add_subcommand("data", "Generate and check images");
     verb->require_subcommand(1);
+    verb->footer("Examples:\n  hearth data phantom --out phantoms -n 500\n  hearth data check chests.csv");
 
     struct Phantoms {
         int count = 500;

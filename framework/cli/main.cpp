@@ -17,31 +17,52 @@ std::vector<std::string> verb_names(const CLI::App& app) {
     return names;
 }
 
+// The flags of the top level work after a verb too; say so in each verb's help.
+void mention_globals(CLI::App& app) {
+    for (auto* verb : app.get_subcommands(nullptr)) {
+        verb->footer(verb->get_footer() +
+                     "\n\nEverywhere: --out PATH, --seed N, --device NAME, --plugin-path DIR, --json, --quiet");
+        mention_globals(*verb);
+    }
+}
+
 // The verb that the words so far select, for naming the nearest flag.
 const CLI::App* deepest(const CLI::App& app) {
     const auto parsed = app.get_subcommands();
     return parsed.empty() ? &app : deepest(*parsed.front());
 }
 
+// "data phantom " for that verb, "" for the program itself.
+std::string path_of(const CLI::App& verb) {
+    return verb.get_parent() == nullptr ? "" : path_of(*verb.get_parent()) + verb.get_name() + " ";
+}
+
 std::string usage_problem(const CLI::App& app, const std::vector<std::string>& words,
                           const CLI::ParseError& error) {
     const auto* verb = deepest(app);
-    std::vector<std::string> flags;
+    std::vector<std::string> flags, flags_with_value;
     for (const auto* at : {&app, verb})
         for (const auto* option : at->get_options())
-            for (const auto& name : option->get_lnames()) flags.push_back("--" + name);
+            for (const auto& name : option->get_lnames()) {
+                flags.push_back("--" + name);
+                if (option->get_type_size() > 0) flags_with_value.push_back("--" + name);
+            }
     const auto names = verb_names(*verb);
+    const auto is_in = [](const std::vector<std::string>& list, const std::string& word) {
+        return std::find(list.begin(), list.end(), word) != list.end();
+    };
     for (const auto& word : words) {
-        if (word.starts_with("--") &&
-            std::find(flags.begin(), flags.end(), word.substr(0, word.find('='))) == flags.end())
+        if (word.starts_with("--") && !is_in(flags, word.substr(0, word.find('='))))
             return fmt::format("unknown flag '{}'{}", word, did_you_mean(word, flags));
     }
     if (!names.empty()) {
-        for (const auto& word : words)
-            if (!word.starts_with("-") && verb->get_name() != word &&
-                std::find(names.begin(), names.end(), word) == names.end())
+        bool is_value = false;
+        for (const auto& word : words) {
+            if (!is_value && !word.starts_with("-") && verb->get_name() != word && !is_in(names, word))
                 return fmt::format("unknown verb '{}'{}; expected one of {}", word, did_you_mean(word, names),
                                    join(names));
+            is_value = is_in(flags_with_value, word);
+        }
     }
     return error.what();
 }
@@ -75,6 +96,7 @@ int run(int argc, char** argv) {
     add_recipes(app, globals);
     add_plugins(app, globals);
     add_doctor(app, globals);
+    mention_globals(app);
     try {
         app.parse(argc, argv);
     } catch (const CLI::Success& success) {  // --help, --version
@@ -82,8 +104,8 @@ int run(int argc, char** argv) {
     } catch (const CLI::ParseError& error) {
         const std::vector<std::string> words(globals.command.begin() + 1, globals.command.end());
         const auto* verb = deepest(app);
-        throw RecipeError(fmt::format("{}; see `hearth {}--help`", usage_problem(app, words, error),
-                                      verb == &app ? "" : verb->get_name() + " "));
+        throw RecipeError(
+            fmt::format("{}; see `hearth {}--help`", usage_problem(app, words, error), path_of(*verb)));
     }
     return globals.exit_code;
 }

@@ -11,6 +11,7 @@ namespace hearth::cli {
 void add_plugins(CLI::App& app, Globals& globals) {
     auto* verb = app.add_subcommand("plugins", "List plugins, show their options and ports, check a file");
     verb->require_subcommand(1);
+    verb->footer("Examples:\n  hearth plugins list\n  hearth plugins show vit");
 
     auto* list =
         verb->add_subcommand("list", "Every component with the file it comes from and what that shadows");

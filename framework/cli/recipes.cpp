@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <nlohmann/json.hpp>
 
 #include "cli/cli.hpp"
 
@@ -11,13 +12,39 @@ namespace {
 
 namespace fs = std::filesystem;
 
-void list(const std::string& folder) {
+nlohmann::ordered_json to_json(const recipe::Value& value, bool origins);
+
+nlohmann::ordered_json to_json(const recipe::Table& table, bool origins) {
+    auto out = nlohmann::ordered_json::object();
+    for (std::size_t i = 0; i < table.keys().size(); ++i) out[table.keys()[i]] = to_json(table.at(i), origins);
+    return out;
+}
+
+// With `origins` a value that is no table and no list is {"value": ..., "origin": "file:line:column"}.
+nlohmann::ordered_json to_json(const recipe::Value& value, bool origins) {
+    if (value.is_table()) return to_json(value.table(), origins);
+    nlohmann::ordered_json out;
+    if (value.is_array()) {
+        out = nlohmann::ordered_json::array();
+        for (const auto& entry : value.array()) out.push_back(to_json(entry, origins));
+        return out;
+    }
+    if (const auto* flag = std::get_if<bool>(&value.data)) out = *flag;
+    if (const auto* integer = std::get_if<std::int64_t>(&value.data)) out = *integer;
+    if (const auto* number = std::get_if<double>(&value.data)) out = *number;
+    if (value.is_text()) out = value.text();
+    if (!origins) return out;
+    return {{"value", out}, {"origin", value.origin.text()}};
+}
+
+void list(const std::string& folder, bool json) {
     if (!fs::is_directory(folder))
         throw RecipeError(fmt::format("{}: found no such folder, expected one with recipes", folder));
     std::vector<fs::path> files;
     for (const auto& entry : fs::recursive_directory_iterator(folder))
         if (entry.path().extension() == ".toml") files.push_back(entry.path());
     std::sort(files.begin(), files.end());
+    auto all = nlohmann::ordered_json::array();
     for (const auto& file : files) {
         std::string about;
         try {
@@ -28,8 +55,12 @@ void list(const std::string& folder) {
         } catch (const RecipeError&) {
             about = "(does not load; see `hearth recipes show`)";
         }
-        fmt::print("{:<44} {}\n", file.string(), about);
+        if (json)
+            all.push_back({{"file", file.string()}, {"description", about}});
+        else
+            fmt::print("{:<44} {}\n", file.string(), about);
     }
+    if (json) fmt::print("{}\n", all.dump(2));
 }
 
 }  // namespace
@@ -38,11 +69,12 @@ void add_recipes(CLI::App& app, Globals& globals) {
     auto* verb =
         app.add_subcommand("recipes", "List recipes; show what one resolves to and where each value came from");
     verb->require_subcommand(1);
+    verb->footer("Examples:\n  hearth recipes list\n  hearth recipes show recipe.toml --origin");
     auto folder = std::make_shared<std::string>("recipes");
     auto* all = verb->add_subcommand("list", "Recipes of a folder with their first line of description");
     all->add_option("folder", *folder, "Folder")->capture_default_str();
     all->footer("Examples:\n  hearth recipes list\n  hearth recipes list my-recipes");
-    all->callback([folder] { list(*folder); });
+    all->callback([folder, &globals] { list(*folder, globals.json); });
 
     struct Show {
         RecipeArguments arguments;
@@ -56,9 +88,11 @@ void add_recipes(CLI::App& app, Globals& globals) {
         "Examples:\n  hearth recipes show recipe.toml --origin\n  hearth recipes show "
         "recipe.toml train.epochs=3");
     show->callback([flags, &globals] {
-        auto overrides = flags->arguments.overrides;
-        if (globals.seed >= 0) overrides.push_back(fmt::format("train.seed={}", globals.seed));
-        fmt::print("{}", recipe::to_toml(recipe::load_tree(flags->arguments.file, overrides), flags->origin));
+        const auto tree = flags->arguments.load_tree(globals);
+        if (globals.json)
+            fmt::print("{}\n", to_json(tree, flags->origin).dump(2));
+        else
+            fmt::print("{}", recipe::to_toml(tree, flags->origin));
     });
 }
 

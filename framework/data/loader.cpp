@@ -157,9 +157,19 @@ cv::Mat Loader::fetch(std::int64_t index) {
 }
 
 bool Loader::readable(std::int64_t index, cv::Mat& image) {
+    const auto refuse_too_many = [&] {
+        const auto count = static_cast<std::int64_t>(bad_.size()), all = dataset_->size();
+        if (count == all || static_cast<double>(count) > options_.max_bad * static_cast<double>(all))
+            throw DataError(fmt::format(
+                "found {} unreadable images of {}, expected at most {:.2g} % (data.max_bad); one of them: {}",
+                count, all, 100 * options_.max_bad, bad_.at(index).reason));
+    };
     {
         const std::lock_guard lock(mutex_);
-        if (bad_.count(index) != 0) return false;
+        if (bad_.count(index) != 0) {
+            refuse_too_many();  // another worker may have met the last readable image
+            return false;
+        }
     }
     try {
         image = fetch(index);
@@ -167,11 +177,7 @@ bool Loader::readable(std::int64_t index, cv::Mat& image) {
     } catch (const DataError& error) {
         const std::lock_guard lock(mutex_);
         bad_.try_emplace(index, Quarantined{index, dataset_->name(index), error.what()});
-        const auto count = static_cast<std::int64_t>(bad_.size());
-        if (count == dataset_->size() || static_cast<double>(count) > options_.max_bad * static_cast<double>(dataset_->size()))
-            throw DataError(fmt::format(
-                "found {} unreadable images of {}, expected at most {:.2g} % (data.max_bad); the last: {}",
-                count, dataset_->size(), 100 * options_.max_bad, error.what()));
+        refuse_too_many();
         return false;
     }
 }

@@ -34,6 +34,20 @@ std::vector<Edge> edges(const Plan& plan) {
     return out;
 }
 
+// A follower and its leader, as the nodes of their backbones; a pass need not be called like its network.
+std::vector<std::pair<std::string, std::string>> followers(const Plan& plan) {
+    const auto backbone = [&](const std::string& network) -> std::string {
+        for (const auto& node : plan.nodes())
+            if (node.kind == Kind::backbone && node.network == network) return node.id;
+        return "";
+    };
+    std::vector<std::pair<std::string, std::string>> out;
+    for (const auto& network : plan.networks())
+        if (!network.follows.empty() && !backbone(network.name).empty() && !backbone(network.follows).empty())
+            out.emplace_back(backbone(network.follows), backbone(network.name));
+    return out;
+}
+
 std::int64_t parameters(const Component& component) {
     std::int64_t count = 0;
     for (const auto& parameter : component.parameters()) count += parameter.numel();
@@ -80,10 +94,8 @@ std::string to_mermaid(const Plan& plan) {
                            node.use);
     for (const auto& edge : edges(plan))
         out += fmt::format("  {} -->|\"{}\"| {}\n", quoted_id(edge.from), edge.label, quoted_id(edge.to));
-    for (const auto& network : plan.networks())
-        if (!network.follows.empty() && network.backbone)
-            out += fmt::format("  {}_backbone -.->|EMA| {}_backbone\n", quoted_id(network.follows),
-                               quoted_id(network.name));
+    for (const auto& [leader, follower] : followers(plan))
+        out += fmt::format("  {} -.->|EMA| {}\n", quoted_id(leader), quoted_id(follower));
     return out;
 }
 
@@ -94,6 +106,8 @@ std::string to_dot(const Plan& plan) {
             fmt::format("  \"{}\" [label=\"{}\\n{} {}\"];\n", node.id, node.id, to_string(node.kind), node.use);
     for (const auto& edge : edges(plan))
         out += fmt::format("  \"{}\" -> \"{}\" [label=\"{}\"];\n", edge.from, edge.to, edge.label);
+    for (const auto& [leader, follower] : followers(plan))
+        out += fmt::format("  \"{}\" -> \"{}\" [label=\"EMA\" style=dashed];\n", leader, follower);
     return out + "}\n";
 }
 

@@ -12,6 +12,7 @@ void Builder::check_reach() {
     // Backwards from the losses and monitored tensors: which nodes are needed.
     std::vector<bool> needed(drafts_.size(), false);
     std::vector<bool> reaches_loss(drafts_.size(), false);
+    const auto detached = [](const Draft& draft) { return !draft.node.network.empty() && !draft.node.trained; };
     const auto mark = [&](const std::string& name) {
         const auto found = writer_.find(name);
         if (found != writer_.end()) needed[found->second] = true;
@@ -31,7 +32,9 @@ void Builder::check_reach() {
         if (!needed[i]) continue;
         for (const auto& wire : drafts_[i].node.reads) {
             const auto found = mark(wire.name);
-            if (found != writer_.end() && reaches_loss[i]) reaches_loss[found->second] = true;
+            // A frozen network or a follower passes no gradient on.
+            if (found != writer_.end() && reaches_loss[i] && !detached(drafts_[i]))
+                reaches_loss[found->second] = true;
         }
     }
 
@@ -44,8 +47,7 @@ void Builder::check_reach() {
                 const auto found = writer_.find(wire.name);
                 return found != writer_.end() && carries[found->second];
             });
-        const bool detached = !draft.node.network.empty() && !draft.node.trained;
-        carries[i] = !detached && (draft.node.trained || from_input);
+        carries[i] = !detached(draft) && (draft.node.trained || from_input);
         if (draft.node.kind == Kind::loss && !carries[i])
             problem(
                 draft.origin,

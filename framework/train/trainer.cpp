@@ -20,7 +20,12 @@ c10::Device pick_device(const std::string& wanted) {
             "train.device is \"{}\", but no CUDA device is usable here; set train.device = \"auto\", or "
             "see `hearth doctor`",
             wanted));
-    return c10::Device(wanted);
+    const c10::Device device(wanted);
+    if (device.is_cuda() && device.index() >= static_cast<int>(torch::cuda::device_count()))
+        throw RecipeError(
+            fmt::format("train.device is \"{}\", but there are {} CUDA devices here, numbered from 0", wanted,
+                        torch::cuda::device_count()));
+    return device;
 }
 
 bool use_bf16(const std::string& precision, c10::Device device) {

@@ -65,12 +65,13 @@ TEST_CASE("without XDG_DATA_HOME, or with a relative one, the user's folder is i
 
 TEST_CASE("the environment can be left out") {
     const Environment path("HEARTH_PLUGIN_PATH", "/c");
-    CHECK(origins(host::search_path({.from_command_line = {"/a"}, .environment = false})) ==
+    CHECK(origins(host::search_path({.from_command_line = {"/a"}, .from_recipe = {}, .environment = false})) ==
           std::vector<std::string>{"--plugin-path"});
 }
 
 TEST_CASE("a relative folder of the command line is taken from the working directory") {
-    const auto entries = host::search_path({.from_command_line = {"x/../y"}, .environment = false});
+    const auto entries =
+        host::search_path({.from_command_line = {"x/../y"}, .from_recipe = {}, .environment = false});
     CHECK(entries.at(0).folder == fs::current_path() / "y");
 }
 

@@ -31,7 +31,7 @@ template <class T>
 std::shared_ptr<T> make(const std::string& id,
                         const std::vector<std::pair<std::string, OptionValue>>& changed = {},
                         const Symbols& symbols = {}) {
-    const auto& type = registry().find(T::kind, id);
+    const host::ComponentType& type = registry().find(T::kind, id);
     return type.create_as<T>(options(type, changed), symbols);
 }
 

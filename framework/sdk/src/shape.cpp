@@ -28,7 +28,8 @@ Dim operator*(const Dim& a, const Dim& b) {
 }
 Dim operator/(const Dim& a, const Dim& b) {
     if (a.known() && b.known()) return Dim(a.value() / b.value());
-    return Dim(operand(a) + "/" + operand(b));
+    const bool product = b.text().find_first_of("*/") != std::string::npos;
+    return Dim(operand(a) + "/" + (product ? "(" + b.text() + ")" : operand(b)));
 }
 Dim operator+(const Dim& a, const Dim& b) {
     if (a.known() && b.known()) return Dim(a.value() + b.value());

@@ -1,0 +1,113 @@
+// docs/exit-codes.md, as a shell sees it.
+#include "cli/support.hpp"
+
+using namespace hearth::test;
+using Catch::Matchers::Contains;
+
+TEST_CASE("2: a recipe that is not there, with the nearest one") {
+    const Sandbox sandbox;
+    for (const std::string verb : {"train", "plan", "check"}) {
+        INFO(verb);
+        const auto outcome = sandbox.run({verb, "tinny.toml"});
+        CHECK(outcome.code == 2);
+        CHECK_THAT(outcome.err, Contains("tinny.toml: found no such recipe (did you mean 'tiny.toml'?)"));
+    }
+    const auto shown = sandbox.run({"recipes", "show", "tinny.toml"});
+    CHECK(shown.code == 2);
+    CHECK_THAT(shown.err, Contains("did you mean 'tiny.toml'?"));
+}
+
+TEST_CASE("2: a mistake in a recipe, with file, line and column") {
+    const Sandbox sandbox;
+    sandbox.folder.write("wrong.toml",
+                         "schema = 1\nextends = [\"tiny.toml\"]\n[train]\nepochs = 1\n  bacth = 4\n");
+    const auto outcome = sandbox.run({"train", "wrong.toml", "--out", "run"});
+    CHECK(outcome.code == 2);
+    CHECK_THAT(outcome.err, Contains("wrong.toml:5:3: train.bacth") && Contains("did you mean 'batch'?"));
+    CHECK_FALSE(std::filesystem::exists(sandbox.folder / "run"));
+}
+
+TEST_CASE("2: a mistake in an argument, with the argument") {
+    const auto outcome = Sandbox().run({"plan", "tiny.toml", "train.epochs=zero"});
+    CHECK(outcome.code == 2);
+    CHECK_THAT(outcome.err, Contains("argument 'train.epochs=zero': train.epochs: found text"));
+}
+
+TEST_CASE("2: wiring that does not fit is found before a run folder is made") {
+    const Sandbox sandbox;
+    const auto outcome = sandbox.run({"train", "tiny.toml", "data.size=36", "--out", "run"});
+    CHECK(outcome.code == 2);
+    CHECK_FALSE(std::filesystem::exists(sandbox.folder / "run"));
+}
+
+TEST_CASE("3: data that are not there") {
+    const Sandbox sandbox;
+    const auto outcome = sandbox.run({"train", "tiny.toml", "data.source=/nowhere/chests.csv", "--out", "run"});
+    CHECK(outcome.code == 3);
+    CHECK_THAT(outcome.err, Contains("/nowhere/chests.csv: not found"));
+    CHECK(sandbox.run({"data", "check", "/nowhere/chests.csv"}).code == 3);
+}
+
+TEST_CASE("3: more unreadable images than the recipe allows") {
+    const Sandbox sandbox;
+    REQUIRE(sandbox.run({"data", "phantom", "--out", "films", "-n", "20", "--size", "32"}).code == 0);
+    sandbox.folder.write("films/images/00003.png", "");
+    sandbox.folder.write("films/images/00007.png", "no image");
+
+    const auto checked = sandbox.run({"data", "check", "films/manifest.csv"});
+    CHECK(checked.code == 3);
+    CHECK_THAT(checked.out, Contains("20 images, 2 unreadable") && Contains("00003.png: empty (0 bytes)") &&
+                                Contains("00007.png: found bytes 6e 6f"));
+
+    const auto source = "data.source=" + (sandbox.folder / "films/manifest.csv").string();
+    const auto refused =
+        sandbox.run({"train", "tiny.toml", source, "train.batch=4", "--out", "run", "--no-report", "--quiet"});
+    CHECK(refused.code == 3);
+    CHECK_THAT(refused.err, Contains("unreadable images of 20") && Contains("data.max_bad"));
+
+    const auto allowed = sandbox.run({"train", "tiny.toml", source, "train.batch=4", "data.max_bad=0.1",
+                                      "--out", "other", "--no-report", "--quiet"});
+    CHECK(allowed.code == 0);
+    const auto quarantine = nlohmann::json::parse(sandbox.folder.read("other/quarantine.json"));
+    CHECK(quarantine.size() == 2);
+}
+
+TEST_CASE("4: a broken plugin, by the file it is in") {
+    const Sandbox sandbox;
+    sandbox.folder.write("mine/libhearth_head_mine.so", "this is a text\n");
+    const auto outcome = sandbox.run({"plan", "tiny.toml", "--plugin-path", "mine"});
+    CHECK(outcome.code == 4);
+    CHECK_THAT(outcome.err, Contains("mine/libhearth_head_mine.so"));
+    CHECK(sandbox.run({"plugins", "check", "mine/libhearth_head_mine.so"}).code == 4);
+    CHECK(sandbox.run({"doctor", "--plugin-path", "mine"}).code == 4);
+    CHECK(sandbox.run({"plan", "tiny.toml", "--plugin-path", "nobody-made-this"}).code == 4);
+}
+
+TEST_CASE("5: a loss or gradient that is not a number, where the recipe says stop") {
+    const Sandbox sandbox;
+    const auto outcome = sandbox.run({"train", "tiny.toml", "optimizer.lr=1000", "optimizer.weight_decay=1000",
+                                      "monitor.on_nan=stop", "--out", "run", "--no-report"});
+    CHECK(outcome.code == 5);
+    CHECK_THAT(outcome.err, Contains("error: not-a-number at step "));
+    const auto run = nlohmann::json::parse(sandbox.folder.read("run/run.json"));
+    CHECK(run["status"] == "failed");
+    CHECK(run["exit_code"] == 5);
+}
+
+TEST_CASE("5: a collapsed representation, where the recipe says stop, after a checkpoint") {
+    const Sandbox sandbox;
+    const auto outcome = sandbox.run({"train", "tiny.toml", "monitor.min_rank=100000", "monitor.patience=2",
+                                      "monitor.on_collapse=stop", "--out", "run", "--no-report"});
+    CHECK(outcome.code == 5);
+    CHECK_THAT(outcome.err, Contains("error: step 2: the representation has collapsed: effective rank") &&
+                                Contains("(monitor.min_rank)"));
+    CHECK(std::filesystem::exists(sandbox.folder / "run/checkpoints/last.safetensors"));
+}
+
+TEST_CASE("a collapse that the recipe only warns of does not end the run") {
+    const Sandbox sandbox;
+    const auto outcome = sandbox.run(
+        {"train", "tiny.toml", "monitor.min_rank=100000", "monitor.patience=2", "--out", "run", "--no-report"});
+    CHECK(outcome.code == 0);
+    CHECK_THAT(outcome.err, Contains("warning: step 2: the representation has collapsed"));
+}

@@ -1,0 +1,110 @@
+// Help, and what a slip of the keyboard gets for an answer.
+#include <sstream>
+
+#include "cli/support.hpp"
+
+using namespace hearth::test;
+using Catch::Matchers::Contains;
+
+namespace {
+
+using Words = std::vector<std::string>;
+
+Words with(Words words, const std::string& more) {
+    words.push_back(more);
+    return words;
+}
+
+/// The names below "Subcommands:" of a help text.
+Words verbs_of(const std::string& help) {
+    Words out;
+    std::istringstream lines(help.substr(std::min(help.size(), help.find("Subcommands:"))));
+    std::string line;
+    std::getline(lines, line);
+    while (std::getline(lines, line) && line.substr(0, 2) == "  ") {
+        std::istringstream words(line);
+        std::string name;
+        words >> name;
+        if (line[2] != ' ') out.push_back(name);
+    }
+    return out;
+}
+
+/// Lines "  hearth VERB ..." after "Examples:".
+int examples_of(const std::string& help, const Words& verb) {
+    const auto at = help.find("Examples:");
+    if (at == std::string::npos) return 0;
+    std::string start = "\n  hearth ";
+    for (const auto& word : verb) start += word + " ";
+    if (!verb.empty()) start.pop_back();
+    int count = 0;
+    for (auto found = help.find(start, at); found != std::string::npos; found = help.find(start, found + 1))
+        ++count;
+    return count;
+}
+
+int checked_verbs = 0;
+
+void check_help(const Sandbox& sandbox, const Words& verb) {
+    const auto help = sandbox.run(with(verb, "--help"));
+    INFO("hearth " << (verb.empty() ? "" : verb.back()) << " --help\n" << help.out << help.err);
+    CHECK(help.code == 0);
+    CHECK(help.err.empty());
+    CHECK(examples_of(help.out, verb) >= 2);
+    ++checked_verbs;
+    for (const auto& name : verbs_of(help.out)) check_help(sandbox, with(verb, name));
+}
+
+}  // namespace
+
+TEST_CASE("the help of every verb shows two examples of it") {
+    checked_verbs = 0;
+    check_help(Sandbox(), {});
+    CHECK(checked_verbs >= 16);  // itself, nine verbs and the verbs of data, recipes and plugins
+}
+
+TEST_CASE("a misspelt verb gets the nearest one, and exit code 2") {
+    const Sandbox sandbox;
+    const auto outcome = sandbox.run({"trian", "tiny.toml"});
+    CHECK(outcome.code == 2);
+    CHECK_THAT(outcome.err, Contains("error: unknown verb 'trian' (did you mean 'train'?)"));
+    CHECK(outcome.out.empty());
+
+    const auto inner = sandbox.run({"data", "fantom"});
+    CHECK(inner.code == 2);
+    CHECK_THAT(inner.err, Contains("unknown verb 'fantom' (did you mean 'phantom'?)") &&
+                              Contains("see `hearth data --help`"));
+}
+
+TEST_CASE("the value of a flag is not taken for a verb") {
+    CHECK_THAT(Sandbox().run({"--out", "somewhere", "trian"}).err,
+               Contains("unknown verb 'trian' (did you mean 'train'?)"));
+}
+
+TEST_CASE("a misspelt flag gets the nearest one, and where the verb's flags are listed") {
+    const Sandbox sandbox;
+    const auto outcome = sandbox.run({"plan", "tiny.toml", "--mermiad"});
+    CHECK(outcome.code == 2);
+    CHECK_THAT(outcome.err, Contains("error: unknown flag '--mermiad' (did you mean '--mermaid'?)") &&
+                                Contains("see `hearth plan --help`"));
+
+    const auto inner = sandbox.run({"data", "phantom", "--cuont", "5"});
+    CHECK(inner.code == 2);
+    CHECK_THAT(inner.err, Contains("unknown flag '--cuont' (did you mean '--count'?)") &&
+                              Contains("see `hearth data phantom --help`"));
+}
+
+TEST_CASE("no verb, a missing argument and a word too many are usage errors") {
+    const Sandbox sandbox;
+    CHECK(sandbox.run({}).code == 2);
+    CHECK(sandbox.run({"train"}).code == 2);
+    const auto outcome = sandbox.run({"plan", "tiny.toml", "epochs"});
+    CHECK(outcome.code == 2);
+    CHECK_THAT(outcome.err, Contains("found 'epochs' after the recipe, expected key=value"));
+}
+
+TEST_CASE("--version names the program and its version") {
+    const auto outcome = Sandbox().run({"--version"});
+    CHECK(outcome.code == 0);
+    CHECK_THAT(outcome.out, Catch::Matchers::Matches("hearth [0-9]+\\.[0-9]+\\.[0-9]+\n"));
+}

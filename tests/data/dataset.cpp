@@ -1,0 +1,134 @@
+// Phantoms and files behind one interface.
+#include "data/dataset.hpp"
+
+#include <catch2/catch.hpp>
+#include <cmath>
+#include <set>
+
+#include "data/phantom.hpp"
+#include "data/temporary_folder.hpp"
+
+using namespace hearth;
+using namespace hearth::data;
+using Catch::Matchers::Contains;
+using test::TemporaryFolder;
+
+namespace {
+
+DatasetRequest phantoms(std::int64_t count, const std::string& where = "") {
+    DatasetRequest request;
+    request.source = "phantom";
+    request.where = where;
+    request.size = 48;
+    request.phantom_count = count;
+    request.phantom_seed = 5;
+    request.phantom_lesions = 0.5;
+    return request;
+}
+
+DatasetRequest files(const std::string& source, const std::string& where = "") {
+    DatasetRequest request;
+    request.source = source;
+    request.where = where;
+    request.size = 48;
+    return request;
+}
+
+}  // namespace
+
+TEST_CASE("phantoms drawn on demand and phantoms written to files are the same films") {
+    const TemporaryFolder folder;
+    const auto manifest = write_phantoms(folder.path(), 20, {.size = 48, .seed = 5, .lesion_share = 0.5});
+    const auto drawn = open_dataset(phantoms(20)), read = open_dataset(files(manifest.file));
+    REQUIRE(drawn->size() == 20);
+    REQUIRE(read->size() == 20);
+    for (std::int64_t i = 0; i < 20; ++i) {
+        INFO(i);
+        for (const std::string column : {"label", "abnormal"}) {
+            REQUIRE(drawn->cell(i, column));
+            CHECK(drawn->cell(i, column) == read->cell(i, column));
+        }
+        const cv::Mat difference = cv::abs(drawn->load(i) - read->load(i));
+        CHECK(*std::max_element(difference.begin<float>(), difference.end<float>()) <= 0.5f / 255 + 1e-6f);
+    }
+}
+
+TEST_CASE("every column of drawn phantoms is a column of written ones") {
+    const TemporaryFolder folder;
+    const auto manifest = write_phantoms(folder.path(), 2, {.size = 48});
+    const auto drawn = open_dataset(phantoms(2)), read = open_dataset(files(manifest.file));
+    for (const std::string column : {"path", "patient", "label", "abnormal", "split"}) {
+        INFO(column);
+        CHECK(drawn->cell(0, column).has_value());
+        CHECK(read->cell(0, column).has_value());
+    }
+    CHECK_FALSE(drawn->cell(0, "age").has_value());
+    CHECK_FALSE(read->cell(0, "age").has_value());
+}
+
+TEST_CASE("phantoms split seven, one and two of ten, by subject") {
+    const auto all = open_dataset(phantoms(50));
+    std::map<std::string, int> counts;
+    std::set<std::string> patients;
+    for (std::int64_t i = 0; i < all->size(); ++i) {
+        ++counts[*all->cell(i, "split")];
+        patients.insert(*all->cell(i, "patient"));
+    }
+    CHECK(counts == std::map<std::string, int>{{"train", 35}, {"val", 5}, {"test", 10}});
+    CHECK(patients.size() == 50);
+}
+
+TEST_CASE("a filter chooses phantoms and leaves each as it was") {
+    const auto all = open_dataset(phantoms(20));
+    const auto ill = open_dataset(phantoms(20, "abnormal == 1"));
+    REQUIRE(ill->size() > 0);
+    REQUIRE(ill->size() < 20);
+    std::int64_t at = 0;
+    for (std::int64_t i = 0; i < all->size(); ++i) {
+        if (all->cell(i, "abnormal") != "1") continue;
+        CHECK(ill->name(at) == all->name(i));
+        CHECK(cv::countNonZero(ill->load(at) != all->load(i)) == 0);
+        ++at;
+    }
+    CHECK(at == ill->size());
+}
+
+TEST_CASE("another seed draws other chests") {
+    auto other = phantoms(1);
+    other.phantom_seed = 6;
+    CHECK(cv::countNonZero(open_dataset(phantoms(1))->load(0) != open_dataset(other)->load(0)) > 0);
+}
+
+TEST_CASE("images come as squares of the asked size, stretched or between black bars") {
+    const TemporaryFolder folder;
+    save_png(folder / "wide.png", cv::Mat(20, 60, CV_32F, cv::Scalar(0.8)));
+    auto request = files(folder.path().string());
+    const cv::Mat stretched = open_dataset(request)->load(0);
+    request.fit = "pad";
+    const cv::Mat padded = open_dataset(request)->load(0);
+    CHECK(stretched.size() == cv::Size(48, 48));
+    CHECK(padded.size() == cv::Size(48, 48));
+    CHECK(stretched.at<float>(0, 24) == Approx(0.8).margin(0.01));
+    CHECK(padded.at<float>(0, 24) == 0);
+    CHECK(padded.at<float>(24, 24) == Approx(0.8).margin(0.01));
+}
+
+TEST_CASE("a folder has paths and no labels") {
+    const TemporaryFolder folder;
+    save_png(folder / "a.png", cv::Mat(16, 16, CV_32F, cv::Scalar(0.5)));
+    const auto set = open_dataset(files(folder.path().string()));
+    CHECK(set->name(0) == (folder / "a.png").string());
+    CHECK_FALSE(set->cell(0, "label"));
+}
+
+TEST_CASE("a data set without images is a data error that repeats the filter") {
+    CHECK_THROWS_AS(open_dataset(phantoms(20, "label == \"rib\"")), DataError);
+    CHECK_THROWS_WITH(open_dataset(phantoms(20, "label == \"rib\"")),
+                      Contains("phantom: found no image with label == \"rib\""));
+    CHECK_THROWS_AS(open_dataset(files("/nowhere/at/all")), DataError);
+}
+
+TEST_CASE("a filter on a column that is not there is a mistake in the recipe") {
+    CHECK_THROWS_AS(open_dataset(phantoms(5, "lable == \"normal\"")), RecipeError);
+    CHECK_THROWS_WITH(open_dataset(phantoms(5, "lable == \"normal\"")), Contains("did you mean 'label'?"));
+}

@@ -1,0 +1,372 @@
+// The loader: the same batches whatever the threads do, and bad images set aside.
+#include "data/loader.hpp"
+
+#include <ATen/ATen.h>
+
+#include <algorithm>
+#include <catch2/catch.hpp>
+#include <numeric>
+
+#include "data/image.hpp"
+#include "data/temporary_folder.hpp"
+
+using namespace hearth;
+using namespace hearth::data;
+using Catch::Matchers::Contains;
+using test::TemporaryFolder;
+
+namespace {
+
+using Indices = std::vector<std::int64_t>;
+
+/// Image i is i / 1000 everywhere; those in `bad` cannot be read.
+class Numbers : public Dataset {
+  public:
+    explicit Numbers(std::int64_t count, std::set<std::int64_t> bad = {})
+        : count_(count), bad_(std::move(bad)) {}
+    std::int64_t size() const override { return count_; }
+    cv::Mat load(std::int64_t index) const override {
+        ++loads;
+        if (bad_.count(index) != 0)
+            throw ImageError(ImageFault::empty, name(index), "empty (0 bytes); copy it again");
+        return cv::Mat(4, 4, CV_32F, cv::Scalar(static_cast<double>(index) / 1000));
+    }
+    std::string name(std::int64_t index) const override { return "image" + std::to_string(index); }
+    std::optional<std::string> cell(std::int64_t, const std::string&) const override { return std::nullopt; }
+
+    mutable std::atomic<int> loads{0};
+
+  private:
+    std::int64_t count_;
+    std::set<std::int64_t> bad_;
+};
+
+std::shared_ptr<Numbers> numbers(std::int64_t count, std::set<std::int64_t> bad = {}) {
+    return std::make_shared<Numbers>(count, std::move(bad));
+}
+
+/// A view that depends on the sample's key.
+void add_noise(Tensors& views, const RandomKey& key) {
+    Random random(key);
+    views.set("noise", at::full({2}, random.uniform()));
+}
+const std::set<std::string> image_and_noise = {"image", "noise"};
+
+std::vector<Tensors> rest_of(Loader& loader) {
+    std::vector<Tensors> out;
+    for (Tensors batch; loader.next(batch);) out.push_back(batch);
+    return out;
+}
+
+std::vector<Tensors> epoch_of(Loader& loader, std::int64_t epoch, std::int64_t first = 0) {
+    loader.begin(epoch, first);
+    return rest_of(loader);
+}
+
+std::vector<Tensors> epoch_of(const LoaderOptions& options, std::int64_t epoch = 0) {
+    Loader loader(numbers(23), options, add_noise, image_and_noise);
+    return epoch_of(loader, epoch);
+}
+
+bool same(const Tensors& a, const Tensors& b) {
+    return a.size() == b.size() && std::all_of(a.begin(), a.end(), [&](const auto& entry) {
+               return b.has(entry.first) && at::equal(entry.second, b[entry.first]);
+           });
+}
+
+bool same(const std::vector<Tensors>& a, const std::vector<Tensors>& b) {
+    return std::equal(a.begin(), a.end(), b.begin(), b.end(),
+                      [](const Tensors& x, const Tensors& y) { return same(x, y); });
+}
+
+/// The samples of all batches, in order.
+Indices indices(const std::vector<Tensors>& batches) {
+    Indices out;
+    for (const auto& batch : batches) {
+        const auto& index = batch["index"];
+        out.insert(out.end(), index.data_ptr<std::int64_t>(), index.data_ptr<std::int64_t>() + index.numel());
+    }
+    return out;
+}
+
+Indices sorted(Indices list) {
+    std::sort(list.begin(), list.end());
+    return list;
+}
+
+Indices first_integers(std::int64_t count) {
+    Indices out(static_cast<std::size_t>(count));
+    std::iota(out.begin(), out.end(), std::int64_t{0});
+    return out;
+}
+
+}  // namespace
+
+TEST_CASE("a batch holds the delivered tensors and the index of each sample") {
+    Loader loader(numbers(8), {.batch = 4, .workers = 2}, add_noise, image_and_noise);
+    const auto batches = epoch_of(loader, 0);
+    REQUIRE(batches.size() == 2);
+    const auto& batch = batches.front();
+    CHECK(batch.size() == 3);
+    CHECK(batch["image"].sizes().vec() == Indices{4, 1, 4, 4});
+    CHECK(batch["noise"].sizes().vec() == Indices{4, 2});
+    for (std::int64_t row = 0; row < 4; ++row) {
+        const auto index = batch["index"][row].item<std::int64_t>();
+        CHECK(batch["image"][row].max().item<double>() ==
+              Approx(static_cast<double>(index) / 1000).margin(1.0 / 65535));
+    }
+}
+
+TEST_CASE("what nobody asked for is not delivered") {
+    Loader loader(numbers(4), {.batch = 4, .workers = 1}, add_noise, {"noise"});
+    const auto batch = epoch_of(loader, 0).front();
+    CHECK(batch.has("noise"));
+    CHECK_FALSE(batch.has("image"));
+}
+
+TEST_CASE("batches do not depend on the number of workers or on how far they run ahead") {
+    const auto expected = epoch_of({.batch = 4, .workers = 1, .prefetch = 1});
+    REQUIRE(expected.size() == 5);
+    for (const std::int64_t workers : {1, 4})
+        for (const std::int64_t prefetch : {1, 2, 16}) {
+            INFO(workers << " workers, " << prefetch << " ahead");
+            CHECK(same(epoch_of({.batch = 4, .workers = workers, .prefetch = prefetch}), expected));
+        }
+}
+
+TEST_CASE("an epoch that begins at a batch goes on as the whole epoch would") {
+    Loader loader(numbers(23), {.batch = 4, .workers = 3}, add_noise, image_and_noise);
+    const auto whole = epoch_of(loader, 2);
+    const auto tail = epoch_of(loader, 2, 3);
+    REQUIRE(tail.size() == 2);
+    CHECK(same(tail, {whole.begin() + 3, whole.end()}));
+}
+
+TEST_CASE("an epoch left in the middle does not leak into the next one") {
+    Loader loader(numbers(23), {.batch = 4, .workers = 3, .prefetch = 4}, add_noise, image_and_noise);
+    const auto expected = epoch_of(loader, 1);
+    loader.begin(0);
+    Tensors batch;
+    REQUIRE(loader.next(batch));
+    CHECK(same(epoch_of(loader, 1), expected));
+}
+
+TEST_CASE("epochs and seeds order the samples anew, and repeat") {
+    const auto of = [](std::uint64_t seed, std::int64_t epoch) {
+        return epoch_of({.batch = 4, .workers = 2, .seed = seed}, epoch);
+    };
+    CHECK(same(of(0, 0), of(0, 0)));
+    CHECK(indices(of(0, 0)) != indices(of(0, 1)));
+    CHECK(indices(of(0, 0)) != indices(of(1, 0)));
+}
+
+TEST_CASE("a sample's views change with the epoch and the seed, not with its place in a batch") {
+    const auto noise_of_sample_5 = [](LoaderOptions options, std::int64_t epoch) {
+        options.drop_last = false;
+        for (const auto& batch : epoch_of(options, epoch))
+            for (std::int64_t row = 0; row < batch["index"].numel(); ++row)
+                if (batch["index"][row].item<std::int64_t>() == 5) return batch["noise"][row][0].item<double>();
+        return -1.0;
+    };
+    const auto noise = noise_of_sample_5({.batch = 4, .workers = 1}, 0);
+    CHECK(noise >= 0);
+    CHECK(noise == noise_of_sample_5({.batch = 7, .workers = 2}, 0));
+    CHECK(noise == noise_of_sample_5({.batch = 7, .workers = 2, .shuffle = false}, 0));
+    CHECK(noise != noise_of_sample_5({.batch = 4, .workers = 1}, 1));
+    CHECK(noise != noise_of_sample_5({.batch = 4, .workers = 1, .seed = 1}, 0));
+}
+
+TEST_CASE("without shuffling the samples come in the data set's order") {
+    CHECK(indices(epoch_of({.batch = 4, .workers = 3, .shuffle = false, .drop_last = false})) ==
+          first_integers(23));
+}
+
+TEST_CASE("the last, smaller batch is left out or kept as asked") {
+    Loader dropping(numbers(10), {.batch = 4, .workers = 2}, nullptr, {"image"});
+    CHECK(dropping.batches_per_epoch() == 2);
+    CHECK(indices(epoch_of(dropping, 0)).size() == 8);
+
+    Loader keeping(numbers(10), {.batch = 4, .workers = 2, .drop_last = false}, nullptr, {"image"});
+    CHECK(keeping.batches_per_epoch() == 3);
+    const auto batches = epoch_of(keeping, 0);
+    REQUIRE(batches.size() == 3);
+    CHECK(batches.back()["image"].size(0) == 2);
+    CHECK(sorted(indices(batches)) == first_integers(10));
+}
+
+TEST_CASE("fewer images than a batch are an error, unless a smaller batch is kept") {
+    CHECK_THROWS_AS(Loader(numbers(3), {.batch = 4, .workers = 1}, nullptr, {"image"}), DataError);
+    CHECK_THROWS_WITH(Loader(numbers(3), {.batch = 4, .workers = 1}, nullptr, {"image"}),
+                      Contains("found 3 images, expected at least one batch of 4") && Contains("train.batch"));
+    Loader keeping(numbers(3), {.batch = 4, .workers = 1, .drop_last = false}, nullptr, {"image"});
+    CHECK(epoch_of(keeping, 0).size() == 1);
+}
+
+TEST_CASE("a grey image is repeated over the channels asked for") {
+    Loader loader(numbers(4), {.batch = 4, .workers = 1, .channels = 3}, nullptr, {"image"});
+    const auto image = epoch_of(loader, 0).front()["image"];
+    REQUIRE(image.sizes().vec() == Indices{4, 3, 4, 4});
+    CHECK(image.max().item<double>() > 0);
+    CHECK(at::equal(image.select(1, 0), image.select(1, 1)));
+    CHECK(at::equal(image.select(1, 0), image.select(1, 2)));
+}
+
+TEST_CASE("the cache saves decoding and changes nothing") {
+    const auto cached = numbers(8), read = numbers(8);
+    Loader with(cached, {.batch = 4, .workers = 1, .cache = true}, add_noise, image_and_noise);
+    Loader without(read, {.batch = 4, .workers = 1, .cache = false}, add_noise, image_and_noise);
+    for (std::int64_t epoch = 0; epoch < 3; ++epoch)
+        CHECK(same(epoch_of(with, epoch), epoch_of(without, epoch)));
+    CHECK(cached->loads == 8);
+    CHECK(read->loads == 24);
+}
+
+TEST_CASE("a bad image is set aside once, with its reason, and replaced the same way in every run") {
+    const auto run = [](std::int64_t workers, std::vector<Quarantined>& bad) {
+        Loader loader(numbers(20, {3, 11}), {.batch = 4, .workers = workers, .max_bad = 0.1}, add_noise,
+                      image_and_noise);
+        auto batches = epoch_of(loader, 0);
+        for (auto& batch : epoch_of(loader, 1)) batches.push_back(batch);
+        bad = loader.quarantine();
+        return batches;
+    };
+    std::vector<Quarantined> bad, bad_of_four;
+    const auto batches = run(1, bad);
+    CHECK(batches.size() == 10);
+    CHECK(same(run(4, bad_of_four), batches));
+    REQUIRE(bad.size() == 2);
+    CHECK(bad_of_four.size() == 2);
+    CHECK(bad[0].index == 3);
+    CHECK(bad[0].name == "image3");
+    CHECK_THAT(bad[0].reason, Contains("image3") && Contains("empty (0 bytes)"));
+    CHECK(bad[1].index == 11);
+
+    const auto met = indices(batches);
+    CHECK(met.size() == 40);
+    CHECK(std::count(met.begin(), met.end(), 3) == 0);
+    CHECK(std::count(met.begin(), met.end(), 11) == 0);
+}
+
+TEST_CASE("the replacement of a bad image is the next one of the epoch's order") {
+    Loader loader(numbers(6, {2}), {.batch = 6, .workers = 1, .shuffle = false, .max_bad = 0.5}, nullptr,
+                  {"image"});
+    CHECK(indices(epoch_of(loader, 0)) == Indices{0, 1, 3, 3, 4, 5});
+}
+
+TEST_CASE("files that are unreadable, truncated, empty or absurd are named with their reason") {
+    const TemporaryFolder folder;
+    for (int i = 0; i < 20; ++i)
+        save_png(folder / ("good" + std::to_string(i) + ".png"), cv::Mat(16, 16, CV_32F, cv::Scalar(0.5)));
+    const auto whole = folder.read("good0.png");
+    folder.write("empty.png", "");
+    folder.write("text.png", "this is no image");
+    folder.write("truncated.png", whole.substr(0, whole.size() - 12));
+    save_png(folder / "tiny.png", cv::Mat(4, 4, CV_32F, cv::Scalar(0.5)));
+    auto absurd = whole;  // its header says 2^24 + 16 pixels a side
+    absurd[16] = absurd[20] = 1;
+    folder.write("absurd.png", absurd);
+
+    DatasetRequest request;
+    request.source = folder.path().string();
+    request.size = 16;
+    Loader loader(open_dataset(request), {.batch = 5, .workers = 3, .max_bad = 0.2}, nullptr, {"image"});
+    CHECK(epoch_of(loader, 0).size() == 5);
+    CHECK(epoch_of(loader, 1).size() == 5);
+    std::map<std::string, std::string> reasons;
+    for (const auto& bad : loader.quarantine())
+        reasons[std::filesystem::path(bad.name).filename().string()] = bad.reason;
+    REQUIRE(reasons.size() == 5);
+    CHECK_THAT(reasons["empty.png"], Contains("empty (0 bytes)"));
+    CHECK_THAT(reasons["text.png"], Contains("expected PNG or JPEG"));
+    CHECK_THAT(reasons["truncated.png"], Contains("truncated"));
+    CHECK_THAT(reasons["tiny.png"], Contains("found 4 x 4 pixels"));
+    CHECK_THAT(reasons["absurd.png"], Contains("found 16777232 x 16777232 pixels"));
+}
+
+TEST_CASE("more bad images than allowed end the run with exit code 3 and the last reason") {
+    Loader loader(numbers(20, {0, 1, 2}), {.batch = 20, .workers = 2, .max_bad = 0.1}, nullptr, {"image"});
+    loader.begin(0);
+    Tensors batch;
+    try {
+        loader.next(batch);
+        FAIL("expected a DataError");
+    } catch (const DataError& error) {
+        CHECK(error.code() == ExitCode::data);
+        CHECK_THAT(error.what(),
+                   Contains("found 3 unreadable images of 20, expected at most 10 % (data.max_bad)") &&
+                       Contains("empty (0 bytes)"));
+    }
+}
+
+TEST_CASE("exactly as many bad images as allowed do not end the run") {
+    Loader loader(numbers(20, {0, 1}), {.batch = 20, .workers = 2, .max_bad = 0.1}, nullptr, {"image"});
+    CHECK(epoch_of(loader, 0).size() == 1);
+}
+
+TEST_CASE("a data set without a single readable image is an error each time, however much is allowed") {
+    Loader loader(numbers(4, {0, 1, 2, 3}), {.batch = 2, .workers = 2, .max_bad = 1}, nullptr, {"image"});
+    Tensors batch;
+    for (int epoch = 0; epoch < 3; ++epoch) {
+        loader.begin(epoch);
+        CHECK_THROWS_AS(loader.next(batch), DataError);
+    }
+    CHECK(loader.quarantine().size() == 4);
+}
+
+TEST_CASE("what a transform throws reaches the caller, and the loader lives on") {
+    std::atomic<bool> broken = true;
+    Loader loader(numbers(12), {.batch = 4, .workers = 3, .shuffle = false},
+                  [&](Tensors&, const RandomKey& key) {
+                      if (broken && key.sample == 5) throw PluginError("augment.x: no such luck");
+                  },
+                  {"image"});
+    loader.begin(0);
+    Tensors batch;
+    CHECK(loader.next(batch));
+    try {
+        loader.next(batch);
+        FAIL("expected a PluginError");
+    } catch (const PluginError& error) {
+        CHECK(std::string(error.what()) == "augment.x: no such luck");
+    }
+    CHECK(loader.next(batch));
+    CHECK_FALSE(loader.next(batch));
+    broken = false;
+    CHECK(epoch_of(loader, 0).size() == 3);
+}
+
+TEST_CASE("a loader can be left at any time") {
+    const auto set = numbers(100);
+    { Loader unused(set, {.batch = 4, .workers = 3}, nullptr, {"image"}); }
+    CHECK(set->loads == 0);
+    {
+        Loader begun(set, {.batch = 4, .workers = 3}, nullptr, {"image"});
+        begun.begin(0);
+    }
+    {
+        Loader left(set, {.batch = 4, .workers = 3}, nullptr, {"image"});
+        left.begin(0);
+        Tensors batch;
+        CHECK(left.next(batch));
+    }
+    CHECK(set->loads < 100);
+}
+
+TEST_CASE("the workers run ahead of the caller no further than asked") {
+    const auto set = numbers(100);
+    {
+        Loader loader(set, {.batch = 1, .workers = 4, .prefetch = 3}, nullptr, {"image"});
+        loader.begin(0);
+        Tensors batch;
+        loader.next(batch);
+        loader.next(batch);
+    }
+    CHECK(set->loads <= 5);
+}
+
+TEST_CASE("stall is the time spent waiting since it was last asked for") {
+    Loader loader(numbers(8), {.batch = 4, .workers = 1}, nullptr, {"image"});
+    epoch_of(loader, 0);
+    CHECK(loader.take_stall() > 0);
+    CHECK(loader.take_stall() == 0);
+}

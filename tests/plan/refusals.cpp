@@ -1,0 +1,236 @@
+// What a plan refuses before any data is opened, and what it says.
+#include <algorithm>
+
+#include "plan/support.hpp"
+
+using namespace hearth;
+using namespace hearth::test;
+using Catch::Matchers::Contains;
+
+namespace {
+
+/// A complaint about the line of `restoring` that `from` replaces: "a.toml:LINE:".
+std::string line_of(const std::string& text, const std::string& part) {
+    const auto at = text.find(part);
+    REQUIRE(at != std::string::npos);
+    return "a.toml:" +
+           std::to_string(1 + std::count(text.begin(), text.begin() + static_cast<long>(at), '\n')) + ":";
+}
+
+std::string restoring_with(const std::string& from, const std::string& to) {
+    return replaced(restoring, from, to);
+}
+
+const std::string second_network = R"([networks.other]
+backbone = { use = "vit", size = "tiny", patch = 8, depth = 1 }
+)";
+const std::string second_network_passes = "[[pass]]\nnetwork = \"other\"\nview = \"normal\"\n";
+
+}  // namespace
+
+TEST_CASE("a plugin that is not there is refused with the nearest one and its place") {
+    const auto text = restoring_with("\"restoration\"", "\"restoratoin\"");
+    CHECK_THAT(refusal(text), Contains("there is no loss 'restoratoin' (did you mean 'restoration'?)") &&
+                                  Contains(line_of(text, "[[loss]]") + "1: "));
+}
+
+TEST_CASE("a plugin of another kind is named as such") {
+    CHECK_THAT(refusal(restoring_with("\"slm\"", "\"vit\"")),
+               Contains("there is no augment 'vit'") && Contains("there is a backbone of that name"));
+}
+
+TEST_CASE("an option that is not there is refused with the nearest one and its place") {
+    const auto text =
+        restoring_with("depth = 1 }\n[networks.student.heads]", "depht = 1 }\n[networks.student.heads]");
+    CHECK_THAT(refusal(text),
+               Contains(line_of(text, "depht")) && Contains("depht") && Contains("did you mean 'depth'?"));
+}
+
+TEST_CASE("an option out of its range is refused with the range") {
+    const auto text = restoring_with("patch = 8, depth", "patch = 65, depth");
+    CHECK_THAT(refusal(text), Contains(line_of(text, "patch = 65")) && Contains("patch: found 65") &&
+                                  Contains("expected between 1 and 64"));
+}
+
+TEST_CASE("a port that nothing is written to is refused with the nearest name") {
+    CHECK_THAT(refusal(restoring_with("use = \"restoration\"\n",
+                                      "use = \"restoration\"\nreads = { restored = \"student.restord\" }\n")),
+               Contains("loss.restoration reads 'student.restord'") &&
+                   Contains("which nothing writes (did you mean 'student.restored'?); there are: "));
+}
+
+TEST_CASE("a port whose writer was never added is refused with what there is") {
+    CHECK_THAT(refusal(restoring_with("use = \"restoration\"\npatch = 8", "use = \"structure-contrast\"")),
+               Contains("loss.structure-contrast reads 'logits'") && Contains("which nothing writes") &&
+                   Contains("student.tokens"));
+}
+
+TEST_CASE("a pass on a view that is not there is refused with the nearest name") {
+    const auto text = restoring_with("\"abnormal\"", "\"abnormla\"");
+    CHECK_THAT(refusal(text), Contains("pass 'student' runs on view 'abnormla', which nothing writes (did you "
+                                       "mean 'abnormal'?)") &&
+                                  Contains(line_of(text, "[[pass]]")));
+}
+
+TEST_CASE("`reads` of a port that the component lacks is refused with its ports") {
+    CHECK_THAT(refusal(restoring_with("use = \"restoration\"\n",
+                                      "use = \"restoration\"\nreads = { restord = \"student.restored\" }\n")),
+               Contains("loss.restoration: reads names port 'restord', expected one of: restored, normal, mask "
+                        "(did you mean 'restored'?)"));
+}
+
+TEST_CASE("`writes` of a port that the component lacks is refused with its ports") {
+    CHECK_THAT(refusal(restoring_with("use = \"slm\"", "use = \"slm\"\nwrites = { abnorml = \"x\" }")),
+               Contains("augment.slm: writes names port 'abnorml'") && Contains("did you mean 'abnormal'?"));
+}
+
+TEST_CASE("a name that fits two passes is refused with both") {
+    CHECK_THAT(refusal(restoring + "[[pass]]\nnetwork = \"student\"\nview = \"normal\"\nas = \"again\"\n"),
+               Contains("loss.restoration reads 'restored', which is ambiguous: found again.restored, "
+                        "student.restored; say which with reads = { restored = "));
+}
+
+TEST_CASE("a name written twice is refused with both writers") {
+    CHECK_THAT(refusal(restoring + "[[augment]]\nuse = \"slm\"\nname = \"more\"\n"),
+               Contains("'mask' is written twice, by augment.slm and by augment.more") &&
+                   Contains("writes = { mask = \"...\" }"));
+}
+
+TEST_CASE("a name that the data provides is not overwritten") {
+    CHECK_THAT(refusal(restoring_with("use = \"slm\"", "use = \"slm\"\nwrites = { normal = \"image\" }")),
+               Contains("augment.slm writes 'image', which the data already provides"));
+}
+
+TEST_CASE("a view nobody reads is refused") {
+    const auto text = restoring +
+                      "[[augment]]\nuse = \"slm\"\nname = \"more\"\nwrites = { normal = \"n\", abnormal = "
+                      "\"a\", mask = \"m\" }\n";
+    const auto message = refusal(text);
+    CHECK_THAT(message, Contains("nobody reads the view 'a' that augment.more writes") &&
+                            Contains("nobody reads the view 'm'") && Contains("nobody reads the view 'n'"));
+    CHECK_THAT(message, !Contains("augment.slm"));
+}
+
+TEST_CASE("a view that only an idle pass reads counts as unread") {
+    const auto text = restoring +
+                      "[[augment]]\nuse = \"slm\"\nname = \"more\"\nwrites = { normal = \"n\", abnormal = "
+                      "\"a\", mask = \"m\" }\n[[pass]]\nnetwork = \"student\"\nview = \"a\"\nas = "
+                      "\"idle\"\nheads = []\n";
+    CHECK_THAT(refusal(text), Contains("nobody reads the view 'a' that augment.more writes"));
+}
+
+TEST_CASE("a trained network that no loss reaches is refused") {
+    const auto text = restoring + second_network + second_network_passes;
+    CHECK_THAT(refusal(text),
+               Contains("no loss reaches network 'other'") && Contains(line_of(text, "[networks.other]")));
+    CHECK_NOTHROW(planned(replaced(text, "[networks.other]", "[networks.other]\nfrozen = true")));
+}
+
+TEST_CASE("a network that a loss sees only through a frozen one is not trained by it") {
+    const auto text = restoring + second_network + R"([networks.judge]
+frozen = true
+[networks.judge.heads]
+project = { use = "position-projector", out = 8, reads = { tokens = "other.tokens" } }
+prototypes = { use = "prototype-bank" }
+[[pass]]
+network = "other"
+view = "normal"
+[[pass]]
+network = "judge"
+view = "normal"
+[[loss]]
+use = "structure-contrast"
+reads = { logits = "student.logits", prototypes = "judge.prototypes" }
+)";
+    CHECK_THAT(
+        refusal(replaced(text, "[[pass]]", "project = { use = \"position-projector\", out = 8 }\n[[pass]]")),
+        Contains("no loss reaches network 'other'") && !Contains("no loss reaches network 'student'"));
+}
+
+TEST_CASE("a network in no pass is refused") {
+    CHECK_THAT(refusal(restoring + second_network), Contains("network 'other' is in no [[pass]]"));
+}
+
+TEST_CASE("a loss that trains nothing is refused") {
+    SECTION("because its network is frozen") {
+        CHECK_THAT(refusal(restoring_with("[networks.student]", "[networks.student]\nfrozen = true")),
+                   Contains("loss.restoration reads nothing that a trained network writes"));
+    }
+    SECTION("because it compares two views") {
+        const auto message = refusal(restoring +
+                                     "[[loss]]\nuse = \"restoration\"\nname = \"idle\"\npatch = 8\n"
+                                     "reads = { restored = \"abnormal\" }\n");
+        CHECK_THAT(message, Contains("loss.idle reads nothing that a trained network writes") &&
+                                !Contains("loss.restoration"));
+    }
+}
+
+TEST_CASE("a recipe without a loss is refused") {
+    CHECK_THAT(refusal(restoring_with("[[loss]]\nuse = \"restoration\"\npatch = 8\n", "")),
+               Contains("found no [[loss]], expected at least one"));
+}
+
+TEST_CASE("passes that wait for each other are refused") {
+    const auto text = replaced(restoring, "\"abnormal\"", "\"again.restored\"") +
+                      "reads = { restored = \"student.restored\" }\n"
+                      "[[pass]]\nnetwork = \"student\"\nview = \"student.restored\"\nas = \"again\"\n";
+    CHECK_THAT(refusal(text), Contains("cycle") && Contains("student.backbone waits for its own output") &&
+                                  Contains("again.backbone waits for its own output"));
+}
+
+TEST_CASE("an image that the patches do not divide is refused") {
+    CHECK_THAT(refusal(restoring_with("size = 32", "size = 36")),
+               Contains("36") && Contains("patch") && Contains("a.toml:"));
+}
+
+TEST_CASE("a loss over patches of another size than the image divides into is refused") {
+    CHECK_THAT(refusal(restoring_with("use = \"restoration\"\npatch = 8", "use = \"restoration\"\npatch = 7")),
+               Contains("loss") && Contains("7") && Contains("32"));
+}
+
+TEST_CASE("a tensor of another shape than the port's is refused with both shapes and the writer") {
+    CHECK_THAT(
+        refusal(replaced(restoring_with("size = 32", "size = 32\nchannels = 3"), "use = \"restoration\"\n",
+                         "use = \"restoration\"\nreads = { normal = \"mask\" }\n")),
+        Contains("loss.restoration reads mask as 'B C H W', which augment.slm writes as 'B 1 32 32'") &&
+            Contains("dimension 1: C is 3, found 1"));
+}
+
+TEST_CASE("networks that cut the image into different numbers of tokens do not fit one loss") {
+    const auto text =
+        replaced(restoring, "[[pass]]", "project = { use = \"position-projector\", out = 8 }\n[[pass]]") +
+        R"([networks.judge]
+frozen = true
+backbone = { use = "vit", size = "tiny", patch = 16, depth = 1 }
+[networks.judge.heads]
+project = { use = "position-projector", out = 8 }
+prototypes = { use = "prototype-bank" }
+[[pass]]
+network = "judge"
+view = "normal"
+[[loss]]
+use = "structure-contrast"
+)";
+    CHECK_THAT(refusal(text), Contains("loss.structure-contrast reads judge.prototypes as 'L K', which "
+                                       "judge.prototypes writes as '4 8': dimension 0: L is 16, found 4"));
+}
+
+TEST_CASE("a monitor that watches nothing is refused with the nearest name") {
+    const auto text = restoring + "[monitor]\nassignments = \"student.restord\"\n";
+    CHECK_THAT(refusal(text), Contains("monitor watches 'student.restord', which nothing writes (did you mean "
+                                       "'student.restored'?)") &&
+                                  Contains(line_of(text, "[monitor]")));
+}
+
+TEST_CASE("every mistake of a kind is reported at once") {
+    const auto unresolved =
+        refusal(replaced(replaced(restoring_with("\"slm\"", "\"sln\""), "patch = 8, depth", "patch = 0, depth"),
+                         "\"restoration\"", "\"restoratoin\""));
+    CHECK_THAT(unresolved, Contains("there is no augment 'sln'") && Contains("patch: found 0") &&
+                               Contains("there is no loss 'restoratoin'"));
+
+    const auto unwired =
+        refusal(replaced(restoring_with("\"abnormal\"", "\"abnormla\""), "use = \"restoration\"\n",
+                         "use = \"restoration\"\nreads = { mask = \"msak\", normal = \"nomal\" }\n"));
+    CHECK_THAT(unwired, Contains("view 'abnormla'") && Contains("reads 'msak'") && Contains("reads 'nomal'"));
+}

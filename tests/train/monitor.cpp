@@ -1,0 +1,118 @@
+// The three numbers that tell collapse from learning, on matrices whose numbers are known.
+#include "train/monitor.hpp"
+
+#include <torch/torch.h>
+
+#include <catch2/catch.hpp>
+#include <cmath>
+
+using namespace hearth::train;
+using Catch::Matchers::Contains;
+
+namespace {
+
+hearth::recipe::MonitorSpec limits(std::int64_t patience) {
+    hearth::recipe::MonitorSpec spec;
+    spec.min_rank = 2;
+    spec.min_std = 0.1;
+    spec.min_entropy = 0.05;
+    spec.patience = patience;
+    return spec;
+}
+
+const Health healthy = {.std = 1, .rank = 10, .max_rank = 31, .entropy = 0.9};
+
+}  // namespace
+
+TEST_CASE("the effective rank counts directions of equal strength") {
+    // Rows +-e_i: centred, with singular values all sqrt(2).
+    for (const std::int64_t k : {2, 3, 8}) {
+        const auto eye = at::eye(k, 16);
+        const auto health = measure_health(at::cat({eye, -eye}), {});
+        CHECK(health.rank == Approx(static_cast<double>(k)).epsilon(1e-6));
+        CHECK(health.max_rank == static_cast<double>(std::min<std::int64_t>(2 * k - 1, 16)));
+        CHECK_FALSE(health.entropy);
+    }
+}
+
+TEST_CASE("unequal directions count less: singular values 3 and 1 give exp of their entropy") {
+    const auto x = at::diag(at::tensor({3.0, 1.0, 0.0, 0.0}));
+    const double expected = std::exp(-(0.75 * std::log(0.75) + 0.25 * std::log(0.25)));
+    CHECK(measure_health(at::cat({x, -x}), {}).rank == Approx(expected).epsilon(1e-6));
+}
+
+TEST_CASE("an offset that all rows share does not count as a direction") {
+    const auto eye = at::eye(4, 16);
+    const auto health = measure_health(at::cat({eye, -eye}) + 100, {});
+    CHECK(health.rank == Approx(4).epsilon(1e-3));
+}
+
+TEST_CASE("features uniform on the sphere have spread 1, equal features 0") {
+    torch::manual_seed(1);
+    const auto x = at::randn({2000, 64});
+    CHECK(measure_health(x, {}).std == Approx(1).margin(0.02));
+    CHECK(measure_health(x * 1e-6, {}).std == Approx(1).margin(0.02));  // whatever their length
+    const auto collapsed = measure_health(x.slice(0, 0, 1).expand({100, 64}), {});
+    CHECK(collapsed.std == Approx(0).margin(1e-6));
+    CHECK(collapsed.rank == Approx(1).margin(1e-3));
+    CHECK(measure_health(at::zeros({8, 4}), {}).std == 0);
+}
+
+TEST_CASE("tokens of all images are taken together") {
+    torch::manual_seed(2);
+    const auto x = at::randn({4, 9, 8});
+    const auto together = measure_health(x, {}), flat = measure_health(x.view({36, 8}), {});
+    CHECK(together.std == flat.std);
+    CHECK(together.rank == flat.rank);
+}
+
+TEST_CASE("entropy is 1 where all clusters are used alike and 0 where one is") {
+    const auto x = at::eye(8);
+    CHECK(*measure_health(x, at::eye(4).repeat({2, 1})).entropy == Approx(1).epsilon(1e-6));
+    const auto one = at::zeros({2, 3, 4}).index_fill(2, at::tensor({1}), 1.0);
+    CHECK(*measure_health(x, one).entropy == Approx(0).margin(1e-6));
+    const auto half = at::tensor({1.0, 0.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0}).view({2, 4});
+    CHECK(*measure_health(x, half).entropy == Approx(0.5).epsilon(1e-6));  // ln 2 / ln 4
+    CHECK(*measure_health(x, at::ones({5, 1})).entropy == 1);
+}
+
+TEST_CASE("the alarm waits for its patience and starts counting again after a good value") {
+    Monitor monitor(limits(3));
+    auto low = healthy;
+    low.std = 0.01;
+    CHECK(monitor.check(low).empty());
+    CHECK(monitor.check(low).empty());
+    CHECK(monitor.check(healthy).empty());
+    CHECK(monitor.check(low).empty());
+    CHECK(monitor.check(low).empty());
+    CHECK_THAT(monitor.check(low), Contains("collapsed: feature spread 0.01 is below 0.1 (monitor.min_std)"));
+    CHECK_FALSE(monitor.check(low).empty());  // and goes on while it lasts
+}
+
+TEST_CASE("the alarm names rank and entropy too") {
+    auto rank = healthy, entropy = healthy;
+    rank.rank = 1.5;
+    entropy.entropy = 0.01;
+    CHECK_THAT(Monitor(limits(1)).check(rank),
+               Contains("effective rank 1.50 is below 2.00 (monitor.min_rank)"));
+    CHECK_THAT(Monitor(limits(1)).check(entropy),
+               Contains("entropy of assignments 0.010 is below 0.050 (monitor.min_entropy)"));
+    CHECK(Monitor(limits(1)).check(healthy).empty());
+}
+
+TEST_CASE("a batch too small to have the rank is not called collapsed") {
+    torch::manual_seed(3);
+    const auto two = measure_health(at::randn({2, 64}), {});
+    CHECK(two.rank == Approx(1).margin(1e-3));
+    CHECK(two.max_rank == 1);
+    CHECK(Monitor(limits(1)).check(two).empty());
+}
+
+TEST_CASE("features that are not finite have no rank and count as wrong") {
+    auto x = at::randn({8, 4});
+    x[3][2] = NAN;
+    const auto health = measure_health(x, {});
+    CHECK(std::isnan(health.std));
+    CHECK(std::isnan(health.rank));
+    CHECK_THAT(Monitor(limits(1)).check(health), Contains("not finite"));
+}

@@ -1,0 +1,219 @@
+// `hearth train` as a process that is killed, or asked to stop, and resumed: the weights end bit for bit where
+// those of an uninterrupted run end.
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <csignal>
+#include <map>
+
+#include "train/support.hpp"
+
+using namespace hearth;
+using namespace hearth::test;
+using Catch::Matchers::Contains;
+
+namespace {
+
+constexpr std::int64_t steps_per_epoch = 6, total_steps = 24;
+constexpr std::uint64_t seed = 20260;  // of the steps at which runs are interrupted
+
+/// `hearth train` with its output in a pipe. Whatever happens to the test, no process is left behind.
+class Training {
+  public:
+    Training(const fs::path& recipe, const fs::path& out, std::vector<std::string> more = {}) : out_(out) {
+        std::vector<std::string> words = {HEARTH_TEST_BINARY_DIR "/bin/hearth",
+                                          "train",
+                                          recipe.string(),
+                                          "--no-report",
+                                          "--plugin-path",
+                                          parts_folder.string(),
+                                          "--out",
+                                          out.string()};
+        words.insert(words.end(), more.begin(), more.end());
+        std::vector<char*> arguments;
+        for (auto& word : words) arguments.push_back(word.data());
+        arguments.push_back(nullptr);
+        int ends[2] = {-1, -1};
+        REQUIRE(::pipe2(ends, O_CLOEXEC) == 0);
+        pid_ = ::fork();
+        if (pid_ == 0) {
+            ::dup2(ends[1], STDOUT_FILENO);
+            ::dup2(ends[1], STDERR_FILENO);
+            ::execv(arguments[0], arguments.data());
+            ::_exit(127);
+        }
+        ::close(ends[1]);
+        pipe_ = ends[0];
+    }
+    ~Training() {
+        if (pid_ > 0) {
+            ::kill(pid_, SIGKILL);
+            ::waitpid(pid_, nullptr, 0);
+        }
+        ::close(pipe_);
+    }
+    Training(const Training&) = delete;
+    Training& operator=(const Training&) = delete;
+
+    /// Exit code, or minus the signal that ended it.
+    int wait() {
+        while (read_some()) continue;
+        int status = 0;
+        REQUIRE(::waitpid(pid_, &status, 0) == pid_);
+        pid_ = -1;
+        return WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
+    }
+    /// Sends a signal as soon as metrics.jsonl tells of `step`; looks whenever the run has printed something.
+    void interrupt_at(std::int64_t step, int signal) {
+        while (last_step() < step)
+            if (!read_some()) FAIL("the run ended before step " << step << ":\n" << output_);
+        ::kill(pid_, signal);
+    }
+    const std::string& output() const { return output_; }
+
+  private:
+    /// Waits for output; false once there will be none.
+    bool read_some() {
+        char buffer[4096];
+        const auto count = ::read(pipe_, buffer, sizeof buffer);
+        if (count > 0) output_.append(buffer, static_cast<std::size_t>(count));
+        return count > 0;
+    }
+    std::int64_t last_step() const {
+        const auto lines = read_lines(out_ / "metrics.jsonl");
+        return lines.empty() ? 0 : lines.back().value("step", std::int64_t{0});
+    }
+    fs::path out_;
+    std::string output_;
+    int pipe_ = -1;
+    pid_t pid_ = -1;
+};
+
+train::SafeTensors last(const fs::path& run) {
+    return train::read_safetensors(run / "checkpoints/last.safetensors");
+}
+
+/// The recipe, and the run that nobody interrupts: made once for all tests.
+struct Reference {
+    TemporaryFolder folder;
+    fs::path recipe = folder.write("tiny.toml", tiny_demo()), run = folder / "whole";
+    train::SafeTensors weights;
+
+    Reference() {
+        Training training(recipe, run);
+        const int code = training.wait();
+        INFO(training.output());
+        REQUIRE(code == 0);
+        weights = last(run);
+    }
+};
+
+const Reference& reference() {
+    static const Reference made;
+    return made;
+}
+
+/// Resumes and compares with the run that nobody interrupted.
+void resume_and_compare(const fs::path& run, std::vector<std::string> more = {}) {
+    const auto& whole = reference();
+    more.emplace_back("--resume");
+    Training training(whole.recipe, run, more);
+    const int code = training.wait();
+    INFO(training.output());
+    REQUIRE(code == 0);
+    CHECK(last(run).metadata.at("hearth.step") == std::to_string(total_steps));
+    CHECK(difference(last(run), whole.weights) == "");
+    CHECK(read_json(run / "run.json")["status"] == "finished");
+    // Each step is told of once, with the loss of the run that nobody interrupted.
+    const auto told = read_lines(run / "metrics.jsonl"), expected = read_lines(whole.run / "metrics.jsonl");
+    std::map<std::int64_t, double> losses;
+    for (const auto& line : told)
+        if (line.contains("loss")) CHECK(losses.emplace(line["step"], line["loss"]).second);
+    CHECK(losses.size() == total_steps);
+    for (const auto& line : expected)
+        if (line.contains("loss")) CHECK(losses[line["step"]] == line["loss"]);
+}
+
+}  // namespace
+
+TEST_CASE("the uninterrupted run trains: its weights are not those it started with") {
+    const auto& whole = reference();
+    CHECK(read_json(whole.run / "run.json")["status"] == "finished");
+    CHECK(whole.weights.metadata.at("hearth.step") == std::to_string(total_steps));
+    CHECK(whole.weights.find("optimizer.steps.student.backbone.cls_token").item<double>() == total_steps);
+}
+
+TEST_CASE("a run killed at a random step ends, resumed, with the weights of one that was not") {
+    Random random({.seed = seed});
+    const auto step = random.integer(steps_per_epoch + 1, total_steps - 5);
+    const auto& whole = reference();
+    const auto run = whole.folder / "killed";
+    {
+        Training training(whole.recipe, run);
+        training.interrupt_at(step, SIGKILL);
+        REQUIRE(training.wait() == -SIGKILL);
+    }
+    INFO("killed at step " << step << " or soon after");
+    CHECK(read_json(run / "run.json")["status"] == "running");  // nobody could write how it ended
+    const auto saved = std::stoll(last(run).metadata.at("hearth.step"));
+    CHECK((saved >= steps_per_epoch && saved < total_steps));
+    resume_and_compare(run);
+}
+
+TEST_CASE("a run killed before its first checkpoint starts again") {
+    const auto& whole = reference();
+    const auto run = whole.folder / "killed-early";
+    {
+        Training training(whole.recipe, run);
+        training.interrupt_at(1, SIGKILL);
+        REQUIRE(training.wait() == -SIGKILL);
+    }
+    resume_and_compare(run);
+}
+
+TEST_CASE("SIGTERM in mid-epoch: a checkpoint, status stopped, exit code 75; resumed with more workers") {
+    Random random({.seed = seed + 1});
+    const auto step = random.integer(steps_per_epoch + 1, 2 * steps_per_epoch - 3);
+    const auto& whole = reference();
+    const auto run = whole.folder / "stopped";
+    Training training(whole.recipe, run);
+    training.interrupt_at(step, SIGTERM);
+    const int code = training.wait();
+    INFO(training.output());
+    CHECK(code == static_cast<int>(ExitCode::stopped));
+    const auto status = read_json(run / "run.json");
+    CHECK(status["status"] == "stopped");
+    CHECK(status["exit_code"] == 75);
+    const auto saved = std::stoll(last(run).metadata.at("hearth.step"));
+    CHECK(status["step"] == saved);
+    CHECK((saved >= step && saved < total_steps));
+    std::ifstream log(run / "train.log");
+    CHECK_THAT(std::string(std::istreambuf_iterator<char>(log), {}),
+               Contains(fmt::format("stopped by signal 15 at step {}; go on with --resume", saved)));
+    resume_and_compare(run, {"data.workers=3"});
+}
+
+TEST_CASE("another recipe does not go on with a run") {
+    const auto& whole = reference();
+    Training training(whole.recipe, whole.run, {"--resume", "optimizer.clip=1"});
+    CHECK(training.wait() == 2);
+    CHECK_THAT(training.output(), Contains("made by another recipe"));
+}
+
+TEST_CASE("the exit code is 5 where a run collapses and its recipe asks to end then") {
+    const TemporaryFolder folder;
+    const auto recipe = folder.write("recipe.toml", linear_map);
+    Training training(
+        folder, recipe, folder / "run",
+        {"networks.student.backbone.fault=constant", "monitor.on_collapse=stop", "monitor.patience=1"});
+    CHECK(training.wait() == 5);
+    CHECK_THAT(training.output(), Contains("error: step 1: the representation has collapsed: feature spread"));
+}
+
+TEST_CASE("every exit code that a run can end with is documented") {
+    std::ifstream in(HEARTH_TEST_SOURCE_DIR "/docs/exit-codes.md");
+    const std::string text(std::istreambuf_iterator<char>(in), {});
+    for (const int code : {0, 1, 2, 3, 4, 5, 6, 75}) CHECK_THAT(text, Contains(fmt::format("\n| {} |", code)));
+}

@@ -1,0 +1,233 @@
+// The loop as a whole, on a linear map and on the demo's method made tiny.
+#include "train/trainer.hpp"
+
+#include "train/autocast.hpp"
+#include "train/support.hpp"
+
+using namespace hearth;
+using namespace hearth::test;
+using Catch::Matchers::Contains;
+
+namespace {
+
+/// A teacher that follows the student of `linear_map`, and is what the student's feature is compared with.
+std::string with_teacher(const std::string& update) {
+    auto text = linear_map;
+    text.replace(text.find("[[loss]]"), 8, R"([networks.teacher]
+follows = "student"
+momentum = 0.75
+update = ")" + update + R"("
+[[pass]]
+network = "teacher"
+view = "image"
+[[loss]])");
+    text.replace(text.find("\"test-mean-square\""), 18,
+                 "\"test-mean-square\"\nreads = { cls = \"student.cls\", goal = \"teacher.cls\" }");
+    return text;
+}
+
+std::vector<double> losses_of(const TrainingRun& run) {
+    std::vector<double> losses;
+    for (const auto& line : run.metrics())
+        if (line.contains("loss"))
+            losses.push_back(line["loss"].is_number() ? line["loss"].get<double>() : NAN);
+    return losses;
+}
+
+}  // namespace
+
+TEST_CASE("a linear map learns, and the run folder tells how") {
+    TrainingRun run(linear_map, {"train.epochs=20", "optimizer.lr=1e-2"});
+    const auto summary = run.run();
+    CHECK(summary.steps == 40);
+    CHECK_FALSE(summary.stopped);
+    const auto losses = losses_of(run);
+    REQUIRE(losses.size() == 40);
+    CHECK(losses.back() < 0.2 * losses.front());
+    const auto status = run.status();
+    CHECK(status["status"] == "finished");
+    CHECK(status["exit_code"] == 0);
+    CHECK(status["step"] == 40);
+    CHECK(run.last().metadata.at("hearth.step") == "40");
+    for (const auto& line : run.metrics())
+        for (const auto* key : {"step", "epoch", "lr", "weight_decay", "gradient_norm", "mean_square", "std",
+                                "rank", "images_per_second", "loader_stall", "memory_mib"})
+            CHECK(line.contains(key));
+}
+
+TEST_CASE("the same recipe gives the same weights, another seed gives others") {
+    TrainingRun a(linear_map), b(linear_map), c(linear_map, {"train.seed=1"});
+    for (auto* run : {&a, &b, &c}) run->run();
+    CHECK(difference(a.last(), b.last()) == "");
+    CHECK(difference(a.last(), c.last()) == "student.backbone.weight");
+}
+
+TEST_CASE("a run learns nothing from its number of workers, even with dropout") {
+    const std::string dropout = "networks.student.backbone.dropout=0.3";
+    TrainingRun one(linear_map, {dropout, "data.workers=1"}), three(linear_map, {dropout, "data.workers=3"});
+    one.run();
+    three.run();
+    CHECK(difference(one.last(), three.last()) == "");
+}
+
+TEST_CASE("two batches of 4 accumulated are one batch of 8, for a loss that is a mean") {
+    const std::vector<std::string> common = {"train.epochs=1", "data.phantom_count=8"};
+    auto at_once = common, in_parts = common;
+    in_parts.insert(in_parts.end(), {"train.batch=4", "train.accumulate=2"});
+    TrainingRun whole(linear_map, at_once), parts(linear_map, in_parts);
+    CHECK(whole.run().steps == 1);
+    CHECK(parts.run().steps == 1);
+    // After one step the first moment is (1 - beta1) times the gradient.
+    for (const std::string name : {"weight", "bias"}) {
+        const auto key = "optimizer.average.student.backbone." + name;
+        const auto expected = whole.last().find(key), found = parts.last().find(key);
+        CHECK(expected.abs().max().item<double>() > 1e-4);
+        CHECK(at::allclose(found, expected, 1e-4, 1e-8));
+    }
+}
+
+TEST_CASE("the first moment after a step is the gradient of the loss by hand") {
+    TrainingRun run(linear_map, {"train.epochs=1", "data.phantom_count=8", "optimizer.clip=0"});
+    run.run();
+    auto start = run.initial();
+    // d/db mean (x W^T + b - 1)^2 = 2 / (B D) sum over B of (cls - 1); B and the images follow from the recipe.
+    const auto dataset = train::open_training_data(run.recipe.data);
+    auto expected = at::zeros({8}, at::kDouble);
+    const auto weight = start.at("student.backbone.weight").to(at::kDouble);
+    for (std::int64_t i = 0; i < 8; ++i) {
+        const auto image = dataset->load(i);
+        const auto x =
+            at::from_blob(image.data, {256}, at::TensorOptions().dtype(at::kFloat)).clone().to(at::kDouble);
+        expected += (at::mv(weight, x) - 1) * (2.0 / 64);
+    }
+    const auto found = run.last().find("optimizer.average.student.backbone.bias").to(at::kDouble) / 0.1;
+    CHECK(at::allclose(found, expected, 1e-3, 1e-5));
+}
+
+TEST_CASE("a follower after the step averages old and new, before the forward pass only what was") {
+    TrainingRun after(with_teacher("after_step"), {"train.epochs=1", "data.phantom_count=8"});
+    TrainingRun before(with_teacher("before_forward"), {"train.epochs=1", "data.phantom_count=8"});
+    // The teacher starts as a copy, so the loss and its gradient start at 0: the weight decay moves the
+    // student.
+    for (auto* run : {&after, &before}) {
+        run->run();
+        const auto start = run->initial().at("student.backbone.weight");
+        const auto student = run->last().find("student.backbone.weight"),
+                   teacher = run->last().find("teacher.backbone.weight");
+        CHECK_FALSE(at::equal(student, start));
+        if (run == &after)
+            CHECK(at::allclose(teacher, 0.75 * start + 0.25 * student, 1e-6, 1e-9));
+        else
+            CHECK(at::equal(teacher, start));
+    }
+}
+
+TEST_CASE("a follower gets no gradient and is not among the optimiser's parameters") {
+    TrainingRun run(with_teacher("after_step"), {"train.epochs=1"});
+    run.run();
+    CHECK(run.last().find("optimizer.average.student.backbone.weight").defined());
+    CHECK_FALSE(run.last().find("optimizer.average.teacher.backbone.weight").defined());
+}
+
+TEST_CASE("the last layer stands still in epoch 0 and moves in epoch 1") {
+    const std::string last = "student.heads.project.last_layer.weight_v";
+    TrainingRun one(tiny_demo(), {"train.epochs=1", "optimizer.lr=1e-3", "data.phantom_count=16"});
+    one.run();
+    const auto start = one.initial();
+    CHECK(at::equal(one.last().find(last), start.at(last)));
+    CHECK_FALSE(at::equal(one.last().find("student.heads.project.mlp.0.weight"),
+                          start.at("student.heads.project.mlp.0.weight")));
+    TrainingRun two(tiny_demo(), {"train.epochs=2", "optimizer.lr=1e-3", "data.phantom_count=16"});
+    two.run();
+    CHECK_FALSE(at::equal(two.last().find(last), start.at(last)));
+}
+
+TEST_CASE("the demo's method trains a few steps in bf16 and fp32, with weights in fp32") {
+    std::map<std::string, double> first;
+    for (const std::string precision : {"fp32", "bf16"}) {
+        TrainingRun run(tiny_demo(),
+                        {"train.epochs=2", "data.phantom_count=16", "train.precision=" + precision});
+        run.run();
+        const auto losses = losses_of(run);
+        REQUIRE(losses.size() == 4);
+        for (const auto loss : losses) CHECK(std::isfinite(loss));
+        first[precision] = losses.front();
+        const auto start = run.initial();
+        bool moved = false;
+        for (const auto& [name, tensor] : run.last().tensors) {
+            if (name.starts_with("optimizer.")) continue;
+            CHECK((!tensor.is_floating_point() || tensor.scalar_type() == at::kFloat));
+            moved = moved || !at::equal(tensor, start.at(name));
+        }
+        CHECK(moved);
+    }
+    CHECK(first["bf16"] == Approx(first["fp32"]).epsilon(0.05));
+    CHECK(first["bf16"] != first["fp32"]);
+}
+
+TEST_CASE("autocast ends with its scope and leaves what was set before") {
+    const auto a = at::ones({2, 2});
+    const auto was = at::autocast::get_autocast_dtype(at::kCPU);
+    at::autocast::set_autocast_dtype(at::kCPU, at::kHalf);
+    {
+        const train::Autocast off(at::kCPU, false);
+        CHECK(at::mm(a, a).scalar_type() == at::kFloat);
+        const train::Autocast on(at::kCPU, true);
+        CHECK(at::mm(a, a).scalar_type() == at::kBFloat16);
+    }
+    CHECK(at::mm(a, a).scalar_type() == at::kFloat);
+    CHECK_FALSE(at::autocast::is_autocast_enabled(at::kCPU));
+    CHECK(at::autocast::get_autocast_dtype(at::kCPU) == at::kHalf);
+    at::autocast::set_autocast_dtype(at::kCPU, was);
+    CHECK_THROWS_AS(
+        [&] {
+            const train::Autocast on(at::kCPU, true);
+            throw DataError("out of here");
+        }(),
+        DataError);
+    CHECK(at::mm(a, a).scalar_type() == at::kFloat);
+}
+
+TEST_CASE("autocast does not keep a weight's old bf16 copy") {
+    auto weight = at::ones({2, 2}).set_requires_grad(true);
+    const auto x = at::ones({2, 2});
+    const auto product = [&] {
+        const train::Autocast on(at::kCPU, true);
+        return at::mm(x, weight).sum().item<double>();
+    };
+    CHECK(product() == 8);
+    {
+        const torch::NoGradGuard no_grad;
+        weight.mul_(2);
+    }
+    CHECK(product() == 16);
+}
+
+TEST_CASE("auto finds a device, and one that is not there is refused with what to do") {
+    CHECK(train::pick_device("cpu").is_cpu());
+    CHECK_NOTHROW(train::pick_device("auto"));
+    if (torch::cuda::is_available()) {
+        CHECK_THROWS_AS(train::pick_device("cuda:99"), RecipeError);
+    } else {
+        CHECK(train::pick_device("auto").is_cpu());
+        CHECK_THROWS_WITH(train::pick_device("cuda:0"), Contains("no CUDA device") && Contains("\"auto\""));
+        CHECK_THROWS_AS(train::pick_device("cuda"), RecipeError);
+    }
+}
+
+TEST_CASE("too few images for a step are refused before training") {
+    TrainingRun few(linear_map, {"train.batch=17"}), accumulated(linear_map, {"train.accumulate=3"});
+    CHECK_THAT(message_of<DataError>([&] { few.run(); }), Contains("found 16 images") && Contains("17"));
+    CHECK_THAT(message_of<DataError>([&] { accumulated.run(); }),
+               Contains("found 2 batches") && Contains("train.accumulate = 3"));
+}
+
+TEST_CASE("checkpoint_every keeps a checkpoint every so many epochs") {
+    TrainingRun run(linear_map, {"train.epochs=5", "train.checkpoint_every=2"});
+    run.run();
+    std::vector<std::string> names;
+    for (const auto& entry : fs::directory_iterator(run.path() / "checkpoints"))
+        names.push_back(entry.path().filename().string());
+    std::sort(names.begin(), names.end());
+    CHECK(names == std::vector<std::string>{"last.safetensors", "step_4.safetensors", "step_8.safetensors"});
+}
