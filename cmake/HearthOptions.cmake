@@ -2,6 +2,7 @@
 set(CMAKE_CXX_STANDARD 20)
 set(CMAKE_CXX_STANDARD_REQUIRED ON)
 set(CMAKE_CXX_EXTENSIONS OFF)
+set(CMAKE_INSTALL_RPATH_USE_LINK_PATH ON)   # an installed binary still finds the LibTorch it was linked with
 
 set(CMAKE_CXX_VISIBILITY_PRESET hidden)
 set(CMAKE_VISIBILITY_INLINES_HIDDEN ON)
@@ -28,6 +29,10 @@ endif()
 # BOOST_DLL_USE_STD_FS: Boost.DLL without linking Boost.Filesystem. FMT_HEADER_ONLY: the LibTorch wheel carries newer fmt
 # headers than Debian's libfmt.so, so nothing may link the library.
 target_compile_definitions(hearth_options INTERFACE BOOST_DLL_USE_STD_FS FMT_HEADER_ONLY=1)
+
+# The LibTorch wheel exports parts of std::filesystem of its own, whose remove_all() jumps to null. Loading the system's libstdc++
+# first makes every executable use that one.
+target_link_options(hearth_options INTERFACE LINKER:--push-state,--no-as-needed -lstdc++ LINKER:--pop-state)
 
 # hearth_module(NAME SOURCES ... [LINK ...]): one static library of the host, with the shared precompiled LibTorch header.
 function(hearth_module name)

@@ -11,7 +11,8 @@ import tempfile
 
 try:
     import numpy as np
-    from safetensors import deserialize, serialize_file
+    from safetensors import deserialize
+    from safetensors.numpy import save_file
 except ImportError as missing:
     print(f"skipped: {missing}; pip install safetensors numpy to run this check with {sys.executable}")
     sys.exit(77)
@@ -59,16 +60,14 @@ def read_ours(program, file):
 
 def read_theirs(program, file):
     """The package writes, hearth reads."""
-    package_names = {"F64": "float64", "F32": "float32", "F16": "float16", "BF16": "bfloat16", "I64": "int64",
-                     "I32": "int32", "I16": "int16", "I8": "int8", "U8": "uint8", "BOOL": "bool"}
     rng = np.random.default_rng(0)
     tensors, expected = {}, {}
     for ours, (dtype, numpy_type) in TYPES.items():
-        raw = rng.integers(0, 2 if dtype == "BOOL" else 100, (3, 4))
-        data = (raw.astype("<f4").view("<u4") >> 16).astype("<u2") if numpy_type is None else raw.astype(numpy_type)
-        tensors[dtype] = {"dtype": package_names[dtype], "shape": [3, 4], "data": data.tobytes()}
-        expected[dtype] = {"dtype": ours, "shape": [3, 4], "values": raw.ravel().astype(float).tolist()}
-    serialize_file(tensors, file, {"author": "somebody else"})
+        if numpy_type is None:
+            continue  # the package writes bf16 from torch only
+        tensors[dtype] = rng.integers(0, 2 if dtype == "BOOL" else 100, (3, 4)).astype(numpy_type)
+        expected[dtype] = {"dtype": ours, "shape": [3, 4], "values": tensors[dtype].ravel().astype(float).tolist()}
+    save_file(tensors, file, {"author": "somebody else"})
     output = subprocess.run([program, "safetensors", "read", file], capture_output=True, text=True, check=True).stdout
     found = json.loads(output)
     failed = compare("metadata", found["metadata"], {"author": "somebody else"})
@@ -80,7 +79,7 @@ def main(program):
     with tempfile.TemporaryDirectory() as folder:
         failed = read_ours(program, os.path.join(folder, "ours.safetensors"))
         failed += read_theirs(program, os.path.join(folder, "theirs.safetensors"))
-    print(f"{2 * len(TYPES) + 3} tensors both ways, {failed} differences")
+    print(f"{2 * len(TYPES) + 2} tensors, both ways, {failed} differences")
     return 1 if failed else 0
 
 

@@ -38,21 +38,20 @@ class PhantomDataset : public Dataset {
         all.file = "phantom";
         all.columns = {"path", "patient", "label", "abnormal", "split"};
         for (std::int64_t i = 0; i < request.phantom_count; ++i) {
-            const auto subject = std::to_string(i);
             const auto lesion = lesion_of(static_cast<std::uint64_t>(i), options_);
-            const std::string split = i % 10 < 7 ? "train" : i % 10 < 8 ? "val" : "test";
+            const auto split = split_of(static_cast<std::uint64_t>(i), options_.seed);
             Row row;
-            row.path = "phantom:" + subject;
-            row.patient = subject;
+            row.path = fmt::format("phantom:{}", i);
+            row.patient = fmt::format("P{:05}", i);  // as write_phantoms() names them
             row.split = split;
-            row.cells = {row.path, subject, to_string(lesion), lesion == Lesion::none ? "0" : "1", split};
+            row.cells = {row.path, row.patient, to_string(lesion), lesion == Lesion::none ? "0" : "1", split};
             all.rows.push_back(std::move(row));
         }
         manifest_ = select(all, request.where);
     }
     std::int64_t size() const override { return static_cast<std::int64_t>(manifest_.rows.size()); }
     cv::Mat load(std::int64_t index) const override {
-        const auto subject = std::stoull(manifest_.rows[static_cast<std::size_t>(index)].patient);
+        const auto subject = std::stoull(name(index).substr(sizeof("phantom:") - 1));
         return draw_phantom(options_.seed, subject, lesion_of(subject, options_), size_).image;
     }
     std::string name(std::int64_t index) const override {

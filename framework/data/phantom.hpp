@@ -47,6 +47,9 @@ struct PhantomOptions {
 /// The lesion of a subject in a set: a function of (options.seed, options.lesion_share, subject) alone.
 Lesion lesion_of(std::uint64_t subject, const PhantomOptions& options);
 
+/// The split of a subject: of each ten subjects seven train, one val, two test.
+std::string split_of(std::uint64_t subject, std::uint64_t seed);
+
 /// Writes images/NNNNN.png, masks/NNNNN.png (subjects with a lesion) and manifest.csv, and returns that
 /// manifest. Columns: path, patient, label (normal, nodule, ...), abnormal (0, 1), mask (relative path or
 /// empty), location, split (of each ten subjects seven train, one val, two test).

@@ -14,9 +14,8 @@
 
 namespace hearth::data {
 namespace fs = std::filesystem;
-namespace {
 
-/// Of each ten subjects seven train, one val and two test, in an order of their own.
+// In an order of their own within each ten.
 std::string split_of(std::uint64_t subject, std::uint64_t seed) {
     std::array<const char*, 10> tens = {"train", "train", "train", "train", "train",
                                         "train", "train", "val",   "test",  "test"};
@@ -25,6 +24,8 @@ std::string split_of(std::uint64_t subject, std::uint64_t seed) {
         std::swap(tens[static_cast<std::size_t>(i)], tens[static_cast<std::size_t>(random.index(i + 1))]);
     return tens[subject % 10];
 }
+
+namespace {
 
 std::string numbered(int index) {
     const std::string digits = std::to_string(index);

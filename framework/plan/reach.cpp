@@ -125,12 +125,13 @@ void Builder::unify_and_create() {
         if (!fits) continue;
         try {
             const auto ports = draft.type->writes(draft.options, symbols);
+            auto& instance = instances_[draft.instance];
+            if (!instance) instance = draft.type->create(draft.options, symbols);
+            // Shapes of a component that refuses its options stay unknown, so that only the cause is reported.
             for (std::size_t i = 0; i < draft.node.writes.size() && i < ports.size(); ++i) {
                 draft.node.writes[i].shape = symbols.resolve(ports[i].shape);
                 shapes_[draft.node.writes[i].name] = draft.node.writes[i].shape;
             }
-            auto& instance = instances_[draft.instance];
-            if (!instance) instance = draft.type->create(draft.options, symbols);
             draft.node.component = instance;
         } catch (const RecipeError& error) {
             problem(draft.origin, error.what());

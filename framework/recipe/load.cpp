@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <hearth/error.hpp>
 #include <hearth/text.hpp>
+#include <system_error>
 
 #include "recipe/components.hpp"
 
@@ -18,7 +19,8 @@ class Resolver {
 
     /// Merges the parents of `file`, then `file`. A file reached twice counts once, at its first place.
     void add(const fs::path& file, const Origin& asked) {
-        const auto id = fs::weakly_canonical(file);
+        std::error_code impossible;  // a path that no file can have: parse_file says so
+        const auto id = fs::weakly_canonical(file, impossible);
         if (std::find(open_.begin(), open_.end(), id) != open_.end()) throw RecipeError(cycle(file, asked));
         if (std::find(done_.begin(), done_.end(), id) != done_.end()) return;
         Table table = parse_file(file, asked);

@@ -65,7 +65,7 @@ struct DataSpec {
 struct TrainSpec {
     std::int64_t epochs = 100, batch = 64, accumulate = 1, seed = 0, threads = 0, log_every = 10,
                  checkpoint_every = 0;
-    std::string precision = "bf16", device = "auto";
+    std::string precision = "auto", device = "auto";
     Origin origin;
 };
 

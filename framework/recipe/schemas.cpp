@@ -52,8 +52,8 @@ Schema train_schema() {
         .range(1, 1e6)
         .doc("batches whose gradients are summed before the optimiser steps");
     schema.text("precision", defaults.precision)
-        .choices({"bf16", "fp32"})
-        .doc("bf16: autocast, with losses and norms in fp32");
+        .choices({"auto", "bf16", "fp32"})
+        .doc("bf16: autocast, with losses and norms in fp32; auto: bf16 where the device gains from it");
     schema.text("device", defaults.device).doc("auto, cpu, cuda or cuda:N");
     schema.integer("seed", defaults.seed).range(0, any_count).doc("seed of everything random");
     schema.integer("threads", defaults.threads)

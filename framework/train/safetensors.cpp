@@ -109,9 +109,9 @@ SafeTensors read_safetensors(const std::filesystem::path& file) {
                     "{}: tensor '{}' lies outside the file ({} bytes of data); the file is cut short",
                     file.string(), name, data_bytes));
             if (bytes_of(shape, type) != end - begin)
-                throw DataError(
-                    fmt::format("{}: tensor '{}' of shape {} and type {} does not fit its {} bytes",
-                                file.string(), name, entry["shape"].dump(), at::toString(type), end - begin));
+                throw DataError(fmt::format("{}: tensor '{}' of shape {} and type {} does not fit its {} bytes",
+                                            file.string(), name, entry["shape"].dump(), at::toString(type),
+                                            end - begin));
             auto tensor = at::empty(shape, type);
             in.seekg(static_cast<std::streamoff>(sizeof size + size + begin));
             in.read(static_cast<char*>(tensor.data_ptr()), static_cast<std::streamsize>(tensor.nbytes()));

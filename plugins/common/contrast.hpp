@@ -19,9 +19,9 @@ inline double scale(double temperature, bool as_printed) {
     return (as_printed ? -1 : 1) / temperature;
 }
 
-/// log c with c kept away from 0; a constant.
-inline at::Tensor log_constant(const at::Tensor& c, double floor) {
-    return exact(c.detach()).clamp_min(floor).log();
+/// log c with c kept away from 0; a constant, in the type of `like`.
+inline at::Tensor log_constant(const at::Tensor& c, double floor, const at::Tensor& like) {
+    return c.detach().to(like.scalar_type()).clamp_min(floor).log();
 }
 
 /// Weights [B, L] with which this process sums token losses. The host averages gradients over the ranks, so

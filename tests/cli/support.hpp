@@ -37,7 +37,7 @@ phantom_count = 40
 size = 32
 workers = 1
 [networks.student]
-backbone = { depth = 1 }
+backbone = { patch = 8, dim = 48, depth = 1, heads = 3 }
 [networks.student.heads]
 project = { out = 8, hidden = 32, bottleneck = 16 }
 restore = { depth = 1, width = 32, heads = 2 }

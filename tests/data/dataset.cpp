@@ -44,7 +44,7 @@ TEST_CASE("phantoms drawn on demand and phantoms written to files are the same f
     REQUIRE(read->size() == 20);
     for (std::int64_t i = 0; i < 20; ++i) {
         INFO(i);
-        for (const std::string column : {"label", "abnormal"}) {
+        for (const std::string column : {"patient", "label", "abnormal", "split"}) {
             REQUIRE(drawn->cell(i, column));
             CHECK(drawn->cell(i, column) == read->cell(i, column));
         }

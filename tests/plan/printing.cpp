@@ -20,14 +20,14 @@ std::set<std::string> matches(const std::string& text, const std::string& patter
 
 /// The demo recipe with the student's pass under another name.
 std::string renamed_demo() {
-    auto text = extending_demo("drop.pass = [\"student\"]");
-    return text + "[[pass]]\nnetwork = \"student\"\nview = \"abnormal\"\nas = \"ill\"\n";
+    return replaced(small_demo, "\n[data]", "drop.pass = [\"student\"]\n[data]") +
+           "[[pass]]\nnetwork = \"student\"\nview = \"abnormal\"\nas = \"ill\"\n";
 }
 
 }  // namespace
 
 TEST_CASE("every form of a plan names every node and its component") {
-    const auto plan = planned(extending_demo());
+    const auto plan = planned(small_demo);
     REQUIRE(plan.nodes().size() == 10);
     for (const auto& node : plan.nodes()) {
         INFO(node.id);
@@ -40,9 +40,9 @@ TEST_CASE("every form of a plan names every node and its component") {
 }
 
 TEST_CASE("the text shows ports with names and shapes, parameters, and who follows whom") {
-    const auto text = plan::to_text(planned(extending_demo()));
-    CHECK(matches(text, "<- (tokens +student\\.tokens +B 64 192)\n").size() == 1);
-    CHECK(matches(text, "-> (restored +student\\.restored +B 1 64 64)\n").size() == 1);
+    const auto text = plan::to_text(planned(small_demo));
+    CHECK(matches(text, "<- (tokens +student\\.tokens +B 16 48)\n").size() == 1);
+    CHECK(matches(text, "-> (restored +student\\.restored +B 1 32 32)\n").size() == 1);
     CHECK(matches(text, "(student\\.backbone +backbone vit +[0-9.]+ M parameters)\n").size() == 1);
     CHECK(matches(text, "(teacher\\.backbone +backbone vit +[0-9.]+ M parameters, no gradient)\n").size() == 1);
     CHECK_THAT(text, Contains("teacher follows student, momentum cosine 0.99 -> 1, after each step"));
@@ -57,7 +57,7 @@ TEST_CASE("the text says what is not run, and why") {
 
 TEST_CASE("Mermaid connects declared nodes only, and shows the follower") {
     for (const auto& text :
-         {plan::to_mermaid(planned(extending_demo())), plan::to_mermaid(planned(renamed_demo()))}) {
+         {plan::to_mermaid(planned(small_demo)), plan::to_mermaid(planned(renamed_demo()))}) {
         INFO(text);
         CHECK(text.substr(0, 12) == "flowchart LR");
         const auto declared = matches(text, "\n  (\\w+)[\\[(]");
@@ -72,10 +72,10 @@ TEST_CASE("Mermaid connects declared nodes only, and shows the follower") {
 }
 
 TEST_CASE("Graphviz has an edge for each connected port") {
-    const auto dot = plan::to_dot(planned(extending_demo()));
+    const auto dot = plan::to_dot(planned(small_demo));
     CHECK(dot.substr(0, 9) == "digraph p");
     CHECK_THAT(dot,
-               Contains("\"student.backbone\" -> \"student.project\" [label=\"student.tokens B 64 192\"]") &&
-                   Contains("\"data.image\" -> \"augment.slm\" [label=\"image B 1 64 64\"]") &&
-                   Contains("\"augment.slm\" -> \"loss.restoration\" [label=\"mask B 1 64 64\"]"));
+               Contains("\"student.backbone\" -> \"student.project\" [label=\"student.tokens B 16 48\"]") &&
+                   Contains("\"data.image\" -> \"augment.slm\" [label=\"image B 1 32 32\"]") &&
+                   Contains("\"augment.slm\" -> \"loss.restoration\" [label=\"mask B 1 32 32\"]"));
 }

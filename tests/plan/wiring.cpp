@@ -56,18 +56,18 @@ bool is_written_before_it_is_read(const plan::Plan& plan) {
 }  // namespace
 
 TEST_CASE("the demo recipe plans into augments, passes and losses with names and shapes") {
-    const auto plan = planned(extending_demo());
+    CHECK(planned(extending_demo()).warnings().empty());
+    const auto plan = planned(small_demo);
     CHECK(ids(plan) == Names{"augment.slm", "student.backbone", "student.project", "student.restore",
                              "teacher.backbone", "teacher.project", "teacher.prototypes",
                              "loss.structure-contrast", "loss.category-contrast", "loss.restoration"});
-    CHECK(wire(node(plan, "augment.slm"), "mask") == "mask: B 1 64 64");
-    CHECK(wire(node(plan, "student.backbone"), "image") == "abnormal: B 1 64 64");
-    CHECK(wire(node(plan, "teacher.backbone"), "image") == "normal: B 1 64 64");
-    CHECK(wire(node(plan, "student.backbone"), "tokens") == "student.tokens: B 64 192");
-    CHECK(wire(node(plan, "student.restore"), "image") == "image: B 1 64 64");
-    CHECK(wire(node(plan, "student.restore"), "restored") == "student.restored: B 1 64 64");
-    CHECK(wire(node(plan, "teacher.prototypes"), "prototypes") == "teacher.prototypes: 64 64");
-    CHECK(plan.warnings().empty());
+    CHECK(wire(node(plan, "augment.slm"), "mask") == "mask: B 1 32 32");
+    CHECK(wire(node(plan, "student.backbone"), "image") == "abnormal: B 1 32 32");
+    CHECK(wire(node(plan, "teacher.backbone"), "image") == "normal: B 1 32 32");
+    CHECK(wire(node(plan, "student.backbone"), "tokens") == "student.tokens: B 16 48");
+    CHECK(wire(node(plan, "student.restore"), "image") == "image: B 1 32 32");
+    CHECK(wire(node(plan, "student.restore"), "restored") == "student.restored: B 1 32 32");
+    CHECK(wire(node(plan, "teacher.prototypes"), "prototypes") == "teacher.prototypes: 16 8");
 }
 
 TEST_CASE("the loader is asked for what passes, heads and losses read of the data, and no more") {
@@ -77,24 +77,24 @@ TEST_CASE("the loader is asked for what passes, heads and losses read of the dat
 
 TEST_CASE("shapes follow the recipe") {
     const auto plan =
-        planned(extending_demo(), {"data.size=96", "data.channels=3", "networks.student.backbone.dim=48",
-                                   "networks.student.heads.project.out=10"});
-    CHECK(wire(node(plan, "student.backbone"), "tokens") == "student.tokens: B 144 48");
+        planned(small_demo, {"data.size=96", "data.channels=3", "networks.student.backbone.dim=24",
+                             "networks.student.heads.project.out=10"});
+    CHECK(wire(node(plan, "student.backbone"), "tokens") == "student.tokens: B 144 24");
     CHECK(wire(node(plan, "student.project"), "logits") == "student.logits: B 144 10");
     CHECK(wire(node(plan, "student.restore"), "restored") == "student.restored: B 3 96 96");
 }
 
 TEST_CASE("a loss's port finds the trained network's output before a follower's") {
-    const auto plan = planned(extending_demo());
-    CHECK(wire(node(plan, "teacher.project"), "logits") == "teacher.logits: B 64 64");
-    CHECK(wire(node(plan, "loss.structure-contrast"), "logits") == "student.logits: B 64 64");
-    CHECK(wire(node(plan, "loss.structure-contrast"), "prototypes") == "teacher.prototypes: 64 64");
+    const auto plan = planned(small_demo);
+    CHECK(wire(node(plan, "teacher.project"), "logits") == "teacher.logits: B 16 8");
+    CHECK(wire(node(plan, "loss.structure-contrast"), "logits") == "student.logits: B 16 8");
+    CHECK(wire(node(plan, "loss.structure-contrast"), "prototypes") == "teacher.prototypes: 16 8");
 }
 
 TEST_CASE("a component's port finds its own pass's output before anybody else's") {
-    const auto plan = planned(extending_demo());
-    CHECK(wire(node(plan, "teacher.prototypes"), "logits") == "teacher.logits: B 64 64");
-    CHECK(wire(node(plan, "teacher.project"), "tokens") == "teacher.tokens: B 64 192");
+    const auto plan = planned(small_demo);
+    CHECK(wire(node(plan, "teacher.prototypes"), "logits") == "teacher.logits: B 16 8");
+    CHECK(wire(node(plan, "teacher.project"), "tokens") == "teacher.tokens: B 16 48");
 }
 
 TEST_CASE("a follower starts as a copy of its leader and gets no gradient") {
@@ -219,8 +219,8 @@ TEST_CASE("a head runs when only the monitor watches it") {
 TEST_CASE("a network is evaluated without its heads") {
     const auto plan = planned(small_demo);
     const auto features = plan.features("student", at::rand({3, 1, 32, 32}), Context{});
-    CHECK(features["tokens"].sizes().vec() == std::vector<std::int64_t>{3, 16, 192});
-    CHECK(features["cls"].sizes().vec() == std::vector<std::int64_t>{3, 192});
+    CHECK(features["tokens"].sizes().vec() == std::vector<std::int64_t>{3, 16, 48});
+    CHECK(features["cls"].sizes().vec() == std::vector<std::int64_t>{3, 48});
     CHECK_THROWS_AS(plan.features("studnet", at::rand({3, 1, 32, 32}), Context{}), RecipeError);
 }
 

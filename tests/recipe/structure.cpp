@@ -8,7 +8,7 @@ using test::value_at;
 
 namespace {
 
-Recipe load(const std::string& text) {
+Recipe loaded(const std::string& text) {
     Attempt a;
     a.file("a.toml", text);
     return a.load();
@@ -19,7 +19,7 @@ using Names = std::vector<std::string>;
 }  // namespace
 
 TEST_CASE("the smallest recipe has every section at its defaults") {
-    const auto recipe = load(test::smallest);
+    const auto recipe = loaded(test::smallest);
     CHECK(recipe.name == "a");
     CHECK(recipe.data.size == 224);
     CHECK(recipe.train.epochs == 100);
@@ -32,9 +32,9 @@ TEST_CASE("the smallest recipe has every section at its defaults") {
 
 TEST_CASE("a component's own words are taken out, the rest is left to its schema") {
     const auto recipe =
-        load(test::smallest +
-             "[[loss]]\nuse = \"restoration\"\nname = \"r\"\nweight = { shape = \"linear\", from = 0, "
-             "to = 2 }\nreads = { mask = \"m\" }\nwrites = { map = \"n\" }\nabnormal_weight = 2\n");
+        loaded(test::smallest +
+               "[[loss]]\nuse = \"restoration\"\nname = \"r\"\nweight = { shape = \"linear\", from = 0, "
+               "to = 2 }\nreads = { mask = \"m\" }\nwrites = { map = \"n\" }\nabnormal_weight = 2\n");
     const auto& loss = recipe.losses.at(0);
     CHECK(loss.use == "restoration");
     CHECK(loss.name == "r");
@@ -47,17 +47,17 @@ TEST_CASE("a component's own words are taken out, the rest is left to its schema
 
 TEST_CASE("only a loss has a weight: elsewhere it is an option") {
     const auto recipe =
-        load(test::smallest + "[[augment]]\nuse = \"x\"\nweight = 3\n[[head]]\nuse = \"y\"\nweight = 4\n");
+        loaded(test::smallest + "[[augment]]\nuse = \"x\"\nweight = 3\n[[head]]\nuse = \"y\"\nweight = 4\n");
     CHECK(value_at(recipe.augments.at(0).options, {"weight"}) == "3");
     CHECK(value_at(recipe.heads.at(0).options, {"weight"}) == "4");
 }
 
 TEST_CASE("a follower has the heads it lists and its own extra ones") {
     const auto recipe =
-        load(test::smallest +
-             "[networks.student.heads]\none = { use = \"h\", out = 3 }\ntwo = { use = \"h\" }\n"
-             "[networks.teacher]\nfollows = \"student\"\nheads = [\"one\"]\nmomentum = 0.9\nupdate = "
-             "\"before_forward\"\n[networks.teacher.extra_heads]\nbank = { use = \"b\" }\n");
+        loaded(test::smallest +
+               "[networks.student.heads]\none = { use = \"h\", out = 3 }\ntwo = { use = \"h\" }\n"
+               "[networks.teacher]\nfollows = \"student\"\nheads = [\"one\"]\nmomentum = 0.9\nupdate = "
+               "\"before_forward\"\n[networks.teacher.extra_heads]\nbank = { use = \"b\" }\n");
     const auto* student = recipe.network("student");
     CHECK(student->backbone->use == "vit");
     REQUIRE(student->heads.size() == 2);
@@ -72,41 +72,86 @@ TEST_CASE("a follower has the heads it lists and its own extra ones") {
 }
 
 TEST_CASE("a follower that lists no heads has all of its leader's") {
-    const auto recipe = load(
+    const auto recipe = loaded(
         "schema = 1\n[networks.key]\nfollows = \"query\"\n[networks.query]\nbackbone = { use = \"vit\" }\n"
         "heads.one = { use = \"h\" }\n[data]\nsource = \"phantom\"\n");
     CHECK(recipe.network("key")->shared_heads == Names{"one"});
 }
 
 TEST_CASE("a pass has all heads unless it lists some") {
-    const auto recipe = load(test::smallest +
-                             "heads.one = { use = \"h\" }\n[[pass]]\nnetwork = \"student\"\nview = \"x\"\n"
-                             "[[pass]]\nnetwork = \"student\"\nview = \"y\"\nas = \"plain\"\nheads = []\n");
+    const auto recipe = loaded(test::smallest +
+                               "heads.one = { use = \"h\" }\n[[pass]]\nnetwork = \"student\"\nview = \"x\"\n"
+                               "[[pass]]\nnetwork = \"student\"\nview = \"y\"\nas = \"plain\"\nheads = []\n");
     CHECK(recipe.passes.at(0).as == "student");
     CHECK_FALSE(recipe.passes[0].heads);
     CHECK(recipe.passes.at(1).heads == Names{});
 }
 
 TEST_CASE("every key of a section arrives") {
-    const auto recipe = load(
-        "schema = 1\nname = \"n\"\n[networks.s]\nbackbone = { use = \"vit\" }\nfrozen = true\n[data]\nsource = "
-        "\"phantom\"\nwhere = \"w\"\nphantom_count = 2\nphantom_seed = 3\nphantom_lesions = 0.5\nsize = "
-        "32\nchannels = 3\n"
-        "fit = \"pad\"\nworkers = 4\nprefetch = 5\ncache = false\nmax_pixels = 6\nmax_bad = 0.25\n"
-        "[train]\nepochs = 2\nbatch = 3\naccumulate = 4\nseed = 5\nthreads = 6\nlog_every = "
-        "7\ncheckpoint_every = 8\n"
-        "precision = \"fp32\"\ndevice = \"cuda:1\"\n"
-        "[optimizer]\nuse = \"adamw\"\nlr = 1\nweight_decay = 2\nlr_batch = 3\nbetas = [0.1, 0.2]\neps = "
-        "0.3\nclip = 4\n"
-        "clip_mode = \"global\"\nfreeze = [\"f\"]\nfreeze_epochs = 5\nno_decay = [\"d\"]\n"
-        "[monitor]\nfeatures = \"f\"\nassignments = \"a\"\non_collapse = \"stop\"\non_nan = \"warn\"\nmin_rank "
-        "= 1\n"
-        "min_std = 2\nmin_entropy = 0.5\npatience = 4\n"
-        "[probe]\nsource = \"phantom\"\ntrain_where = \"a\"\ntest_where = \"b\"\nlabel = \"c\"\npositive = "
-        "\"d\"\n"
-        "negative = \"e\"\npatient = \"f\"\nevery = 1\nk = 2\nfeatures = \"mean\"\nlimit = 3\nphantom_count = "
-        "4\n"
-        "phantom_seed = 5\n");
+    const auto recipe = loaded(R"(schema = 1
+[networks.s]
+backbone = { use = "vit" }
+frozen = true
+[data]
+source = "phantom"
+where = "w"
+phantom_count = 2
+phantom_seed = 3
+phantom_lesions = 0.5
+size = 32
+channels = 3
+fit = "pad"
+workers = 4
+prefetch = 5
+cache = false
+max_pixels = 6
+max_bad = 0.25
+[train]
+epochs = 2
+batch = 3
+accumulate = 4
+seed = 5
+threads = 6
+log_every = 7
+checkpoint_every = 8
+precision = "fp32"
+device = "cuda:1"
+[optimizer]
+use = "adamw"
+lr = 1
+weight_decay = 2
+lr_batch = 3
+betas = [0.1, 0.2]
+eps = 0.3
+clip = 4
+clip_mode = "global"
+freeze = ["f"]
+freeze_epochs = 5
+no_decay = ["d"]
+[monitor]
+features = "f"
+assignments = "a"
+on_collapse = "stop"
+on_nan = "warn"
+min_rank = 1
+min_std = 2
+min_entropy = 0.5
+patience = 4
+[probe]
+source = "phantom"
+train_where = "a"
+test_where = "b"
+label = "c"
+positive = "d"
+negative = "e"
+patient = "f"
+every = 1
+k = 2
+features = "mean"
+limit = 3
+phantom_count = 4
+phantom_seed = 5
+)");
     CHECK(recipe.network("s")->frozen);
     const auto& data = recipe.data;
     CHECK((data.where == "w" && data.phantom_count == 2 && data.phantom_seed == 3 &&

@@ -96,12 +96,14 @@ Event read_event(Reader reader) {
 }
 
 /// The events of the one file in a folder; every frame's checksums are compared.
-std::vector<Event> read_events(const std::filesystem::path& folder) {
-    std::vector<std::filesystem::path> files(std::filesystem::directory_iterator(folder), {});
+std::vector<Event> read_events(const test::TemporaryFolder& folder) {
+    std::vector<std::string> files;
+    for (const auto& entry : std::filesystem::directory_iterator(folder.path()))
+        files.push_back(entry.path().filename().string());
     REQUIRE(files.size() == 1);
-    CHECK(files.front().filename().string().find("tfevents") != std::string::npos);
-    std::ifstream in(files.front(), std::ios::binary);
-    Reader reader{{std::istreambuf_iterator<char>(in), {}}};
+    CHECK(files.front().starts_with("events.out.tfevents."));
+    Reader reader;
+    reader.bytes = folder.read(files.front());
     std::vector<Event> events;
     while (reader.more()) {
         const auto length = reader.take(8);
@@ -110,7 +112,7 @@ std::vector<Event> read_events(const std::filesystem::path& folder) {
         std::memcpy(&size, length.data(), sizeof size);
         const auto data = reader.take(size);
         CHECK(reader.number<std::uint32_t>() == masked(crc32c(data)));
-        events.push_back(read_event({data}));
+        events.push_back(read_event(Reader{data}));
     }
     return events;
 }
@@ -131,7 +133,7 @@ TEST_CASE("an events file starts with its version and holds each scalar with tag
         writer.scalar(std::string(200, 't'), std::int64_t{1} << 40, 1e-3);  // lengths that need two bytes
         writer.scalar("probe/knn_auc", 7, NAN);
     }
-    const auto events = read_events(folder.path());
+    const auto events = read_events(folder);
     REQUIRE(events.size() == 5);
     CHECK(events[0].version == "brain.Event:2");
     CHECK(events[0].time > 1.7e9);
@@ -152,5 +154,5 @@ TEST_CASE("what was flushed can be read while the writer lives") {
     train::EventWriter writer(folder.path());
     writer.scalar("a", 1, 2);
     writer.flush();
-    CHECK(read_events(folder.path()).size() == 2);
+    CHECK(read_events(folder).size() == 2);
 }

@@ -69,7 +69,7 @@ TEST_CASE("tokens of all images are taken together") {
 TEST_CASE("entropy is 1 where all clusters are used alike and 0 where one is") {
     const auto x = at::eye(8);
     CHECK(*measure_health(x, at::eye(4).repeat({2, 1})).entropy == Approx(1).epsilon(1e-6));
-    const auto one = at::zeros({2, 3, 4}).index_fill(2, at::tensor({1}), 1.0);
+    const auto one = at::one_hot(at::full({2, 3}, 1, at::kLong), 4);
     CHECK(*measure_health(x, one).entropy == Approx(0).margin(1e-6));
     const auto half = at::tensor({1.0, 0.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0}).view({2, 4});
     CHECK(*measure_health(x, half).entropy == Approx(0.5).epsilon(1e-6));  // ln 2 / ln 4

@@ -13,7 +13,9 @@ class Pixels : public Backbone {
     static void schema(Schema& schema) {
         schema.integer("dim", 8).range(1, 64).doc("D");
         schema.number("dropout", 0).range(0, 1).doc("of cls");
-        schema.text("fault", "none").choices({"none", "constant", "nan", "throw"}).doc("what goes wrong");
+        schema.text("fault", "none")
+            .choices({"none", "constant", "not-finite", "throw"})
+            .doc("what goes wrong");
         schema.integer("fault_step", 0).range(0, 1e6).doc("and when");
     }
     static Ports reads(const Options&) { return {Port("image", "B C H W", "image")}; }
@@ -35,7 +37,7 @@ class Pixels : public Backbone {
         if (dropout_ > 0) cls = at::dropout(cls, dropout_, is_training());
         if (fault_ == "none" || context.progress.step < fault_step_) return {{"cls", cls}};
         if (fault_ == "throw") throw std::runtime_error("as it was told");
-        if (fault_ == "nan") cls = cls * std::nan("");
+        if (fault_ == "not-finite") cls = cls * std::nan("");
         if (fault_ == "constant") cls = cls.mean() + at::zeros_like(cls);
         return {{"cls", cls}};
     }

@@ -206,7 +206,7 @@ TEST_CASE("the exit code is 5 where a run collapses and its recipe asks to end t
     const TemporaryFolder folder;
     const auto recipe = folder.write("recipe.toml", linear_map);
     Training training(
-        folder, recipe, folder / "run",
+        recipe, folder / "run",
         {"networks.student.backbone.fault=constant", "monitor.on_collapse=stop", "monitor.patience=1"});
     CHECK(training.wait() == 5);
     CHECK_THAT(training.output(), Contains("error: step 1: the representation has collapsed: feature spread"));

@@ -118,8 +118,7 @@ TEST_CASE("without --out there must be a run of that name to resume") {
     const auto message = message_of<RecipeError>([&] { RunFolder::open(made.recipe(), "", Existing::resume); });
     auto older = RunFolder::open(made.recipe(), "runs/parts/20250101-000000", Existing::refuse);
     auto newer = RunFolder::open(made.recipe(), "runs/parts/20250102-000000", Existing::refuse);
-    older.update({});
-    newer.update({});
+    for (auto* run : {&older, &newer}) run->describe(made.recipe(), registry(), "", "", {});
     const auto found = RunFolder::open(made.recipe(), "", Existing::resume).path();
     const auto fresh = RunFolder::open(made.recipe(), "", Existing::refuse).path();
     fs::current_path(before);

@@ -22,7 +22,7 @@ const nlohmann::json* event(const std::vector<nlohmann::json>& lines, const std:
 }  // namespace
 
 TEST_CASE("not-a-number ends the run and names the first tensor that is not finite") {
-    TrainingRun run(linear_map, fault("nan"));
+    TrainingRun run(linear_map, fault("not-finite"));
     const auto message = message_of<NumericError>([&] { run.run(); });
     CHECK_THAT(message, Contains("not-a-number at step 3") && Contains("'student.cls'") &&
                             Contains("student.backbone") && Contains("recipe.toml:"));
@@ -38,7 +38,7 @@ TEST_CASE("not-a-number ends the run and names the first tensor that is not fini
 }
 
 TEST_CASE("with on_nan = warn the step is skipped, and the weights stay as they were") {
-    TrainingRun run(linear_map, fault("nan", {"monitor.on_nan=warn"}));
+    TrainingRun run(linear_map, fault("not-finite", {"monitor.on_nan=warn"}));
     CHECK(run.run().steps == 4);
     CHECK(at::isfinite(run.last().find("student.backbone.weight")).all().item<bool>());
     CHECK(run.last().find("optimizer.steps.student.backbone.weight").item<double>() == 3);

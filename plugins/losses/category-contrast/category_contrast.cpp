@@ -103,7 +103,7 @@ class CategoryContrast : public Loss {
     /// log of the sum (or mean) over abnormal b of f(q_bj, c_j), [L, 1].
     Tensor against_prototype(const Tensor& q, const Tensor& prototypes, const Tensor& everyone, double factor,
                              const Comm& comm) const {
-        const auto log_c = contrast::log_constant(prototypes, clamp_) * factor;
+        const auto log_c = contrast::log_constant(prototypes, clamp_, q) * factor;
         const auto own = at::bmm(q, log_c.unsqueeze(-1)).squeeze(-1);                          // [L, B]
         const auto log_f = comm.all_gather(own.t(), true).t().masked_fill(everyone, nothing);  // [L, B']
         const auto sum = log_f.logsumexp(-1, true);

@@ -59,10 +59,11 @@ class StructureContrast : public Loss {
         LossOutput out;
         Tensor loss;  // [B, L]
         if (alignment_) {
-            const auto c = contrast::exact(in["prototypes"].detach()).unsqueeze(-1);
+            const auto c = in["prototypes"].detach().to(scaled.scalar_type()).unsqueeze(-1);
             loss = at::bmm(scaled.log_softmax(-1), c).neg().squeeze(-1).t();
         } else {
-            loss = contrastive(scaled, contrast::log_constant(in["prototypes"], clamp_), normal, context, out);
+            loss = contrastive(scaled, contrast::log_constant(in["prototypes"], clamp_, scaled), normal,
+                               context, out);
         }
         out.total = (loss * weights(normal, loss, *context.comm)).sum();
         out.terms.insert(out.terms.begin(), {"structure", out.total.detach()});

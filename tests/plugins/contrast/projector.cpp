@@ -69,7 +69,8 @@ TEST_CASE("logits and gradients equal a loop over positions") {
     REQUIRE(found.sizes() == at::IntArrayRef({3, length, clusters}));
     CHECK(distance(found, expected) < 1e-12);
     const auto a = gradients(found), b = gradients(expected);
-    for (std::size_t i = 0; i < a.size(); ++i) CHECK(distance(a[i], b[i]) < 1e-12);
+    for (std::size_t i = 0; i < a.size(); ++i)
+        CHECK(distance(a[i], b[i]) < 1e-12 * (1 + b[i].abs().max().item<double>()));
 }
 
 TEST_CASE("gradients of the projector equal central differences") {

@@ -63,9 +63,10 @@ TEST_CASE("rows of the assignments are distributions and clusters share the toke
         bank(9, 6, {{"iterations", std::int64_t{100}}})->forward({{"logits", z}}, Context{})["assignments"];
     CHECK(distance(q.sum(-1), at::ones({8, 9}, at::kDouble)) < 1e-12);
     CHECK(distance(q.sum(at::IntArrayRef({0, 1})), at::full({6}, 72.0 / 6, at::kDouble)) < 0.05);
-    const auto few = bank(9, 6)->forward({{"logits", z}}, Context{})["assignments"];
+    // Three iterations, at the spread of logits that a new teacher has.
+    const auto few = bank(9, 6)->forward({{"logits", z * 0.1}}, Context{})["assignments"];
     CHECK(distance(few.sum(-1), at::ones({8, 9}, at::kDouble)) < 1e-12);
-    CHECK(distance(few.sum(at::IntArrayRef({0, 1})), at::full({6}, 72.0 / 6, at::kDouble)) < 0.15 * 72 / 6);
+    CHECK(distance(few.sum(at::IntArrayRef({0, 1})), at::full({6}, 72.0 / 6, at::kDouble)) < 0.01 * 72 / 6);
 }
 
 TEST_CASE("Sinkhorn-Knopp is finite for scores of any size, in fp32") {
