@@ -30,7 +30,10 @@ if(LibTorch_FOUND AND NOT TARGET hearth::libtorch)
   add_library(hearth::libtorch INTERFACE IMPORTED)
   target_include_directories(hearth::libtorch SYSTEM INTERFACE
     ${LibTorch_INCLUDE_DIR} ${LibTorch_INCLUDE_DIR}/torch/csrc/api/include)
-  target_link_libraries(hearth::libtorch INTERFACE ${LibTorch_torch} ${LibTorch_torch_cpu} ${LibTorch_c10})
+  # The wheel exports parts of std::filesystem of its own, whose remove_all() jumps to null: with libstdc++ named first, every
+  # executable uses the system's.
+  target_link_libraries(hearth::libtorch INTERFACE
+    "-Wl,--push-state,--no-as-needed" stdc++ "-Wl,--pop-state" ${LibTorch_torch} ${LibTorch_torch_cpu} ${LibTorch_c10})
   set(LibTorch_CUDA FALSE)
   if(LibTorch_torch_cuda)
     set(LibTorch_CUDA TRUE)

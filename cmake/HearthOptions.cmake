@@ -30,10 +30,6 @@ endif()
 # headers than Debian's libfmt.so, so nothing may link the library.
 target_compile_definitions(hearth_options INTERFACE BOOST_DLL_USE_STD_FS FMT_HEADER_ONLY=1)
 
-# The LibTorch wheel exports parts of std::filesystem of its own, whose remove_all() jumps to null. Loading the system's libstdc++
-# first makes every executable use that one.
-target_link_options(hearth_options INTERFACE LINKER:--push-state,--no-as-needed -lstdc++ LINKER:--pop-state)
-
 # hearth_module(NAME SOURCES ... [LINK ...]): one static library of the host, with the shared precompiled LibTorch header.
 function(hearth_module name)
   cmake_parse_arguments(ARG "NO_PCH" "" "SOURCES;LINK" ${ARGN})

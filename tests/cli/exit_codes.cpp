@@ -96,18 +96,18 @@ TEST_CASE("5: a loss or gradient that is not a number, where the recipe says sto
 
 TEST_CASE("5: a collapsed representation, where the recipe says stop, after a checkpoint") {
     const Sandbox sandbox;
-    const auto outcome = sandbox.run({"train", "tiny.toml", "monitor.min_rank=100000", "monitor.patience=2",
+    const auto outcome = sandbox.run({"train", "tiny.toml", "monitor.min_std=1000", "monitor.patience=2",
                                       "monitor.on_collapse=stop", "--out", "run", "--no-report"});
     CHECK(outcome.code == 5);
-    CHECK_THAT(outcome.err, Contains("error: step 2: the representation has collapsed: effective rank") &&
-                                Contains("(monitor.min_rank)"));
+    CHECK_THAT(outcome.err, Contains("error: step 2: the representation has collapsed: feature spread") &&
+                                Contains("(monitor.min_std)"));
     CHECK(std::filesystem::exists(sandbox.folder / "run/checkpoints/last.safetensors"));
 }
 
 TEST_CASE("a collapse that the recipe only warns of does not end the run") {
     const Sandbox sandbox;
     const auto outcome = sandbox.run(
-        {"train", "tiny.toml", "monitor.min_rank=100000", "monitor.patience=2", "--out", "run", "--no-report"});
+        {"train", "tiny.toml", "monitor.min_std=1000", "monitor.patience=2", "--out", "run", "--no-report"});
     CHECK(outcome.code == 0);
     CHECK_THAT(outcome.err, Contains("warning: step 2: the representation has collapsed"));
 }

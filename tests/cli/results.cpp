@@ -183,12 +183,12 @@ TEST_CASE("recipes show says which file and line, or argument, set each value") 
     std::string epochs, size, clip, seed;
     for (std::string line; std::getline(lines, line);) {
         if (line.substr(0, 9) == "epochs = ") epochs = line;
-        if (line.substr(0, 7) == "size = ") size = line;
+        if (line.substr(0, 9) == "size = 32") size = line;
         if (line.substr(0, 7) == "clip = ") clip = line;
         if (line.substr(0, 7) == "seed = ") seed = line;
     }
     CHECK_THAT(epochs, Contains("epochs = 7") && Contains("argument 'train.epochs=7'"));
-    CHECK_THAT(size, Contains("size = ") && Contains("tiny.toml:6"));
+    CHECK_THAT(size, Contains("tiny.toml:6"));
     CHECK_THAT(clip, Contains("clip = 3") && Contains("recipes/base/pretrain-vit.toml:"));
     CHECK_THAT(seed, Contains("seed = 3"));
 

@@ -176,16 +176,14 @@ TEST_CASE("`as` names a pass's outputs and `heads` chooses which heads run in it
 }
 
 TEST_CASE("`reads` and `writes` rename what a port is connected to") {
-    const auto plan =
-        planned(replaced(replaced(restoring, "heads = 2 }",
-                                  "heads = 2, writes = { restored = "
-                                  "\"clean\" } }"),
-                         "use = \"restoration\"\n",
-                         "use = \"restoration\"\nreads = { restored = \"student.clean\", normal = "
-                         "\"image\" }\n"));
+    auto text = replaced(restoring, "use = \"slm\"", "use = \"slm\"\nwrites = { normal = \"plain\" }");
+    text = replaced(text, "heads = 2 }", "heads = 2, writes = { restored = \"clean\" } }");
+    text = replaced(text, "use = \"restoration\"\n",
+                    "use = \"restoration\"\nreads = { restored = \"student.clean\", normal = \"plain\" }\n");
+    const auto plan = planned(text);
     CHECK(wire(node(plan, "student.restore"), "restored") == "student.clean: B 1 32 32");
     CHECK(wire(node(plan, "loss.restoration"), "restored") == "student.clean: B 1 32 32");
-    CHECK(wire(node(plan, "loss.restoration"), "normal") == "image: B 1 32 32");
+    CHECK(wire(node(plan, "loss.restoration"), "normal") == "plain: B 1 32 32");
     CHECK(plan.step(batch(plan, 32), Context{}).tensors.has("student.clean"));
 }
 
