@@ -65,6 +65,16 @@ report::Chart chart(const std::string& title, const std::vector<nlohmann::json>&
         auto line = series(lines, key, key);
         if (!line.x.empty()) out.series.push_back(std::move(line));
     }
+    // A loss that falls by two orders of magnitude in its first epoch would hide the rest on a linear axis.
+    double low = std::numeric_limits<double>::infinity(), high = 0;
+    for (const auto& line : out.series) {
+        for (const double y : line.y) {
+            if (std::isnan(y)) continue;
+            low = std::min(low, y);
+            high = std::max(high, y);
+        }
+    }
+    out.log_y = low > 0 && high / low > 100;
     return out;
 }
 

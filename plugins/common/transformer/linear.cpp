@@ -21,10 +21,9 @@ const auto& inner_product_operator() {
     return found;
 }
 
-Tensor inner_product(const Tensor& x, const Tensor& weight, const Tensor& bias) {
+Tensor inner_product(const Tensor& x, const Tensor& weight, const std::optional<Tensor>& bias) {
     static const auto op = inner_product_operator()->typed<InnerProduct>();
-    return op.call(x, weight, bias.defined() ? std::optional<Tensor>(bias) : std::nullopt, "none",
-                   c10::List<std::optional<at::Scalar>>(), "");
+    return op.call(x, weight, bias, "none", c10::List<std::optional<at::Scalar>>(), "");
 }
 
 bool suits(const Tensor& x, const Tensor& weight) {
@@ -35,23 +34,26 @@ bool suits(const Tensor& x, const Tensor& weight) {
 
 class InnerProductFunction : public torch::autograd::Function<InnerProductFunction> {
   public:
-    static Tensor forward(AutogradContext* ctx, const Tensor& x, const Tensor& weight, const Tensor& bias) {
+    static Tensor forward(AutogradContext* ctx, const Tensor& x, const Tensor& weight,
+                          const std::optional<Tensor>& bias) {
         const at::AutoDispatchBelowADInplaceOrView below;
         ctx->save_for_backward({x, weight});
+        ctx->saved_data["bias"] = bias.has_value();
         return inner_product(x, weight, bias);
     }
 
     static torch::autograd::tensor_list backward(AutogradContext* ctx, torch::autograd::tensor_list grads) {
         const auto saved = ctx->get_saved_variables();
-        const auto &x = saved[0], &weight = saved[1], &grad = grads[0];
+        const auto &x = saved[0], &weight = saved[1];
+        const auto grad = grads[0].contiguous();  // a sum's gradient comes with strides of 0
         // With create_graph the gradient must itself be differentiable.
         const auto product = [](const Tensor& a, const Tensor& b) {
-            return at::GradMode::is_enabled() ? at::linear(a, b) : inner_product(a, b, {});
+            return at::GradMode::is_enabled() ? at::linear(a, b) : inner_product(a, b, std::nullopt);
         };
         torch::autograd::tensor_list out(3);
         if (ctx->needs_input_grad(0)) out[0] = product(grad, weight.t());
         if (ctx->needs_input_grad(1)) out[1] = product(grad.t(), x.t());
-        if (ctx->needs_input_grad(2)) out[2] = grad.sum(0);
+        if (ctx->saved_data["bias"].toBool() && ctx->needs_input_grad(2)) out[2] = grad.sum(0);
         return out;
     }
 };
@@ -63,7 +65,8 @@ Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& bias) {
     auto sizes = x.sizes().vec();
     const auto flat = x.reshape({-1, sizes.back()});
     sizes.back() = weight.size(0);
-    return InnerProductFunction::apply(flat, weight, bias).view(sizes);
+    const auto given = bias.defined() ? std::optional<Tensor>(bias) : std::nullopt;
+    return InnerProductFunction::apply(flat, weight, given).view(sizes);
 }
 
 }  // namespace hearth::transformer

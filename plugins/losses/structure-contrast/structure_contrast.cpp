@@ -5,7 +5,8 @@
 #include <algorithm>
 #include <hearth/hearth.hpp>
 
-#include "../../common/contrast.hpp"
+#include "common/contrast.hpp"
+#include "common/transformer/linear.hpp"
 
 namespace hearth {
 namespace {
@@ -77,7 +78,8 @@ class StructureContrast : public Loss {
         const auto length = scaled.size(0), batch = scaled.size(1);
         const auto factor = contrast::scale(context.value(temperature_), as_printed_);
         const auto q = scaled.softmax(-1).view({length * batch, scaled.size(2)});
-        const auto log_f = at::mm(q, (log_c * factor).t());  // [L B, L], row (j, i)
+        // Row (j, i) of [L B, L]; this product is most of the loss's time, so it takes the fast kernels.
+        const auto log_f = transformer::linear(q, log_c * factor, at::zeros({length}, q.options()));
         const auto own = at::arange(length, normal.options().dtype(at::kLong));
         const auto target = own.repeat_interleave(batch);
         const auto loss = at::cross_entropy_loss(log_f, target, {}, at::Reduction::None);

@@ -193,7 +193,7 @@ TEST_CASE("bf16 autocast stays close to fp32") {
     CHECK((exact - half).norm().item<double>() < 0.03 * exact.norm().item<double>());
 }
 
-TEST_CASE("options out of range are refused") {
+TEST_CASE("the decoder refuses options out of range") {
     const auto& schema = test::registry().find(Kind::head, "restoration-decoder").schema();
     CHECK_FALSE(schema.find("mask_token")->check(std::string("per_position")).empty());
     CHECK_FALSE(schema.find("threshold")->check(std::string("median")).empty());

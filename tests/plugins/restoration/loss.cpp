@@ -189,7 +189,7 @@ TEST_CASE("a bf16 input under autocast is summed in fp32") {
     CHECK(out.total.item<double>() == Approx(naive(in, in["normal"], 2, 0.225).total).epsilon(1e-5));
 }
 
-TEST_CASE("options out of range are refused") {
+TEST_CASE("the loss refuses options out of range") {
     const auto& schema = test::registry().find(Kind::loss, "restoration").schema();
     CHECK_FALSE(schema.find("abnormal_weight")->check(Schedule(-1.0)).empty());
     CHECK_FALSE(schema.find("normalise")->check(std::string("image")).empty());

@@ -92,6 +92,13 @@ TEST_CASE("linear equals at::linear, with its gradients") {
     }
 }
 
+TEST_CASE("linear takes the expanded gradient of a sum") {
+    const auto x = at::randn({3, 5}).requires_grad_(), weight = at::randn({2, 5}).requires_grad_();
+    const auto grads = torch::autograd::grad({transformer::linear(x, weight, {}).sum()}, {x, weight});
+    CHECK(at::allclose(grads[0], weight.detach().sum(0).expand({3, 5}), 1e-4, 1e-5));
+    CHECK(at::allclose(grads[1], x.detach().sum(0).expand({2, 5}), 1e-4, 1e-5));
+}
+
 TEST_CASE("linear can be differentiated twice") {
     torch::manual_seed(6);
     const auto x = at::randn({5, 6}).requires_grad_(), weight = at::randn({4, 6}).requires_grad_();
