@@ -77,6 +77,8 @@ threads = 1
 log_every = 1
 [optimizer]
 lr = { from = 1e-3, warmup = 1 }
+[probe]
+phantom_count = 40
 )";
 }
 

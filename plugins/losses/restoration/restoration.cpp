@@ -58,7 +58,7 @@ class Restoration : public Loss {
         const auto rows = restored.size(2), columns = restored.size(4);
         const auto labels = token_labels(in["mask"], rows * columns, threshold_);  // [B, L]
         const auto weight = context.value(abnormal_weight_);
-        const auto weights = at::where(labels, weight, 1.0).to(restored.dtype());
+        const auto weights = at::ones(labels.sizes(), restored.options()).masked_fill(labels, weight);
 
         const auto squared = (restored - (normalise_ ? normalised(normal) : normal)).mul(scale_).square();
         const auto by_patch = squared.mean({1, 3, 5}).flatten(1);  // [B, L]
