@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 #include <torch/torch.h>
 
+#include <algorithm>
+
 #include "plan/builder.hpp"
 
 namespace hearth::plan {
@@ -120,15 +122,19 @@ std::vector<std::pair<std::string, at::Tensor>> Plan::state() const {
 }
 
 std::vector<std::pair<std::string, at::Tensor>> Plan::trained_parameters() const {
+    std::set<const Component*> running;  // a head that no loss reads is not trained
+    for (const auto& node : nodes_)
+        if (node.runs) running.insert(node.component.get());
     std::vector<std::pair<std::string, at::Tensor>> out;
-    for (const auto& network : networks_) {
-        if (!network.trained()) continue;
-        for (auto& item : network.named_parameters())
-            if (item.second.requires_grad()) out.push_back(std::move(item));
+    for (const auto& [name, component] : components()) {
+        const auto network = std::find_if(networks_.begin(), networks_.end(), [&, &full = name](const auto& n) {
+            return full.starts_with(n.name + ".");
+        });
+        if ((network != networks_.end() && !network->trained()) || running.count(component.get()) == 0)
+            continue;
+        for (const auto& item : component->named_parameters())
+            if (item.value().requires_grad()) out.emplace_back(name + "." + item.key(), item.value());
     }
-    for (const auto& [name, loss] : losses_)
-        for (const auto& item : loss->named_parameters())
-            if (item.value().requires_grad()) out.emplace_back("loss." + name + "." + item.key(), item.value());
     return out;
 }
 

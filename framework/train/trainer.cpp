@@ -60,12 +60,12 @@ Trainer::Trainer(const recipe::Recipe& recipe, const host::Registry& registry, T
           torch::manual_seed(static_cast<std::uint64_t>(recipe.train.seed));  // initial weights
           return plan::Plan::build(recipe, registry);
       }()),
+      dataset_(open_training_data(recipe.data)),
       folder_(RunFolder::open(recipe, request_.out, request_.existing)),
       monitor_(recipe.monitor) {
     if (recipe.train.threads > 0) at::set_num_threads(static_cast<int>(recipe.train.threads));
     plan_.to(device_);
     folder_.describe(recipe, registry, plan::to_text(plan_), plan::to_mermaid(plan_), request_.command);
-    dataset_ = open_training_data(recipe.data);
 
     auto delivered = plan_.delivered();
     loader_ = std::make_unique<data::Loader>(
@@ -261,9 +261,9 @@ void Trainer::on_nan(const plan::StepOutput& out) {
         fmt::format("not-a-number at step {}: the first that is not finite is {}", progress_.step, first);
     folder_.metrics({{"step", progress_.step}, {"event", "nan"}, {"first", first}});
     if (recipe_.monitor.on_nan == "stop")
-        throw NumericError(
-            message +
-            "; lower optimizer.lr, or set train.precision = \"fp32\"; checkpoints/last is from before");
+        throw NumericError(message +
+                           "; lower optimizer.lr, or set train.precision = \"fp32\"; checkpoints/last, if "
+                           "there is one, is from before");
     view_->say("warning: " + message + "; the step is skipped");
 }
 

@@ -73,8 +73,8 @@ class Trainer {
     c10::Device device_;
     bool bf16_;
     plan::Plan plan_;
+    std::shared_ptr<const data::Dataset> dataset_;  ///< opened before the run folder is made
     RunFolder folder_;
-    std::shared_ptr<const data::Dataset> dataset_;
     std::unique_ptr<data::Loader> loader_;
     std::unique_ptr<Optimizer> optimizer_;
     std::vector<Follower> followers_;
