@@ -42,6 +42,7 @@ host::Registry make_registry(const Globals& globals, const recipe::Recipe* recip
 void add_train(CLI::App& app, Globals& globals);
 void add_check(CLI::App& app, Globals& globals);
 void add_plan(CLI::App& app, Globals& globals);
+void add_sweep(CLI::App& app, Globals& globals);
 void add_probe(CLI::App& app, Globals& globals);
 void add_report(CLI::App& app, Globals& globals);
 void add_data(CLI::App& app, Globals& globals);

@@ -31,18 +31,29 @@ at::Tensor to_tensor(const cv::Mat& grey16, std::int64_t channels) {
     return tensor;
 }
 
-// Rows of one name into one batch tensor. A worker copies memory itself: at::stack would start a thread pool in
-// each worker.
-at::Tensor stack(const std::vector<at::Tensor>& rows) {
+// Rows of one name into one batch tensor, along a new axis. A worker copies memory itself: at::stack would
+// start a thread pool in each worker.
+at::Tensor stack(const std::vector<at::Tensor>& rows, std::int64_t axis) {
     auto sizes = rows.front().sizes().vec();
-    sizes.insert(sizes.begin(), static_cast<std::int64_t>(rows.size()));
+    std::size_t outer = 1;
+    for (std::int64_t i = 0; i < axis; ++i)
+        outer *= static_cast<std::size_t>(sizes[static_cast<std::size_t>(i)]);
+    sizes.insert(sizes.begin() + axis, static_cast<std::int64_t>(rows.size()));
     auto out = at::empty(sizes, rows.front().options());
-    const auto bytes = rows.front().nbytes();
+    const auto bytes = rows.front().nbytes() / outer;
     auto* to = static_cast<char*>(out.data_ptr());
     for (std::size_t i = 0; i < rows.size(); ++i) {
         const auto row = rows[i].contiguous();
-        std::copy_n(static_cast<const char*>(row.data_ptr()), bytes, to + i * bytes);
+        const auto* from = static_cast<const char*>(row.data_ptr());
+        for (std::size_t block = 0; block < outer; ++block)
+            std::copy_n(from + block * bytes, bytes, to + (block * rows.size() + i) * bytes);
     }
+    return out;
+}
+
+at::Tensor integers(const std::vector<std::int64_t>& values) {
+    auto out = at::empty({static_cast<std::int64_t>(values.size())}, at::kLong);
+    std::copy(values.begin(), values.end(), out.data_ptr<std::int64_t>());
     return out;
 }
 
@@ -186,7 +197,7 @@ Tensors Loader::make(std::int64_t epoch, std::int64_t number, const std::vector<
     const auto first = number * options_.batch;
     const auto last = std::min(first + options_.batch, dataset_->size());
     std::map<std::string, std::vector<at::Tensor>> rows;
-    std::vector<std::int64_t> indices;
+    std::vector<std::int64_t> indices, labels;
     for (auto at = first; at < last; ++at) {
         // An unreadable image is replaced by the next readable one of the epoch's order, which is the same in
         // every run.
@@ -202,14 +213,17 @@ Tensors Loader::make(std::int64_t epoch, std::int64_t number, const std::vector<
                                .sample = static_cast<std::uint64_t>(index),
                                .stream = 0});
         for (const auto& name : delivered_)
-            if (name != "index") rows[name].push_back(views[name]);
+            if (name != "index" && name != "label") rows[name].push_back(views[name]);
         indices.push_back(index);
+        if (!options_.labels.empty()) labels.push_back(options_.labels[static_cast<std::size_t>(index)]);
     }
     Tensors batch;
-    for (const auto& [name, list] : rows) batch.set(name, stack(list));
-    auto index = at::empty({static_cast<std::int64_t>(indices.size())}, at::kLong);
-    std::copy(indices.begin(), indices.end(), index.data_ptr<std::int64_t>());
-    batch.set("index", index);
+    for (const auto& [name, list] : rows) {
+        const auto axis = options_.batch_axis.find(name);
+        batch.set(name, stack(list, axis == options_.batch_axis.end() ? 0 : axis->second));
+    }
+    batch.set("index", integers(indices));
+    if (!labels.empty()) batch.set("label", integers(labels));
     return batch;
 }
 

@@ -30,6 +30,10 @@ struct LoaderOptions {
     bool drop_last = true;  ///< leave out the last batch when it is smaller
     bool cache = true;      ///< keep decoded images in memory, 16 bit each
     double max_bad = 0.01;  ///< share of the data set
+    /// Where the batch axis of a view goes, if it is not the first: 1 for "G B C H W", a group of crops.
+    std::map<std::string, std::int64_t> batch_axis = {};
+    /// Class of each image for the tensor `label` [B] (int64), -1 = none; empty: there is no such tensor.
+    std::vector<int> labels = {};
 };
 
 /// An image that could not be read, once, however often it was met.
@@ -43,8 +47,8 @@ using Transform = std::function<void(Tensors& views, const RandomKey& key)>;
 
 class Loader {
   public:
-    /// `delivered` names the tensors a batch holds: `image` [B, C, S, S], `index` [B] (int64), and views that
-    /// `transform` adds.
+    /// `delivered` names the tensors a batch holds: `image` [B, C, S, S], `index` and `label` [B] (int64), and
+    /// views that `transform` adds.
     Loader(std::shared_ptr<const Dataset> dataset, LoaderOptions options, Transform transform,
            std::set<std::string> delivered);
     ~Loader();

@@ -47,6 +47,7 @@ Examples make_examples(const recipe::Recipe& recipe, const plan::Plan& plan, c10
                        std::int64_t images) {
     torch::NoGradGuard no_grad;
     auto delivered = plan.delivered();
+    delivered.insert("image");
     Examples out;
     for (const auto& node : plan.nodes()) {
         for (const auto& wire : node.writes) {
@@ -65,7 +66,9 @@ Examples make_examples(const recipe::Recipe& recipe, const plan::Plan& plan, c10
          .seed = static_cast<std::uint64_t>(recipe.train.seed),
          .channels = recipe.data.channels,
          .cache = false,
-         .max_bad = recipe.data.max_bad},
+         .max_bad = recipe.data.max_bad,
+         .batch_axis = plan.batch_axes(),
+         .labels = train::training_labels(recipe.data, *dataset)},
         [&](Tensors& views, const RandomKey& key) { plan.augment(views, key); }, delivered);
     loader.begin(1'000'000);
     Tensors batch;

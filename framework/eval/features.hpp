@@ -4,21 +4,14 @@
 #include <string>
 #include <vector>
 
-#include "data/dataset.hpp"
+#include "data/labels.hpp"
 #include "plan/plan.hpp"
 
 namespace hearth::eval {
 
-/// Labels of a data set's images. With `positive` the task is binary (1 = positive), else every value of the
-/// column is a class.
-struct Labels {
-    std::vector<std::string> classes;  ///< binary: {"negative", "positive"} as they read in the data
-    std::vector<int> of;               ///< by image; -1: no label, left out
-    std::vector<int> patients;         ///< by image; groups of the bootstrap
-};
+using data::Labels;
 
-/// Reads labels. `classes` of the training split are passed for the test split, so that both number them alike;
-/// empty = find them. Throws RecipeError for a column or value that is not there.
+/// data::read_labels with the columns that a recipe names.
 Labels read_labels(const data::Dataset& dataset, const recipe::LabelledSpec& spec,
                    std::vector<std::string> classes);
 

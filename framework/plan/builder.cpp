@@ -8,7 +8,10 @@
 namespace hearth::plan {
 
 std::map<std::string, Shape> sources(const recipe::DataSpec& data) {
-    return {{"image", {"B", Dim(data.channels), Dim(data.size), Dim(data.size)}}, {"index", {"B"}}};
+    std::map<std::string, Shape> out = {{"image", {"B", Dim(data.channels), Dim(data.size), Dim(data.size)}},
+                                        {"index", {"B"}}};
+    if (!data.label.empty()) out.emplace("label", Shape{"B"});
+    return out;
 }
 
 Plan Builder::build() {
@@ -19,6 +22,7 @@ Plan Builder::build() {
     problems_.throw_if_any("the recipe's components do not resolve");
     index_writers();
     connect();
+    check_pass_reads();
     problems_.throw_if_any("the recipe's wiring is not complete");
     order();
     problems_.throw_if_any("the recipe's wiring has a cycle");
@@ -94,6 +98,7 @@ void Builder::draft(Kind kind, const recipe::ComponentSpec& spec, const std::str
     if (pass != nullptr) {
         made.node.network = pass->network;
         made.node.pass = pass->as;
+        made.pass = pass;
         made.node.trained = network_is_trained(pass->network);
     }
     // Names do not depend on shapes, so ports can be listed before anything is known about them.
@@ -156,15 +161,31 @@ bool Builder::writer_is_trained(const std::string& name) const {
     return found != writer_.end() && drafts_[found->second].node.trained;
 }
 
-// A port's name is looked for in the component's own pass, then among the sources and views, then among the
-// outputs of all passes, where a trained network's output is preferred to that of a follower.
+// `reads` of the component, then of its pass, may say what a port's name is in the dataflow, "" for nothing.
+// The name is looked for in the component's own pass, where `image` is the pass's view, then among the sources
+// and views, then among the outputs of all passes, where a trained network's output is preferred to that of a
+// follower.
 std::string Builder::resolve(const Draft& reader, const Port& port) const {
     const auto exists = [&](const std::string& name) {
         return shapes_.count(name) != 0 || writer_.count(name) != 0;
     };
-    const auto renamed = reader.spec->reads.find(port.name);
-    const bool explicit_name = renamed != reader.spec->reads.end();
-    const std::string word = explicit_name ? renamed->second : port.name;
+    bool explicit_name = false;
+    std::string word = port.name;
+    if (const auto found = reader.spec->reads.find(port.name); found != reader.spec->reads.end()) {
+        explicit_name = true;
+        word = found->second;
+    } else if (reader.pass != nullptr) {
+        const auto of_pass = reader.pass->reads.find(port.name);
+        explicit_name = of_pass != reader.pass->reads.end();
+        if (explicit_name) word = of_pass->second;
+        if (!explicit_name && port.name == "image") return reader.pass->view;
+    }
+    if (word.empty())
+        return port.optional ? ""
+                             : "\n" + fmt::format(
+                                          "{}: reads = {{ {} = \"\" }} leaves a port unconnected that it "
+                                          "cannot do without ({})",
+                                          reader.node.id, port.name, port.help);
     if (!reader.node.pass.empty()) {
         const auto local = reader.node.pass + "." + word;
         const auto own = writer_.find(local);
@@ -191,20 +212,16 @@ std::string Builder::resolve(const Draft& reader, const Port& port) const {
 
 void Builder::connect() {
     for (auto& draft : drafts_) {
-        const auto* pass = draft.node.pass.empty()
-                               ? nullptr
-                               : &*std::find_if(recipe_.passes.begin(), recipe_.passes.end(),
-                                                [&](const auto& p) { return p.as == draft.node.pass; });
         for (auto& wire : draft.node.reads) {
             Port port(wire.port, wire.shape, wire.help);
             port.optional = wire.optional;
-            if (draft.node.kind == Kind::backbone && wire.port == "image" && pass != nullptr) {
-                const auto names = names_in_flow();
-                wire.name = pass->view;
-                if (std::find(names.begin(), names.end(), pass->view) == names.end())
-                    problem(pass->origin,
-                            fmt::format("pass '{}' runs on view '{}', which nothing writes{}; there are: {}",
-                                        pass->as, pass->view, did_you_mean(pass->view, names), join(names)));
+            if (const auto names = names_in_flow();
+                draft.node.kind == Kind::backbone && wire.port == "image" &&
+                std::find(names.begin(), names.end(), draft.pass->view) == names.end()) {
+                problem(draft.pass->origin,
+                        fmt::format("pass '{}' runs on view '{}', which nothing writes{}; there are: {}",
+                                    draft.pass->as, draft.pass->view, did_you_mean(draft.pass->view, names),
+                                    join(names)));
                 continue;
             }
             const auto found = resolve(draft, port);
@@ -213,6 +230,19 @@ void Builder::connect() {
             else
                 wire.name = found;
         }
+    }
+}
+
+void Builder::check_pass_reads() {
+    for (const auto& pass : recipe_.passes) {
+        std::vector<std::string> ports;
+        for (const auto& draft : drafts_)
+            if (draft.pass == &pass)
+                for (const auto& wire : draft.node.reads) ports.push_back(wire.port);
+        for (const auto& [port, name] : pass.reads)
+            if (std::find(ports.begin(), ports.end(), port) == ports.end())
+                problem(pass.origin, fmt::format("pass '{}': reads names port '{}', expected one of: {}{}",
+                                                 pass.as, port, join(ports), did_you_mean(port, ports)));
     }
 }
 

@@ -24,6 +24,7 @@ class Builder {
         const recipe::ComponentSpec* spec = nullptr;
         Options options;
         std::string instance;  ///< passes of one network share components
+        const recipe::PassSpec* pass = nullptr;
         recipe::Origin origin;
     };
 
@@ -35,6 +36,9 @@ class Builder {
     void index_writers();
     void connect();
     std::string resolve(const Draft& reader, const Port& port) const;
+    void check_pass_reads();
+    /// The produced shape as a component of a pass sees it: without the group axis, which `draft` then has.
+    Shape without_group(Draft& draft, const Wire& wire, const Shape& produced);
     void order();
     void unify_and_create();
     void check_reach();

@@ -66,8 +66,11 @@ StepOutput Plan::step(const Tensors& batch, const Context& context) const {
     for (const auto& node : nodes_) {
         if (!node.runs || node.kind == Kind::augment) continue;
         Tensors in;
-        for (const auto& wire : node.reads)
-            if (!wire.name.empty()) in.set(wire.port, result.tensors[wire.name]);
+        for (const auto& wire : node.reads) {
+            if (wire.name.empty()) continue;
+            const auto& tensor = result.tensors[wire.name];
+            in.set(wire.port, node.group > 0 ? tensor.flatten(0, 1) : tensor);
+        }
         const auto where = node.where + ": " + node.id;
         if (node.kind == Kind::loss) {
             auto out = host::guarded(
@@ -85,7 +88,9 @@ StepOutput Plan::step(const Tensors& batch, const Context& context) const {
                        : std::static_pointer_cast<Head>(node.component)->forward(in, context);
         });
         for (const auto& wire : node.writes)
-            if (out.has(wire.port)) result.tensors.set(wire.name, out[wire.port]);
+            if (out.has(wire.port))
+                result.tensors.set(
+                    wire.name, node.group > 0 ? out[wire.port].unflatten(0, {node.group, -1}) : out[wire.port]);
     }
     return result;
 }

@@ -37,6 +37,9 @@ struct Node {
     bool trained = false;  ///< gradients flow through it
     bool runs = true;      ///< false: no loss or monitor needs it
     std::size_t loss_index = 0;
+    /// The pass runs on a group of views of one size, "G B C H W": its components see G * B images, and what
+    /// they write gets the group axis back. 0: no group.
+    std::int64_t group = 0;
 };
 
 /// A network's components under the names its checkpoint uses: "backbone", "heads.<name>".
@@ -73,6 +76,8 @@ class Plan {
     const std::vector<std::string>& warnings() const { return warnings_; }
     /// Names that the loader must deliver: the sources and views that some pass or loss reads.
     const std::set<std::string>& delivered() const { return delivered_; }
+    /// Where the batch axis is in the delivered views in which it is not the first (LoaderOptions::batch_axis).
+    const std::map<std::string, std::int64_t>& batch_axes() const { return batch_axes_; }
 
     /// Runs the augments on one sample: `views` has the sources without batch axis and receives the views.
     void augment(Tensors& views, const RandomKey& key) const;
@@ -98,6 +103,7 @@ class Plan {
     std::vector<Schedule> weights_;
     std::vector<std::string> warnings_;
     std::set<std::string> delivered_;
+    std::map<std::string, std::int64_t> batch_axes_;
 };
 
 /// The plan as a table for the terminal, as Mermaid, or as Graphviz dot.

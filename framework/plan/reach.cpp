@@ -98,6 +98,24 @@ void Builder::check_reach() {
     }
 }
 
+Shape Builder::without_group(Draft& draft, const Wire& wire, const Shape& produced) {
+    const bool grouped =
+        produced.size() == wire.shape.size() + 1 && produced[1] == Dim("B") && produced[0].known();
+    const auto group = grouped ? produced[0].value() : 0;
+    const auto first = std::find_if(draft.node.reads.begin(), draft.node.reads.end(),
+                                    [](const Wire& other) { return !other.name.empty(); });
+    if (&*first == &wire)
+        draft.node.group = group;
+    else if (draft.node.group != group)
+        problem(
+            draft.origin,
+            fmt::format("{} reads '{}' as '{}' and '{}' as '{}': expected all of them in one group of views, "
+                        "or none; give the pass another view, or point its reads elsewhere",
+                        draft.node.id, first->name, to_string(shapes_.at(first->name)), wire.name,
+                        to_string(produced)));
+    return grouped ? Shape(produced.begin() + 1, produced.end()) : produced;
+}
+
 void Builder::unify_and_create() {
     for (auto& draft : drafts_) {
         if (!draft.node.runs && draft.node.kind != Kind::head && draft.node.kind != Kind::backbone) continue;
@@ -110,7 +128,9 @@ void Builder::unify_and_create() {
                 fits = false;
                 continue;
             }
-            const auto clash = unify(wire.shape, known->second, symbols);
+            const auto produced =
+                draft.pass != nullptr ? without_group(draft, wire, known->second) : known->second;
+            const auto clash = unify(wire.shape, produced, symbols);
             if (!clash.empty()) {
                 const auto writer = writer_.find(wire.name);
                 problem(draft.origin,
@@ -129,7 +149,9 @@ void Builder::unify_and_create() {
             if (!instance) instance = draft.type->create(draft.options, symbols);
             // Shapes of a component that refuses its options stay unknown, so that only the cause is reported.
             for (std::size_t i = 0; i < draft.node.writes.size() && i < ports.size(); ++i) {
-                draft.node.writes[i].shape = symbols.resolve(ports[i].shape);
+                auto shape = symbols.resolve(ports[i].shape);
+                if (draft.node.group > 0) shape.insert(shape.begin(), Dim(draft.node.group));
+                draft.node.writes[i].shape = std::move(shape);
                 shapes_[draft.node.writes[i].name] = draft.node.writes[i].shape;
             }
             draft.node.component = instance;
@@ -185,8 +207,13 @@ void Builder::collect(Plan& plan) {
         for (const auto& wire : draft.node.reads) {
             const auto found = writer_.find(wire.name);
             const bool from_data = found == writer_.end() || drafts_[found->second].node.kind == Kind::augment;
-            if (from_data && !wire.name.empty() && draft.node.runs && draft.node.kind != Kind::augment)
-                plan.delivered_.insert(wire.name);
+            if (!from_data || wire.name.empty() || !draft.node.runs || draft.node.kind == Kind::augment)
+                continue;
+            plan.delivered_.insert(wire.name);
+            const auto& shape = shapes_.at(wire.name);
+            const auto axis = std::find(shape.begin(), shape.end(), Dim("B")) - shape.begin();
+            if (axis > 0 && axis < static_cast<std::ptrdiff_t>(shape.size()))
+                plan.batch_axes_[wire.name] = axis;
         }
     }
     for (auto& draft : drafts_) plan.nodes_.push_back(std::move(draft.node));

@@ -6,7 +6,6 @@
 #include <hearth/text.hpp>
 
 namespace hearth::recipe {
-namespace {
 
 std::map<std::string, std::string> read_ports(const Table& table, const std::string& key,
                                               const std::string& path, Diagnostics& problems) {
@@ -22,8 +21,6 @@ std::map<std::string, std::string> read_ports(const Table& table, const std::str
         out[port] = read_text(ports->table(), port, path + "." + key, "", problems);
     return out;
 }
-
-}  // namespace
 
 std::string read_text(const Table& table, const std::string& key, const std::string& path,
                       const std::string& fallback, Diagnostics& problems) {

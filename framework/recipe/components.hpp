@@ -17,6 +17,9 @@ void check_keys(const Table& table, const std::string& path, const std::vector<s
                 Diagnostics& problems);
 /// Reports a name that cannot be part of a dotted name of the dataflow.
 void check_name(const std::string& name, const std::string& path, const Origin& where, Diagnostics& problems);
+/// `{ port = "name" }` under `key`; empty when it is not there.
+std::map<std::string, std::string> read_ports(const Table& table, const std::string& key,
+                                              const std::string& path, Diagnostics& problems);
 /// One component. `name` is its name when the table itself does not give it; a loss has a `weight`.
 ComponentSpec read_component(const Value& value, const std::string& path, const std::string& name,
                              bool has_weight, Diagnostics& problems);

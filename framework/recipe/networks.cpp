@@ -188,7 +188,7 @@ std::vector<PassSpec> read_passes(const Table& tree, const std::vector<NetworkSp
             continue;
         }
         const Table& table = entry.table();
-        check_keys(table, path, {"network", "view", "as", "heads"}, problems);
+        check_keys(table, path, {"network", "view", "as", "heads", "reads"}, problems);
         PassSpec pass;
         pass.origin = entry.origin;
         pass.network = read_text(table, "network", path, "", problems);
@@ -202,6 +202,7 @@ std::vector<PassSpec> read_passes(const Table& tree, const std::vector<NetworkSp
                                                            : "one of " + join(network_names)));
         if (const Value* heads = table.find("heads"))
             pass.heads = read_texts(*heads, path + ".heads", problems);
+        pass.reads = read_ports(table, "reads", path, problems);
 
         const auto network = std::find_if(networks.begin(), networks.end(),
                                           [&](const auto& other) { return other.name == pass.network; });

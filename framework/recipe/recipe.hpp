@@ -45,6 +45,8 @@ struct PassSpec {
     std::string network, view;
     std::string as;                                 ///< prefix of its outputs; the network's name unless given
     std::optional<std::vector<std::string>> heads;  ///< only these
+    std::map<std::string, std::string>
+        reads;  ///< port -> name in the dataflow, for all components of this pass; "" disconnects
     Origin origin;
 };
 
@@ -56,6 +58,7 @@ struct DataSpec {
     double phantom_lesions = 0;
     std::int64_t size = 224, channels = 1, workers = 0, prefetch = 4, max_pixels = 0;
     std::string fit = "stretch";
+    std::string label, positive, negative;  ///< as in LabelledSpec, for the tensor `label`; "" = there is none
     double max_bad = 0.01;
     bool cache = true;  ///< keep decoded images in memory (8 bit) after the first epoch
     Origin origin;
@@ -105,6 +108,7 @@ struct LabelledSpec {
     std::int64_t every = 10, k = 20;  ///< probe: every n epochs; neighbours
     std::int64_t phantom_count = 400, phantom_seed = 1000;
     std::int64_t limit = 0;             ///< at most this many training and test images (0 = all)
+    std::int64_t size = 0;              ///< images become size x size pixels (0 = data.size)
     std::string features = "cls+mean";  ///< "cls", "mean" or "cls+mean"
     Origin origin;
 };

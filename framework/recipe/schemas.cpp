@@ -29,6 +29,11 @@ Schema data_schema() {
     schema.text("fit", defaults.fit)
         .choices({"stretch", "pad"})
         .doc("how an image that is not square becomes one: stretched, or between black bars");
+    schema.text("label", "")
+        .doc("column that becomes the tensor `label` for losses that want one; \"\" = none");
+    schema.text("positive", "")
+        .doc("value or values, comma separated, that count as 1; \"\" = every class by itself");
+    schema.text("negative", "").doc("value that counts as 0; \"\" = all others");
     schema.integer("workers", defaults.workers)
         .range(0, 1024)
         .doc("threads that load images; 0 = chosen by Hearth");
@@ -135,6 +140,7 @@ Schema labelled_schema() {
     schema.integer("limit", defaults.limit)
         .range(0, any_count)
         .doc("at most so many training and test images; 0 = all");
+    schema.integer("size", defaults.size).range(0, 8192).doc("images become size x size pixels; 0 = data.size");
     add_phantoms(schema, defaults.phantom_count, defaults.phantom_seed);
     return schema;
 }

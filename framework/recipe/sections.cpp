@@ -44,6 +44,9 @@ DataSpec data_from(const Section& section) {
     out.size = options.integer("size");
     out.channels = options.integer("channels");
     out.fit = options.text("fit");
+    out.label = options.text("label");
+    out.positive = options.text("positive");
+    out.negative = options.text("negative");
     out.workers = options.integer("workers");
     out.prefetch = options.integer("prefetch");
     out.cache = options.boolean("cache");
@@ -117,6 +120,7 @@ LabelledSpec labelled_from(const Section& section) {
     out.k = options.integer("k");
     out.features = options.text("features");
     out.limit = options.integer("limit");
+    out.size = options.integer("size");
     out.phantom_count = options.integer("phantom_count");
     out.phantom_seed = options.integer("phantom_seed");
     out.origin = section.origin;

@@ -27,8 +27,16 @@ CheckResult check(const recipe::Recipe& recipe, const host::Registry& registry, 
                                               .phantom_count = images,
                                               .phantom_seed = 0,
                                               .phantom_lesions = 0});
+    std::vector<int> labels;  // any will do: two classes in turn
+    if (!recipe.data.label.empty())
+        for (std::int64_t i = 0; i < images; ++i) labels.push_back(static_cast<int>(i % 2));
     data::Loader loader(
-        phantoms, {.batch = images, .workers = 1, .channels = recipe.data.channels},
+        phantoms,
+        {.batch = images,
+         .workers = 1,
+         .channels = recipe.data.channels,
+         .batch_axis = plan.batch_axes(),
+         .labels = labels},
         [&](Tensors& views, const RandomKey& key) { plan.augment(views, key); }, plan.delivered());
     loader.begin(0);
     Tensors batch;

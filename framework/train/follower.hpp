@@ -13,6 +13,8 @@ class Follower {
     Follower(const plan::Network& follower, const plan::Network& leader);
     /// One update; buffers are copied.
     void update(const Progress& progress);
+    /// Makes the follower equal to its leader.
+    void copy();
     bool after_step() const { return after_step_; }
     double momentum(const Progress& progress) const { return momentum_(progress); }
 

@@ -6,7 +6,9 @@
 #include <cmath>
 #include <new>
 
+#include "data/labels.hpp"
 #include "train/autocast.hpp"
+#include "train/initial_weights.hpp"
 #include "train/safetensors.hpp"
 #include "train/signals.hpp"
 
@@ -50,6 +52,15 @@ std::shared_ptr<const data::Dataset> open_training_data(const recipe::DataSpec& 
                                .phantom_lesions = spec.phantom_lesions});
 }
 
+std::vector<int> training_labels(const recipe::DataSpec& spec, const data::Dataset& dataset) {
+    if (spec.label.empty()) return {};
+    return data::read_labels(dataset, {.label = spec.label,
+                                       .positive = spec.positive,
+                                       .negative = spec.negative,
+                                       .where = spec.origin.text()})
+        .of;
+}
+
 Trainer::Trainer(const recipe::Recipe& recipe, const host::Registry& registry, TrainRequest request)
     : recipe_(recipe),
       registry_(registry),
@@ -64,6 +75,7 @@ Trainer::Trainer(const recipe::Recipe& recipe, const host::Registry& registry, T
       folder_(RunFolder::open(recipe, request_.out, request_.existing)),
       monitor_(recipe.monitor) {
     if (recipe.train.threads > 0) at::set_num_threads(static_cast<int>(recipe.train.threads));
+    for (const auto& warning : load_initial_weights(recipe, plan_)) initial_warnings_.push_back(warning);
     plan_.to(device_);
     folder_.describe(recipe, registry, plan::to_text(plan_), plan::to_mermaid(plan_), request_.command);
 
@@ -76,7 +88,9 @@ Trainer::Trainer(const recipe::Recipe& recipe, const host::Registry& registry, T
                             .seed = static_cast<std::uint64_t>(recipe.train.seed),
                             .channels = recipe.data.channels,
                             .cache = recipe.data.cache,
-                            .max_bad = recipe.data.max_bad},
+                            .max_bad = recipe.data.max_bad,
+                            .batch_axis = plan_.batch_axes(),
+                            .labels = training_labels(recipe.data, *dataset_)},
         [this](Tensors& views, const RandomKey& key) { plan_.augment(views, key); }, std::move(delivered));
 
     progress_.steps_per_epoch = loader_->batches_per_epoch() / recipe.train.accumulate;
@@ -143,6 +157,7 @@ TrainSummary Trainer::train() {
         recipe_.train.accumulate > 1 ? fmt::format(" x {}", recipe_.train.accumulate) : "",
         bf16_ ? "bf16" : "fp32", device_.str(), loader_->workers()));
     for (const auto& warning : plan_.warnings()) view_->say("warning: " + warning);
+    for (const auto& warning : initial_warnings_) view_->say("warning: " + warning);
     plan_.train(true);
     window_ = {};
     bool stopped = false;
@@ -202,7 +217,7 @@ double Trainer::micro_step(const Tensors& batch, std::int64_t micro) {
         window_.sums[name] += value.item<double>();
     }
     ++window_.micro_steps;
-    window_.images += moved.begin()->second.size(0);
+    window_.images += moved["index"].size(0);
     const auto& watch = recipe_.monitor;
     std::string features = watch.features;
     if (features.empty())
@@ -323,7 +338,8 @@ void Trainer::report() {
 void Trainer::end_of_epoch() {
     const auto epoch = progress_.step / progress_.steps_per_epoch;  // epochs finished
     const bool last = progress_.step >= progress_.total_steps;
-    if (request_.probe && recipe_.probe && (epoch % recipe_.probe->every == 0 || last)) {
+    if (request_.probe && recipe_.probe && recipe_.probe->every > 0 &&
+        (epoch % recipe_.probe->every == 0 || last)) {
         plan_.train(false);
         auto now = context();
         now.training = false;

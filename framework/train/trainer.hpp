@@ -45,6 +45,8 @@ c10::Device pick_device(const std::string& wanted);
 bool use_bf16(const std::string& precision, c10::Device device);
 /// A data set as [data] describes it.
 std::shared_ptr<const data::Dataset> open_training_data(const recipe::DataSpec& spec);
+/// The class of each of its images as data.label says, for the loader; empty without data.label.
+std::vector<int> training_labels(const recipe::DataSpec& spec, const data::Dataset& dataset);
 
 class Trainer {
   public:
@@ -83,6 +85,7 @@ class Trainer {
     std::unique_ptr<ProgressView> view_;
     Progress progress_;
     std::optional<double> best_;
+    std::vector<std::string> initial_warnings_;
 
     struct Window {  ///< since the last report
         std::map<std::string, double> sums;

@@ -117,6 +117,33 @@ TEST_CASE("a batch holds the delivered tensors and the index of each sample") {
     }
 }
 
+TEST_CASE("a group of views keeps its axis before the batch axis") {
+    const auto add_group = [](Tensors& views, const RandomKey& key) {
+        const auto first = static_cast<std::int64_t>(10 * key.sample);
+        views.set("group", at::arange(first, first + 6).view({3, 2}));  // [G, n]
+    };
+    Loader loader(numbers(4), {.batch = 4, .workers = 1, .batch_axis = {{"group", 1}}}, add_group, {"group"});
+    const auto batch = epoch_of(loader, 0).front();
+    REQUIRE(batch["group"].sizes().vec() == Indices{3, 4, 2});
+    for (std::int64_t row = 0; row < 4; ++row) {
+        const auto first = 10 * batch["index"][row].item<std::int64_t>();
+        CHECK(at::equal(batch["group"].select(1, row), at::arange(first, first + 6).view({3, 2})));
+    }
+}
+
+TEST_CASE("labels come with the samples they belong to") {
+    std::vector<int> labels;
+    for (int i = 0; i < 8; ++i) labels.push_back(i == 5 ? -1 : 100 + i);
+    Loader loader(numbers(8), {.batch = 4, .workers = 2, .labels = labels}, nullptr, {"image", "label"});
+    for (const auto& batch : epoch_of(loader, 0)) {
+        REQUIRE(batch["label"].scalar_type() == at::kLong);
+        for (std::int64_t row = 0; row < 4; ++row) {
+            const auto index = batch["index"][row].item<std::int64_t>();
+            CHECK(batch["label"][row].item<std::int64_t>() == (index == 5 ? -1 : 100 + index));
+        }
+    }
+}
+
 TEST_CASE("what nobody asked for is not delivered") {
     Loader loader(numbers(4), {.batch = 4, .workers = 1}, add_noise, {"noise"});
     const auto batch = epoch_of(loader, 0).front();

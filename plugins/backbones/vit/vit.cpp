@@ -1,6 +1,8 @@
 // Vision transformer (Dosovitskiy et al. 2021, https://arxiv.org/abs/2010.11929). Parameters carry the names
 // and shapes of timm's vit_*_patch16_224, so weights exchange without a mapping table.
+#include <ATen/core/grad_mode.h>
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <torch/nn/init.h>
 #include <torch/nn/modules/conv.h>
 
@@ -44,6 +46,17 @@ Grid patch_grid(std::int64_t height, std::int64_t width, std::int64_t patch) {
     return {height / patch, width / patch};
 }
 
+/// The pixels of an image [B, C, H, W], patch by patch: [B, N, C, p, p]. All patches row by row or, with `keep`
+/// [B, N], those alone, so that what is not kept costs nothing from here on.
+Tensor patch_pixels(const Tensor& image, Grid grid, std::int64_t patch, const Tensor& keep) {
+    const auto batch = image.size(0), channels = image.size(1);
+    const auto patches = image.reshape({batch, channels, grid.rows, patch, grid.columns, patch})
+                             .permute({0, 2, 4, 1, 3, 5});  // [B, rows, columns, C, p, p]
+    if (!keep.defined()) return patches.flatten(1, 2);
+    const auto sample = at::arange(batch, keep.options()).unsqueeze(1);
+    return patches.index({sample, keep.floor_divide(grid.columns), keep.remainder(grid.columns)});
+}
+
 /// `proj.weight` [D, C, p, p] and `proj.bias`. The convolution has stride p, so it is a linear layer on
 /// patches.
 class PatchEmbed : public torch::nn::Module {
@@ -53,14 +66,9 @@ class PatchEmbed : public torch::nn::Module {
         register_module("proj", proj_);
     }
 
-    /// [B, C, H, W] -> [B, L, D]
-    Tensor forward(const Tensor& image) {
-        const auto& weight = proj_->weight;
-        const auto c = image.size(1), p = weight.size(2), rows = image.size(2) / p, columns = image.size(3) / p;
-        const auto patches = image.view({-1, c, rows, p, columns, p})
-                                 .permute({0, 2, 4, 1, 3, 5})
-                                 .reshape({-1, rows * columns, c * p * p});
-        return transformer::linear(patches, weight.flatten(1), proj_->bias);
+    /// patches [B, N, C, p, p] -> [B, N, D]
+    Tensor forward(const Tensor& patches) {
+        return transformer::linear(patches.flatten(2), proj_->weight.flatten(1), proj_->bias);
     }
 
     torch::nn::Conv2d& proj() { return proj_; }
@@ -84,6 +92,9 @@ class Vit : public Backbone {
         schema.text("positions", "learned")
             .choices({"learned", "sincos"})
             .doc("position embedding: learned (timm), or fixed 2-D sin-cos (MAE, MoCo v3, the AFiRe code)");
+        schema.text("position_resample", "timm")
+            .choices({"timm", "dino"})
+            .doc("positions for other image sizes: antialiased bicubic (timm), or bicubic as the DINO code");
         schema.text("init", "timm")
             .choices({"timm", "mae"})
             .doc("initial weights: normal 0.02, or Xavier uniform (MAE, the AFiRe code)");
@@ -93,17 +104,25 @@ class Vit : public Backbone {
             .range(1e-3, 1e3)
             .doc("the image is then divided by it: one value, or one a channel");
     }
-    static Ports reads(const Options&) { return {Port("image", "B C H W", "image in [0, 1]")}; }
+    static Ports reads(const Options&) {
+        return {Port("image", "B C H W", "image in [0, 1]"),
+                Port("keep", "B N", "patches to look at, as indices row by row; unconnected: all of them")
+                    .of("int64")
+                    .maybe()};
+    }
     static Ports writes(const Options& options, const Symbols& symbols) {
         const Dim patch = options.integer("patch"), dim = network_shape(options).dim;
-        const auto tokens = symbols["H"] / patch * (symbols["W"] / patch);
-        return {Port("tokens", Shape{"B", tokens, dim}, "patch tokens after the last norm, row by row"),
+        const auto tokens = symbols.bound("N") ? symbols["N"] : symbols["H"] / patch * (symbols["W"] / patch);
+        return {Port("tokens", Shape{"B", tokens, dim},
+                     "patch tokens after the last norm: row by row, or in the order of keep"),
                 Port("cls", Shape{"B", dim}, "class token after the last norm")};
     }
 
     Vit(const Options& options, const Symbols& symbols)
         : patch_(options.integer("patch")),
           native_(patch_grid(symbols.value("H"), symbols.value("W"), patch_)),
+          resample_(options.text("position_resample") == "dino" ? transformer::Resample::dino
+                                                                : transformer::Resample::timm),
           drop_path_(options.number("drop_path")),
           mean_(options.numbers("mean")),
           std_(options.numbers("std")) {
@@ -112,6 +131,10 @@ class Vit : public Backbone {
             if (values->size() != 1 && static_cast<std::int64_t>(values->size()) != channels)
                 throw RecipeError(fmt::format("vit: mean and std have {} values, expected 1 or {} (channels)",
                                               values->size(), channels));
+        if (const auto kept = symbols["N"];
+            kept.known() && (kept.value() < 1 || kept.value() > native_.tokens()))
+            throw RecipeError(fmt::format("vit: found keep with {} patches, expected 1 to {} of them",
+                                          kept.value(), native_.tokens()));
         const auto shape = network_shape(options);
         const auto sincos = options.text("positions") == "sincos";
         cls_token_ = register_parameter("cls_token", at::zeros({1, 1, shape.dim}));
@@ -133,16 +156,18 @@ class Vit : public Backbone {
     Tensors forward(const Tensors& in, const Context& context) override {
         const auto& image = in["image"];
         const auto grid = patch_grid(image.size(2), image.size(3), patch_);
-        const auto positions = transformer::resample_positions(pos_embed_, 1, native_, grid);
-        const auto patches = patch_embed_->forward(normalised(image)) + positions.slice(1, 1);
+        const auto keep = in.has("keep") ? checked(in["keep"], image, grid) : Tensor();
+        const auto pixels = patch_pixels(image, grid, patch_, keep);
+        const auto positions = transformer::resample_positions(pos_embed_, 1, native_, grid, resample_);
+        const auto patches = patch_embed_->forward(normalised(pixels)) + positions_of(positions, keep);
         const auto cls = (cls_token_ + positions.slice(1, 0, 1)).expand({image.size(0), -1, -1});
-        auto x = at::cat({cls, patches}, 1);  // [B, 1+L, D]
+        auto x = at::cat({cls, patches}, 1);  // [B, 1+N, D]
 
-        const auto keep = draw_keep(image.size(0), context);
+        const auto scales = draw_branch_scales(image.size(0), context);
         for (std::size_t i = 0; i < blocks_->size(); ++i)
             x = blocks_->at<transformer::Block>(i).forward(
-                x, keep.defined() ? keep[static_cast<std::int64_t>(i)] : Tensor());
-        const auto parts = norm_(x).split_with_sizes({1, grid.tokens()}, 1);
+                x, scales.defined() ? scales[static_cast<std::int64_t>(i)] : Tensor());
+        const auto parts = norm_(x).split_with_sizes({1, pixels.size(1)}, 1);
         return {{"cls", parts[0].squeeze(1)}, {"tokens", parts[1]}};
     }
 
@@ -156,24 +181,51 @@ class Vit : public Backbone {
         torch::nn::init::xavier_uniform_(patch_embed_->proj()->weight.flatten(1));
     }
 
-    Tensor normalised(const Tensor& image) const {
-        if (mean_.size() == 1 && std_.size() == 1) return (image - mean_[0]) / std_[0];
+    /// keep [B, N] with indices of patches of this image. Values are looked at on the CPU only: on a GPU that
+    /// would wait for it, and its own indexing stops at a wrong one.
+    static const Tensor& checked(const Tensor& keep, const Tensor& image, Grid grid) {
+        if (keep.dim() != 2 || keep.size(0) != image.size(0) || keep.size(1) < 1 ||
+            keep.scalar_type() != at::kLong)
+            throw RecipeError(
+                fmt::format("vit: found keep with shape [{}] of type {}, expected [{}, N] of int64 with N >= 1",
+                            fmt::join(keep.sizes(), ", "), c10::toString(keep.scalar_type()), image.size(0)));
+        if (!keep.device().is_cpu()) return keep;
+        const auto [least, most] = keep.aminmax();
+        if (least.item<std::int64_t>() < 0 || most.item<std::int64_t>() >= grid.tokens())
+            throw RecipeError(fmt::format(
+                "vit: found keep with indices from {} to {}, expected 0 to {} (an image of {} x {}); make keep "
+                "from the view this pass runs on, with the same patch size",
+                least.item<std::int64_t>(), most.item<std::int64_t>(), grid.tokens() - 1, image.size(2),
+                image.size(3)));
+        return keep;
+    }
+
+    /// Positions [1, 1+L, D] without the class token's: [1, L, D] or, with keep, [B, N, D].
+    static Tensor positions_of(const Tensor& positions, const Tensor& keep) {
+        const auto all = positions.slice(1, 1);
+        return keep.defined() ? at::embedding(all[0], keep) : all;
+    }
+
+    /// [B, N, C, p, p]
+    Tensor normalised(const Tensor& pixels) const {
+        if (mean_.size() == 1 && std_.size() == 1) return (pixels - mean_[0]) / std_[0];
         const auto by_channel = [&](const std::vector<double>& values) {
-            return at::tensor(values, at::kDouble).to(image.options()).view({-1, 1, 1});
+            return at::tensor(values, at::kDouble).to(pixels.options()).view({-1, 1, 1});
         };
-        return (image - by_channel(mean_)) / by_channel(std_);
+        return (pixels - by_channel(mean_)) / by_channel(std_);
     }
 
     /// Stochastic depth (Huang et al. 2016, https://arxiv.org/abs/1603.09382): factors [depth, 2, B, 1, 1], 0
     /// or 1 / (1 - rate), undefined when nothing is dropped. Drawn from (seed, step, call within the step,
-    /// row), so that a resumed run and any device draw the same.
-    Tensor draw_keep(std::int64_t batch, const Context& context) {
-        if (drop_path_ <= 0 || !context.training || !is_training()) return {};
+    /// row), so that a resumed run and any device draw the same. A pass without gradients drops nothing: what
+    /// a momentum teacher says is a target, and targets come from the whole network.
+    Tensor draw_branch_scales(std::int64_t batch, const Context& context) {
+        if (drop_path_ <= 0 || !context.training || !is_training() || !at::GradMode::is_enabled()) return {};
         call_ = context.progress.step == last_step_ ? call_ + 1 : 0;
         last_step_ = context.progress.step;
         const auto depth = static_cast<std::int64_t>(blocks_->size());
-        auto keep = at::empty({depth, 2, batch, 1, 1}, at::kFloat);
-        auto* out = keep.data_ptr<float>();
+        auto scales = at::empty({depth, 2, batch, 1, 1}, at::kFloat);
+        auto* out = scales.data_ptr<float>();
         Random random({.seed = context.seed,
                        .epoch = static_cast<std::uint64_t>(last_step_),
                        .sample = static_cast<std::uint64_t>(context.comm->rank()),
@@ -184,11 +236,12 @@ class Vit : public Backbone {
             for (std::int64_t j = 0; j < 2 * batch; ++j)
                 *out++ = random.chance(rate) ? 0.0F : static_cast<float>(1 / (1 - rate));
         }
-        return keep.to(pos_embed_.device());
+        return scales.to(pos_embed_.device());
     }
 
     std::int64_t patch_;
     Grid native_;  ///< the grid that pos_embed belongs to
+    transformer::Resample resample_;
     double drop_path_;
     std::vector<double> mean_, std_;
     std::int64_t last_step_ = -1, call_ = 0;

@@ -25,12 +25,19 @@ Tensor sincos_positions(std::int64_t dim, Grid grid, std::int64_t prefix) {
     return at::cat({at::zeros({prefix, dim}, at::kDouble), grid_positions}, 0).to(at::kFloat).unsqueeze(0);
 }
 
-Tensor resample_positions(const Tensor& positions, std::int64_t prefix, Grid from, Grid to) {
+Tensor resample_positions(const Tensor& positions, std::int64_t prefix, Grid from, Grid to, Resample how) {
     if (from == to) return positions;
     const auto dim = positions.size(2);
     const auto image = positions.slice(1, prefix).view({1, from.rows, from.columns, dim}).permute({0, 3, 1, 2});
-    const auto resized = at::_upsample_bicubic2d_aa(image, {to.rows, to.columns}, /*align_corners=*/false,
-                                                    std::nullopt, std::nullopt);
+    const auto scale = [](std::int64_t to_size, std::int64_t from_size) {
+        return (static_cast<double>(to_size) + 0.1) / static_cast<double>(from_size);
+    };
+    const auto resized =
+        how == Resample::timm
+            ? at::_upsample_bicubic2d_aa(image, {to.rows, to.columns}, /*align_corners=*/false, std::nullopt,
+                                         std::nullopt)
+            : at::upsample_bicubic2d(image, {to.rows, to.columns}, /*align_corners=*/false,
+                                     scale(to.rows, from.rows), scale(to.columns, from.columns));
     return at::cat({positions.slice(1, 0, prefix), resized.flatten(2).transpose(1, 2)}, 1);
 }
 

@@ -19,8 +19,14 @@ struct Grid {
 /// then cosines of position / 10000^(4i/dim); prefix positions are 0. `dim` must be a multiple of 4.
 at::Tensor sincos_positions(std::int64_t dim, Grid grid, std::int64_t prefix);
 
-/// Positions [1, prefix + L, D] of another grid by antialiased bicubic interpolation (timm's
-/// resample_abs_pos_embed); the same tensor when the grids agree.
-at::Tensor resample_positions(const at::Tensor& positions, std::int64_t prefix, Grid from, Grid to);
+/// How positions follow an image of another size.
+///   timm  antialiased bicubic interpolation to the new grid (timm's resample_abs_pos_embed)
+///   dino  bicubic without antialiasing, step from/(to + 0.1) (the official DINO code,
+///   interpolate_pos_encoding)
+enum class Resample { timm, dino };
+
+/// Positions [1, prefix + L, D] of another grid; the same tensor when the grids agree.
+at::Tensor resample_positions(const at::Tensor& positions, std::int64_t prefix, Grid from, Grid to,
+                              Resample how = Resample::timm);
 
 }  // namespace hearth::transformer

@@ -1,0 +1,94 @@
+#include "train/initial_weights.hpp"
+
+#include <ATen/ATen.h>
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <hearth/text.hpp>
+#include <set>
+
+#include "train/follower.hpp"
+#include "train/safetensors.hpp"
+
+namespace hearth::train {
+namespace {
+
+/// The network of the file that `network` starts from; "" when the file holds a backbone under its own names.
+std::string network_in(const SafeTensors& file, const recipe::NetworkSpec& network) {
+    std::set<std::string> found;
+    for (const auto& [name, tensor] : file.tensors)
+        if (const auto at = name.find(".backbone."); at != std::string::npos && name.find('.') == at)
+            found.insert(name.substr(0, at));
+    if (found.count(network.name) != 0) return network.name;
+    if (found.size() > 1)
+        throw RecipeError(fmt::format("{}: {} holds the networks {}, expected one called '{}' or one alone",
+                                      network.origin.text(), network.init_from,
+                                      join({found.begin(), found.end()}), network.name));
+    return found.empty() ? "" : *found.begin();
+}
+
+std::string listed(const std::vector<std::string>& names) {
+    const std::vector<std::string> first(names.begin(),
+                                         names.begin() + std::min<std::ptrdiff_t>(5, std::ssize(names)));
+    return join(first) +
+           (names.size() > first.size() ? fmt::format(" and {} more", names.size() - first.size()) : "");
+}
+
+void load(const recipe::NetworkSpec& spec, const plan::Network& network, std::vector<std::string>& warnings) {
+    const auto file = read_safetensors(spec.init_from);
+    const auto source = network_in(file, spec);
+    std::set<std::string> unused;
+    for (const auto& [name, tensor] : file.tensors)
+        if (source.empty() || name.starts_with(source + ".")) unused.insert(name);
+
+    const at::NoGradGuard no_grad;
+    std::vector<std::string> missing, untouched;
+    auto targets = network.named_parameters();
+    for (auto& buffer : network.named_buffers()) targets.push_back(std::move(buffer));
+    for (auto& [name, tensor] : targets) {
+        const auto own = name.substr(network.name.size() + 1);  // "backbone.norm.bias"
+        const bool of_backbone = own.starts_with("backbone.");
+        const auto wanted = !source.empty() ? source + "." + own : of_backbone ? own.substr(9) : "";
+        const auto found = wanted.empty() ? at::Tensor() : file.find(wanted);
+        if (!found.defined()) {
+            (of_backbone ? missing : untouched).push_back(own);
+            continue;
+        }
+        if (found.sizes() != tensor.sizes())
+            throw RecipeError(
+                fmt::format("{}: {} has '{}' as [{}], expected [{}] for {}; options of the backbone "
+                            "(size, patch, data.channels, data.size) must be those of the file",
+                            spec.origin.text(), spec.init_from, wanted, fmt::join(found.sizes(), ", "),
+                            fmt::join(tensor.sizes(), ", "), name));
+        tensor.copy_(found);
+        unused.erase(wanted);
+    }
+    if (!missing.empty())
+        throw RecipeError(fmt::format(
+            "{}: {} has no {}, expected every weight of the backbone of '{}'; it holds: {}", spec.origin.text(),
+            spec.init_from, listed(missing), network.name, listed({unused.begin(), unused.end()})));
+    if (!untouched.empty())
+        warnings.push_back(fmt::format("{}: {} has no weights for {}: they start as drawn", network.name,
+                                       spec.init_from, listed(untouched)));
+    if (!unused.empty())
+        warnings.push_back(fmt::format("{}: nothing took {} of {}", network.name,
+                                       listed({unused.begin(), unused.end()}), spec.init_from));
+}
+
+}  // namespace
+
+std::vector<std::string> load_initial_weights(const recipe::Recipe& recipe, plan::Plan& plan) {
+    std::vector<std::string> warnings;
+    for (const auto& spec : recipe.networks)
+        if (!spec.init_from.empty() && plan.network(spec.name) != nullptr)
+            load(spec, *plan.network(spec.name), warnings);
+    for (const auto& spec : recipe.networks) {
+        const auto* leader = recipe.network(spec.follows);
+        if (leader != nullptr && !leader->init_from.empty() && spec.init_from.empty())
+            Follower(*plan.network(spec.name), *plan.network(leader->name)).copy();
+    }
+    return warnings;
+}
+
+}  // namespace hearth::train

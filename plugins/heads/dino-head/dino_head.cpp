@@ -1,0 +1,89 @@
+// The projection head of DINO (Caron et al. 2021, https://arxiv.org/abs/2104.14294, section 3 and appendix C):
+// class token -> logits over K prototypes. Parameters carry the names of the official code.
+#include <fmt/format.h>
+#include <torch/nn/init.h>
+#include <torch/nn/modules/linear.h>
+
+#include <cmath>
+#include <hearth/hearth.hpp>
+
+#include "common/transformer/linear.hpp"
+#include "weight_normed_linear.hpp"
+
+namespace hearth {
+namespace {
+
+using at::Tensor;
+
+/// cls [B, D] -> logits [B, K]:
+///   x = MLP(cls),   logits_k = g_k (x / |x|) . (v_k / |v_k|)
+/// The MLP is `layers` linear maps with GELU between them, D -> hidden -> ... -> bottleneck; no batch
+/// normalisation. Parameters: mlp.{0,2,4}.{weight,bias} (one layer: mlp.{weight,bias}), last_layer.weight_g
+/// [K, 1] and last_layer.weight_v [K, bottleneck]. With norm_last_layer the gain g gets no gradient and stays
+/// at 1, so logits are cosines.
+class DinoHead : public Head {
+  public:
+    static void schema(Schema& schema) {
+        schema.integer("out", 65536).range(1, 1 << 20).doc("K, the number of prototypes");
+        schema.integer("hidden", 2048).range(1, 65536).doc("width of the MLP");
+        schema.integer("bottleneck", 256).range(1, 65536).doc("width of the normalised feature");
+        schema.integer("layers", 3).range(1, 8).doc("linear maps of the MLP");
+        schema.boolean("norm_last_layer", true).doc("hold the gain of the last layer at 1");
+    }
+    static Ports reads(const Options&) { return {Port("cls", "B D", "class token of a backbone")}; }
+    static Ports writes(const Options& options, const Symbols& symbols) {
+        return {Port("logits", Shape{symbols["B"], options.integer("out")}, "prototype logits")};
+    }
+
+    DinoHead(const Options& options, const Symbols& symbols) : fixed_gain_(options.boolean("norm_last_layer")) {
+        make_mlp(symbols.value("D"), options);
+        const auto out = options.integer("out"), bottleneck = options.integer("bottleneck");
+        const auto bound = 1 / std::sqrt(static_cast<double>(bottleneck));  // the default of a linear layer
+        const auto last = register_module("last_layer", std::make_shared<torch::nn::Module>("last_layer"));
+        weight_g_ = last->register_parameter("weight_g", at::ones({out, 1}), /*requires_grad=*/!fixed_gain_);
+        weight_v_ = last->register_parameter("weight_v", at::empty({out, bottleneck}).uniform_(-bound, bound));
+    }
+
+    Tensors forward(const Tensors& in, const Context&) override {
+        auto x = in["cls"];
+        for (std::size_t i = 0; i < mlp_.size(); ++i) x = transformer::linear(i > 0 ? at::gelu(x) : x, mlp_[i]);
+        const auto type = product_type(weight_v_);
+        const FullPrecision exact;
+        x = x.to(weight_v_.scalar_type());
+        x = x / at::linalg_vector_norm(x, 2, at::IntArrayRef{-1}, true).clamp_min(1e-12);
+        if (fixed_gain_) return {{"logits", WeightNormedLinear::apply(x, weight_v_, weight_g_, type)}};
+        const auto cosines = WeightNormedLinear::apply(x, weight_v_, at::ones_like(weight_g_.detach()), type);
+        return {{"logits", cosines * weight_g_.view(-1)}};
+    }
+
+  private:
+    void make_mlp(std::int64_t width, const Options& options) {
+        const auto layers = options.integer("layers"), hidden = options.integer("hidden");
+        const auto parent = layers > 1 ? register_module("mlp", std::make_shared<torch::nn::Module>("mlp"))
+                                       : std::shared_ptr<torch::nn::Module>();
+        for (std::int64_t i = 0; i < layers; ++i) {
+            torch::nn::Linear map(width, i + 1 < layers ? hidden : options.integer("bottleneck"));
+            width = hidden;
+            // Truncated at +-2 in the official code, which for a deviation of 0.02 never happens.
+            torch::nn::init::normal_(map->weight, 0, 0.02);
+            torch::nn::init::zeros_(map->bias);
+            // Even names: the official code counts the activations between the maps.
+            mlp_.push_back(parent ? parent->register_module(std::to_string(2 * i), map)
+                                  : register_module("mlp", map));
+        }
+    }
+
+    bool fixed_gain_;
+    std::vector<torch::nn::Linear> mlp_;
+    Tensor weight_g_, weight_v_;
+};
+
+}  // namespace
+}  // namespace hearth
+
+HEARTH_PLUGIN((hearth::PluginInfo{.id = "dino-head",
+                                  .version = "0.1.0",
+                                  .summary = "DINO's projection head: an MLP and a weight-normed last layer",
+                                  .url = "https://github.com/facebookresearch/dino",
+                                  .paper = "https://arxiv.org/abs/2104.14294"}),
+              hearth::component<hearth::DinoHead>("dino-head", "class token -> logits over K prototypes"))

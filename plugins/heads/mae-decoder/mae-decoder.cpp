@@ -1,0 +1,68 @@
+// The decoder of masked autoencoders (He et al. 2022, https://arxiv.org/abs/2111.06377, section 3): tokens of
+// the visible patches go back to their places, a trainable mask token fills the others, a small transformer
+// predicts the pixels of every patch.
+#include <ATen/ATen.h>
+#include <fmt/format.h>
+
+#include <hearth/hearth.hpp>
+
+#include "common/transformer/decoder.hpp"
+
+namespace hearth {
+namespace {
+
+using at::Tensor;
+using transformer::PixelDecoder;
+
+/// tokens [B, N, D], cls [B, D], restore [B, L] -> prediction [B, L, p*p*C]:
+///   e = W (cls, tokens) + b;  patch j gets e of token restore_j where restore_j < N, else the mask token;
+///   blocks(. + positions) -> norm -> pixels, without the class token
+/// The order of a prediction is that of hearth::patchify. Its units are the loss's business.
+class MaeDecoder : public PixelDecoder {
+  public:
+    static void schema(Schema& schema) { PixelDecoder::schema(schema); }
+    static Ports reads(const Options&) {
+        return {Port("tokens", "B N D", "tokens of the visible patches"), Port("cls", "B D", "class token"),
+                Port("restore", "B L", "the token of each patch; N and above: masked").of("int64"),
+                Port("image", "B C H W", "only for its shape")};
+    }
+    static Ports writes(const Options&, const Symbols& symbols) {
+        const auto pixels = symbols["C"] * symbols["H"] * symbols["W"] / symbols["L"];
+        return {Port("prediction", Shape{"B", symbols["L"], pixels}, "pixels of every patch, as patchify")};
+    }
+
+    MaeDecoder(const Options& options, const Symbols& symbols)
+        : PixelDecoder(options, symbols, /*prefix=*/1, /*token_per_position=*/false) {
+        if (const auto visible = symbols["N"]; visible.known() && visible.value() > symbols.value("L"))
+            throw RecipeError(
+                fmt::format("mae-decoder: found {} tokens for {} patches, expected at most as many",
+                            visible.value(), symbols.value("L")));
+    }
+
+    Tensors forward(const Tensors& in, const Context&) override {
+        const auto &tokens = in["tokens"], &restore = in["restore"];
+        const auto batch = tokens.size(0), visible = tokens.size(1), patches = restore.size(1);
+        const auto grid = grid_of(in["image"], patches, "mae-decoder");
+        if (restore.size(0) != batch || visible > patches)
+            throw Error(ExitCode::internal,
+                        fmt::format("mae-decoder: found tokens [{}, {}, D] and restore [{}, {}], expected the "
+                                    "same samples and at most as many tokens as patches",
+                                    batch, visible, restore.size(0), patches));
+        // One look-up puts everything in place: the last row of the table is the mask token.
+        const auto encoded = embed(at::cat({in["cls"].unsqueeze(1), tokens}, 1));  // [B, 1+N, width]
+        const auto table = at::cat({encoded.flatten(0, 1), mask_token(grid)[0]}, 0);
+        const auto first = at::arange(batch, restore.options()).mul_(1 + visible).unsqueeze(1);  // [B, 1]
+        const auto rows = at::where(restore < visible, restore + first + 1, batch * (1 + visible));
+        return {{"prediction", decode(at::embedding(table, at::cat({first, rows}, 1)), grid)}};
+    }
+};
+
+}  // namespace
+}  // namespace hearth
+
+HEARTH_PLUGIN((hearth::PluginInfo{.id = "mae-decoder",
+                                  .version = "0.1.0",
+                                  .summary = "Decoder that predicts masked patches from the visible ones",
+                                  .paper = "https://arxiv.org/abs/2111.06377"}),
+              hearth::component<hearth::MaeDecoder>("mae-decoder",
+                                                    "mask tokens where patches are missing, decoded to pixels"))

@@ -1,0 +1,139 @@
+// The loss of DINO (Caron et al. 2021, https://arxiv.org/abs/2104.14294, section 3.1, algorithm 1): the student
+// predicts, from any crop, the distribution that the teacher gives for another global crop of the same image.
+#include <ATen/ATen.h>
+#include <fmt/format.h>
+
+#include <cmath>
+#include <hearth/hearth.hpp>
+
+#include "cross_entropy.hpp"
+
+namespace hearth {
+namespace {
+
+using at::Tensor;
+
+/// Teacher logits t [G, B, K], student logits s of the same global views [G, B, K] and of local ones [V, B, K]:
+///   P_a = softmax((t_a - c) / tau_t),   p_v = softmax(s_v / tau_s)
+///   total = mean over pairs (teacher view a, student view v != a) of  mean_b -sum_k P_a log p_v
+/// then, in training,  c <- m c + (1 - m) mean(t),  the mean over views and the batch of all processes.
+/// Buffer: center [1, K]. The teacher gets no gradient. per_sample [B] averages to total.
+class Dino : public Loss {
+  public:
+    static void schema(Schema& schema) {
+        schema.number("student_temperature", 0.1).range(1e-4, 100).doc("tau_s of the student's softmax");
+        schema.number("teacher_temperature", 0.04)
+            .range(1e-4, 100)
+            .schedulable()
+            .doc("tau_t of the teacher's softmax; lower is sharper");
+        schema.number("centre_momentum", 0.9).range(0, 1).doc("m, the share of the old centre");
+        schema.boolean("centring", true).doc("subtract the running centre from the teacher's logits");
+    }
+    static Ports reads(const Options&) {
+        return {Port("teacher_logits", "G B K", "the teacher's logits of the global views"),
+                Port("student_logits", "G B K", "the student's logits of the same views"),
+                Port("local_logits", "V B K", "the student's logits of further views").maybe()};
+    }
+    static Ports writes(const Options&, const Symbols&) { return {}; }
+
+    Dino(const Options& options, const Symbols& symbols)
+        : student_temperature_(options.number("student_temperature")),
+          teacher_temperature_(options.schedule("teacher_temperature")),
+          momentum_(options.number("centre_momentum")),
+          centring_(options.boolean("centring")) {
+        if (symbols["G"].known()) check_pairs(symbols["G"].value(), symbols.bound("V"));
+        center_ = register_buffer("center", at::zeros({1, symbols.value("K")}));
+    }
+
+    LossOutput forward(const Tensors& in, const Context& context) override {
+        const FullPrecision full;
+        const auto teacher = exact(in["teacher_logits"].detach()), student = exact(in["student_logits"]);
+        const auto local = in.has("local_logits") ? exact(in["local_logits"]) : Tensor();
+        const auto views = teacher.size(0);
+        check_pairs(views, local.defined());
+        const auto targets = distributions(teacher, context.value(teacher_temperature_));
+
+        auto sum = at::zeros({teacher.size(1)}, teacher.options());
+        if (views > 1)
+            sum = sum + CrossEntropy::apply(student, targets.each, targets.all, true, student_temperature_);
+        if (local.defined())
+            sum = sum + CrossEntropy::apply(local, targets.each, targets.all, false, student_temperature_);
+        const auto pairs = views * (views - 1 + (local.defined() ? local.size(0) : 0));
+        const auto per_sample = sum / static_cast<double>(pairs);
+
+        LossOutput out{.total = per_sample.mean()};
+        out.per_sample = per_sample.detach();
+        const auto total = out.total.detach();
+        out.terms = {{"dino", total},
+                     {"teacher_entropy", targets.entropy},
+                     {"teacher_kl", total - targets.entropy},
+                     {"prototype_use", prototype_use(targets.all / static_cast<double>(views))}};
+        if (centring_ && context.training) move_centre(teacher, *context.comm);
+        return out;
+    }
+
+  private:
+    struct Targets {
+        Tensor each, all;  ///< P [G, B, K] and its sum over the views [B, K]
+        Tensor entropy;    ///< scalar, the mean entropy of a distribution, in nats
+    };
+
+    static void check_pairs(std::int64_t views, bool local) {
+        if (views < 2 && !local)
+            throw RecipeError(fmt::format(
+                "dino: found {} global view and no local_logits, expected two views to compare; raise "
+                "global_crops of the augment, or connect local_logits",
+                views));
+    }
+
+    /// At least fp32; double stays double.
+    static Tensor exact(const Tensor& x) { return x.scalar_type() == at::kDouble ? x : x.to(at::kFloat); }
+
+    Targets distributions(const Tensor& teacher, double temperature) const {
+        const at::NoGradGuard no_grad;
+        auto scaled = centring_ ? (teacher - center_).mul_(1 / temperature) : teacher / temperature;
+        const auto log_p = scaled.log_softmax(-1);
+        Targets out;
+        out.each = log_p.exp();
+        out.all = out.each.sum(0);
+        const auto rows = static_cast<double>(teacher.size(0) * teacher.size(1));
+        out.entropy = at::mul_out(scaled, out.each, log_p).sum() / -rows;
+        return out;
+    }
+
+    /// The entropy of the mean distribution of this batch over ln K: 1 where all prototypes are used alike, 0
+    /// where one is. `mean` [B, K] is the mean over views.
+    static Tensor prototype_use(const Tensor& mean) {
+        const auto q = mean.mean(0);
+        const auto most = std::log(static_cast<double>(std::max<std::int64_t>(2, q.size(0))));
+        return at::special_entr(q).sum() / most;
+    }
+
+    /// A batch that is not finite leaves the centre as it is: the host may skip such a step and go on.
+    void move_centre(const Tensor& teacher, const Comm& comm) {
+        const at::NoGradGuard no_grad;
+        const auto rows = static_cast<double>(teacher.size(0) * teacher.size(1));
+        auto sums = at::cat({teacher.flatten(0, 1).sum(0), at::full({1}, rows, teacher.options())});
+        comm.all_reduce_sum(sums);
+        const auto mean = (sums.slice(0, 0, -1) / sums[-1]).to(center_.scalar_type()).unsqueeze(0);
+        const auto moved = center_ * momentum_ + mean * (1 - momentum_);
+        center_.copy_(at::where(mean.isfinite().all(), moved, center_));
+    }
+
+    double student_temperature_;
+    Schedule teacher_temperature_;
+    double momentum_;
+    bool centring_;
+    Tensor center_;
+};
+
+}  // namespace
+}  // namespace hearth
+
+HEARTH_PLUGIN((hearth::PluginInfo{.id = "dino",
+                                  .version = "0.1.0",
+                                  .summary = "DINO's self-distillation loss with centring",
+                                  .url = "https://github.com/facebookresearch/dino",
+                                  .paper = "https://arxiv.org/abs/2104.14294"}),
+              hearth::component<hearth::Dino>("dino",
+                                              "cross-entropy of all crops with the teacher's global crops"))

@@ -1,0 +1,110 @@
+// hearth sweep: what runs, what is skipped, what goes on, and the table.
+#include <sstream>
+
+#include "cli/support.hpp"
+
+using namespace hearth::test;
+using Catch::Matchers::Contains;
+
+namespace {
+
+/// Two recipes in a folder: the tiny one, and one without its second loss.
+struct SweepBox : Sandbox {
+    SweepBox() {
+        folder.write("rows/a-full.toml", "schema = 1\nname = \"full\"\nextends = [\"../tiny.toml\"]\n");
+        folder.write("rows/b-row.toml",
+                     "schema = 1\nname = \"row\"\nextends = [\"../tiny.toml\"]\ndrop = { loss = "
+                     "[\"category-contrast\"] }\n");
+    }
+    Outcome sweep(std::vector<std::string> more = {}) const {
+        std::vector<std::string> words = {"sweep", "rows", "--out", "out", "eval.limit=20", "probe.every=0"};
+        words.insert(words.end(), more.begin(), more.end());
+        return run(words);
+    }
+};
+
+std::size_t lines_of(const std::string& text) {
+    std::istringstream stream(text);
+    std::size_t count = 0;
+    for (std::string line; std::getline(stream, line);) ++count;
+    return count;
+}
+
+}  // namespace
+
+TEST_CASE("a sweep trains each recipe with each seed once and tabulates them") {
+    const SweepBox box;
+    const auto first = box.sweep({"--seeds", "2"});
+    INFO(first.err);
+    REQUIRE(first.code == 0);
+    CHECK_THAT(first.out,
+               Contains("full") && Contains("2/2") && Contains("±") && Contains("table: out/sweep.md"));
+    for (const auto* run : {"full/seed-0", "full/seed-1", "row/seed-0", "row/seed-1"})
+        CHECK(nlohmann::json::parse(box.folder.read(std::string("out/") + run + "/run.json"))["status"] ==
+              "finished");
+    CHECK(box.folder.read("out/row/seed-1/resolved.toml").find("seed = 1") != std::string::npos);
+    // 2 recipes, 2 seeds, 2 classifiers, 3 kinds of features; and the header
+    CHECK(lines_of(box.folder.read("out/sweep.csv")) == 25);
+    CHECK_THAT(box.folder.read("out/sweep.md"), Contains("| full ") && Contains("| row "));
+
+    // A run that was not finished goes on; the finished ones are left alone.
+    const auto log = box.folder.read("out/full/seed-0/train.log");
+    box.folder.write("out/row/seed-0/run.json", [&] {
+        auto json = nlohmann::json::parse(box.folder.read("out/row/seed-0/run.json"));
+        json["status"] = "running";
+        return json.dump();
+    }());
+    const auto second = box.sweep({"--seeds", "2"});
+    CHECK(second.code == 0);
+    CHECK_THAT(second.err, Contains("full seed 0: finished before") &&
+                               Contains("row seed 1: finished before") && Contains("resuming at step 5"));
+    CHECK(box.folder.read("out/full/seed-0/train.log") == log);
+}
+
+TEST_CASE("--dry-run lists the runs and starts none") {
+    const SweepBox box;
+    const auto outcome = box.sweep({"--seeds", "3,5", "--dry-run"});
+    CHECK(outcome.code == 0);
+    CHECK_THAT(outcome.out, Contains("full  seed 3  new  out/full/seed-3") && Contains("row  seed 5  new"));
+    CHECK_FALSE(std::filesystem::exists(box.folder / "out"));
+}
+
+TEST_CASE("a run that fails is reported and the others go on") {
+    const SweepBox box;
+    box.folder.write(
+        "rows/a-broken.toml",
+        "schema = 1\nname = \"broken\"\nextends = [\"../tiny.toml\"]\n[data]\nsource = \"missing.csv\"\n");
+    const auto outcome = box.sweep();
+    CHECK(outcome.code == 3);
+    CHECK_THAT(outcome.err, Contains("broken seed 0 failed (exit code 3); going on with the others"));
+    CHECK_THAT(outcome.out, Contains("broken") && Contains("0/1") && Contains("1/1"));
+}
+
+TEST_CASE("a mistake in any recipe is found before anything runs") {
+    const SweepBox box;
+    box.folder.write("rows/z-wrong.toml", "schema = 1\nextends = [\"../tiny.toml\"]\n[train]\nepoch = 3\n");
+    const auto outcome = box.sweep();
+    CHECK(outcome.code == 2);
+    CHECK_THAT(outcome.err, Contains("z-wrong.toml") && Contains("did you mean 'epochs'"));
+    CHECK_FALSE(std::filesystem::exists(box.folder / "out"));
+}
+
+TEST_CASE("a folder that holds a run of another recipe is not touched") {
+    const SweepBox box;
+    box.folder.write("out/full/seed-0/run.json",
+                     R"({"recipe_hash": "0123456789abcdef", "status": "finished"})");
+    const auto outcome = box.sweep();
+    CHECK(outcome.code == 2);
+    CHECK_THAT(outcome.err, Contains("out/full/seed-0") && Contains("another recipe") && Contains("--out"));
+}
+
+TEST_CASE("sweep says what is wrong with its arguments") {
+    const SweepBox box;
+    CHECK_THAT(box.run({"sweep", "nowhere"}).err, Contains("nowhere") && Contains("folder of recipes"));
+    CHECK_THAT(box.run({"sweep", "train.epochs=1"}).err, Contains("found no recipe"));
+    CHECK_THAT(box.sweep({"--seeds", "some"}).err, Contains("--seeds") && Contains("0,7,42"));
+    CHECK_THAT(box.sweep({"--seed", "3"}).err, Contains("--seeds"));
+    box.folder.write("rows/c.toml", "schema = 1\nname = \"row\"\nextends = [\"../tiny.toml\"]\n");
+    CHECK_THAT(box.sweep().err, Contains("both called 'row'"));
+    for (const auto* words : {"nowhere", "train.epochs=1"}) CHECK(box.run({"sweep", words}).code == 2);
+}

@@ -1,0 +1,130 @@
+// Training steps of an official code, recorded by tools/*_parity.py, taken again by a plan, its optimiser and
+// its followers, as the trainer takes them.
+#pragma once
+
+#include <fmt/format.h>
+#include <torch/torch.h>
+
+#include <catch2/catch.hpp>
+#include <set>
+
+#include "data/temporary_folder.hpp"
+#include "support/plugins.hpp"
+#include "train/follower.hpp"
+#include "train/optimizer.hpp"
+#include "train/safetensors.hpp"
+
+namespace hearth::test {
+
+/// What a script in tools/ wrote.
+class Recording {
+  public:
+    explicit Recording(const std::string& name)
+        : file_(
+              train::read_safetensors(std::filesystem::path(HEARTH_TEST_SOURCE_DIR) / "tests/parity" / name)) {}
+    at::Tensor operator[](const std::string& name) const {
+        const auto found = file_.find(name);
+        INFO("no tensor " << name << " in the recording");
+        REQUIRE(found.defined());
+        return found;
+    }
+    /// A hyperparameter as text, for the recipe.
+    const std::string& setting(const std::string& name) const { return file_.metadata.at(name); }
+    /// Pixels of one step's batch: uint8 [batches, ..] -> float in [0, 1].
+    at::Tensor pixels(const std::string& name, std::int64_t step) const {
+        const auto all = (*this)[name];
+        return all[step % all.size(0)].to(at::kFloat).div(255);
+    }
+    /// Initial weights by their names in a plan.
+    std::map<std::string, at::Tensor> weights() const {
+        std::map<std::string, at::Tensor> out;
+        for (const auto& [name, tensor] : file_.tensors)
+            if (name.starts_with("student.")) out.emplace(name, tensor.to(at::kFloat));
+        return out;
+    }
+    std::int64_t steps() const { return (*this)["losses"].size(0); }
+    double loss(std::int64_t step) const { return (*this)["losses"][step].item<double>(); }
+
+  private:
+    train::SafeTensors file_;
+};
+
+class Replay {
+  public:
+    Replay(const std::string& recipe_text, const Recording& recording)
+        : recipe_(recipe::load(folder_.write("recipe.toml", recipe_text))),
+          plan_(plan::Plan::build(recipe_, registry())) {
+        progress_.total_steps = recording.steps();
+        progress_.steps_per_epoch = recording.steps() / recipe_.train.epochs;
+        start_from(recording.weights());
+        plan_.train(true);
+        optimizer_ = std::make_unique<train::Optimizer>(recipe_.optimizer, plan_.trained_parameters(),
+                                                        recipe_.train.batch);
+        for (const auto& network : plan_.networks())
+            if (!network.follows.empty()) followers_.emplace_back(network, *plan_.network(network.follows));
+    }
+
+    /// One step as Trainer::step and micro_step take it, in fp32; returns its loss.
+    double step(const Tensors& batch) {
+        Context context;
+        context.progress = progress_;
+        for (auto& follower : followers_)
+            if (!follower.after_step()) follower.update(progress_);
+        for (const auto& [name, component] : plan_.components()) component->before_step(context);
+        optimizer_->zero_grad();
+        const auto out = plan_.step(batch, context);
+        out.total.backward();
+        for (const auto& [name, component] : plan_.components()) component->after_backward(context);
+        optimizer_->clip();
+        optimizer_->step(progress_);
+        for (auto& follower : followers_)
+            if (follower.after_step()) follower.update(progress_);
+        for (const auto& [name, component] : plan_.components()) component->after_step(context);
+        ++progress_.step;
+        return out.total.item<double>();
+    }
+    at::Tensor state(const std::string& wanted) const {
+        for (const auto& [name, tensor] : plan_.state())
+            if (name == wanted) return tensor;
+        FAIL("the plan has no " << wanted);
+        return {};
+    }
+    const plan::Plan& plan() const { return plan_; }
+
+  private:
+    /// Copies recorded weights into the student and into those that follow it. All that is trained must be
+    /// there, and all that is there must be wanted.
+    void start_from(const std::map<std::string, at::Tensor>& weights) {
+        const at::NoGradGuard no_grad;
+        std::set<std::string> wanted, used;
+        for (const auto& [name, tensor] : plan_.trained_parameters()) wanted.insert(name);
+        for (auto& [name, tensor] : plan_.state()) {
+            for (const auto& network : plan_.networks()) {
+                if (!name.starts_with(network.name + ".")) continue;
+                const auto own = (network.follows.empty() ? network.name : network.follows) +
+                                 name.substr(network.name.size());
+                const auto found = weights.find(own);
+                if (found == weights.end()) continue;
+                INFO(name);
+                REQUIRE(tensor.sizes() == found->second.sizes());
+                tensor.copy_(found->second);
+                used.insert(own);
+            }
+        }
+        for (const auto& [name, tensor] : weights) {
+            INFO(name);
+            CHECK(used.count(name) == 1);
+            wanted.erase(name);
+        }
+        CHECK(wanted.empty());
+    }
+
+    TemporaryFolder folder_;
+    recipe::Recipe recipe_;
+    plan::Plan plan_;
+    Progress progress_;
+    std::unique_ptr<train::Optimizer> optimizer_;
+    std::vector<train::Follower> followers_;
+};
+
+}  // namespace hearth::test

@@ -1,0 +1,115 @@
+// init_from: weights of a file at the start of a run.
+#include "train/initial_weights.hpp"
+
+#include <ATen/ATen.h>
+
+#include "plan/support.hpp"
+#include "train/safetensors.hpp"
+
+using namespace hearth;
+using namespace hearth::test;
+using Catch::Matchers::Contains;
+
+namespace {
+
+using Named = std::vector<std::pair<std::string, at::Tensor>>;
+
+/// A student with one head and a follower; `line` is added to the student.
+std::string recipe_with(const std::string& line) {
+    return R"(schema = 1
+[data]
+source = "phantom"
+size = 16
+label = "abnormal"
+[networks.student]
+)" + line +
+           R"(
+backbone = { use = "vit", patch = 8, dim = 8, depth = 1, heads = 2 }
+[networks.student.heads]
+classify = { use = "linear", out = 2 }
+[networks.teacher]
+follows = "student"
+[[pass]]
+network = "student"
+view = "image"
+[[pass]]
+network = "teacher"
+view = "image"
+[[loss]]
+use = "cross-entropy"
+reads = { logits = "student.logits" }
+)";
+}
+
+struct Loaded {
+    Attempt attempt;
+    plan::Plan plan;
+    std::vector<std::string> warnings;
+    explicit Loaded(const Named& weights) {
+        train::write_safetensors(attempt.folder / "w.safetensors", weights, {});
+        attempt.file("a.toml", recipe_with("init_from = \"w.safetensors\""));
+        const auto recipe = attempt.load();
+        plan = plan::Plan::build(recipe, registry());
+        warnings = train::load_initial_weights(recipe, plan);
+    }
+    at::Tensor tensor(const std::string& name) const {
+        for (const auto& [found, value] : plan.state())
+            if (found == name) return value;
+        FAIL("found no tensor " << name);
+        return {};
+    }
+};
+
+/// What a run of that recipe would save, with every value 0.25.
+Named weights(const std::string& network, bool heads) {
+    Named out;
+    const auto plan = planned(recipe_with(""));
+    for (const auto& [name, tensor] : plan.state())
+        if (name.starts_with("student.") && (heads || name.find(".heads.") == std::string::npos))
+            out.emplace_back(network + name.substr(network.empty() ? 17 : 7),
+                             at::full_like(tensor, 0.25).detach());
+    return out;
+}
+
+bool is_quarter(const at::Tensor& tensor) {
+    return at::all(tensor == 0.25).item<bool>();
+}
+
+}  // namespace
+
+TEST_CASE("a network starts from a checkpoint, and its follower with it") {
+    for (const auto* network : {"student", "teacher"}) {  // the only network of the file, whatever it is called
+        const Loaded run(weights(network, true));
+        CHECK(is_quarter(run.tensor("student.backbone.norm.bias")));
+        CHECK(is_quarter(run.tensor("student.heads.classify.weight")));
+        CHECK(is_quarter(run.tensor("teacher.backbone.blocks.0.attn.qkv.weight")));
+        CHECK(run.warnings.empty());
+    }
+}
+
+TEST_CASE("a network starts from a backbone under its own names; its heads are as drawn, which is said") {
+    auto file = weights("", false);
+    file.emplace_back("fc_norm.weight", at::ones({8}));
+    const Loaded run(file);
+    CHECK(is_quarter(run.tensor("student.backbone.norm.bias")));
+    CHECK_FALSE(is_quarter(run.tensor("student.heads.classify.weight")));
+    REQUIRE(run.warnings.size() == 2);
+    CHECK_THAT(run.warnings[0], Contains("heads.classify") && Contains("start as drawn"));
+    CHECK_THAT(run.warnings[1], Contains("nothing took fc_norm.weight"));
+}
+
+TEST_CASE("weights that do not fit are refused with what is missing") {
+    auto file = weights("", false);
+    std::erase_if(file, [](const auto& item) { return item.first == "norm.bias"; });
+    CHECK_THAT(message_of<RecipeError>([&] { Loaded run(file); }), Contains("has no backbone.norm.bias"));
+
+    file = weights("", false);
+    for (auto& [name, tensor] : file)
+        if (name == "pos_embed") tensor = at::zeros({1, 10, 8});
+    CHECK_THAT(message_of<RecipeError>([&] { Loaded run(file); }),
+               Contains("'pos_embed' as [1, 10, 8], expected [1, 5, 8]"));
+
+    file = weights("a", false);
+    for (auto& item : weights("b", false)) file.push_back(item);
+    CHECK_THAT(message_of<RecipeError>([&] { Loaded run(file); }), Contains("holds the networks a, b"));
+}
