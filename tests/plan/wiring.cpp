@@ -71,8 +71,7 @@ TEST_CASE("the demo recipe plans into augments, passes and losses with names and
 }
 
 TEST_CASE("the loader is asked for what passes, heads and losses read of the data, and no more") {
-    CHECK(planned(extending_demo()).delivered() ==
-          std::set<std::string>{"abnormal", "mask", "normal"});
+    CHECK(planned(extending_demo()).delivered() == std::set<std::string>{"abnormal", "mask", "normal"});
 }
 
 TEST_CASE("shapes follow the recipe") {
