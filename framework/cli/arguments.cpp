@@ -57,6 +57,12 @@ recipe::Table RecipeArguments::load_tree(const Globals& globals) const {
     return recipe::load_tree(find_recipe(file), all);
 }
 
+std::string own_program() {
+    std::error_code failed;
+    const auto file = std::filesystem::read_symlink("/proc/self/exe", failed);
+    return failed ? "/proc/self/exe" : file.string();
+}
+
 host::Registry make_registry(const Globals& globals, const recipe::Recipe* recipe) {
     host::SearchRequest request;
     for (const auto& folder : globals.plugin_paths) request.from_command_line.emplace_back(folder);

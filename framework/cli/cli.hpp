@@ -36,6 +36,9 @@ struct RecipeArguments {
     std::vector<std::string> all_overrides(const Globals& globals) const;
 };
 
+/// The file of this program, for starting it again under its own name.
+std::string own_program();
+
 /// Scans the search order, recipe folders included.
 host::Registry make_registry(const Globals& globals, const recipe::Recipe* recipe = nullptr);
 

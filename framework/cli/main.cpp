@@ -122,7 +122,7 @@ void shorten_openmp_spin(char** argv) {
         if (std::getenv(set) != nullptr) return;
     setenv("GOMP_SPINCOUNT", "1000", 0);
     setenv("HEARTH_STARTED", "1", 0);
-    execv("/proc/self/exe", argv);  // returns only where it fails: then all goes on as it was
+    execv(own_program().c_str(), argv);  // returns only where it fails: then all goes on as it was
 }
 
 }  // namespace
