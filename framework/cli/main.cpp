@@ -1,6 +1,5 @@
 // The `hearth` command: reads the command line, runs one verb, turns errors into messages and exit codes.
 #include <fmt/format.h>
-
 #include <unistd.h>
 
 #include <algorithm>
@@ -8,6 +7,8 @@
 #include <hearth/error.hpp>
 #include <hearth/text.hpp>
 #include <new>
+#include <set>
+#include <string_view>
 
 #include "cli/cli.hpp"
 
@@ -115,13 +116,13 @@ int run(int argc, char** argv) {
 }
 
 // GNU OpenMP lets idle threads spin for milliseconds after every operation: next to another busy process a step
-// then takes ten times as long. It reads its settings before main, so the program starts itself again with a
-// shorter spin (docs/benchmarks.md, "Beside another process"). What the user has set stays.
-void shorten_openmp_spin(char** argv) {
-    for (const auto* set : {"GOMP_SPINCOUNT", "OMP_WAIT_POLICY", "HEARTH_STARTED"})
-        if (std::getenv(set) != nullptr) return;
-    setenv("GOMP_SPINCOUNT", "1000", 0);
-    setenv("HEARTH_STARTED", "1", 0);
+// then takes ten times as long. It reads its settings before main, so a verb that computes starts the program
+// again with a shorter spin (docs/benchmarks.md, "Beside another process"). What the user has set stays.
+void shorten_openmp_spin(int argc, char** argv) {
+    static const std::set<std::string_view> computing = {"train", "check", "probe", "report", "sweep"};
+    if (std::none_of(argv, argv + argc, [](const char* word) { return computing.count(word) != 0; })) return;
+    if (std::getenv("GOMP_SPINCOUNT") != nullptr || std::getenv("OMP_WAIT_POLICY") != nullptr) return;
+    if (setenv("GOMP_SPINCOUNT", "1000", 0) != 0) return;
     execv(own_program().c_str(), argv);  // returns only where it fails: then all goes on as it was
 }
 
@@ -130,7 +131,7 @@ void shorten_openmp_spin(char** argv) {
 
 int main(int argc, char** argv) {
     using hearth::ExitCode;
-    hearth::cli::shorten_openmp_spin(argv);
+    hearth::cli::shorten_openmp_spin(argc, argv);
     const auto fail = [](ExitCode code, const std::string& message) {
         fmt::print(stderr, "error: {}\n", message);
         return static_cast<int>(code);

@@ -219,6 +219,12 @@ std::string sweep_csv(const std::vector<Job>& jobs) {
     return out;
 }
 
+void write_tables(const std::vector<Job>& jobs, const fs::path& out) {
+    fs::create_directories(out);
+    train::write_atomically(out / "sweep.csv", sweep_csv(jobs));
+    train::write_atomically(out / "sweep.md", report::markdown_table(sweep_table(jobs)));
+}
+
 std::vector<Job> plan_jobs(const SweepFlags& flags, const std::vector<std::string>& overrides,
                            const fs::path& out, const Globals& globals) {
     std::vector<Job> jobs;
@@ -286,15 +292,13 @@ void sweep(const SweepFlags& flags, Globals& globals) {
             print("stopped; the same command goes on from here");
             break;
         }
-        if (code != 0 && globals.exit_code == 0) globals.exit_code = code;
-        if (code != 0)
+        if (code != 0) {
+            if (globals.exit_code == 0) globals.exit_code = code;
             print(fmt::format("{} seed {} {}; going on with the others", job.recipe, job.seed, job.state));
-        train::write_atomically(out / "sweep.csv", sweep_csv(jobs));
-        train::write_atomically(out / "sweep.md", report::markdown_table(sweep_table(jobs)));
+        }
+        write_tables(jobs, out);
     }
-    fs::create_directories(out);
-    train::write_atomically(out / "sweep.csv", sweep_csv(jobs));
-    train::write_atomically(out / "sweep.md", report::markdown_table(sweep_table(jobs)));
+    write_tables(jobs, out);
     if (globals.json) {
         auto rows = nlohmann::json::array();
         for (const auto& job : jobs)

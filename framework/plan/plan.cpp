@@ -3,8 +3,6 @@
 #include <fmt/format.h>
 #include <torch/torch.h>
 
-#include <algorithm>
-
 #include "plan/builder.hpp"
 
 namespace hearth::plan {
@@ -131,15 +129,16 @@ std::vector<std::pair<std::string, at::Tensor>> Plan::trained_parameters() const
     for (const auto& node : nodes_)
         if (node.runs) running.insert(node.component.get());
     std::vector<std::pair<std::string, at::Tensor>> out;
-    for (const auto& [name, component] : components()) {
-        const auto network = std::find_if(networks_.begin(), networks_.end(), [&, &full = name](const auto& n) {
-            return full.starts_with(n.name + ".");
-        });
-        if ((network != networks_.end() && !network->trained()) || running.count(component.get()) == 0)
-            continue;
-        for (const auto& item : component->named_parameters())
+    const auto add = [&](const std::string& name, const Component& component) {
+        if (running.count(&component) == 0) return;
+        for (const auto& item : component.named_parameters())
             if (item.value().requires_grad()) out.emplace_back(name + "." + item.key(), item.value());
-    }
+    };
+    for (const auto& network : networks_)
+        if (network.trained())
+            for (const auto& [part, component] : network.components())
+                add(network.name + "." + part, *component);
+    for (const auto& [name, loss] : losses_) add("loss." + name, *loss);
     return out;
 }
 

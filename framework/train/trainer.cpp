@@ -77,7 +77,6 @@ Trainer::Trainer(const recipe::Recipe& recipe, const host::Registry& registry, T
       folder_(RunFolder::open(recipe, request_.out, request_.existing)),
       monitor_(recipe.monitor) {
     if (recipe.train.threads > 0) at::set_num_threads(static_cast<int>(recipe.train.threads));
-    for (const auto& warning : load_initial_weights(recipe, plan_)) initial_warnings_.push_back(warning);
     plan_.to(device_);
     folder_.describe(recipe, registry, plan::to_text(plan_), plan::to_mermaid(plan_), request_.command);
 
@@ -112,6 +111,8 @@ Trainer::Trainer(const recipe::Recipe& recipe, const host::Registry& registry, T
         folder_.rewind(0);  // a run that was killed before its first checkpoint starts again
     events_ = std::make_unique<EventWriter>(folder_.path());
     view_ = std::make_unique<ProgressView>(folder_.path() / "train.log", request_.quiet, progress_.step);
+    if (!folder_.resumes())
+        for (const auto& warning : load_initial_weights(recipe, plan_)) view_->say("warning: " + warning);
 }
 
 Context Trainer::context() const {
@@ -159,7 +160,6 @@ TrainSummary Trainer::train() {
         recipe_.train.accumulate > 1 ? fmt::format(" x {}", recipe_.train.accumulate) : "",
         bf16_ ? "bf16" : "fp32", device_.str(), loader_->workers()));
     for (const auto& warning : plan_.warnings()) view_->say("warning: " + warning);
-    for (const auto& warning : initial_warnings_) view_->say("warning: " + warning);
     plan_.train(true);
     window_ = {};
     bool stopped = false;

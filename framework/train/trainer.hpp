@@ -85,7 +85,6 @@ class Trainer {
     std::unique_ptr<ProgressView> view_;
     Progress progress_;
     std::optional<double> best_;
-    std::vector<std::string> initial_warnings_;
 
     struct Window {  ///< since the last report
         std::map<std::string, double> sums;

@@ -35,4 +35,13 @@ std::shared_ptr<T> make(const std::string& id,
     return type.create_as<T>(options(type, changed), symbols);
 }
 
+/// Symbols of an image [B, channels, height, width].
+inline Symbols image_symbols(std::int64_t channels, std::int64_t height, std::int64_t width) {
+    Symbols symbols;
+    symbols.bind("C", channels);
+    symbols.bind("H", height);
+    symbols.bind("W", width);
+    return symbols;
+}
+
 }  // namespace hearth::test

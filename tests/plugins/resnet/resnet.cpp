@@ -13,19 +13,11 @@ using Changes = std::vector<std::pair<std::string, OptionValue>>;
 
 namespace {
 
-Symbols image_symbols(std::int64_t channels, std::int64_t height, std::int64_t width) {
-    Symbols symbols;
-    symbols.bind("C", channels);
-    symbols.bind("H", height);
-    symbols.bind("W", width);
-    return symbols;
-}
-
 std::shared_ptr<Backbone> resnet(Changes more = {}, std::int64_t channels = 1) {
     Changes changes = {{"depth", std::int64_t{18}}};
     changes.insert(changes.end(), more.begin(), more.end());
     torch::manual_seed(1);
-    return test::make<Backbone>("resnet", changes, image_symbols(channels, 64, 64));
+    return test::make<Backbone>("resnet", changes, test::image_symbols(channels, 64, 64));
 }
 
 Tensor images(std::int64_t channels = 1, std::int64_t height = 64, std::int64_t width = 64) {
@@ -62,7 +54,7 @@ TEST_CASE("what it writes has the declared shapes, at even and at odd sizes") {
          {Case{18, 64, 96}, Case{18, 65, 63}, Case{18, 37, 101}, Case{18, 33, 32}, Case{50, 33, 65}}) {
         INFO(depth << " at " << height << " x " << width);
         const auto options = test::options(type, {{"depth", depth}});
-        const auto symbols = image_symbols(1, height, width);
+        const auto symbols = test::image_symbols(1, height, width);
         const auto net = type.create_as<Backbone>(options, symbols);
         const torch::NoGradGuard no_grad;
         const auto out = net->forward({{"image", images(1, height, width)}}, {});
@@ -89,7 +81,7 @@ TEST_CASE("ports are readable while the size is unknown, and rounded up when it 
     CHECK(to_string(unknown[3].shape) == "B 2048 (H+31)/32 (W+31)/32");
     CHECK(to_string(unknown[4].shape) == "B 2048");
     const auto known =
-        type.writes(test::options(type, {{"depth", std::int64_t{18}}}), image_symbols(1, 225, 224));
+        type.writes(test::options(type, {{"depth", std::int64_t{18}}}), test::image_symbols(1, 225, 224));
     CHECK(to_string(known[0].shape) == "B 64 57 56");
     CHECK(to_string(known[1].shape) == "B 128 29 28");
     CHECK(to_string(known[2].shape) == "B 256 15 14");

@@ -13,14 +13,6 @@ using Changes = std::vector<std::pair<std::string, OptionValue>>;
 
 namespace {
 
-Symbols image_symbols(std::int64_t channels, std::int64_t height, std::int64_t width) {
-    Symbols symbols;
-    symbols.bind("C", channels);
-    symbols.bind("H", height);
-    symbols.bind("W", width);
-    return symbols;
-}
-
 /// Width 32, 2 blocks, patches of 8, so that a test takes milliseconds.
 Changes small(Changes more = {}) {
     Changes changes = {{"dim", std::int64_t{32}},
@@ -33,7 +25,7 @@ Changes small(Changes more = {}) {
 
 std::shared_ptr<Backbone> small_vit(Changes more = {}, std::int64_t channels = 1, std::int64_t edge = 64) {
     torch::manual_seed(1);
-    return test::make<Backbone>("vit", small(std::move(more)), image_symbols(channels, edge, edge));
+    return test::make<Backbone>("vit", small(std::move(more)), test::image_symbols(channels, edge, edge));
 }
 
 std::map<std::string, std::vector<std::int64_t>> shapes_of(const torch::nn::Module& module) {
@@ -69,10 +61,12 @@ std::map<std::string, std::vector<std::int64_t>> timm_shapes(std::int64_t dim, s
 }  // namespace
 
 TEST_CASE("parameters have timm's names and shapes") {
-    const auto tiny = test::make<Backbone>("vit", {{"size", std::string("tiny")}}, image_symbols(3, 224, 224));
+    const auto tiny =
+        test::make<Backbone>("vit", {{"size", std::string("tiny")}}, test::image_symbols(3, 224, 224));
     CHECK(shapes_of(*tiny) == timm_shapes(192, 12));
     CHECK(tiny->named_buffers().is_empty());
-    const auto base = test::make<Backbone>("vit", {{"depth", std::int64_t{1}}}, image_symbols(3, 224, 224));
+    const auto base =
+        test::make<Backbone>("vit", {{"depth", std::int64_t{1}}}, test::image_symbols(3, 224, 224));
     CHECK(shapes_of(*base) == timm_shapes(768, 1));
 }
 
@@ -80,7 +74,7 @@ TEST_CASE("what it writes has the declared shapes") {
     const auto& type = test::registry().find(Kind::backbone, "vit");
     for (const auto& [edge, patch] : {std::pair<std::int64_t, std::int64_t>{64, 8}, {224, 16}}) {
         const auto options = test::options(type, small({{"patch", patch}}));
-        const auto symbols = image_symbols(1, edge, edge);
+        const auto symbols = test::image_symbols(1, edge, edge);
         const auto vit = type.create_as<Backbone>(options, symbols);
         const auto out = vit->forward({{"image", at::rand({2, 1, edge, edge})}}, {});
         const auto ports = type.writes(options, symbols);
@@ -200,10 +194,11 @@ TEST_CASE("options out of range are refused") {
     CHECK_FALSE(schema.find("positions")->check(std::string("learnt")).empty());
     CHECK_FALSE(schema.find("drop_path")->check(Schedule(1.0)).empty());
     for (const auto& option : schema.options()) CHECK(option.check(option.fallback).empty());
-    CHECK_THROWS_AS(test::make<Backbone>("vit", small(), image_symbols(1, 60, 64)), RecipeError);
-    CHECK_THROWS_AS(test::make<Backbone>("vit", small({{"heads", std::int64_t{5}}}), image_symbols(1, 64, 64)),
-                    RecipeError);
+    CHECK_THROWS_AS(test::make<Backbone>("vit", small(), test::image_symbols(1, 60, 64)), RecipeError);
     CHECK_THROWS_AS(
-        test::make<Backbone>("vit", small({{"mean", std::vector<double>{0, 0, 0}}}), image_symbols(1, 64, 64)),
+        test::make<Backbone>("vit", small({{"heads", std::int64_t{5}}}), test::image_symbols(1, 64, 64)),
         RecipeError);
+    CHECK_THROWS_AS(test::make<Backbone>("vit", small({{"mean", std::vector<double>{0, 0, 0}}}),
+                                         test::image_symbols(1, 64, 64)),
+                    RecipeError);
 }
