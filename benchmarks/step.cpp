@@ -8,10 +8,10 @@
 #include <iostream>
 #include <nlohmann/json.hpp>
 
-#include "data/loader.hpp"
 #include "host/registry.hpp"
 #include "plan/plan.hpp"
 #include "train/autocast.hpp"
+#include "train/check.hpp"
 #include "train/follower.hpp"
 #include "train/optimizer.hpp"
 #include "train/progress.hpp"
@@ -74,20 +74,10 @@ int run(const std::vector<std::string>& words) {
     for (const auto& network : plan.networks())
         if (!network.follows.empty()) followers.emplace_back(network, *plan.network(network.follows));
 
-    const auto phantoms = data::open_dataset({.source = "phantom",
-                                              .where = "",
-                                              .size = static_cast<int>(recipe.data.size),
-                                              .fit = "stretch",
-                                              .max_pixels = 0,
-                                              .phantom_count = recipe.train.batch,
-                                              .phantom_seed = 0,
-                                              .phantom_lesions = 0});
-    data::Loader loader(
-        phantoms, {.batch = recipe.train.batch, .workers = 1, .channels = recipe.data.channels},
-        [&](Tensors& views, const RandomKey& key) { plan.augment(views, key); }, plan.delivered());
-    loader.begin(0);
+    const auto loader = train::generated_batches(recipe, plan, recipe.train.batch);
+    loader->begin(0);
     Tensors batch;
-    loader.next(batch);
+    loader->next(batch);
 
     Context context;
     context.device = device;

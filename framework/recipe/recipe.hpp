@@ -86,12 +86,21 @@ struct OptimizerSpec {
     Origin origin;
 };
 
+/// A loss term on the wrong side of a bound: "teacher_kl < 0.01".
+struct TermRule {
+    std::string term;   ///< as in the log; "loss" is the total
+    bool below = true;  ///< collapsed where the term is below (else above) the bound
+    double bound = 0;
+    Origin origin;
+};
+
 /// [monitor]
 struct MonitorSpec {
     std::string features;     ///< tensor [B, D] or [B, L, D] whose spread and rank are tracked; "" = the first
                               ///< trained network's cls
     std::string assignments;  ///< tensor [.., K] of distributions whose entropy is tracked; "" = none
-    std::string on_collapse = "warn", on_nan = "stop";        ///< "warn" or "stop"
+    std::vector<TermRule> collapse_if;                  ///< what collapse looks like in the terms of the losses
+    std::string on_collapse = "warn", on_nan = "stop";  ///< "warn" or "stop"
     double min_rank = 2, min_std = 1e-4, min_entropy = 0.05;  ///< entropy of the mean assignment / ln K
     std::int64_t patience = 3;  ///< consecutive log lines below a threshold before it counts
     Origin origin;

@@ -103,6 +103,8 @@ Schema monitor_schema() {
     Schema schema;
     schema.text("features", "").doc("tensor whose spread and rank are tracked; \"\" = the first trained cls");
     schema.text("assignments", "").doc("tensor of distributions whose entropy is tracked; \"\" = none");
+    schema.texts("collapse_if", {})
+        .doc("loss terms that show a collapse, each \"TERM < NUMBER\" or \"TERM > NUMBER\"");
     schema.text("on_collapse", defaults.on_collapse).choices({"warn", "stop"}).doc("stop: exit code 5");
     schema.text("on_nan", defaults.on_nan).choices({"warn", "stop"}).doc("stop: exit code 5");
     schema.number("min_rank", defaults.min_rank)

@@ -2,6 +2,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <optional>
+#include <sstream>
 
 #include "recipe/steps.hpp"
 
@@ -91,11 +93,35 @@ OptimizerSpec optimizer_from(const Section& section) {
     return out;
 }
 
-MonitorSpec monitor_from(const Section& section) {
+/// "teacher_kl < 0.01"; nothing where the text is not like that.
+std::optional<TermRule> term_rule(const std::string& text, const Origin& origin) {
+    auto spaced = text;
+    if (const auto sign = text.find_first_of("<>"); sign != std::string::npos)
+        spaced = text.substr(0, sign) + ' ' + text[sign] + ' ' + text.substr(sign + 1);
+    std::istringstream words(spaced);
+    TermRule rule;
+    std::string sign;
+    if (!(words >> rule.term >> sign >> rule.bound) || !(words >> std::ws).eof()) return {};
+    if (sign != "<" && sign != ">") return {};
+    rule.below = sign == "<";
+    rule.origin = origin;
+    return rule;
+}
+
+MonitorSpec monitor_from(const Section& section, const Origin& rules, Diagnostics& problems) {
     const auto& options = section.options;
     MonitorSpec out;
     out.features = options.text("features");
     out.assignments = options.text("assignments");
+    for (const auto& text : options.texts("collapse_if")) {
+        if (auto rule = term_rule(text, rules))
+            out.collapse_if.push_back(*rule);
+        else
+            problems.add(rules,
+                         fmt::format("monitor.collapse_if: found \"{}\", expected a loss term and a bound, "
+                                     "such as \"teacher_kl < 0.01\"",
+                                     text));
+    }
     out.on_collapse = options.text("on_collapse");
     out.on_nan = options.text("on_nan");
     out.min_rank = options.number("min_rank");
@@ -146,7 +172,8 @@ void read_sections(const Table& tree, Recipe& recipe, Diagnostics& problems) {
             place(tree, "train", "device"),
             fmt::format("train.device: found \"{}\", expected auto, cpu, cuda or cuda:N", recipe.train.device));
     recipe.optimizer = optimizer_from(read(tree, "optimizer", optimizer_schema(), recipe, problems));
-    recipe.monitor = monitor_from(read(tree, "monitor", monitor_schema(), recipe, problems));
+    recipe.monitor = monitor_from(read(tree, "monitor", monitor_schema(), recipe, problems),
+                                  place(tree, "monitor", "collapse_if"), problems);
     if (tree.find("probe") != nullptr)
         recipe.probe = labelled_from(read(tree, "probe", labelled_schema(), recipe, problems));
     if (tree.find("eval") != nullptr)

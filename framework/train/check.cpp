@@ -5,11 +5,31 @@
 
 #include <cmath>
 
-#include "data/loader.hpp"
 #include "train/autocast.hpp"
 #include "train/trainer.hpp"
 
 namespace hearth::train {
+
+std::unique_ptr<data::Loader> generated_batches(const recipe::Recipe& recipe, const plan::Plan& plan,
+                                                std::int64_t images) {
+    const auto phantoms = data::open_dataset({.source = "phantom",
+                                              .where = "",
+                                              .size = static_cast<int>(recipe.data.size),
+                                              .fit = "stretch",
+                                              .max_pixels = 0,
+                                              .phantom_count = images,
+                                              .phantom_seed = 0,
+                                              .phantom_lesions = 0});
+    std::vector<int> labels;
+    if (!recipe.data.label.empty())
+        for (std::int64_t i = 0; i < images; ++i) labels.push_back(static_cast<int>(i % 2));
+    auto options = loader_options(recipe, plan, std::move(labels));
+    options.batch = images;
+    options.workers = 1;
+    return std::make_unique<data::Loader>(
+        phantoms, options, [&plan](Tensors& views, const RandomKey& key) { plan.augment(views, key); },
+        plan.delivered());
+}
 
 CheckResult check(const recipe::Recipe& recipe, const host::Registry& registry, std::int64_t images) {
     const auto device = pick_device(recipe.train.device);
@@ -19,28 +39,10 @@ CheckResult check(const recipe::Recipe& recipe, const host::Registry& registry, 
     plan.train(true);
     Optimizer optimizer(recipe.optimizer, plan.trained_parameters(), images);
 
-    const auto phantoms = data::open_dataset({.source = "phantom",
-                                              .where = "",
-                                              .size = static_cast<int>(recipe.data.size),
-                                              .fit = "stretch",
-                                              .max_pixels = 0,
-                                              .phantom_count = images,
-                                              .phantom_seed = 0,
-                                              .phantom_lesions = 0});
-    std::vector<int> labels;  // any will do: two classes in turn
-    if (!recipe.data.label.empty())
-        for (std::int64_t i = 0; i < images; ++i) labels.push_back(static_cast<int>(i % 2));
-    data::Loader loader(
-        phantoms,
-        {.batch = images,
-         .workers = 1,
-         .channels = recipe.data.channels,
-         .batch_axis = plan.batch_axes(),
-         .labels = labels},
-        [&](Tensors& views, const RandomKey& key) { plan.augment(views, key); }, plan.delivered());
-    loader.begin(0);
+    const auto loader = generated_batches(recipe, plan, images);
+    loader->begin(0);
     Tensors batch;
-    loader.next(batch);
+    loader->next(batch);
 
     CheckResult result;
     result.images = images;
@@ -61,6 +63,7 @@ CheckResult check(const recipe::Recipe& recipe, const host::Registry& registry, 
                 !at::isfinite(out.tensors[wire.name]).all().item<bool>())
                 result.problems.push_back(
                     fmt::format("{}: '{}', written by {}, is not finite", node.where, wire.name, node.id));
+    Monitor(recipe.monitor).require(term_names(out));
     result.terms.emplace_back("loss", out.total.item<double>());
     for (const auto& [name, value] : out.terms) result.terms.emplace_back(name, value.item<double>());
     if (!std::isfinite(result.terms.front().second)) result.problems.emplace_back("the loss is not finite");

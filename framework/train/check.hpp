@@ -1,7 +1,11 @@
 // `hearth check`: one real micro-step on generated images, before anybody waits for data.
 #pragma once
 
+#include <memory>
+
+#include "data/loader.hpp"
 #include "host/registry.hpp"
+#include "plan/plan.hpp"
 #include "recipe/recipe.hpp"
 
 namespace hearth::train {
@@ -17,6 +21,11 @@ struct CheckResult {
     double memory_mib = 0;  ///< peak of the process
     bool ok() const { return problems.empty() && without_gradient.empty() && follower_gradient.empty(); }
 };
+
+/// One batch an epoch of `images` phantoms with the recipe's size and views, and labels of two classes in turn
+/// where it wants labels. `plan` has to outlive the loader.
+std::unique_ptr<data::Loader> generated_batches(const recipe::Recipe& recipe, const plan::Plan& plan,
+                                                std::int64_t images);
 
 /// `images` phantoms of the recipe's size through the recipe's augments, passes, losses, backward and
 /// optimiser.

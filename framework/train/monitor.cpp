@@ -5,6 +5,8 @@
 
 #include <algorithm>
 #include <cmath>
+#include <hearth/error.hpp>
+#include <hearth/text.hpp>
 
 namespace hearth::train {
 
@@ -32,19 +34,50 @@ Health measure_health(const at::Tensor& features, const at::Tensor& assignments)
     return health;
 }
 
-std::string Monitor::check(const Health& health) {
-    std::string wrong;
-    if (std::isnan(health.std))
-        wrong = "the features are not finite";
-    else if (health.std < spec_.min_std)
-        wrong =
-            fmt::format("feature spread {:.2g} is below {:.2g} (monitor.min_std)", health.std, spec_.min_std);
-    else if (health.rank < spec_.min_rank && health.max_rank >= 2 * spec_.min_rank)
-        wrong = fmt::format("effective rank {:.2f} is below {:.2f} (monitor.min_rank)", health.rank,
-                            spec_.min_rank);
-    else if (health.entropy && *health.entropy < spec_.min_entropy)
-        wrong = fmt::format("entropy of assignments {:.3f} is below {:.3f} (monitor.min_entropy)",
-                            *health.entropy, spec_.min_entropy);
+namespace {
+
+std::string what_is_wrong(const Health& health, const recipe::MonitorSpec& spec) {
+    if (std::isnan(health.std)) return "the features are not finite";
+    if (health.std < spec.min_std)
+        return fmt::format("feature spread {:.2g} is below {:.2g} (monitor.min_std)", health.std, spec.min_std);
+    if (health.rank < spec.min_rank && health.max_rank >= 2 * spec.min_rank)
+        return fmt::format("effective rank {:.2f} is below {:.2f} (monitor.min_rank)", health.rank,
+                           spec.min_rank);
+    if (health.entropy && *health.entropy < spec.min_entropy)
+        return fmt::format("entropy of assignments {:.3f} is below {:.3f} (monitor.min_entropy)",
+                           *health.entropy, spec.min_entropy);
+    return "";
+}
+
+const double* find(const Terms& terms, const std::string& name) {
+    const auto at =
+        std::find_if(terms.begin(), terms.end(), [&](const auto& term) { return term.first == name; });
+    return at == terms.end() ? nullptr : &at->second;
+}
+
+std::string what_is_wrong(const Terms& terms, const std::vector<recipe::TermRule>& rules) {
+    for (const auto& rule : rules) {
+        const auto* value = find(terms, rule.term);
+        if (value != nullptr && (rule.below ? *value < rule.bound : *value > rule.bound))
+            return fmt::format("{} {:.3g} is {} {:.3g} (monitor.collapse_if)", rule.term, *value,
+                               rule.below ? "below" : "above", rule.bound);
+    }
+    return "";
+}
+
+}  // namespace
+
+void Monitor::require(const std::vector<std::string>& terms) const {
+    for (const auto& rule : spec_.collapse_if)
+        if (std::find(terms.begin(), terms.end(), rule.term) == terms.end())
+            throw RecipeError(fmt::format("{}: monitor.collapse_if: found no loss term '{}'{}; there are: {}",
+                                          rule.origin.text(), rule.term, did_you_mean(rule.term, terms),
+                                          join(terms)));
+}
+
+std::string Monitor::check(const std::optional<Health>& health, const Terms& terms) {
+    auto wrong = health ? what_is_wrong(*health, spec_) : "";
+    if (wrong.empty()) wrong = what_is_wrong(terms, spec_.collapse_if);
     low_ = wrong.empty() ? 0 : low_ + 1;
     return low_ >= spec_.patience ? "the representation has collapsed: " + wrong : "";
 }

@@ -10,6 +10,8 @@
 
 #include <optional>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "recipe/recipe.hpp"
 
@@ -25,12 +27,18 @@ struct Health {
 /// be undefined. Features that are not finite have no spread and no rank: both are NaN.
 Health measure_health(const at::Tensor& features, const at::Tensor& assignments);
 
+/// Names and values, as the log shows them.
+using Terms = std::vector<std::pair<std::string, double>>;
+
 class Monitor {
   public:
     explicit Monitor(recipe::MonitorSpec spec) : spec_(std::move(spec)) {}
-    /// Takes one measurement; returns what is wrong once it has been wrong `patience` times in a row, else "".
-    /// The rank is judged only where the rows could reach twice min_rank: two images never have more than one.
-    std::string check(const Health& health);
+    /// Takes one measurement, with the loss terms of the same steps; returns what is wrong once it has been
+    /// wrong `patience` times in a row, else "". No health: only terms are judged. The rank is judged only
+    /// where the rows could reach twice min_rank: two images never have more than one.
+    std::string check(const std::optional<Health>& health, const Terms& terms = {});
+    /// Throws RecipeError, with its place, for a rule of collapse_if whose term is not among `terms`.
+    void require(const std::vector<std::string>& terms) const;
     const recipe::MonitorSpec& spec() const { return spec_; }
 
   private:

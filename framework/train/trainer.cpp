@@ -63,6 +63,25 @@ std::vector<int> training_labels(const recipe::DataSpec& spec, const data::Datas
         .of;
 }
 
+std::vector<std::string> term_names(const plan::StepOutput& out) {
+    std::vector<std::string> names{"loss"};
+    for (const auto& [name, value] : out.terms) names.push_back(name);
+    return names;
+}
+
+data::LoaderOptions loader_options(const recipe::Recipe& recipe, const plan::Plan& plan,
+                                   std::vector<int> labels) {
+    return {.batch = recipe.train.batch,
+            .workers = recipe.data.workers,
+            .prefetch = recipe.data.prefetch,
+            .seed = static_cast<std::uint64_t>(recipe.train.seed),
+            .channels = recipe.data.channels,
+            .cache = recipe.data.cache,
+            .max_bad = recipe.data.max_bad,
+            .batch_axis = plan.batch_axes(),
+            .labels = std::move(labels)};
+}
+
 Trainer::Trainer(const recipe::Recipe& recipe, const host::Registry& registry, TrainRequest request)
     : recipe_(recipe),
       registry_(registry),
@@ -82,16 +101,7 @@ Trainer::Trainer(const recipe::Recipe& recipe, const host::Registry& registry, T
 
     auto delivered = plan_.delivered();
     loader_ = std::make_unique<data::Loader>(
-        dataset_,
-        data::LoaderOptions{.batch = recipe.train.batch,
-                            .workers = recipe.data.workers,
-                            .prefetch = recipe.data.prefetch,
-                            .seed = static_cast<std::uint64_t>(recipe.train.seed),
-                            .channels = recipe.data.channels,
-                            .cache = recipe.data.cache,
-                            .max_bad = recipe.data.max_bad,
-                            .batch_axis = plan_.batch_axes(),
-                            .labels = training_labels(recipe.data, *dataset_)},
+        dataset_, loader_options(recipe, plan_, training_labels(recipe.data, *dataset_)),
         [this](Tensors& views, const RandomKey& key) { plan_.augment(views, key); }, std::move(delivered));
 
     progress_.steps_per_epoch = loader_->batches_per_epoch() / recipe.train.accumulate;
@@ -218,6 +228,7 @@ double Trainer::micro_step(const Tensors& batch, std::int64_t micro) {
         if (window_.sums.count(name) == 0) window_.order.push_back(name);
         window_.sums[name] += value.item<double>();
     }
+    if (progress_.step == 0 && micro == 0) monitor_.require(term_names(out));
     ++window_.micro_steps;
     window_.images += moved["index"].size(0);
     const auto& watch = recipe_.monitor;
@@ -310,14 +321,15 @@ void Trainer::report() {
         {"gradient_norm",
          window_.gradient_norm / static_cast<double>(std::max<std::int64_t>(1, window_.steps))}};
     for (const auto& follower : followers_) line["momentum"] = follower.momentum(progress_);
-    std::string alarm;
+    const auto terms = report.values;
+    std::optional<Health> health;
     if (last_features_.defined()) {
-        const auto health = measure_health(last_features_, last_assignments_);
-        report.values.emplace_back("std", health.std);
-        report.values.emplace_back("rank", health.rank);
-        if (health.entropy) report.values.emplace_back("entropy", *health.entropy);
-        alarm = monitor_.check(health);
+        health = measure_health(last_features_, last_assignments_);
+        report.values.emplace_back("std", health->std);
+        report.values.emplace_back("rank", health->rank);
+        if (health->entropy) report.values.emplace_back("entropy", *health->entropy);
     }
+    const auto alarm = monitor_.check(health, terms);
     for (const auto& [name, value] : report.values) {
         line[name] = value;
         events_->scalar("train/" + name, progress_.step, value);

@@ -48,6 +48,12 @@ std::shared_ptr<const data::Dataset> open_training_data(const recipe::DataSpec& 
 /// The class of each of its images as data.label says, for the loader; empty without data.label.
 std::vector<int> training_labels(const recipe::DataSpec& spec, const data::Dataset& dataset);
 
+/// Batches as [data] and [train] ask for them, with the views of this plan.
+data::LoaderOptions loader_options(const recipe::Recipe& recipe, const plan::Plan& plan,
+                                   std::vector<int> labels);
+/// The names of a step's loss terms as the log has them, "loss" (the total) first.
+std::vector<std::string> term_names(const plan::StepOutput& out);
+
 class Trainer {
   public:
     Trainer(const recipe::Recipe& recipe, const host::Registry& registry, TrainRequest request);

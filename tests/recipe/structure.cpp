@@ -131,6 +131,7 @@ no_decay = ["d"]
 [monitor]
 features = "f"
 assignments = "a"
+collapse_if = ["kl < 0.01", "top1>1e3"]
 on_collapse = "stop"
 on_nan = "warn"
 min_rank = 1
@@ -174,6 +175,10 @@ phantom_seed = 5
     CHECK((monitor.on_nan == "warn" && monitor.min_rank == 1 && monitor.min_std == 2 &&
            monitor.min_entropy == 0.5));
     CHECK(monitor.patience == 4);
+    REQUIRE(monitor.collapse_if.size() == 2);
+    const auto &low = monitor.collapse_if[0], &high = monitor.collapse_if[1];
+    CHECK((low.term == "kl" && low.below && low.bound == 0.01));
+    CHECK((high.term == "top1" && !high.below && high.bound == 1000));
     const auto& probe = *recipe.probe;
     CHECK((probe.train_where == "a" && probe.test_where == "b" && probe.label == "c" && probe.positive == "d"));
     CHECK((probe.negative == "e" && probe.patient == "f" && probe.every == 1 && probe.k == 2 &&

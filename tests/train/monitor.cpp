@@ -116,3 +116,39 @@ TEST_CASE("features that are not finite have no rank and count as wrong") {
     CHECK(std::isnan(health.rank));
     CHECK_THAT(Monitor(limits(1)).check(health), Contains("not finite"));
 }
+
+TEST_CASE("a loss term on the wrong side of its bound counts as collapse, from either side") {
+    auto spec = limits(1);
+    spec.collapse_if = {{.term = "kl", .below = true, .bound = 0.01},
+                        {.term = "top1", .below = false, .bound = 0.9}};
+    CHECK(Monitor(spec).check(healthy, {{"kl", 0.02}, {"top1", 0.5}}).empty());
+    CHECK(Monitor(spec).check(healthy, {{"kl", 0.01}, {"top1", 0.9}}).empty());  // at the bound
+    CHECK_THAT(Monitor(spec).check(healthy, {{"kl", 0.001}, {"top1", 0.5}}),
+               Contains("collapsed: kl 0.001 is below 0.01 (monitor.collapse_if)"));
+    CHECK_THAT(Monitor(spec).check(healthy, {{"kl", 0.5}, {"top1", 0.95}}),
+               Contains("collapsed: top1 0.95 is above 0.9 (monitor.collapse_if)"));
+    CHECK_FALSE(Monitor(spec).check({}, {{"kl", 0.001}, {"top1", 0.5}}).empty());  // without features
+    auto low = healthy;
+    low.std = 0.01;
+    CHECK_THAT(Monitor(spec).check(low, {{"kl", 0.001}}), Contains("feature spread"));  // features come first
+}
+
+TEST_CASE("terms and features share one patience") {
+    auto spec = limits(2);
+    spec.collapse_if = {{.term = "kl", .below = true, .bound = 0.01}};
+    Monitor monitor(spec);
+    auto low = healthy;
+    low.std = 0.01;
+    CHECK(monitor.check(low, {{"kl", 1}}).empty());
+    CHECK_FALSE(monitor.check(healthy, {{"kl", 0}}).empty());
+}
+
+TEST_CASE("a rule about a term that no loss has is refused, with its place and the nearest") {
+    auto spec = limits(1);
+    spec.collapse_if = {{.term = "teacher_k", .below = true, .bound = 0.01, .origin = {"mine.toml", 7, 3}}};
+    const Monitor monitor(spec);
+    CHECK_THROWS_WITH(monitor.require({"loss", "teacher_kl"}),
+                      Contains("mine.toml:7:3: monitor.collapse_if: found no loss term 'teacher_k'") &&
+                          Contains("did you mean 'teacher_kl'?") && Contains("there are: loss, teacher_kl"));
+    CHECK_NOTHROW(monitor.require({"loss", "teacher_k"}));
+}

@@ -1,4 +1,5 @@
 // Runs that go wrong: not-a-number, collapse and a plugin that throws, each with its reason.
+#include "train/check.hpp"
 #include "train/support.hpp"
 
 using namespace hearth;
@@ -58,6 +59,22 @@ TEST_CASE("a collapsed representation ends the run where the recipe asks for it,
     const auto lines = run.metrics();
     REQUIRE(event(lines, "collapse") != nullptr);
     CHECK_THAT((*event(lines, "collapse"))["reason"].get<std::string>(), Contains("feature spread"));
+}
+
+TEST_CASE("a loss term that a recipe calls collapsed ends the run as features do") {
+    TrainingRun run(linear_map, {"monitor.collapse_if=[\"loss < 1e9\"]", "monitor.on_collapse=stop",
+                                 "monitor.patience=2", "train.epochs=10"});
+    CHECK_THAT(message_of<NumericError>([&] { run.run(); }),
+               Contains("step 2: the representation has collapsed: loss") && Contains("monitor.collapse_if"));
+    CHECK(run.status()["exit_code"] == 5);
+}
+
+TEST_CASE("a rule about an unknown loss term ends a run at its first step, and a check") {
+    TrainingRun run(linear_map, {"monitor.collapse_if=[\"teacher_kl < 0.01\"]"});
+    CHECK_THAT(message_of<RecipeError>([&] { run.run(); }), Contains("found no loss term 'teacher_kl'"));
+    CHECK(run.status()["exit_code"] == 2);
+    CHECK_THAT(message_of<RecipeError>([&] { check(run.recipe, registry(), 2); }),
+               Contains("found no loss term 'teacher_kl'; there are: loss"));
 }
 
 TEST_CASE("with on_collapse = warn the run goes on and says so") {

@@ -59,7 +59,8 @@ class Slm final : public Augment {
         const auto shape = symbols.resolve(parse_shape("B C H W"));
         return {{"normal", shape, "the image itself"},
                 {"abnormal", shape, "the image with synthetic lesions"},
-                {"mask", symbols.resolve(parse_shape("B 1 H W")), "what was added, before strength; >= 0"}};
+                Port("mask", symbols.resolve(parse_shape("B 1 H W")), "what was added, before strength; >= 0")
+                    .maybe()};
     }
 
     Slm(const Options& options, const Symbols&)

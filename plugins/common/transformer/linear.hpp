@@ -6,9 +6,10 @@
 
 namespace hearth::transformer {
 
-/// x [..., in], weight [out, in], bias [out] or undefined -> [..., out]. Plain fp32 on the CPU runs in oneDNN's
-/// kernels: on AMD processors with AVX-512 they take half the time of MKL's sgemm, which at::linear calls
-/// (plugins/common/transformer/README.md). Everything else, autocast included, is at::linear.
+/// x [..., in], weight [out, in], bias [out] or undefined -> [..., out]. Plain fp32 on an AMD processor runs in
+/// oneDNN's kernels: with AVX-512 they take half the time of MKL's sgemm, which at::linear calls
+/// (plugins/common/transformer/README.md). Everything else, Intel's processors and autocast included, is
+/// at::linear.
 at::Tensor linear(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias);
 
 inline at::Tensor linear(const at::Tensor& x, const torch::nn::Linear& layer) {
