@@ -144,36 +144,37 @@ std::vector<std::string> train_arguments(const Job& job, const std::vector<std::
     return out;
 }
 
-/// Mean and sample standard deviation.
-struct Spread {
-    std::vector<double> values;
-    double mean() const {
-        return std::accumulate(values.begin(), values.end(), 0.0) / static_cast<double>(values.size());
-    }
-    double deviation() const {
-        double sum = 0;
-        for (const double value : values) sum += (value - mean()) * (value - mean());
-        return std::sqrt(sum / static_cast<double>(values.size() - 1));
-    }
-    std::string text() const {
-        if (values.empty()) return "-";
-        return values.size() == 1 ? fmt::format("{:.3f}", mean())
-                                  : fmt::format("{:.3f} ± {:.3f}", mean(), deviation());
-    }
-};
+double deviation(const std::vector<double>& values) {
+    const double mean = std::accumulate(values.begin(), values.end(), 0.0) / static_cast<double>(values.size());
+    double sum = 0;
+    for (const double value : values) sum += (value - mean) * (value - mean);
+    return std::sqrt(sum / static_cast<double>(values.size() - 1));
+}
 
 const std::vector<std::pair<const char*, const char*>> columns = {
     {"linear", "trained"}, {"knn", "trained"}, {"linear", "untrained"}, {"knn", "untrained"}};
 
-std::map<std::string, Spread> scores_of(const std::vector<Job>& jobs, const std::string& recipe) {
-    std::map<std::string, Spread> out;
-    for (const auto& job : jobs) {
-        if (job.recipe != recipe || job.state != "finished") continue;
-        if (const auto evaluation = read_evaluation(job.folder))
-            for (const auto& score : evaluation->scores)
-                out[score.classifier + " " + score.model].values.push_back(score.auc.value);
-    }
+std::vector<eval::Evaluation> evaluations_of(const std::vector<Job>& jobs, const std::string& recipe) {
+    std::vector<eval::Evaluation> out;
+    for (const auto& job : jobs)
+        if (job.recipe == recipe && job.state == "finished")
+            if (auto evaluation = read_evaluation(job.folder)) out.push_back(std::move(*evaluation));
     return out;
+}
+
+/// "0.967 ± 0.004 [0.954, 0.979]": mean, deviation over seeds, interval by patient.
+std::string auc_text(const std::vector<eval::Evaluation>& runs, const std::string& classifier,
+                     const std::string& model) {
+    const auto mean = eval::mean_auc(runs, classifier, model);
+    if (!mean) return "-";
+    std::vector<double> values;
+    for (const auto& run : runs)
+        for (const auto& score : run.scores)
+            if (score.classifier == classifier && score.model == model) values.push_back(score.auc.value);
+    auto text = fmt::format("{:.3f}", mean->value);
+    if (values.size() > 1) text += fmt::format(" ± {:.3f}", deviation(values));
+    if (!std::isnan(mean->low)) text += fmt::format(" [{:.3f}, {:.3f}]", mean->low, mean->high);
+    return text;
 }
 
 std::vector<std::string> names_of(const std::vector<Job>& jobs) {
@@ -190,18 +191,19 @@ report::Table sweep_table(const std::vector<Job>& jobs) {
     table.align = {report::Align::left};
     table.align.resize(table.headers.size(), report::Align::right);
     for (const auto& name : names_of(jobs)) {
-        auto scores = scores_of(jobs, name);
+        const auto runs = evaluations_of(jobs, name);
         const auto of_recipe = [&](const Job& job) { return job.recipe == name; };
         const auto finished = std::count_if(jobs.begin(), jobs.end(), [&](const Job& job) {
             return of_recipe(job) && job.state == "finished";
         });
         std::vector<std::string> row = {
             name, fmt::format("{}/{}", finished, std::count_if(jobs.begin(), jobs.end(), of_recipe))};
-        for (const auto& [classifier, model] : columns)
-            row.push_back(scores[std::string(classifier) + " " + model].text());
+        for (const auto& [classifier, model] : columns) row.push_back(auc_text(runs, classifier, model));
         table.rows.push_back(std::move(row));
     }
-    table.caption = "Mean and standard deviation over seeds; each run's own report has intervals by patient.";
+    table.caption =
+        "AUC: mean ± standard deviation over seeds, and the 95 % interval of that mean (bootstrap over test "
+        "patients, the same for every seed).";
     return table;
 }
 

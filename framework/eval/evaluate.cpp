@@ -56,7 +56,40 @@ Score score(const std::string& model, const std::string& classifier, const at::T
     return out;
 }
 
+const Score* find_score(const Evaluation& evaluation, const std::string& classifier, const std::string& model) {
+    for (const auto& s : evaluation.scores)
+        if (s.classifier == classifier && s.model == model) return &s;
+    return nullptr;
+}
+
 }  // namespace
+
+std::optional<Interval> mean_auc(const std::vector<Evaluation>& runs, const std::string& classifier,
+                                 const std::string& model) {
+    std::vector<Statistic> statistics;
+    const Evaluation* first = nullptr;
+    bool comparable = true;
+    double sum = 0;
+    for (const auto& run : runs) {
+        const auto* s = find_score(run, classifier, model);
+        if (s == nullptr) continue;
+        if (first == nullptr) first = &run;
+        comparable = comparable && !run.patients.empty() && run.patients == first->patients &&
+                     run.labels == first->labels && run.classes == first->classes;
+        sum += s->auc.value;
+        statistics.push_back(auc_statistic(s->probabilities, run.classes.size(), run.labels));
+    }
+    if (first == nullptr) return std::nullopt;
+    const auto count = static_cast<double>(statistics.size());
+    if (!comparable) return Interval{sum / count, std::nan(""), std::nan(""), 0, 0};
+    return bootstrap(first->patients,
+                     [&](std::span<const std::size_t> rows) {
+                         double total = 0;
+                         for (const auto& statistic : statistics) total += statistic(rows);
+                         return total / count;
+                     },
+                     {.resamples = 2000, .seed = 0});
+}
 
 Evaluation evaluate(const recipe::Recipe& recipe, const host::Registry& registry, const plan::Plan& trained,
                     const recipe::LabelledSpec& spec, c10::Device device) {
@@ -88,20 +121,18 @@ Evaluation evaluate(const recipe::Recipe& recipe, const host::Registry& registry
         out.test_patients =
             static_cast<std::int64_t>(std::set<int>(held.patients.begin(), held.patients.end()).size());
         out.labels = held.labels;
-        return held.patients;
+        out.patients = held.patients;
     };
-    const auto patients = run("trained", backbone_features(trained, network, spec.features, context));
+    run("trained", backbone_features(trained, network, spec.features, context));
     run("untrained", backbone_features(untrained, network, spec.features, context));
     run("pixels", pixel_projection(width, static_cast<std::uint64_t>(recipe.train.seed)));
 
     for (const std::string classifier : {"linear", "knn"}) {
         const auto of = [&](const std::string& model) -> const Score& {
-            return *std::find_if(out.scores.begin(), out.scores.end(), [&](const Score& s) {
-                return s.model == model && s.classifier == classifier;
-            });
+            return *find_score(out, classifier, model);
         };
         const auto paired = paired_bootstrap(
-            patients, auc_statistic(of("trained").probabilities, classes, out.labels),
+            out.patients, auc_statistic(of("trained").probabilities, classes, out.labels),
             auc_statistic(of("untrained").probabilities, classes, out.labels), {.resamples = 2000, .seed = 0});
         out.differences.push_back({classifier, "trained", "untrained", paired});
     }

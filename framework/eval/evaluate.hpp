@@ -3,6 +3,7 @@
 #pragma once
 
 #include <nlohmann/json.hpp>
+#include <optional>
 
 #include "eval/bootstrap.hpp"
 #include "eval/features.hpp"
@@ -24,7 +25,7 @@ struct Difference {
 
 struct Evaluation {
     std::vector<std::string> classes;
-    std::vector<int> labels;  ///< of the test rows
+    std::vector<int> labels, patients;  ///< of the test rows; patients are numbered
     std::int64_t train_images = 0, test_images = 0, test_patients = 0;
     std::vector<Score> scores;
     std::vector<Difference> differences;  ///< trained - untrained
@@ -34,6 +35,12 @@ struct Evaluation {
 /// `trained` holds the weights of the run. The untrained backbone is built from the recipe's seed.
 Evaluation evaluate(const recipe::Recipe& recipe, const host::Registry& registry, const plan::Plan& trained,
                     const recipe::LabelledSpec& spec, c10::Device device);
+
+/// The mean over runs of one model's AUC under one classifier, and its interval: every resample draws the same
+/// patients for all runs, so that it says how sure the test set is, not how much seeds differ. Without an
+/// interval (NaN) where the runs were tested on different rows. No run has the score: nothing.
+std::optional<Interval> mean_auc(const std::vector<Evaluation>& runs, const std::string& classifier,
+                                 const std::string& model);
 
 nlohmann::json to_json(const Evaluation& evaluation);
 Evaluation evaluation_from_json(const nlohmann::json& json);
@@ -54,8 +61,8 @@ struct Restoration {
     double psnr_input = 0, psnr_output = 0;  ///< dB inside the changed pixels
     std::int64_t images = 0;
 };
-/// Example tensors for pictures: dataflow name -> [N, C, H, W], and the measured restorations. Uses the
-/// recipe's own data source.
+/// Example tensors for pictures: dataflow name -> [N, C, H, W], and the measured restorations. The first views
+/// of a group are called "global 1", "global 2" .. Uses the recipe's own data source.
 struct Examples {
     Tensors tensors;
     std::vector<std::string> views, outputs;

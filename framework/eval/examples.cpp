@@ -1,5 +1,6 @@
 // Pictures for a report, found from the wiring alone: every image-shaped view and pass output, and each loss
 // that compares an output with a view tells what the output is meant to become.
+#include <fmt/format.h>
 #include <torch/torch.h>
 
 #include <algorithm>
@@ -12,9 +13,22 @@
 namespace hearth::eval {
 namespace {
 
+constexpr std::int64_t shown_of_a_group = 4;
+
+/// [B, C, H, W] with the channels of a film or of a mask, and large enough to see something.
 bool is_image(const Shape& shape, const recipe::DataSpec& data) {
-    return shape.size() == 4 && shape[2].known() && shape[2].value() == data.size && shape[1].known() &&
-           (shape[1].value() == data.channels || shape[1].value() == 1);
+    const auto large = [](const Dim& dim) { return dim.known() && dim.value() >= 16; };
+    return shape.size() == 4 && shape[1].known() &&
+           (shape[1].value() == data.channels || shape[1].value() == 1) && large(shape[2]) && large(shape[3]);
+}
+
+/// A group of images, [G, B, C, H, W].
+bool is_group(const Shape& shape, const recipe::DataSpec& data) {
+    return shape.size() == 5 && is_image(Shape(shape.begin() + 1, shape.end()), data);
+}
+
+bool same_shape(const Tensors& tensors, const std::string& a, const std::string& b) {
+    return tensors[a].sizes() == tensors[b].sizes();
 }
 
 double psnr(double squared_error) {
@@ -49,10 +63,12 @@ Examples make_examples(const recipe::Recipe& recipe, const plan::Plan& plan, c10
     auto delivered = plan.delivered();
     delivered.insert("image");
     Examples out;
+    std::vector<std::string> groups;
     for (const auto& node : plan.nodes()) {
         for (const auto& wire : node.writes) {
-            if (!is_image(wire.shape, recipe.data) || !node.runs) continue;
-            (node.kind == Kind::augment ? out.views : out.outputs).push_back(wire.name);
+            const bool group = is_group(wire.shape, recipe.data) && node.kind == Kind::augment;
+            if (!node.runs || !(group || is_image(wire.shape, recipe.data))) continue;
+            (group ? groups : node.kind == Kind::augment ? out.views : out.outputs).push_back(wire.name);
             if (node.kind == Kind::augment) delivered.insert(wire.name);
         }
     }
@@ -83,6 +99,11 @@ Examples make_examples(const recipe::Recipe& recipe, const plan::Plan& plan, c10
         if (std::find(out.views.begin(), out.views.end(), name) != out.views.end() ||
             std::find(out.outputs.begin(), out.outputs.end(), name) != out.outputs.end() || name == "image")
             out.tensors.set(name, tensor.detach().to(at::kCPU));
+    for (const auto& group : groups)
+        for (std::int64_t i = 0; i < std::min(shown_of_a_group, moved[group].size(0)); ++i) {
+            out.views.push_back(fmt::format("{} {}", group, i + 1));
+            out.tensors.set(out.views.back(), moved[group][i].to(at::kCPU));
+        }
 
     for (const auto& loss : plan.nodes()) {
         if (loss.kind != Kind::loss) continue;
@@ -96,13 +117,14 @@ Examples make_examples(const recipe::Recipe& recipe, const plan::Plan& plan, c10
                 out.tensors.has(wire.name) && wire.shape[1].value() == recipe.data.channels)
                 target = wire.name;
         }
-        if (output.empty() || target.empty()) continue;
+        if (output.empty() || target.empty() || !same_shape(out.tensors, output, target)) continue;
         const auto pass = output.substr(0, output.find('.'));
         for (const auto& node : plan.nodes())
             if (node.kind == Kind::backbone && node.pass == pass)
                 for (const auto& wire : node.reads)
                     if (wire.port == "image") input = wire.name;
-        if (!input.empty() && out.tensors.has(input) && input != target)
+        if (!input.empty() && out.tensors.has(input) && input != target &&
+            same_shape(out.tensors, input, target))
             out.restorations.push_back(measure(output, input, target, out.tensors));
     }
     return out;

@@ -50,6 +50,7 @@ nlohmann::json to_json(const Evaluation& evaluation) {
     }
     return {{"classes", evaluation.classes},
             {"labels", evaluation.labels},
+            {"patients", evaluation.patients},
             {"train_images", evaluation.train_images},
             {"test_images", evaluation.test_images},
             {"test_patients", evaluation.test_patients},
@@ -62,6 +63,7 @@ Evaluation evaluation_from_json(const nlohmann::json& json) {
     Evaluation out;
     out.classes = json["classes"].get<std::vector<std::string>>();
     out.labels = json["labels"].get<std::vector<int>>();
+    out.patients = json.value("patients", std::vector<int>());  // not in files of 0.1.0's first weeks
     out.train_images = json["train_images"];
     out.test_images = json["test_images"];
     out.test_patients = json["test_patients"];

@@ -148,6 +148,10 @@ void Plan::to(c10::Device device) {
 
 void Plan::train(bool on) {
     for (const auto& [name, component] : components()) component->train(on);
+    // What is frozen stays as it is: no statistics of its norms move.
+    for (const auto& network : networks_)
+        if (network.frozen)
+            for (const auto& [part, component] : network.components()) component->train(false);
 }
 
 }  // namespace hearth::plan

@@ -46,6 +46,7 @@ TEST_CASE("a sweep trains each recipe with each seed once and tabulates them") {
     // 2 recipes, 2 seeds, 2 classifiers, 3 kinds of features; and the header
     CHECK(lines_of(box.folder.read("out/sweep.csv")) == 25);
     CHECK_THAT(box.folder.read("out/sweep.md"), Contains("| full ") && Contains("| row "));
+    CHECK_THAT(box.folder.read("out/sweep.md"), Contains(" ± ") && Contains(" [0."));  // over seeds; by patient
 
     // A run that was not finished goes on; the finished ones are left alone.
     const auto log = box.folder.read("out/full/seed-0/train.log");

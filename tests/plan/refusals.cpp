@@ -107,7 +107,8 @@ TEST_CASE("a view nobody reads is refused") {
                       "\"a\", mask = \"m\" }\n";
     const auto message = refusal(text);
     CHECK_THAT(message, Contains("nobody reads the view 'a' that augment.more writes") &&
-                            Contains("nobody reads the view 'm'") && Contains("nobody reads the view 'n'"));
+                            Contains("nobody reads the view 'n'"));
+    CHECK_THAT(message, !Contains("view 'm'"));  // optional: a mask may go unread
     CHECK_THAT(message, !Contains("augment.slm"));
 }
 

@@ -250,3 +250,19 @@ drop.heads = ["student.project"])",
         CHECK(plan.delivered().count("image") == 0);
     }
 }
+
+TEST_CASE("training mode leaves a frozen network as it is") {
+    const auto text = restoring + R"([networks.judge]
+frozen = true
+backbone = { use = "resnet", depth = 18 }
+[[pass]]
+network = "judge"
+view = "normal"
+)";
+    auto plan = planned(text);
+    plan.train(true);
+    CHECK(plan.network("student")->backbone->is_training());
+    CHECK_FALSE(plan.network("judge")->backbone->is_training());
+    plan.train(false);
+    CHECK_FALSE(plan.network("student")->backbone->is_training());
+}

@@ -119,8 +119,8 @@ TEST_CASE("features that are not finite have no rank and count as wrong") {
 
 TEST_CASE("a loss term on the wrong side of its bound counts as collapse, from either side") {
     auto spec = limits(1);
-    spec.collapse_if = {{.term = "kl", .below = true, .bound = 0.01},
-                        {.term = "top1", .below = false, .bound = 0.9}};
+    spec.collapse_if = {{.term = "kl", .below = true, .bound = 0.01, .origin = {}},
+                        {.term = "top1", .below = false, .bound = 0.9, .origin = {}}};
     CHECK(Monitor(spec).check(healthy, {{"kl", 0.02}, {"top1", 0.5}}).empty());
     CHECK(Monitor(spec).check(healthy, {{"kl", 0.01}, {"top1", 0.9}}).empty());  // at the bound
     CHECK_THAT(Monitor(spec).check(healthy, {{"kl", 0.001}, {"top1", 0.5}}),
@@ -135,7 +135,7 @@ TEST_CASE("a loss term on the wrong side of its bound counts as collapse, from e
 
 TEST_CASE("terms and features share one patience") {
     auto spec = limits(2);
-    spec.collapse_if = {{.term = "kl", .below = true, .bound = 0.01}};
+    spec.collapse_if = {{.term = "kl", .below = true, .bound = 0.01, .origin = {}}};
     Monitor monitor(spec);
     auto low = healthy;
     low.std = 0.01;

@@ -64,10 +64,12 @@ class Dino : public Loss {
         LossOutput out{.total = per_sample.mean()};
         out.per_sample = per_sample.detach();
         const auto total = out.total.detach();
+        const auto together = entropy_of_mean(targets.all / static_cast<double>(views));
         out.terms = {{"dino", total},
                      {"teacher_entropy", targets.entropy},
                      {"teacher_kl", total - targets.entropy},
-                     {"prototype_use", prototype_use(targets.all / static_cast<double>(views))}};
+                     {"prototype_use", together / std::log(std::max<double>(2, teacher.size(2)))},
+                     {"information", together - targets.entropy}};
         if (centring_ && context.training) move_centre(teacher, *context.comm);
         return out;
     }
@@ -101,13 +103,11 @@ class Dino : public Loss {
         return out;
     }
 
-    /// The entropy of the mean distribution of this batch over ln K: 1 where all prototypes are used alike, 0
-    /// where one is. `mean` [B, K] is the mean over views.
-    static Tensor prototype_use(const Tensor& mean) {
-        const auto q = mean.mean(0);
-        const auto most = std::log(static_cast<double>(std::max<std::int64_t>(2, q.size(0))));
-        return at::special_entr(q).sum() / most;
-    }
+    /// The entropy of the mean distribution of this batch, in nats: ln K where all prototypes are used alike, 0
+    /// where one is. `mean` [B, K] is the mean over views. What it has more than a single distribution is what
+    /// the prototypes tell of the image, their mutual information: 0 where every image gets the same answer,
+    /// sharp or uniform.
+    static Tensor entropy_of_mean(const Tensor& mean) { return at::special_entr(mean.mean(0)).sum(); }
 
     /// A batch that is not finite leaves the centre as it is: the host may skip such a step and go on.
     void move_centre(const Tensor& teacher, const Comm& comm) {

@@ -37,6 +37,7 @@ TEST_CASE("all logits 0 give ln K") {
         CHECK(term(out, "teacher_entropy") == Approx(expected).epsilon(1e-6));
         CHECK(term(out, "teacher_kl") == Approx(0).margin(1e-5));
         CHECK(term(out, "prototype_use") == Approx(1).epsilon(1e-6));
+        CHECK(term(out, "information") == Approx(0).margin(1e-5));  // one answer for every image
     }
 }
 
@@ -56,6 +57,20 @@ TEST_CASE("one image, two views, two prototypes, by hand") {
     CHECK(term(out, "teacher_kl") == Approx((first + second) / 2 - entropy).epsilon(1e-9));
     const double use = -(0.625 * std::log(0.625) + 0.375 * std::log(0.375)) / std::log(2);
     CHECK(term(out, "prototype_use") == Approx(use).epsilon(1e-9));
+    CHECK(term(out, "information") == Approx(use * std::log(2) - entropy).epsilon(1e-9));
+}
+
+TEST_CASE(
+    "information is ln 2 where half of the images takes each of two prototypes, and 0 where all take one") {
+    auto sharp = at::zeros({2, 4, 3}, at::kDouble);
+    sharp.select(2, 0).fill_(100);
+    const Case one{sharp, at::zeros_like(sharp), {}};
+    CHECK(term(loss_for(one)->forward(one.in(), {}), "information") == Approx(0).margin(1e-12));
+    auto halves = at::zeros_like(sharp);
+    halves.slice(1, 0, 2).select(2, 0).fill_(100);
+    halves.slice(1, 2, 4).select(2, 2).fill_(100);
+    const Case two{halves, at::zeros_like(halves), {}};
+    CHECK(term(loss_for(two)->forward(two.in(), {}), "information") == Approx(std::log(2)).epsilon(1e-9));
 }
 
 TEST_CASE("the centre moves after the loss: teacher outputs of 2 bring it to 0.2, and the step used 0") {
