@@ -13,6 +13,7 @@
 #include "train/autocast.hpp"
 #include "train/check.hpp"
 #include "train/follower.hpp"
+#include "train/memory.hpp"
 #include "train/optimizer.hpp"
 #include "train/progress.hpp"
 #include "train/trainer.hpp"
@@ -59,6 +60,7 @@ int run(const std::vector<std::string>& words) {
         else
             overrides.push_back(words[i]);
     }
+    train::keep_freed_memory();  // as `hearth train`
     const auto recipe = recipe::load(file, overrides);
     host::Registry registry;
     registry.scan(host::search_path({.from_command_line = {}, .from_recipe = recipe.plugin_paths}));

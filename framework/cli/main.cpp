@@ -11,6 +11,7 @@
 #include <string_view>
 
 #include "cli/cli.hpp"
+#include "train/memory.hpp"
 
 namespace hearth::cli {
 namespace {
@@ -115,12 +116,15 @@ int run(int argc, char** argv) {
     return globals.exit_code;
 }
 
+bool computes(int argc, char** argv) {
+    static const std::set<std::string_view> computing = {"train", "check", "probe", "report", "sweep"};
+    return std::any_of(argv, argv + argc, [](const char* word) { return computing.count(word) != 0; });
+}
+
 // GNU OpenMP lets idle threads spin for milliseconds after every operation: next to another busy process a step
 // then takes ten times as long. It reads its settings before main, so a verb that computes starts the program
 // again with a shorter spin (docs/benchmarks.md, "Beside another process"). What the user has set stays.
-void shorten_openmp_spin(int argc, char** argv) {
-    static const std::set<std::string_view> computing = {"train", "check", "probe", "report", "sweep"};
-    if (std::none_of(argv, argv + argc, [](const char* word) { return computing.count(word) != 0; })) return;
+void shorten_openmp_spin(char** argv) {
     if (std::getenv("GOMP_SPINCOUNT") != nullptr || std::getenv("OMP_WAIT_POLICY") != nullptr) return;
     if (setenv("GOMP_SPINCOUNT", "1000", 0) != 0) return;
     execv(own_program().c_str(), argv);  // returns only where it fails: then all goes on as it was
@@ -131,7 +135,10 @@ void shorten_openmp_spin(int argc, char** argv) {
 
 int main(int argc, char** argv) {
     using hearth::ExitCode;
-    hearth::cli::shorten_openmp_spin(argc, argv);
+    if (hearth::cli::computes(argc, argv)) {
+        hearth::cli::shorten_openmp_spin(argv);
+        hearth::train::keep_freed_memory();
+    }
     const auto fail = [](ExitCode code, const std::string& message) {
         fmt::print(stderr, "error: {}\n", message);
         return static_cast<int>(code);

@@ -43,6 +43,7 @@ class Builder {
     void unify_and_create();
     void check_reach();
     void collect(Plan& plan);
+    void mark_wanted(Plan& plan) const;
     bool network_is_trained(const std::string& name) const;
     bool writer_is_trained(const std::string& name) const;
     std::vector<std::string> names_in_flow() const;

@@ -58,11 +58,20 @@ void Plan::augment(Tensors& views, const RandomKey& key) const {
     }
 }
 
-StepOutput Plan::step(const Tensors& batch, const Context& context) const {
+std::string Plan::watched_features(const recipe::MonitorSpec& monitor) const {
+    if (!monitor.features.empty()) return monitor.features;
+    for (const auto& node : nodes_)
+        if (node.kind == Kind::backbone && node.trained && node.runs) return node.pass + ".cls";
+    return "";
+}
+
+StepOutput Plan::step(const Tensors& batch, const Context& whole) const {
     StepOutput result;
     result.tensors = batch;
     for (const auto& node : nodes_) {
         if (!node.runs || node.kind == Kind::augment) continue;
+        auto context = whole;
+        context.wanted = &node.wanted;
         Tensors in;
         for (const auto& wire : node.reads) {
             if (wire.name.empty()) continue;

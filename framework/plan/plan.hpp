@@ -33,9 +33,10 @@ struct Node {
     std::string use, network, pass;
     std::vector<Wire> reads, writes;
     std::shared_ptr<Component> component;
-    std::string where;     ///< recipe location, for errors
-    bool trained = false;  ///< gradients flow through it
-    bool runs = true;      ///< false: no loss or monitor needs it
+    std::string where;             ///< recipe location, for errors
+    bool trained = false;          ///< gradients flow through it
+    bool runs = true;              ///< false: no loss or monitor needs it
+    std::set<std::string> wanted;  ///< ports that a running node or the monitor reads
     std::size_t loss_index = 0;
     /// The pass runs on a group of views of one size, "G B C H W": its components see G * B images, and what
     /// they write gets the group axis back. 0: no group.
@@ -92,6 +93,8 @@ class Plan {
     std::vector<std::pair<std::string, at::Tensor>> state() const;
     /// Parameters the optimiser trains, by checkpoint name.
     std::vector<std::pair<std::string, at::Tensor>> trained_parameters() const;
+    /// The tensor that the monitor watches: what [monitor] says, or the first trained backbone's class token.
+    std::string watched_features(const recipe::MonitorSpec& monitor) const;
     void to(c10::Device device);
     void train(bool on);
 

@@ -217,7 +217,18 @@ void Builder::collect(Plan& plan) {
         }
     }
     for (auto& draft : drafts_) plan.nodes_.push_back(std::move(draft.node));
+    mark_wanted(plan);
     plan.warnings_ = std::move(warnings_);
+}
+
+void Builder::mark_wanted(Plan& plan) const {
+    std::set<std::string> read = {plan.watched_features(recipe_.monitor), recipe_.monitor.assignments};
+    for (const auto& node : plan.nodes_)
+        if (node.runs)
+            for (const auto& wire : node.reads) read.insert(wire.name);
+    for (auto& node : plan.nodes_)
+        for (const auto& wire : node.writes)
+            if (read.count(wire.name) != 0) node.wanted.insert(wire.port);
 }
 
 }  // namespace hearth::plan

@@ -232,11 +232,7 @@ double Trainer::micro_step(const Tensors& batch, std::int64_t micro) {
     ++window_.micro_steps;
     window_.images += moved["index"].size(0);
     const auto& watch = recipe_.monitor;
-    std::string features = watch.features;
-    if (features.empty())
-        for (const auto& node : plan_.nodes())
-            if (features.empty() && node.kind == Kind::backbone && node.trained && node.runs)
-                features = node.pass + ".cls";
+    const auto features = plan_.watched_features(watch);
     if (out.tensors.has(features)) last_features_ = out.tensors[features].detach();
     if (!watch.assignments.empty()) last_assignments_ = out.tensors[watch.assignments].detach();
     return loss;

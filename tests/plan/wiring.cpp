@@ -266,3 +266,41 @@ view = "normal"
     plan.train(false);
     CHECK_FALSE(plan.network("student")->backbone->is_training());
 }
+
+TEST_CASE("a node knows which of its outputs are read: by nodes that run, and by the monitor") {
+    using Ports = std::set<std::string>;
+    // The decoder reads tokens; the monitor, unless told otherwise, the class token of what is trained.
+    CHECK(node(planned(restoring), "student.backbone").wanted == Ports{"cls", "tokens"});
+    CHECK(node(planned(restoring), "student.restore").wanted == Ports{"restored"});
+    CHECK(node(planned(restoring, {"monitor.features=student.tokens"}), "student.backbone").wanted ==
+          Ports{"tokens"});
+    const auto text = restoring + R"([networks.judge]
+frozen = true
+backbone = { use = "vit", size = "tiny", patch = 8, depth = 1 }
+[[pass]]
+network = "judge"
+view = "normal"
+[monitor]
+assignments = "judge.cls"
+)";
+    CHECK(node(planned(text), "judge.backbone").wanted == Ports{"cls"});
+}
+
+TEST_CASE("a step leaves out what nobody reads, features for evaluation do not") {
+    torch::manual_seed(1);
+    const auto text = restoring + R"([networks.judge]
+frozen = true
+backbone = { use = "vit", size = "tiny", patch = 8, depth = 1 }
+[[pass]]
+network = "judge"
+view = "normal"
+[monitor]
+assignments = "judge.cls"
+)";
+    const auto judged = planned(text);
+    const auto out = judged.step(batch(judged, 32), {});
+    CHECK(out.tensors.has("judge.cls"));
+    CHECK_FALSE(out.tensors.has("judge.tokens"));
+    CHECK(out.tensors.has("student.tokens"));
+    CHECK(judged.features("judge", at::rand({2, 1, 32, 32}), {}).has("tokens"));
+}

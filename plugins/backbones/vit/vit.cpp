@@ -164,9 +164,14 @@ class Vit : public Backbone {
         auto x = at::cat({cls, patches}, 1);  // [B, 1+N, D]
 
         const auto scales = draw_branch_scales(image.size(0), context);
-        for (std::size_t i = 0; i < blocks_->size(); ++i)
-            x = blocks_->at<transformer::Block>(i).forward(
-                x, scales.defined() ? scales[static_cast<std::int64_t>(i)] : Tensor());
+        const bool only_cls = !context.wants("tokens");
+        for (std::size_t i = 0; i < blocks_->size(); ++i) {
+            auto& block = blocks_->at<transformer::Block>(i);
+            const auto scale = scales.defined() ? scales[static_cast<std::int64_t>(i)] : Tensor();
+            const bool last = i + 1 == blocks_->size();
+            x = only_cls && last ? block.forward_first(x, scale) : block.forward(x, scale);
+        }
+        if (only_cls) return {{"cls", norm_(x).squeeze(1)}};
         const auto parts = norm_(x).split_with_sizes({1, pixels.size(1)}, 1);
         return {{"cls", parts[0].squeeze(1)}, {"tokens", parts[1]}};
     }

@@ -14,6 +14,23 @@ namespace hearth::transformer {
 
 using at::Tensor;
 
+namespace {
+
+/// x + keep[which] * branch(x), x [B, N, D]. On the CPU the branch sees only the samples that it is kept for.
+template <class Branch>
+Tensor add_branch(const Tensor& x, const Tensor& keep, std::int64_t which, const Branch& branch) {
+    if (!keep.defined()) return x + branch(x);
+    const auto scale = keep[which];
+    if (!scale.device().is_cpu()) return x + branch(x) * scale;
+    const auto rows = scale.flatten().nonzero().squeeze(1);
+    // Where all are dropped, parameters still get their gradient, of zeros.
+    if (rows.size(0) == x.size(0) || rows.size(0) == 0) return x + branch(x) * scale;
+    const auto added = branch(x.index_select(0, rows)) * scale.index_select(0, rows);
+    return x.index_add(0, rows, added.to(x.scalar_type()));
+}
+
+}  // namespace
+
 void init_linear_layers(torch::nn::Module& module, Init init) {
     for (const auto& part : module.modules(/*include_self=*/false)) {  // called from constructors
         auto* layer = part->as<torch::nn::LinearImpl>();
@@ -46,6 +63,19 @@ Tensor Attention::forward(const Tensor& x) {
     return linear(attention(linear(x, qkv_), heads_), proj_);
 }
 
+Tensor Attention::forward_first(const Tensor& x) {
+    const auto b = x.size(0), n = x.size(1), dim = x.size(2), d = dim / heads_;
+    const auto project = [&](const Tensor& from, std::int64_t first, std::int64_t last) {
+        const auto bias = qkv_->bias.defined() ? qkv_->bias.slice(0, first * dim, last * dim) : Tensor();
+        return linear(from, qkv_->weight.slice(0, first * dim, last * dim), bias);
+    };
+    const auto q = project(x.slice(1, 0, 1), 0, 1).view({b, 1, heads_, d}).transpose(1, 2);  // [B, h, 1, d]
+    const auto kv = project(x, 1, 3).view({b, n, 2, heads_, d}).permute({2, 0, 3, 1, 4});
+    const auto scores = at::matmul(q, kv[0].transpose(2, 3)) / std::sqrt(static_cast<double>(d));
+    const auto out = at::matmul(scores.softmax(-1).to(kv.scalar_type()), kv[1]);
+    return linear(out.transpose(1, 2).reshape({b, 1, dim}), proj_);
+}
+
 Mlp::Mlp(const BlockOptions& options)
     : fc1_(options.dim, std::llround(static_cast<double>(options.dim) * options.mlp_ratio)),
       fc2_(std::llround(static_cast<double>(options.dim) * options.mlp_ratio), options.dim) {
@@ -69,11 +99,15 @@ Block::Block(const BlockOptions& options)
 }
 
 Tensor Block::forward(const Tensor& x, const Tensor& keep) {
-    const auto scaled = [&](const Tensor& branch, std::int64_t which) {
-        return keep.defined() ? branch * keep[which] : branch;
-    };
-    const auto middle = x + scaled(attn_->forward(norm1_(x)), 0);
-    return middle + scaled(mlp_->forward(norm2_(middle)), 1);
+    const auto middle =
+        add_branch(x, keep, 0, [&](const Tensor& rows) { return attn_->forward(norm1_(rows)); });
+    return add_branch(middle, keep, 1, [&](const Tensor& rows) { return mlp_->forward(norm2_(rows)); });
+}
+
+Tensor Block::forward_first(const Tensor& x, const Tensor& keep) {
+    const auto branch = attn_->forward_first(norm1_(x));
+    const auto middle = x.slice(1, 0, 1) + (keep.defined() ? branch * keep[0] : branch);
+    return add_branch(middle, keep, 1, [&](const Tensor& rows) { return mlp_->forward(norm2_(rows)); });
 }
 
 torch::nn::ModuleList make_blocks(std::int64_t depth, const BlockOptions& options) {

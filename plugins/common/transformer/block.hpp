@@ -28,6 +28,8 @@ class Attention : public torch::nn::Module {
   public:
     explicit Attention(const BlockOptions& options);
     at::Tensor forward(const at::Tensor& x);
+    /// What forward gives the first token, alone: x [B, N, D] -> [B, 1, D].
+    at::Tensor forward_first(const at::Tensor& x);
 
   private:
     std::int64_t heads_;
@@ -48,8 +50,11 @@ class Mlp : public torch::nn::Module {
 class Block : public torch::nn::Module {
   public:
     explicit Block(const BlockOptions& options);
-    /// `keep` [2, B, 1, 1] scales the branches of each sample (stochastic depth); undefined = 1.
+    /// `keep` [2, B, 1, 1] scales the branches of each sample (stochastic depth); undefined = 1. On the CPU a
+    /// branch is not computed for samples where it is 0.
     at::Tensor forward(const at::Tensor& x, const at::Tensor& keep = {});
+    /// The first token of forward's result, [B, 1, D]: the last block, where only the class token is read.
+    at::Tensor forward_first(const at::Tensor& x, const at::Tensor& keep = {});
 
   private:
     torch::nn::LayerNorm norm1_;

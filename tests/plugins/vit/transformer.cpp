@@ -150,3 +150,57 @@ TEST_CASE("a block keeps the residual stream in fp32 and scales its branches by 
     CHECK(at::equal(block.forward(x, nothing), x));
     CHECK(at::allclose(block.forward(x, at::ones({2, 3, 1, 1})), block.forward(x)));
 }
+
+namespace {
+
+/// A block in double with weights that matter, its input [3, 5, 16] and all it can get a gradient for.
+struct BlockCase {
+    BlockCase() {
+        torch::manual_seed(9);
+        block = std::make_shared<Block>(BlockOptions{.dim = 16, .heads = 2});
+        block->to(at::kDouble);
+        x = at::randn({3, 5, 16}, at::kDouble).requires_grad_();
+        inputs = block->parameters();
+        inputs.push_back(x);
+    }
+    std::shared_ptr<Block> block;
+    Tensor x;
+    std::vector<Tensor> inputs;
+};
+
+void check_same(const std::vector<Tensor>& a, const std::vector<Tensor>& b) {
+    REQUIRE(a.size() == b.size());
+    for (std::size_t i = 0; i < a.size(); ++i) {
+        INFO("gradient " << i);
+        CHECK(at::allclose(a[i], b[i], 1e-10, 1e-12));
+    }
+}
+
+}  // namespace
+
+TEST_CASE("the first token alone is what the whole block gives it, with its gradients") {
+    const BlockCase sample;
+    const auto scales = at::tensor({2.0, 0.0, 1.0, 0.0, 1.0, 3.0}, at::kDouble).view({2, 3, 1, 1});
+    for (const auto& keep : {Tensor(), scales}) {
+        const auto whole = [&] { return sample.block->forward(sample.x, keep).slice(1, 0, 1); };
+        const auto first = [&] { return sample.block->forward_first(sample.x, keep); };
+        REQUIRE(first().sizes() == at::IntArrayRef({3, 1, 16}));
+        CHECK(at::allclose(first(), whole(), 1e-10, 1e-12));
+        check_same(gradients(first, sample.inputs), gradients(whole, sample.inputs));
+    }
+}
+
+TEST_CASE("a branch that is dropped for some samples has the values and gradients of a product with 0") {
+    const BlockCase sample;
+    const auto keep = at::tensor({0.0, 2.0, 1.0, 3.0, 0.0, 1.0}, at::kDouble).view({2, 3, 1, 1});
+    // The same samples one by one, where nothing can be skipped: all of a batch is dropped or none.
+    const auto one_by_one = [&] {
+        std::vector<Tensor> rows;
+        for (std::int64_t i = 0; i < 3; ++i)
+            rows.push_back(sample.block->forward(sample.x.slice(0, i, i + 1), keep.slice(1, i, i + 1)));
+        return at::cat(rows);
+    };
+    const auto together = [&] { return sample.block->forward(sample.x, keep); };
+    CHECK(at::allclose(together(), one_by_one(), 1e-10, 1e-12));
+    check_same(gradients(together, sample.inputs), gradients(one_by_one, sample.inputs));
+}

@@ -202,3 +202,27 @@ TEST_CASE("options out of range are refused") {
                                          test::image_symbols(1, 64, 64)),
                     RecipeError);
 }
+
+TEST_CASE("a pass whose tokens nobody reads writes the class token alone, with the same value and gradients") {
+    const auto vit = small_vit();
+    const auto image = at::rand({2, 1, 64, 64});
+    const std::set<std::string> wanted = {"cls"};
+    Context only;
+    only.wanted = &wanted;
+    const auto whole = vit->forward({{"image", image}}, {}), less = vit->forward({{"image", image}}, only);
+    CHECK(whole.has("tokens"));
+    CHECK_FALSE(less.has("tokens"));
+    CHECK(at::allclose(less["cls"], whole["cls"], 1e-5, 1e-6));
+    const auto gradients = [&](const Tensors& out) {
+        vit->zero_grad();
+        (out["cls"] * at::linspace(-1, 1, 64).view({2, 32})).sum().backward();
+        std::map<std::string, Tensor> made;
+        for (const auto& item : vit->named_parameters()) made[item.key()] = item.value().grad().clone();
+        return made;
+    };
+    const auto a = gradients(whole), b = gradients(less);
+    for (const auto& [name, gradient] : a) {
+        INFO(name);
+        CHECK(at::allclose(gradient, b.at(name), 1e-4, 1e-6));
+    }
+}

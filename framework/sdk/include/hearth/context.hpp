@@ -7,6 +7,8 @@
 
 #include <cstdint>
 #include <hearth/schedule.hpp>
+#include <set>
+#include <string>
 
 namespace hearth {
 
@@ -33,7 +35,11 @@ struct Context {
     std::uint64_t seed = 0;
     bool training = true;
     const Comm* comm = &Comm::local();
+    /// Ports of this call that somebody reads; null: all. A component may leave out the others and the work
+    /// that only they need. What it does write must not depend on this.
+    const std::set<std::string>* wanted = nullptr;
 
+    bool wants(const std::string& port) const { return wanted == nullptr || wanted->count(port) != 0; }
     double value(const Schedule& schedule) const { return schedule(progress); }
 };
 

@@ -1,0 +1,25 @@
+#include "train/memory.hpp"
+
+#include <unistd.h>
+#if defined(__GLIBC__)
+#include <malloc.h>
+#endif
+
+#include <climits>
+#include <string_view>
+
+namespace hearth::train {
+
+void keep_freed_memory() {
+#if defined(__GLIBC__)
+    for (char** entry = environ; *entry != nullptr; ++entry) {
+        const std::string_view variable(*entry);
+        if (variable.starts_with("MALLOC_") || variable.starts_with("GLIBC_TUNABLES=")) return;
+    }
+    mallopt(M_MMAP_MAX, 0);
+    mallopt(M_TRIM_THRESHOLD, INT_MAX);
+    mallopt(M_TOP_PAD, 64 << 20);
+#endif
+}
+
+}  // namespace hearth::train

@@ -1,0 +1,12 @@
+// How this process keeps memory between steps.
+#pragma once
+
+namespace hearth::train {
+
+/// Memory that is freed stays with the process. Every step asks for the same tensors again; glibc gives those
+/// above 32 MiB back to the kernel each time, which then has to clear their pages anew: a tenth of a step of a
+/// ViT-B at batch 8 (docs/benchmarks.md, "Freed memory"). Call it before threads start. Does nothing where the
+/// user has tuned malloc (GLIBC_TUNABLES, MALLOC_*), or where the C library is another one.
+void keep_freed_memory();
+
+}  // namespace hearth::train
