@@ -75,17 +75,11 @@ Examples make_examples(const recipe::Recipe& recipe, const plan::Plan& plan, c10
     const auto dataset = train::open_training_data(recipe.data);
     images = std::min(images, dataset->size());
     // Epochs from 1000 on: these views were not trained on, though their images were.
+    auto options = train::loader_options(recipe, plan, train::training_labels(recipe.data, *dataset));
+    options.batch = images;
+    options.cache = false;
     data::Loader loader(
-        dataset,
-        {.batch = images,
-         .workers = recipe.data.workers,
-         .seed = static_cast<std::uint64_t>(recipe.train.seed),
-         .channels = recipe.data.channels,
-         .cache = false,
-         .max_bad = recipe.data.max_bad,
-         .batch_axis = plan.batch_axes(),
-         .labels = train::training_labels(recipe.data, *dataset)},
-        [&](Tensors& views, const RandomKey& key) { plan.augment(views, key); }, delivered);
+        dataset, options, [&](Tensors& views, const RandomKey& key) { plan.augment(views, key); }, delivered);
     loader.begin(1'000'000);
     Tensors batch;
     loader.next(batch);

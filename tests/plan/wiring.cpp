@@ -267,6 +267,21 @@ view = "normal"
     CHECK_FALSE(plan.network("student")->backbone->is_training());
 }
 
+namespace {
+
+/// The restoring network beside a frozen one, of which the monitor watches the class token.
+const std::string judged_recipe = restoring + R"([networks.judge]
+frozen = true
+backbone = { use = "vit", size = "tiny", patch = 8, depth = 1 }
+[[pass]]
+network = "judge"
+view = "normal"
+[monitor]
+assignments = "judge.cls"
+)";
+
+}  // namespace
+
 TEST_CASE("a node knows which of its outputs are read: by nodes that run, and by the monitor") {
     using Ports = std::set<std::string>;
     // The decoder reads tokens; the monitor, unless told otherwise, the class token of what is trained.
@@ -274,30 +289,12 @@ TEST_CASE("a node knows which of its outputs are read: by nodes that run, and by
     CHECK(node(planned(restoring), "student.restore").wanted == Ports{"restored"});
     CHECK(node(planned(restoring, {"monitor.features=student.tokens"}), "student.backbone").wanted ==
           Ports{"tokens"});
-    const auto text = restoring + R"([networks.judge]
-frozen = true
-backbone = { use = "vit", size = "tiny", patch = 8, depth = 1 }
-[[pass]]
-network = "judge"
-view = "normal"
-[monitor]
-assignments = "judge.cls"
-)";
-    CHECK(node(planned(text), "judge.backbone").wanted == Ports{"cls"});
+    CHECK(node(planned(judged_recipe), "judge.backbone").wanted == Ports{"cls"});
 }
 
 TEST_CASE("a step leaves out what nobody reads, features for evaluation do not") {
     torch::manual_seed(1);
-    const auto text = restoring + R"([networks.judge]
-frozen = true
-backbone = { use = "vit", size = "tiny", patch = 8, depth = 1 }
-[[pass]]
-network = "judge"
-view = "normal"
-[monitor]
-assignments = "judge.cls"
-)";
-    const auto judged = planned(text);
+    const auto judged = planned(judged_recipe);
     const auto out = judged.step(batch(judged, 32), {});
     CHECK(out.tensors.has("judge.cls"));
     CHECK_FALSE(out.tensors.has("judge.tokens"));
