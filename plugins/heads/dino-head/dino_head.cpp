@@ -1,13 +1,11 @@
 // The projection head of DINO (Caron et al. 2021, https://arxiv.org/abs/2104.14294, section 3 and appendix C):
 // class token -> logits over K prototypes. Parameters carry the names of the official code.
 #include <fmt/format.h>
-#include <torch/nn/init.h>
-#include <torch/nn/modules/linear.h>
 
 #include <cmath>
 #include <hearth/hearth.hpp>
 
-#include "common/transformer/linear.hpp"
+#include "common/transformer/projection_mlp.hpp"
 #include "weight_normed_linear.hpp"
 
 namespace hearth {
@@ -45,8 +43,7 @@ class DinoHead : public Head {
     }
 
     Tensors forward(const Tensors& in, const Context&) override {
-        auto x = in["cls"];
-        for (std::size_t i = 0; i < mlp_.size(); ++i) x = transformer::linear(i > 0 ? at::gelu(x) : x, mlp_[i]);
+        auto x = transformer::projected(in["cls"], mlp_);
         const auto type = product_type(weight_v_);
         const FullPrecision exact;
         x = x.to(weight_v_.scalar_type());
@@ -58,23 +55,19 @@ class DinoHead : public Head {
 
   private:
     void make_mlp(std::int64_t width, const Options& options) {
-        const auto layers = options.integer("layers"), hidden = options.integer("hidden");
-        const auto parent = layers > 1 ? register_module("mlp", std::make_shared<torch::nn::Module>("mlp"))
-                                       : std::shared_ptr<torch::nn::Module>();
-        for (std::int64_t i = 0; i < layers; ++i) {
-            torch::nn::Linear map(width, i + 1 < layers ? hidden : options.integer("bottleneck"));
-            width = hidden;
-            // Truncated at +-2 in the official code, which for a deviation of 0.02 never happens.
-            torch::nn::init::normal_(map->weight, 0, 0.02);
-            torch::nn::init::zeros_(map->bias);
-            // Even names: the official code counts the activations between the maps.
-            mlp_.push_back(parent ? parent->register_module(std::to_string(2 * i), map)
-                                  : register_module("mlp", map));
+        mlp_ = transformer::make_projection_mlp(options.integer("layers"), width, options.integer("hidden"),
+                                                options.integer("bottleneck"));
+        if (mlp_.size() == 1) {
+            register_module("mlp", mlp_.front());
+            return;
         }
+        const auto parent = register_module("mlp", std::make_shared<torch::nn::Module>("mlp"));
+        // Even names: the official code counts the activations between the maps.
+        for (std::size_t i = 0; i < mlp_.size(); ++i) parent->register_module(std::to_string(2 * i), mlp_[i]);
     }
 
     bool fixed_gain_;
-    std::vector<torch::nn::Linear> mlp_;
+    transformer::ProjectionMlp mlp_;
     Tensor weight_g_, weight_v_;
 };
 

@@ -1,13 +1,11 @@
 // The token head of AFiRe (Liu et al. 2025, "token probabilities prediction"): tokens -> logits over K
 // clusters. DINO's head (Caron et al. 2021), with a last layer for each position of the image instead of one.
 #include <fmt/format.h>
-#include <torch/nn/init.h>
-#include <torch/nn/modules/linear.h>
 
 #include <cmath>
 #include <hearth/hearth.hpp>
 
-#include "common/transformer/linear.hpp"
+#include "common/transformer/projection_mlp.hpp"
 #include "weight_normed_product.hpp"
 
 namespace hearth {
@@ -40,17 +38,12 @@ class PositionProjector : public Head {
 
     PositionProjector(const Options& options, const Symbols& symbols)
         : positions_(options.boolean("per_position") ? symbols.value("L") : 0) {
-        const auto layers = options.integer("layers"), bottleneck = options.integer("bottleneck");
+        const auto bottleneck = options.integer("bottleneck");
         const auto mlp = register_module("mlp", std::make_shared<torch::nn::Module>("mlp"));
-        auto width = symbols.value("D");
-        for (std::int64_t i = 0; i < layers; ++i) {
-            const auto next = i + 1 < layers ? options.integer("hidden") : bottleneck;
-            // Even names: the reference counts the activations between the maps.
-            mlp_.push_back(mlp->register_module(std::to_string(2 * i), torch::nn::Linear(width, next)));
-            torch::nn::init::normal_(mlp_.back()->weight, 0, 0.02);
-            torch::nn::init::zeros_(mlp_.back()->bias);
-            width = next;
-        }
+        mlp_ = transformer::make_projection_mlp(options.integer("layers"), symbols.value("D"),
+                                                options.integer("hidden"), bottleneck);
+        // Even names: the reference counts the activations between the maps.
+        for (std::size_t i = 0; i < mlp_.size(); ++i) mlp->register_module(std::to_string(2 * i), mlp_[i]);
         std::vector<std::int64_t> rows = {options.integer("out")};
         if (positions_ > 0) rows.insert(rows.begin(), positions_);
         auto shape = rows;
@@ -68,11 +61,7 @@ class PositionProjector : public Head {
             throw Error(ExitCode::internal, fmt::format("position-projector: found {} tokens, expected {}; "
                                                         "per_position = false takes any number",
                                                         length, positions_));
-        auto x = tokens;
-        for (std::size_t i = 0; i < mlp_.size(); ++i) {
-            if (i > 0) x = at::gelu(x);
-            x = transformer::linear(x, mlp_[i]);
-        }
+        auto x = transformer::projected(tokens, mlp_);
         const auto type = product_type(x);
         const FullPrecision exact;
         x = x.to(weight_v_.scalar_type());
@@ -94,7 +83,7 @@ class PositionProjector : public Head {
     }
 
     std::int64_t positions_;  ///< L, or 0 where the last layer is shared
-    std::vector<torch::nn::Linear> mlp_;
+    transformer::ProjectionMlp mlp_;
     Tensor weight_v_, weight_g_;
 };
 
