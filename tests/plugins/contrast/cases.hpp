@@ -1,12 +1,12 @@
 // Small cases for the contrastive plugins, and gradients by central differences.
 #pragma once
 
-#include <ATen/autocast_mode.h>
 #include <torch/torch.h>
 
 #include <cmath>
 #include <functional>
 
+#include "support/autocast.hpp"
 #include "support/plugins.hpp"
 #include "support/thread_comm.hpp"
 
@@ -69,18 +69,6 @@ inline double gradient_error(const std::function<at::Tensor(const at::Tensor&)>&
 inline double distance(const at::Tensor& a, const at::Tensor& b) {
     return (a - b).abs().max().item<double>();
 }
-
-/// bf16 autocast on the CPU while it lives.
-struct Autocast {
-    Autocast() {
-        at::autocast::set_autocast_enabled(at::kCPU, true);
-        at::autocast::set_autocast_dtype(at::kCPU, at::kBFloat16);
-    }
-    ~Autocast() {
-        at::autocast::clear_cache();
-        at::autocast::set_autocast_enabled(at::kCPU, false);
-    }
-};
 
 /// The gradient of a loss for `logits`, as one of several processes with an equal share of the batch each has
 /// it once the host has averaged: shares side by side, divided by the number of processes.

@@ -1,9 +1,9 @@
 // DINO's head against its equations written out, and its names against the official code's.
-#include <ATen/autocast_mode.h>
 
 #include <catch2/catch.hpp>
 
 #include "cases.hpp"
+#include "support/autocast.hpp"
 
 using namespace hearth;
 using namespace hearth::test;
@@ -164,11 +164,7 @@ TEST_CASE("under bf16 autocast logits are fp32 and close, gradients finite") {
     made->to(at::kFloat);
     const auto cls = tokens().to(at::kFloat);
     const auto exact = logits(*made, cls);
-    at::autocast::set_autocast_enabled(at::kCPU, true);
-    at::autocast::set_autocast_dtype(at::kCPU, at::kBFloat16);
-    const auto half = logits(*made, cls);
-    at::autocast::clear_cache();
-    at::autocast::set_autocast_enabled(at::kCPU, false);
+    const auto half = test::in_bf16([&] { return logits(*made, cls); });
     CHECK(half.scalar_type() == at::kFloat);
     CHECK_FALSE(at::equal(half, exact));
     CHECK(distance(half, exact) < 0.03);

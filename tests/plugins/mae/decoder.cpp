@@ -1,11 +1,11 @@
 // The head mae-decoder against a plain formulation in double precision, and what goes where.
-#include <ATen/autocast_mode.h>
 #include <torch/torch.h>
 
 #include <catch2/catch.hpp>
 #include <cmath>
 
 #include "common/transformer/positions.hpp"
+#include "support/autocast.hpp"
 #include "support/gradients.hpp"
 #include "support/plugins.hpp"
 
@@ -234,11 +234,7 @@ TEST_CASE("the MAE decoder in bf16 autocast stays close to fp32, in value and in
         return std::pair{prediction.detach(), head->named_parameters()["mask_token"].grad().clone()};
     };
     const auto [exact, exact_grad] = run();
-    at::autocast::set_autocast_enabled(at::kCPU, true);
-    at::autocast::set_autocast_dtype(at::kCPU, at::kBFloat16);
-    const auto [half, half_grad] = run();
-    at::autocast::clear_cache();
-    at::autocast::set_autocast_enabled(at::kCPU, false);
+    const auto [half, half_grad] = test::in_bf16(run);
     CHECK_FALSE(at::equal(exact, half));
     CHECK((exact - half).norm().item<double>() < 0.03 * exact.norm().item<double>());
     CHECK((exact_grad - half_grad).norm().item<double>() < 0.05 * exact_grad.norm().item<double>());

@@ -1,11 +1,11 @@
 // The loss masked-reconstruction against loops written from the equation, and the values a card can be checked
 // by.
-#include <ATen/autocast_mode.h>
 #include <torch/torch.h>
 
 #include <catch2/catch.hpp>
 #include <cmath>
 
+#include "support/autocast.hpp"
 #include "support/gradients.hpp"
 #include "support/plugins.hpp"
 
@@ -191,11 +191,7 @@ TEST_CASE("a bf16 prediction is compared in fp32") {
     in.set("prediction", in["prediction"].to(at::kBFloat16));
     in.set("image", in["image"].to(at::kFloat));
     in.set("masked", in["masked"].to(at::kFloat));
-    at::autocast::set_autocast_enabled(at::kCPU, true);
-    at::autocast::set_autocast_dtype(at::kCPU, at::kBFloat16);
-    const auto half = loss_of("patch")->forward(in, {});
-    at::autocast::clear_cache();
-    at::autocast::set_autocast_enabled(at::kCPU, false);
+    const auto half = test::in_bf16([&] { return loss_of("patch")->forward(in, {}); });
     CHECK(half.total.scalar_type() == at::kFloat);
     for (const auto* name : {"prediction", "image", "masked"}) in.set(name, in[name].to(at::kDouble));
     const auto exact = loss_of("patch")->forward(in, {}).total.item<double>();

@@ -1,10 +1,10 @@
 // The backbone resnet: sizes, ports, training and evaluation, initial weights, precision, options.
-#include <ATen/autocast_mode.h>
 #include <torch/torch.h>
 
 #include <catch2/catch.hpp>
 #include <cmath>
 
+#include "support/autocast.hpp"
 #include "support/plugins.hpp"
 
 using namespace hearth;
@@ -222,11 +222,7 @@ TEST_CASE("bf16 autocast stays close to fp32, and the pooled vector is fp32") {
     net->eval();
     const torch::NoGradGuard no_grad;
     const auto exact = net->forward({{"image", images()}}, {})["cls"];
-    at::autocast::set_autocast_enabled(at::kCPU, true);
-    at::autocast::set_autocast_dtype(at::kCPU, at::kBFloat16);
-    const auto half = net->forward({{"image", images()}}, {})["cls"];
-    at::autocast::clear_cache();
-    at::autocast::set_autocast_enabled(at::kCPU, false);
+    const auto half = test::in_bf16([&] { return net->forward({{"image", images()}}, {})["cls"]; });
     CHECK(half.scalar_type() == at::kFloat);
     CHECK_FALSE(at::equal(exact, half));
     CHECK((exact - half).norm().item<double>() < 0.03 * exact.norm().item<double>());

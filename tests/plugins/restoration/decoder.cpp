@@ -1,9 +1,9 @@
 // The head restoration-decoder: which tokens the mask token replaces, and what comes out.
-#include <ATen/autocast_mode.h>
 #include <torch/torch.h>
 
 #include <catch2/catch.hpp>
 
+#include "support/autocast.hpp"
 #include "support/gradients.hpp"
 #include "support/plugins.hpp"
 
@@ -185,11 +185,8 @@ TEST_CASE("a larger image of the same patch size is decoded") {
 TEST_CASE("bf16 autocast stays close to fp32") {
     const auto head = decoder();
     const auto exact = head->forward(inputs(one_lesion()), {})["restored"];
-    at::autocast::set_autocast_enabled(at::kCPU, true);
-    at::autocast::set_autocast_dtype(at::kCPU, at::kBFloat16);
-    const auto half = head->forward(inputs(one_lesion()), {})["restored"].to(at::kFloat);
-    at::autocast::clear_cache();
-    at::autocast::set_autocast_enabled(at::kCPU, false);
+    const auto half =
+        test::in_bf16([&] { return head->forward(inputs(one_lesion()), {})["restored"].to(at::kFloat); });
     CHECK((exact - half).norm().item<double>() < 0.03 * exact.norm().item<double>());
 }
 

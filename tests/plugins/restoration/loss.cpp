@@ -1,10 +1,10 @@
 // The loss restoration (eq. 20) against loops written from the equation, in double precision.
-#include <ATen/autocast_mode.h>
 #include <torch/torch.h>
 
 #include <catch2/catch.hpp>
 #include <cmath>
 
+#include "support/autocast.hpp"
 #include "support/gradients.hpp"
 #include "support/plugins.hpp"
 
@@ -181,10 +181,7 @@ TEST_CASE("the gradient agrees with finite differences") {
 TEST_CASE("a bf16 input under autocast is summed in fp32") {
     auto in = inputs();
     in.set("restored", in["restored"].to(at::kBFloat16));
-    at::autocast::set_autocast_enabled(at::kCPU, true);
-    at::autocast::set_autocast_dtype(at::kCPU, at::kBFloat16);
-    const auto out = restoration()->forward(in, {});
-    at::autocast::set_autocast_enabled(at::kCPU, false);
+    const auto out = test::in_bf16([&] { return restoration()->forward(in, {}); });
     in.set("restored", in["restored"].to(at::kDouble));
     CHECK(out.total.item<double>() == Approx(naive(in, in["normal"], 2, 0.225).total).epsilon(1e-5));
 }

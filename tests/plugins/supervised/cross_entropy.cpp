@@ -1,10 +1,10 @@
 // The loss cross-entropy against values worked out by hand, against loops, and against ATen's.
-#include <ATen/autocast_mode.h>
 #include <torch/torch.h>
 
 #include <catch2/catch.hpp>
 #include <cmath>
 
+#include "support/autocast.hpp"
 #include "support/gradients.hpp"
 #include "support/plugins.hpp"
 
@@ -159,10 +159,9 @@ TEST_CASE("large logits stay finite; bf16 logits are summed in fp32") {
 
     const auto [logits, label] = random_case();
     const auto half = logits.to(at::kBFloat16);
-    at::autocast::set_autocast_enabled(at::kCPU, true);
-    at::autocast::set_autocast_dtype(at::kCPU, at::kBFloat16);
-    const auto single = cross_entropy()->forward({{"logits", half}, {"label", label}}, {});
-    at::autocast::set_autocast_enabled(at::kCPU, false);
+    const auto single = test::in_bf16([&] {
+        return cross_entropy()->forward({{"logits", half}, {"label", label}}, {});
+    });
     CHECK(single.total.scalar_type() == at::kFloat);
     const auto exact = cross_entropy()->forward({{"logits", half.to(at::kDouble)}, {"label", label}}, {});
     CHECK(single.total.item<double>() == Approx(exact.total.item<double>()).epsilon(1e-6));

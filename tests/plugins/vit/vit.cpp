@@ -1,10 +1,10 @@
 // The backbone vit: names and shapes as timm's, image sizes, drop path, precision, options.
-#include <ATen/autocast_mode.h>
 #include <torch/torch.h>
 
 #include <catch2/catch.hpp>
 
 #include "common/transformer/positions.hpp"
+#include "support/autocast.hpp"
 #include "support/plugins.hpp"
 
 using namespace hearth;
@@ -177,11 +177,7 @@ TEST_CASE("bf16 autocast stays close to fp32, in value and gradient") {
         return std::pair{tokens.detach(), vit->named_parameters()["blocks.0.attn.qkv.weight"].grad().clone()};
     };
     const auto [exact, exact_grad] = run();
-    at::autocast::set_autocast_enabled(at::kCPU, true);
-    at::autocast::set_autocast_dtype(at::kCPU, at::kBFloat16);
-    const auto [half, half_grad] = run();
-    at::autocast::clear_cache();
-    at::autocast::set_autocast_enabled(at::kCPU, false);
+    const auto [half, half_grad] = test::in_bf16(run);
     CHECK_FALSE(at::equal(exact, half));
     CHECK((exact - half).norm().item<double>() < 0.02 * exact.norm().item<double>());
     CHECK((exact_grad - half_grad).norm().item<double>() < 0.05 * exact_grad.norm().item<double>());
