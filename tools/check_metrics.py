@@ -1,4 +1,5 @@
 """Compares hearth's metrics with scikit-learn on random and tied cases: check_metrics.py <path of hearth_metrics_cases>.
+DeLong's test, which scikit-learn lacks, is compared with the definition in numpy.
 
 Exit codes: 0 all agree, 1 some differ, 77 scikit-learn is not installed (ctest calls that skipped).
 """
@@ -20,7 +21,9 @@ def make_cases(rng):
         for levels in (2, 5, None):  # None: no ties
             labels = np.append([0, 1], rng.integers(0, 2, n - 2))
             scores = rng.normal(size=n) + labels if levels is None else rng.integers(0, levels, n) / levels
-            yield {"classes": 2, "scores": scores.tolist(), "labels": labels.tolist(), "threshold": 0.5}
+            others = scores + rng.normal(size=n) if levels is None else rng.integers(0, levels + 1, n) / levels
+            yield {"classes": 2, "scores": scores.tolist(), "others": others.tolist(), "labels": labels.tolist(),
+                   "threshold": 0.5}
     for n in (20, 500):
         for classes in (3, 8):
             for levels in (3, None):
@@ -28,6 +31,24 @@ def make_cases(rng):
                 raw = rng.normal(size=(n, classes)) if levels is None else rng.integers(0, levels, (n, classes))
                 scores = (raw + np.eye(classes)[labels]).astype(float)
                 yield {"classes": classes, "scores": scores.ravel().tolist(), "labels": labels.tolist()}
+
+
+def delong(first, second, labels):
+    """Variances, covariance and p by the definition: every positive against every negative (DeLong et al. 1988, eq. 3
+    and 4). NaN with one row of a class."""
+    by_positive, by_negative = [], []
+    for scores in (first, second):
+        positives, negatives = scores[labels == 1][:, None], scores[labels == 0][None]
+        wins = (positives > negatives) + 0.5 * (positives == negatives)
+        by_positive.append(wins.mean(1))
+        by_negative.append(wins.mean(0))
+    if min(len(by_positive[0]), len(by_negative[0])) < 2:
+        return [math.nan] * 4
+    covariance = np.cov(by_positive) / len(by_positive[0]) + np.cov(by_negative) / len(by_negative[0])
+    variance = covariance[0, 0] + covariance[1, 1] - 2 * covariance[0, 1]
+    difference = np.mean(by_positive[1]) - np.mean(by_positive[0])
+    p = math.erfc(abs(difference) / math.sqrt(2 * variance)) if variance > 1e-12 else math.nan if difference else 1.0
+    return [covariance[0, 0], covariance[1, 1], covariance[0, 1], p]
 
 
 def expected(case):
@@ -47,6 +68,7 @@ def expected(case):
             "best_f1": best,
             "roc": np.stack([fpr, tpr], 1).tolist(),
             "pr": np.stack([recall[::-1], precision[::-1]], 1).tolist(),
+            "delong": delong(np.array(case["others"]), scores, labels),
         }
     classes = case["classes"]
     scores = np.array(case["scores"]).reshape(-1, classes)
@@ -71,7 +93,8 @@ def main(program):
         for name, value in expected(case).items():
             ours, theirs = np.array(found[name], float), np.array(value, float)
             same_shape = ours.shape == theirs.shape
-            difference = float(np.abs(ours - theirs).max()) if same_shape else math.inf
+            undefined = same_shape and np.isnan(ours) & np.isnan(theirs)
+            difference = float(np.abs(np.where(undefined, 0, ours - theirs)).max()) if same_shape else math.inf
             compared, largest = compared + 1, max(largest, difference)
             if not difference < 1e-12:
                 failed += 1

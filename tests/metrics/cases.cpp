@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 #include <string>
 
+#include "eval/delong.hpp"
 #include "eval/metrics.hpp"
 
 namespace eval = hearth::eval;
@@ -24,6 +25,8 @@ int main() {
             result["f1"] = eval::f1(predicted, labels);
             result["confusion"] = eval::confusion_matrix(predicted, labels, 2).counts;
             result["best_f1"] = threshold.f1;
+            const auto test = eval::delong(given.at("others").get<std::vector<double>>(), scores, labels);
+            result["delong"] = {test.first_variance, test.second_variance, test.covariance, test.p_value};
             for (const auto& point : eval::roc_points(scores, labels)) {
                 result["roc"].push_back({point.false_positive_rate, point.true_positive_rate});
             }
