@@ -6,73 +6,10 @@
 #include <opencv2/imgproc.hpp>
 #include <vector>
 
-#include "data/image_header.hpp"
+#include "data/image_file.hpp"
 
 namespace hearth::data {
 namespace fs = std::filesystem;
-namespace {
-
-constexpr std::int64_t min_side = 8;
-
-std::vector<std::uint8_t> read_bytes(const fs::path& file) {
-    std::error_code error;
-    if (!fs::exists(file, error)) {
-        throw ImageError(ImageFault::missing, file, "not found; paths are relative to the manifest's folder");
-    }
-    if (fs::is_directory(file, error))
-        throw ImageError(ImageFault::missing, file, "a folder; expected an image");
-    std::ifstream stream(file, std::ios::binary);
-    const auto size = fs::file_size(file, error);
-    if (!stream || error) throw ImageError(ImageFault::missing, file, "cannot be read; check its permissions");
-    std::vector<std::uint8_t> bytes(static_cast<std::size_t>(size));
-    stream.read(reinterpret_cast<char*>(bytes.data()), static_cast<std::streamsize>(bytes.size()));
-    bytes.resize(static_cast<std::size_t>(std::max<std::streamsize>(stream.gcount(), 0)));
-    if (bytes.empty()) throw ImageError(ImageFault::empty, file, "empty (0 bytes); copy it again");
-    return bytes;
-}
-
-void check_header(const std::vector<std::uint8_t>& bytes, const fs::path& file, std::int64_t max_pixels) {
-    const ImageHeader header = read_image_header(bytes);
-    if (header.format == ImageFormat::unknown) {
-        throw ImageError(ImageFault::format, file, "found " + describe_bytes(bytes) + "; expected PNG or JPEG");
-    }
-    const bool png = header.format == ImageFormat::png;
-    if (!header.complete) {
-        throw ImageError(ImageFault::truncated, file,
-                         std::string("truncated: ") + std::to_string(bytes.size()) +
-                             " bytes and no end marker (" + (png ? "PNG IEND" : "JPEG EOI") +
-                             "); copy it again");
-    }
-    const std::string size = std::to_string(header.width) + " x " + std::to_string(header.height) + " pixels";
-    if (header.width < min_side || header.height < min_side) {
-        throw ImageError(ImageFault::size, file, "found " + size + "; expected at least 8 pixels a side");
-    }
-    if (header.width > max_pixels / header.height) {
-        throw ImageError(
-            ImageFault::size, file,
-            "found " + size + "; expected at most " + std::to_string(max_pixels) + " in all (max_pixels)");
-    }
-}
-
-cv::Mat decode(const std::vector<std::uint8_t>& bytes, const fs::path& file) {
-    cv::Mat decoded;
-    try {
-        decoded =
-            cv::imdecode(bytes, cv::IMREAD_UNCHANGED);  // unchanged: 16 bits stay, EXIF rotation is not applied
-    } catch (const cv::Exception& error) {
-        throw ImageError(ImageFault::undecodable, file, "cannot be decoded: " + std::string(error.err));
-    }
-    if (decoded.empty())
-        throw ImageError(ImageFault::undecodable, file, "cannot be decoded: its data are corrupt");
-    if (decoded.depth() != CV_8U && decoded.depth() != CV_16U) {
-        throw ImageError(ImageFault::undecodable, file, "expected 8 or 16 bits a pixel");
-    }
-    if (decoded.channels() == 3) cv::cvtColor(decoded, decoded, cv::COLOR_BGR2GRAY);
-    if (decoded.channels() == 4) cv::cvtColor(decoded, decoded, cv::COLOR_BGRA2GRAY);
-    return decoded;
-}
-
-}  // namespace
 
 std::string to_string(ImageFault fault) {
     switch (fault) {
@@ -93,9 +30,9 @@ std::string to_string(ImageFault fault) {
 }
 
 cv::Mat load_gray(const fs::path& file, const LoadOptions& options) {
-    const std::vector<std::uint8_t> bytes = read_bytes(file);
-    check_header(bytes, file, options.max_pixels);
-    const cv::Mat stored = decode(bytes, file);
+    const std::vector<std::uint8_t> bytes = read_image_bytes(file);
+    const ImageHeader header = check_image_header(bytes, file, options.max_pixels);
+    const cv::Mat stored = to_gray(decode_image(bytes, header.format, file));
     cv::Mat image;
     stored.convertTo(image, CV_32F, stored.depth() == CV_8U ? 1.0 / 255 : 1.0 / 65535);
     return options.size > 0 ? resize_square(image, options.size, options.aspect) : image;

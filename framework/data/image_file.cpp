@@ -1,0 +1,84 @@
+#include "data/image_file.hpp"
+
+#include <algorithm>
+#include <fstream>
+#include <opencv2/imgcodecs.hpp>
+#include <opencv2/imgproc.hpp>
+#include <string>
+
+namespace hearth::data {
+namespace fs = std::filesystem;
+namespace {
+
+constexpr std::int64_t min_side = 8;
+
+}  // namespace
+
+std::vector<std::uint8_t> read_image_bytes(const fs::path& file) {
+    std::error_code error;
+    if (!fs::exists(file, error)) {
+        throw ImageError(ImageFault::missing, file, "not found; paths are relative to the manifest's folder");
+    }
+    if (fs::is_directory(file, error))
+        throw ImageError(ImageFault::missing, file, "a folder; expected an image");
+    std::ifstream stream(file, std::ios::binary);
+    const auto size = fs::file_size(file, error);
+    if (!stream || error) throw ImageError(ImageFault::missing, file, "cannot be read; check its permissions");
+    std::vector<std::uint8_t> bytes(static_cast<std::size_t>(size));
+    stream.read(reinterpret_cast<char*>(bytes.data()), static_cast<std::streamsize>(bytes.size()));
+    bytes.resize(static_cast<std::size_t>(std::max<std::streamsize>(stream.gcount(), 0)));
+    if (bytes.empty()) throw ImageError(ImageFault::empty, file, "empty (0 bytes); copy it again");
+    return bytes;
+}
+
+ImageHeader check_image_header(std::span<const std::uint8_t> bytes, const fs::path& file,
+                               std::int64_t max_pixels) {
+    const ImageHeader header = read_image_header(bytes);
+    if (header.format == ImageFormat::unknown) {
+        throw ImageError(ImageFault::format, file, "found " + describe_bytes(bytes) + "; expected PNG or JPEG");
+    }
+    const bool png = header.format == ImageFormat::png;
+    if (!header.complete) {
+        throw ImageError(ImageFault::truncated, file,
+                         std::string("truncated: ") + std::to_string(bytes.size()) +
+                             " bytes and no end marker (" + (png ? "PNG IEND" : "JPEG EOI") +
+                             "); copy it again");
+    }
+    const std::string size = std::to_string(header.width) + " x " + std::to_string(header.height) + " pixels";
+    if (header.width < min_side || header.height < min_side) {
+        throw ImageError(ImageFault::size, file, "found " + size + "; expected at least 8 pixels a side");
+    }
+    if (header.width > max_pixels / header.height) {
+        throw ImageError(
+            ImageFault::size, file,
+            "found " + size + "; expected at most " + std::to_string(max_pixels) + " in all (max_pixels)");
+    }
+    return header;
+}
+
+cv::Mat decode_image(std::span<const std::uint8_t> bytes, ImageFormat, const fs::path& file) {
+    cv::Mat decoded;
+    try {
+        // imdecode only reads. Unchanged: 16 bits stay, EXIF rotation is not applied.
+        const cv::Mat encoded(1, static_cast<int>(bytes.size()), CV_8U,
+                              const_cast<std::uint8_t*>(bytes.data()));
+        decoded = cv::imdecode(encoded, cv::IMREAD_UNCHANGED);
+    } catch (const cv::Exception& error) {
+        throw ImageError(ImageFault::undecodable, file, "cannot be decoded: " + std::string(error.err));
+    }
+    if (decoded.empty())
+        throw ImageError(ImageFault::undecodable, file, "cannot be decoded: its data are corrupt");
+    if (decoded.depth() != CV_8U && decoded.depth() != CV_16U) {
+        throw ImageError(ImageFault::undecodable, file, "expected 8 or 16 bits a pixel");
+    }
+    return decoded;
+}
+
+cv::Mat to_gray(const cv::Mat& image) {
+    cv::Mat gray = image;
+    if (image.channels() == 3) cv::cvtColor(image, gray, cv::COLOR_BGR2GRAY);
+    if (image.channels() == 4) cv::cvtColor(image, gray, cv::COLOR_BGRA2GRAY);
+    return gray;
+}
+
+}  // namespace hearth::data

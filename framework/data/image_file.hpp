@@ -1,0 +1,30 @@
+// The steps from a file to its pixels, for load_gray() and what else needs pixels as stored: read, check,
+// decode.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <opencv2/core.hpp>
+#include <span>
+#include <vector>
+
+#include "data/image.hpp"
+#include "data/image_header.hpp"
+
+namespace hearth::data {
+
+/// The whole file. Throws ImageError (missing, empty).
+std::vector<std::uint8_t> read_image_bytes(const std::filesystem::path& file);
+
+/// Format and size, before anything is decoded. Throws ImageError (format, truncated, size).
+ImageHeader check_image_header(std::span<const std::uint8_t> bytes, const std::filesystem::path& file,
+                               std::int64_t max_pixels);
+
+/// CV_8U or CV_16U with 1, 3 (BGR) or 4 (BGRA) channels as stored. Throws ImageError (undecodable).
+cv::Mat decode_image(std::span<const std::uint8_t> bytes, ImageFormat format,
+                     const std::filesystem::path& file);
+
+/// One channel.
+cv::Mat to_gray(const cv::Mat& image);
+
+}  // namespace hearth::data
