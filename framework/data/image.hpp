@@ -1,6 +1,6 @@
-// Reads PNG and JPEG radiographs, 8 or 16 bit, to grey images of 32-bit floats in [0, 1]; says why when it
-// cannot. EXIF rotation and alpha are ignored. Pixel values are kept as stored: no window, no histogram, no
-// inversion.
+// Reads PNG, JPEG and DICOM radiographs, 8 or 16 bit, to grey images of 32-bit floats in [0, 1]; says why when
+// it cannot. EXIF rotation and alpha are ignored. PNG and JPEG values are kept as stored: no window, no
+// histogram, no inversion. DICOM images are shown as a viewer shows them first (data/dicom.hpp).
 #pragma once
 
 #include <cstdint>
@@ -33,7 +33,8 @@ struct ImageError : DataError {
     ImageFault fault;
 };
 
-/// CV_32F, one channel, [0, 1] (8 bit: value / 255, 16 bit: value / 65535). Throws ImageError.
+/// CV_32F, one channel, [0, 1] (8 bit: value / 255, 16 bit: value / 65535; DICOM: displayed brightness). Throws
+/// ImageError.
 cv::Mat load_gray(const std::filesystem::path& file, const LoadOptions& options = {});
 
 /// Resizes as LoadOptions says: area average where a side shrinks, linear where it grows.

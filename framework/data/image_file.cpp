@@ -6,11 +6,18 @@
 #include <opencv2/imgproc.hpp>
 #include <string>
 
+#include "data/dicom.hpp"
+
 namespace hearth::data {
 namespace fs = std::filesystem;
 namespace {
 
 constexpr std::int64_t min_side = 8;
+
+std::string end_of(ImageFormat format) {
+    if (format == ImageFormat::dicom) return "end of the DICOM pixels";
+    return std::string("end marker (") + (format == ImageFormat::png ? "PNG IEND" : "JPEG EOI") + ')';
+}
 
 }  // namespace
 
@@ -34,16 +41,16 @@ std::vector<std::uint8_t> read_image_bytes(const fs::path& file) {
 ImageHeader check_image_header(std::span<const std::uint8_t> bytes, const fs::path& file,
                                std::int64_t max_pixels) {
     const ImageHeader header = read_image_header(bytes);
-    if (header.format == ImageFormat::unknown) {
-        throw ImageError(ImageFault::format, file, "found " + describe_bytes(bytes) + "; expected PNG or JPEG");
-    }
-    const bool png = header.format == ImageFormat::png;
-    if (!header.complete) {
+    if (header.format == ImageFormat::unknown)
+        throw ImageError(ImageFault::format, file,
+                         "found " + describe_bytes(bytes) + "; expected PNG, JPEG or DICOM");
+    if (!header.complete)
         throw ImageError(ImageFault::truncated, file,
-                         std::string("truncated: ") + std::to_string(bytes.size()) +
-                             " bytes and no end marker (" + (png ? "PNG IEND" : "JPEG EOI") +
-                             "); copy it again");
-    }
+                         "truncated: " + std::to_string(bytes.size()) + " bytes and no " +
+                             end_of(header.format) + "; copy it again");
+    if (header.format == ImageFormat::dicom && header.width == 0)
+        throw ImageError(ImageFault::format, file,
+                         "found a DICOM object without an image; expected one with pixels");
     const std::string size = std::to_string(header.width) + " x " + std::to_string(header.height) + " pixels";
     if (header.width < min_side || header.height < min_side) {
         throw ImageError(ImageFault::size, file, "found " + size + "; expected at least 8 pixels a side");
@@ -56,7 +63,8 @@ ImageHeader check_image_header(std::span<const std::uint8_t> bytes, const fs::pa
     return header;
 }
 
-cv::Mat decode_image(std::span<const std::uint8_t> bytes, ImageFormat, const fs::path& file) {
+cv::Mat decode_image(std::span<const std::uint8_t> bytes, ImageFormat format, const fs::path& file) {
+    if (format == ImageFormat::dicom) return decode_dicom(bytes, file);
     cv::Mat decoded;
     try {
         // imdecode only reads. Unchanged: 16 bits stay, EXIF rotation is not applied.

@@ -4,6 +4,8 @@
 #include <array>
 #include <string_view>
 
+#include "data/dicom.hpp"
+
 namespace hearth::data {
 namespace {
 
@@ -22,14 +24,15 @@ bool has(Bytes bytes, std::size_t at, std::string_view magic) {
 }
 
 ImageHeader read_png(Bytes bytes) {
-    ImageHeader header{ImageFormat::png, 0, 0, false};
+    ImageHeader header{ImageFormat::png, 0, 0, 0, false};
     std::size_t at = 8;  // after the signature: length, type, data, checksum
     while (!header.complete && at + 12 <= bytes.size()) {
         const auto length = static_cast<std::size_t>(big_endian(bytes, at, 4));
         if (length > bytes.size() - at - 12) break;
-        if (has(bytes, at + 4, "IHDR") && length >= 8) {
+        if (has(bytes, at + 4, "IHDR") && length >= 9) {
             header.width = big_endian(bytes, at + 8, 4);
             header.height = big_endian(bytes, at + 12, 4);
+            header.bits = bytes[at + 16];
         }
         header.complete = has(bytes, at + 4, "IEND");
         at += 12 + length;
@@ -38,7 +41,7 @@ ImageHeader read_png(Bytes bytes) {
 }
 
 ImageHeader read_jpeg(Bytes bytes) {
-    ImageHeader header{ImageFormat::jpeg, 0, 0, false};
+    ImageHeader header{ImageFormat::jpeg, 0, 0, 0, false};
     std::size_t at = 2;
     while (at + 1 < bytes.size()) {
         // Within the coded data FF is followed by 00 (stuffing), FF (fill) or D0-D7 (restart): none is a
@@ -58,6 +61,7 @@ ImageHeader read_jpeg(Bytes bytes) {
             const bool frame =
                 marker >= 0xC0 && marker <= 0xCF && marker != 0xC4 && marker != 0xC8 && marker != 0xCC;
             if (frame && length >= 7) {
+                header.bits = bytes[at + 4];
                 header.height = big_endian(bytes, at + 5, 2);
                 header.width = big_endian(bytes, at + 7, 2);
             }
@@ -72,11 +76,11 @@ ImageHeader read_jpeg(Bytes bytes) {
 ImageHeader read_image_header(Bytes bytes) {
     if (has(bytes, 0, "\x89PNG\r\n\x1a\n")) return read_png(bytes);
     if (has(bytes, 0, "\xFF\xD8\xFF")) return read_jpeg(bytes);
+    if (is_dicom(bytes)) return read_dicom_header(bytes);
     return {};
 }
 
 std::string describe_bytes(Bytes bytes) {
-    if (has(bytes, 128, "DICM")) return "a DICOM file; convert it with: hearth data import";
     if (has(bytes, 0, "II*") || has(bytes, 0, std::string_view("MM\0*", 4)))
         return "a TIFF file; convert it to PNG";
     if (has(bytes, 0, "BM")) return "a BMP file; convert it to PNG";

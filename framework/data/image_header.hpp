@@ -1,6 +1,6 @@
-// What the bytes of a PNG or JPEG file say before anything is decoded: format, size, and whether the file is
-// all there. OpenCV decodes half a JPEG to half an image without a word, so the markers are walked here. PNG:
-// https://www.w3.org/TR/png/  JPEG: ITU-T T.81, annex B.
+// What the bytes of a PNG, JPEG or DICOM file say before anything is decoded: format, size, and whether the
+// file is all there. OpenCV decodes half a JPEG to half an image without a word, so the markers are walked
+// here. PNG: https://www.w3.org/TR/png/  JPEG: ITU-T T.81, annex B.  DICOM: data/dicom.hpp.
 #pragma once
 
 #include <cstddef>
@@ -10,18 +10,19 @@
 
 namespace hearth::data {
 
-enum class ImageFormat { png, jpeg, unknown };
+enum class ImageFormat { png, jpeg, dicom, unknown };
 
 struct ImageHeader {
     ImageFormat format = ImageFormat::unknown;
     std::int64_t width = 0;  ///< 0 when no size was found
     std::int64_t height = 0;
-    bool complete = false;  ///< the end marker (PNG: IEND, JPEG: EOI) was reached
+    int bits = 0;           ///< stored bits of each sample
+    bool complete = false;  ///< the end (PNG: IEND, JPEG: EOI, DICOM: all its pixels) was reached
 };
 
 ImageHeader read_image_header(std::span<const std::uint8_t> bytes);
 
-/// What a file that is neither PNG nor JPEG seems to be, in words for an error message.
+/// What a file that is none of these seems to be, in words for an error message.
 std::string describe_bytes(std::span<const std::uint8_t> bytes);
 
 }  // namespace hearth::data

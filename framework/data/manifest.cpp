@@ -1,6 +1,7 @@
 #include "data/manifest.hpp"
 
 #include <algorithm>
+#include <array>
 #include <cctype>
 #include <hearth/error.hpp>
 #include <hearth/text.hpp>
@@ -51,7 +52,9 @@ bool is_image(const fs::path& file) {
     std::string extension = file.extension().string();
     std::transform(extension.begin(), extension.end(), extension.begin(),
                    [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
-    return extension == ".png" || extension == ".jpg" || extension == ".jpeg";
+    constexpr std::array<std::string_view, 5> known = {".png", ".jpg", ".jpeg", ".dcm", ".dicom"};
+    return !file.filename().string().starts_with('.') &&
+           std::find(known.begin(), known.end(), extension) != known.end();
 }
 
 }  // namespace
@@ -114,15 +117,16 @@ Manifest read_manifest(const fs::path& file) {
 Manifest read_folder(const fs::path& folder) {
     std::error_code error;
     fs::recursive_directory_iterator entries(folder, fs::directory_options::follow_directory_symlink, error);
-    if (error) throw DataError(folder.string() + ": cannot be read as a folder: " + error.message());
     std::vector<std::string> paths;
-    for (const fs::directory_entry& entry : entries) {
+    for (const auto end = fs::end(entries); entries != end; entries.increment(error)) {
+        const fs::directory_entry& entry = *entries;
+        if (entry.path().filename() == "__MACOSX") entries.disable_recursion_pending();
         if (is_image(entry.path()) && entry.is_regular_file(error)) paths.push_back(entry.path().string());
     }
+    if (error) throw DataError(folder.string() + ": cannot be read as a folder: " + error.message());
     if (paths.empty()) {
         throw DataError(folder.string() +
-                        ": no image found; expected .png, .jpg or .jpeg files in it or below it" +
-                        "; for DICOM files run: hearth data import");
+                        ": no image found; expected .png, .jpg, .jpeg, .dcm or .dicom files in it or below it");
     }
     std::sort(paths.begin(), paths.end());
 

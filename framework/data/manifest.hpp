@@ -39,7 +39,8 @@ struct Manifest {
 /// remedy.
 Manifest read_manifest(const std::filesystem::path& file);
 
-/// Every .png, .jpg and .jpeg below `folder`, sorted by path. Throws DataError when there is none.
+/// Every .png, .jpg, .jpeg, .dcm and .dicom below `folder`, sorted by path, without hidden files and the
+/// __MACOSX folders of archives made on a Mac. Throws DataError when there is none.
 Manifest read_folder(const std::filesystem::path& folder);
 
 /// read_folder() for a folder, read_manifest() for a file.

@@ -1,0 +1,22 @@
+#include "data/dicom_codecs.hpp"
+
+#include <dcmtk/config/osconfig.h>
+#include <dcmtk/dcmdata/dcrledrg.h>
+#include <dcmtk/dcmjpeg/djdecode.h>
+#include <dcmtk/dcmjpls/djdecode.h>
+#include <dcmtk/oflog/oflog.h>
+
+namespace hearth::data {
+
+void prepare_dcmtk() {
+    static const bool ready = [] {
+        OFLog::configure(OFLogger::OFF_LOG_LEVEL);  // what is wrong is said by our own errors
+        DJDecoderRegistration::registerCodecs();
+        DJLSDecoderRegistration::registerCodecs();
+        DcmRLEDecoderRegistration::registerCodecs();
+        return true;
+    }();
+    static_cast<void>(ready);
+}
+
+}  // namespace hearth::data
