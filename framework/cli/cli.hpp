@@ -48,6 +48,8 @@ void add_plan(CLI::App& app, Globals& globals);
 void add_sweep(CLI::App& app, Globals& globals);
 void add_probe(CLI::App& app, Globals& globals);
 void add_report(CLI::App& app, Globals& globals);
+void add_runs(CLI::App& app, Globals& globals);
+void add_compare(CLI::App& app, Globals& globals);
 void add_data(CLI::App& app, Globals& globals);
 void add_recipes(CLI::App& app, Globals& globals);
 void add_plugins(CLI::App& app, Globals& globals);

@@ -81,7 +81,7 @@ int run(int argc, char** argv) {
     app.fallthrough();
     app.add_flag("--json", globals.json, "Print results as JSON");
     app.add_flag("--quiet", globals.quiet, "No progress, only results and errors");
-    app.add_option("--out", globals.out, "Folder or file to write to");
+    app.add_option("-o,--out", globals.out, "Folder or file to write to");
     app.add_option("--seed", globals.seed, "Same as train.seed=N");
     app.add_option("--device", globals.device, "Same as train.device=NAME: auto, cpu, cuda, cuda:1");
     app.add_option("--plugin-path", globals.plugin_paths, "Folder with plugins, searched first")
@@ -98,6 +98,8 @@ int run(int argc, char** argv) {
     add_sweep(app, globals);
     add_probe(app, globals);
     add_report(app, globals);
+    add_runs(app, globals);
+    add_compare(app, globals);
     add_data(app, globals);
     add_recipes(app, globals);
     add_plugins(app, globals);

@@ -1,0 +1,225 @@
+// hearth compare: runs against the first of them, on the test rows they share, and what differs in their
+// recipes.
+#include <fmt/format.h>
+
+#include <cmath>
+
+#include "cli/cli.hpp"
+#include "data/csv.hpp"
+#include "eval/compare.hpp"
+#include "eval/run_record.hpp"
+#include "recipe/differences.hpp"
+#include "report/text.hpp"
+#include "train/files.hpp"
+
+namespace hearth::cli {
+namespace {
+
+namespace fs = std::filesystem;
+
+/// One run beside the first one.
+struct Comparison {
+    eval::RunRecord run;
+    std::string reason;  ///< why there are no rows below, ""
+    std::vector<eval::AucComparison> aucs;
+    std::vector<double> holm;  ///< DeLong's p (of "macro": the bootstrap's) corrected for the number of runs
+    std::vector<recipe::ValueDifference> recipe;
+};
+
+double p_of(const eval::AucComparison& auc) {
+    return auc.positive == "macro" ? auc.bootstrap.p_value : auc.delong.p_value;
+}
+
+/// Corrects each AUC (classifier and class) for the number of runs that the first one is compared with.
+void correct(std::vector<Comparison>& all) {
+    for (auto& comparison : all) {
+        for (const auto& auc : comparison.aucs) {
+            std::vector<double> family;
+            std::size_t own = 0;
+            for (const auto& other : all)
+                for (const auto& candidate : other.aucs) {
+                    if (candidate.classifier != auc.classifier || candidate.positive != auc.positive) continue;
+                    if (&candidate == &auc) own = family.size();
+                    family.push_back(p_of(candidate));
+                }
+            comparison.holm.push_back(eval::holm(family)[own]);
+        }
+    }
+}
+
+std::string why_not(const eval::RunRecord& first, const eval::RunRecord& other) {
+    const auto unevaluated = [](const eval::RunRecord& run) {
+        return fmt::format("{} has no eval.json: run `hearth probe` on it", run.folder.string());
+    };
+    if (!first.evaluation) return unevaluated(first);
+    if (!other.evaluation) return unevaluated(other);
+    return eval::why_not_comparable(*first.evaluation, *other.evaluation);
+}
+
+std::vector<Comparison> compare_all(const eval::RunRecord& first, const std::vector<std::string>& folders) {
+    std::vector<Comparison> out;
+    for (const auto& folder : folders) {
+        Comparison comparison{eval::read_run_record(folder), "", {}, {}, {}};
+        comparison.recipe = recipe::differences(first.resolved, comparison.run.resolved);
+        comparison.reason = why_not(first, comparison.run);
+        if (comparison.reason.empty())
+            comparison.aucs = eval::compare(*first.evaluation, *comparison.run.evaluation);
+        out.push_back(std::move(comparison));
+    }
+    correct(out);
+    return out;
+}
+
+std::string p_text(double p) {
+    return std::isnan(p) ? "-" : p < 0.0001 ? "< 0.0001" : fmt::format("{:.4f}", p);
+}
+std::string number_text(double value) {
+    return std::isnan(value) ? "undefined" : fmt::format("{:.3f}", value);
+}
+
+report::Table auc_table(const eval::RunRecord& first, const std::vector<Comparison>& all) {
+    using report::Align;
+    report::Table table;
+    table.title = "AUC against " + first.folder.string();
+    table.headers = {"run",        "classifier",   "positive", "first", "this", "difference  [95 % interval]",
+                     "p (DeLong)", "p (bootstrap)"};
+    table.align = {Align::left, Align::left, Align::left};
+    table.align.resize(table.headers.size(), Align::right);
+    if (all.size() > 1) table.headers.emplace_back("p (Holm)"), table.align.push_back(Align::right);
+    for (const auto& comparison : all)
+        for (std::size_t i = 0; i < comparison.aucs.size(); ++i) {
+            const auto& auc = comparison.aucs[i];
+            table.rows.push_back({comparison.run.folder.string(), auc.classifier, auc.positive,
+                                  number_text(auc.delong.first), number_text(auc.delong.second),
+                                  std::isnan(auc.delong.difference())
+                                      ? "undefined"
+                                      : fmt::format("{:+.3f}  [{:+.3f}, {:+.3f}]", auc.delong.difference(),
+                                                    auc.bootstrap.low, auc.bootstrap.high),
+                                  p_text(auc.delong.p_value), p_text(auc.bootstrap.p_value)});
+            if (all.size() > 1) table.rows.back().push_back(p_text(comparison.holm[i]));
+        }
+    table.caption =
+        "Difference: this - first, trained features, the same test rows. DeLong's test takes images as "
+        "independent; the "
+        "interval and the bootstrap's p resample patients.";
+    if (all.size() > 1)
+        table.caption += fmt::format(
+            " Holm: DeLong's p (of a macro mean: the bootstrap's) corrected for {} comparisons with the first.",
+            all.size());
+    return table;
+}
+
+report::Table recipe_table(const eval::RunRecord& first, const Comparison& comparison) {
+    report::Table table;
+    table.title = "Recipes: " + first.folder.string() + " and " + comparison.run.folder.string();
+    table.headers = {"key", "first", "this"};
+    const auto shown = [](const std::string& value) { return value.empty() ? std::string("-") : value; };
+    for (const auto& difference : comparison.recipe)
+        table.rows.push_back({difference.key, shown(difference.first), shown(difference.second)});
+    if (table.rows.empty()) table.caption = "No difference.";
+    return table;
+}
+
+nlohmann::json number(double value) {
+    return std::isfinite(value) ? nlohmann::json(value) : nlohmann::json();
+}
+
+nlohmann::json to_json(const eval::AucComparison& auc, double holm) {
+    return {{"classifier", auc.classifier},
+            {"positive", auc.positive},
+            {"first", number(auc.delong.first)},
+            {"this", number(auc.delong.second)},
+            {"difference", number(auc.delong.difference())},
+            {"low", number(auc.bootstrap.low)},
+            {"high", number(auc.bootstrap.high)},
+            {"p_bootstrap", number(auc.bootstrap.p_value)},
+            {"z_delong", number(auc.delong.z)},
+            {"p_delong", number(auc.delong.p_value)},
+            {"p_holm", number(holm)}};
+}
+
+nlohmann::json to_json(const eval::RunRecord& first, const std::vector<Comparison>& all) {
+    auto out = nlohmann::json::array();
+    for (const auto& comparison : all) {
+        auto aucs = nlohmann::json::array(), recipe = nlohmann::json::array();
+        for (std::size_t i = 0; i < comparison.aucs.size(); ++i)
+            aucs.push_back(to_json(comparison.aucs[i], comparison.holm[i]));
+        for (const auto& difference : comparison.recipe)
+            recipe.push_back(
+                {{"key", difference.key}, {"first", difference.first}, {"this", difference.second}});
+        out.push_back({{"run", comparison.run.folder.string()},
+                       {"comparable", comparison.reason.empty()},
+                       {"reason", comparison.reason},
+                       {"auc", aucs},
+                       {"recipe", recipe}});
+    }
+    return {{"first", first.folder.string()}, {"comparisons", out}};
+}
+
+std::string to_csv(const eval::RunRecord& first, const std::vector<Comparison>& all) {
+    std::string out =
+        "first,run,classifier,positive,auc_first,auc_this,difference,low,high,p_bootstrap,p_delong,p_holm\n";
+    const auto cell = [](double value) {
+        return std::isnan(value) ? std::string() : fmt::format("{:.6g}", value);
+    };
+    for (const auto& comparison : all)
+        for (std::size_t i = 0; i < comparison.aucs.size(); ++i) {
+            const auto& auc = comparison.aucs[i];
+            out += fmt::format("{},{},{},{}", data::csv_field(first.folder.string()),
+                               data::csv_field(comparison.run.folder.string()), auc.classifier,
+                               data::csv_field(auc.positive));
+            for (const double value :
+                 {auc.delong.first, auc.delong.second, auc.delong.difference(), auc.bootstrap.low,
+                  auc.bootstrap.high, auc.bootstrap.p_value, auc.delong.p_value, comparison.holm[i]})
+                out += "," + cell(value);
+            out += "\n";
+        }
+    return out;
+}
+
+/// All tables by `write`, which makes text or Markdown of one; what cannot be compared as a line.
+template <typename Write>
+std::string document(const eval::RunRecord& first, const std::vector<Comparison>& all, const Write& write) {
+    std::string out;
+    if (const auto table = auc_table(first, all); !table.rows.empty()) out += write(table) + "\n";
+    for (const auto& comparison : all) {
+        if (!comparison.reason.empty())
+            out += fmt::format("{}: not compared, no p value: {}\n\n", comparison.run.folder.string(),
+                               comparison.reason);
+        out += write(recipe_table(first, comparison)) + "\n";
+    }
+    return out;
+}
+
+void compare(const std::vector<std::string>& folders, const Globals& globals) {
+    const fs::path out = globals.out;
+    if (!out.empty() && out.extension() != ".md" && out.extension() != ".csv")
+        throw RecipeError(
+            fmt::format("--out: found '{}', expected a file that ends in .md or .csv", globals.out));
+    const auto first = eval::read_run_record(folders.front());
+    const auto all = compare_all(first, {folders.begin() + 1, folders.end()});
+    if (!out.empty())
+        train::write_atomically(
+            out, out.extension() == ".csv" ? to_csv(first, all) : document(first, all, report::markdown_table));
+    if (globals.json)
+        fmt::print("{}\n", to_json(first, all).dump(2));
+    else
+        fmt::print("{}", document(first, all, report::text_table));
+}
+
+}  // namespace
+
+void add_compare(CLI::App& app, Globals& globals) {
+    auto folders = std::make_shared<std::vector<std::string>>();
+    auto* verb = app.add_subcommand("compare", "Runs against the first: AUC with p values, and their recipes");
+    verb->add_option("runs", *folders, "Run folders")->required()->expected(2, 1000)->type_name("RUN");
+    verb->footer(
+        "Reads eval.json and resolved.toml of each run. Runs that were tested on other rows get no p value. "
+        "--out writes "
+        "the\ntables to a file (.md or .csv).\n\n"
+        "Examples:\n  hearth compare runs/mine/20261124-200130 runs/mine/20261125-081502\n"
+        "  hearth compare runs/first/a/seed-0 runs/first/b/seed-0 runs/first/c/seed-0 --out compare.md");
+    verb->callback([folders, &globals] { compare(*folders, globals); });
+}
+
+}  // namespace hearth::cli
