@@ -100,6 +100,9 @@ int run(int argc, char** argv) {
     add_report(app, globals);
     add_runs(app, globals);
     add_compare(app, globals);
+    add_embed(app, globals);
+    add_export(app, globals);
+    add_import(app, globals);
     add_data(app, globals);
     add_recipes(app, globals);
     add_plugins(app, globals);
@@ -119,7 +122,7 @@ int run(int argc, char** argv) {
 }
 
 bool computes(int argc, char** argv) {
-    static const std::set<std::string_view> computing = {"train", "check", "probe", "report", "sweep"};
+    static const std::set<std::string_view> computing = {"train", "check", "probe", "report", "sweep", "embed"};
     return std::any_of(argv, argv + argc, [](const char* word) { return computing.count(word) != 0; });
 }
 

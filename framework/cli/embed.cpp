@@ -1,0 +1,147 @@
+// hearth embed: features of every image of a manifest or folder, as a file for Python or a spreadsheet.
+#include <fmt/format.h>
+#include <torch/torch.h>
+#include <unistd.h>
+
+#include <hearth/text.hpp>
+#include <sstream>
+
+#include "cli/run.hpp"
+#include "export/feature_table.hpp"
+#include "train/initial_weights.hpp"
+#include "train/progress.hpp"
+#include "train/trainer.hpp"
+
+namespace hearth::cli {
+namespace {
+
+namespace fs = std::filesystem;
+
+struct EmbedFlags {
+    std::string model, source, features = "cls+mean", checkpoint = "last", network, where, columns;
+    std::int64_t size = 0;
+};
+
+/// A run with its weights, or a recipe whose networks are as drawn, or as init_from says.
+std::unique_ptr<LoadedRun> load_model(const EmbedFlags& flags, const Globals& globals) {
+    if (fs::is_directory(flags.model)) return load_run(flags.model, flags.checkpoint, globals);
+    auto run = std::make_unique<LoadedRun>();
+    RecipeArguments arguments{flags.model, {}};
+    run->recipe = arguments.load(globals);
+    run->registry = make_registry(globals, &run->recipe);
+    run->device = train::pick_device(run->recipe.train.device);
+    torch::manual_seed(static_cast<std::uint64_t>(run->recipe.train.seed));
+    run->plan = plan::Plan::build(run->recipe, run->registry);
+    for (const auto& warning : train::load_initial_weights(run->recipe, run->plan))
+        fmt::print(stderr, "warning: {}\n", warning);
+    run->plan.to(run->device);
+    run->plan.train(false);
+    return run;
+}
+
+std::vector<std::string> split(const std::string& text) {
+    std::vector<std::string> out;
+    std::istringstream stream(text);
+    for (std::string word; std::getline(stream, word, ',');)
+        if (!word.empty()) out.push_back(word);
+    return out;
+}
+
+/// A line that is redrawn on a terminal; elsewhere one every ten seconds.
+class Countdown {
+  public:
+    explicit Countdown(bool quiet) : quiet_(quiet), terminal_(::isatty(STDERR_FILENO) == 1) {}
+
+    void operator()(std::int64_t done, std::int64_t total) {
+        const auto now = std::chrono::steady_clock::now();
+        const bool last = done >= total;
+        if (quiet_ || (!terminal_ && !last && now - shown_ < std::chrono::seconds(10))) return;
+        shown_ = now;
+        const double seconds = std::chrono::duration<double>(now - start_).count();
+        const double rate = static_cast<double>(done) / std::max(seconds, 1e-9);
+        fmt::print(stderr, "{}{}/{} images  {:.1f} images/s  ETA {}{}", terminal_ ? "\r\033[K" : "", done,
+                   total, rate, train::duration_text(static_cast<double>(total - done) / std::max(rate, 1e-9)),
+                   terminal_ && !last ? "" : "\n");
+    }
+
+  private:
+    bool quiet_, terminal_;
+    std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now(), shown_ = start_;
+};
+
+void embed(const EmbedFlags& flags, const Globals& globals) {
+    if (globals.out.empty())
+        throw RecipeError("found no --out, expected the file to write: -o features.npz, .csv or .safetensors");
+    exporting::check_feature_file(globals.out);
+    const auto run = load_model(flags, globals);
+    const auto& data = run->recipe.data;
+    const auto network = flags.network.empty() ? eval::trained_network(run->plan) : flags.network;
+    const auto images = data::open_dataset({.source = flags.source,
+                                            .where = flags.where,
+                                            .size = static_cast<int>(flags.size > 0 ? flags.size : data.size),
+                                            .fit = data.fit,
+                                            .max_pixels = data.max_pixels,
+                                            .phantom_count = 0,
+                                            .phantom_seed = 0,
+                                            .phantom_lesions = 0});
+    Context context;
+    context.training = false;
+    context.device = run->device;
+    const auto found = exporting::make_feature_table(
+        images, data, eval::backbone_features(run->plan, network, flags.features, context),
+        Countdown(globals.quiet || globals.json));
+    const auto columns = exporting::text_columns(*images, found.rows,
+                                                 split(flags.columns.empty() ? "patient,label" : flags.columns),
+                                                 !flags.columns.empty());
+    exporting::write_feature_table(globals.out, found, columns,
+                                   {{"hearth.recipe", run->recipe.name},
+                                    {"hearth.network", network},
+                                    {"hearth.features", flags.features},
+                                    {"hearth.checkpoint", run->checkpoint}});
+    for (const auto& bad : found.bad) fmt::print(stderr, "left out: {}: {}\n", bad.name, bad.reason);
+    if (globals.json) {
+        auto left_out = nlohmann::json::array();
+        for (const auto& bad : found.bad) left_out.push_back({{"file", bad.name}, {"reason", bad.reason}});
+        fmt::print("{}\n", nlohmann::json({{"file", globals.out},
+                                           {"images", found.features.size(0)},
+                                           {"features", found.features.size(1)},
+                                           {"left_out", left_out}})
+                               .dump(2));
+        return;
+    }
+    fmt::print("{}: {} images, {} features each{}\n", globals.out, found.features.size(0),
+               found.features.size(1),
+               found.bad.empty() ? "" : fmt::format("; {} unreadable images left out", found.bad.size()));
+}
+
+}  // namespace
+
+void add_embed(CLI::App& app, Globals& globals) {
+    auto flags = std::make_shared<EmbedFlags>();
+    auto* verb =
+        app.add_subcommand("embed", "Write the features of every image of a manifest or folder to a file");
+    verb->add_option("model", flags->model,
+                     "Run folder, or recipe (networks as drawn, or as its init_from says)")
+        ->required();
+    verb->add_option("source", flags->source, "Manifest (CSV) or folder of images")->required();
+    verb->add_option("--features", flags->features, "Of the backbone's outputs")
+        ->capture_default_str()
+        ->check(CLI::IsMember({"cls", "mean", "cls+mean"}));
+    verb->add_option("--where", flags->where, "Only these rows, such as 'split == \"test\"'");
+    verb->add_option("--columns", flags->columns,
+                     "Columns to keep beside path, default patient,label where there are any");
+    verb->add_option("--network", flags->network, "Whose backbone; default: the first that is trained");
+    verb->add_option("--checkpoint", flags->checkpoint, "last, best, or step_N")->capture_default_str();
+    verb->add_option("--size", flags->size, "Images become this many pixels square; default data.size")
+        ->check(CLI::Range(8, 8192));
+    verb->footer(
+        "The ending of --out (-o) is the format: .npz for numpy.load, .csv, .safetensors. docs/weights.md says "
+        "what is in "
+        "each.\n\n"
+        "Examples:\n  hearth embed runs/demo chests.csv -o features.npz\n"
+        "  hearth embed runs/demo chests.csv --where 'split == \"test\"' --columns label,age -o test.csv\n"
+        "  hearth embed runs/demo /data/films --features cls -o films.safetensors");
+    verb->callback([flags, &globals] { embed(*flags, globals); });
+}
+
+}  // namespace hearth::cli

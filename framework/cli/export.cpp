@@ -1,0 +1,135 @@
+// hearth export: the backbone of a run for timm, Hugging Face, torchvision or another recipe, with a model
+// card.
+#include <fmt/format.h>
+
+#include "cli/run.hpp"
+#include "eval/run_record.hpp"
+#include "export/model_card.hpp"
+#include "train/files.hpp"
+#include "train/safetensors.hpp"
+
+namespace hearth::cli {
+namespace {
+
+namespace fs = std::filesystem;
+
+struct ExportFlags {
+    std::string run, format, network, checkpoint = "last";
+    exporting::CardTexts texts;
+};
+
+/// The recipe's entry for the backbone of a network; a follower has its leader's.
+const recipe::ComponentSpec& backbone_spec(const recipe::Recipe& recipe, const std::string& network) {
+    const auto* spec = recipe.network(network);
+    if (spec != nullptr && !spec->backbone) spec = recipe.network(spec->follows);
+    if (spec == nullptr || !spec->backbone)
+        throw RecipeError(fmt::format("--network: '{}' has no backbone to export", network));
+    return *spec->backbone;
+}
+
+template <class T>
+T option_or(const Options& options, const char* name, T fallback) {
+    const auto found = options.all().find(name);
+    const auto* value = found == options.all().end() ? nullptr : std::get_if<T>(&found->second);
+    return value == nullptr ? fallback : *value;
+}
+
+/// The number of attention heads is not in the weights: it is an option, or what `size` stands for.
+std::int64_t attention_heads(const Options& options) {
+    if (const auto given = option_or<std::int64_t>(options, "heads", 0); given > 0) return given;
+    const auto size = option_or<std::string>(options, "size", "");
+    return size == "tiny" ? 3 : size == "small" ? 6 : size == "base" ? 12 : size == "large" ? 16 : 0;
+}
+
+exporting::Backbone read_backbone(const LoadedRun& run, const std::string& name) {
+    const auto* network = run.plan.network(name);
+    if (network == nullptr)
+        throw RecipeError(fmt::format("--network: found no network '{}' in the recipe", name));
+    const auto& spec = backbone_spec(run.recipe, name);
+    recipe::Diagnostics problems;
+    const auto options =
+        recipe::bind_options(spec.options, run.registry.find(Kind::backbone, spec.use).schema(),
+                             name + ".backbone", spec.origin, problems);
+    problems.throw_if_any(run.recipe.name);
+    exporting::Backbone out;
+    out.component = spec.use;
+    auto tensors = network->named_parameters();
+    for (auto& buffer : network->named_buffers()) tensors.push_back(std::move(buffer));
+    for (auto& [full, tensor] : tensors) {
+        const auto own = full.substr(name.size() + 1);
+        const bool of_backbone = own.starts_with("backbone.");
+        (of_backbone ? out.weights : out.heads)
+            .emplace_back(of_backbone ? own.substr(9) : own, tensor.detach().cpu().contiguous());
+    }
+    const auto& labelled = run.recipe.eval ? run.recipe.eval : run.recipe.probe;
+    out.channels = run.recipe.data.channels;
+    out.heads_count = attention_heads(options);
+    out.mean = option_or(options, "mean", std::vector<double>{0});
+    out.std = option_or(options, "std", std::vector<double>{1});
+    out.size = labelled && labelled->size > 0 ? labelled->size : run.recipe.data.size;
+    out.fit = run.recipe.data.fit;
+    out.resample = option_or<std::string>(options, "position_resample", "");
+    return out;
+}
+
+void export_run(const ExportFlags& flags, const Globals& globals) {
+    const auto run = load_run(flags.run, flags.checkpoint, globals);
+    const auto network = flags.network.empty() ? eval::trained_network(run->plan) : flags.network;
+    const auto backbone = read_backbone(*run, network);
+    const auto package = exporting::package(backbone, flags.format, network);
+    const fs::path out = globals.out.empty() ? run->folder / "export" / flags.format : fs::path(globals.out);
+    std::error_code failed;
+    fs::create_directories(out, failed);
+    if (failed) throw DataError(fmt::format("cannot make {}: {}", out.string(), failed.message()));
+
+    std::vector<std::string> files = {"model.safetensors", "MODEL_CARD.md"};
+    train::write_safetensors(out / "model.safetensors", package.tensors, package.metadata);
+    for (const auto& [name, config] : package.configs) {
+        train::write_atomically(out / name, config.dump(2) + "\n");
+        files.push_back(name);
+    }
+    const auto record = eval::read_run_record(run->folder);
+    train::write_atomically(out / "MODEL_CARD.md",
+                            exporting::model_card({.recipe = run->recipe,
+                                                   .run = record,
+                                                   .checkpoint = run->checkpoint,
+                                                   .network = network,
+                                                   .format = flags.format,
+                                                   .commit = run->environment.value("git_commit", ""),
+                                                   .texts = flags.texts},
+                                                  backbone, package));
+    if (globals.json) {
+        fmt::print("{}\n", nlohmann::json({{"folder", out.string()},
+                                           {"files", files},
+                                           {"tensors", package.tensors.size()},
+                                           {"network", network}})
+                               .dump(2));
+        return;
+    }
+    for (const auto& file : files) fmt::print("{}\n", (out / file).string());
+}
+
+}  // namespace
+
+void add_export(CLI::App& app, Globals& globals) {
+    auto flags = std::make_shared<ExportFlags>();
+    auto* verb = app.add_subcommand(
+        "export", "Write a run's backbone for timm, Hugging Face, torchvision or another recipe");
+    verb->add_option("run", flags->run, "Run folder")->required();
+    verb->add_option("--format", flags->format, "timm, hf, torchvision or hearth")
+        ->required()
+        ->type_name("FORMAT");
+    verb->add_option("--network", flags->network, "student, teacher, ..; default: the first that is trained");
+    verb->add_option("--checkpoint", flags->checkpoint, "last, best, or step_N")->capture_default_str();
+    verb->add_option("--licence", flags->texts.licence, "Of the weights, for the model card");
+    verb->add_option("--data", flags->texts.data, "The training data in a sentence, for the model card");
+    verb->footer(
+        "Writes model.safetensors, its configuration and MODEL_CARD.md to --out (-o), default "
+        "RUN/export/FORMAT.\n\n"
+        "Examples:\n  hearth export runs/demo --format timm -o vit\n"
+        "  hearth export runs/mine/20261124-200130 --format hf --network teacher --checkpoint best\n"
+        "  hearth export runs/demo --format hearth -o start   # then: init_from = \"start/model.safetensors\"");
+    verb->callback([flags, &globals] { export_run(*flags, globals); });
+}
+
+}  // namespace hearth::cli

@@ -1,0 +1,217 @@
+// hearth import: weights of timm, DINO, MAE, torchvision or Hugging Face as initial weights of a recipe.
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+
+#include "cli/cli.hpp"
+#include "export/import_weights.hpp"
+#include "plan/plan.hpp"
+#include "recipe/steps.hpp"
+#include "train/safetensors.hpp"
+
+namespace hearth::cli {
+namespace {
+
+namespace fs = std::filesystem;
+
+struct ImportFlags {
+    std::string file, backbone, network;
+    std::vector<std::string> words;  ///< RECIPE and key=value
+    std::int64_t size = 224, channels = 1;
+    exporting::ImportOptions options;
+};
+
+/// The backbone that the weights are for.
+struct Target {
+    exporting::NamedTensors tensors;
+    std::string network = "student";
+    double mean = 0, std = 1;  ///< of a backbone for one channel
+};
+
+exporting::NamedTensors tensors_of(const Component& component) {
+    exporting::NamedTensors out;
+    for (const auto& item : component.named_parameters()) out.emplace_back(item.key(), item.value().detach());
+    for (const auto& item : component.named_buffers()) out.emplace_back(item.key(), item.value());
+    return out;
+}
+
+void read_normalisation(const Options& options, Target& target) {
+    const auto first = [&](const char* name, double fallback) {
+        const auto found = options.all().find(name);
+        const auto* values =
+            found == options.all().end() ? nullptr : std::get_if<std::vector<double>>(&found->second);
+        return values == nullptr || values->empty() ? fallback : values->front();
+    };
+    target.mean = first("mean", 0);
+    target.std = first("std", 1);
+}
+
+/// The options of a component as a recipe, or key=value words, give them.
+Options bind(const host::Registry& registry, const recipe::ComponentSpec& spec) {
+    recipe::Diagnostics problems;
+    auto options = recipe::bind_options(spec.options, registry.find(Kind::backbone, spec.use).schema(),
+                                        "backbone", spec.origin, problems);
+    problems.throw_if_any("the options of the backbone do not fit");
+    return options;
+}
+
+Target target_of_recipe(const ImportFlags& flags, const std::vector<std::string>& overrides,
+                        const std::string& file, const Globals& globals) {
+    const auto recipe = RecipeArguments{file, overrides}.load(globals);
+    const auto registry = make_registry(globals, &recipe);
+    const auto plan = plan::Plan::build(recipe, registry);
+    for (const auto& network : plan.networks()) {
+        const auto* spec = recipe.network(network.name);
+        if (!network.backbone || spec == nullptr || !spec->backbone) continue;
+        if (!flags.network.empty() && network.name != flags.network) continue;
+        Target out{tensors_of(*network.backbone), network.name};
+        read_normalisation(bind(registry, *spec->backbone), out);
+        return out;
+    }
+    throw RecipeError(fmt::format("{}: found no network{} with a backbone of its own", file,
+                                  flags.network.empty() ? "" : " '" + flags.network + "'"));
+}
+
+Target target_of_options(const ImportFlags& flags, const std::vector<std::string>& words,
+                         const Globals& globals) {
+    const auto registry = make_registry(globals);
+    recipe::ComponentSpec spec;
+    spec.use = flags.backbone;
+    for (const auto& word : words) {
+        const auto equals = word.find('=');
+        const recipe::Origin origin{"argument '" + word + "'", 0, 0};
+        spec.options.set(word.substr(0, equals), recipe::parse_argument(word.substr(equals + 1), origin));
+    }
+    const auto options = bind(registry, spec);
+    Symbols symbols;
+    symbols.bind("C", flags.channels);
+    symbols.bind("H", flags.size);
+    symbols.bind("W", flags.size);
+    Target out{tensors_of(*registry.find(Kind::backbone, flags.backbone).create(options, symbols)), "student"};
+    read_normalisation(options, out);
+    return out;
+}
+
+Target find_target(const ImportFlags& flags, const Globals& globals) {
+    std::vector<std::string> overrides, recipes;
+    for (const auto& word : flags.words)
+        (word.find('=') == std::string::npos ? recipes : overrides).push_back(word);
+    if (recipes.size() + (flags.backbone.empty() ? 0 : 1) != 1)
+        throw RecipeError(
+            "expected what the weights are for: either a recipe (key=value words change it), or --backbone "
+            "NAME (key=value "
+            "words are its options)");
+    return flags.backbone.empty() ? target_of_recipe(flags, overrides, recipes.front(), globals)
+                                  : target_of_options(flags, overrides, globals);
+}
+
+void check_is_safetensors(const fs::path& file) {
+    static const std::vector<std::string> pickles = {".pth", ".pt", ".bin", ".ckpt", ".tar"};
+    if (std::ranges::find(pickles, file.extension().string()) == pickles.end()) return;
+    throw RecipeError(
+        fmt::format("{}: found a PyTorch file, expected safetensors; Python converts it: python "
+                    "tools/convert_checkpoint.py {} {}",
+                    file.string(), file.string(), fs::path(file).replace_extension(".safetensors").string()));
+}
+
+void print_names(const char* title, const std::vector<std::string>& names) {
+    if (names.empty()) return;
+    fmt::print("{} ({}):\n", title, names.size());
+    for (const auto& name : names) fmt::print("  {}\n", name);
+}
+
+void print(const exporting::ImportResult& result) {
+    for (const auto& note : result.notes) fmt::print("{}\n", note);
+    print_names("unexpected, not taken", result.unexpected);
+    print_names("missing", result.missing);
+    if (!result.misshaped.empty()) fmt::print("of another shape ({}):\n", result.misshaped.size());
+    for (const auto& entry : result.misshaped)
+        fmt::print("  {}: found [{}], expected [{}]\n", entry.name, fmt::join(entry.found, ", "),
+                   fmt::join(entry.expected, ", "));
+}
+
+nlohmann::json to_json(const exporting::ImportResult& result, const std::string& out) {
+    auto misshaped = nlohmann::json::array();
+    for (const auto& entry : result.misshaped)
+        misshaped.push_back({{"name", entry.name}, {"found", entry.found}, {"expected", entry.expected}});
+    return {{"file", result.complete() ? nlohmann::json(out) : nlohmann::json()},
+            {"taken", result.weights.size()},
+            {"missing", result.missing},
+            {"unexpected", result.unexpected},
+            {"misshaped", misshaped},
+            {"notes", result.notes}};
+}
+
+void import(ImportFlags flags, const Globals& globals) {
+    check_is_safetensors(flags.file);
+    if (globals.out.empty())
+        throw RecipeError("found no --out, expected the file or folder to write: -o start.safetensors");
+    const auto target = find_target(flags, globals);
+    flags.options.target_mean = target.mean;
+    flags.options.target_std = target.std;
+    const auto result =
+        exporting::import_weights(train::read_safetensors(flags.file).tensors, target.tensors, flags.options);
+    auto out = fs::path(globals.out);
+    if (out.extension() != ".safetensors") out /= "model.safetensors";
+    if (result.complete()) {
+        if (out.has_parent_path()) fs::create_directories(out.parent_path());
+        train::write_safetensors(
+            out, result.weights,
+            {{"format", "pt"}, {"hearth.imported_from", fs::path(flags.file).filename().string()}});
+    }
+    if (globals.json)
+        fmt::print("{}\n", to_json(result, out.string()).dump(2));
+    else
+        print(result);
+    if (!result.complete())
+        throw RecipeError(
+            fmt::format("{}: {} weights of the backbone are missing and {} have another shape; nothing was "
+                        "written. Its options (size, "
+                        "patch, ..), the channels and --sum-channels decide what fits",
+                        flags.file, result.missing.size(), result.misshaped.size()));
+    if (!globals.json)
+        fmt::print("{}: {} tensors\n\n[networks.{}]\ninit_from = \"{}\"\n", out.string(), result.weights.size(),
+                   target.network, out.string());
+}
+
+}  // namespace
+
+void add_import(CLI::App& app, Globals& globals) {
+    auto flags = std::make_shared<ImportFlags>();
+    auto* verb = app.add_subcommand(
+        "import", "Turn public weights (timm, DINO, MAE, torchvision, Hugging Face) into initial weights");
+    verb->add_option("file", flags->file, "safetensors file; tools/convert_checkpoint.py makes one of a .pth")
+        ->required();
+    verb->add_option("target", flags->words, "Recipe that the weights are for, and key=value")
+        ->type_name("RECIPE");
+    verb->add_option("--network", flags->network,
+                     "Of the recipe; default: the first with a backbone of its own");
+    verb->add_option("--backbone", flags->backbone,
+                     "In place of a recipe: this backbone, with key=value as its options");
+    verb->add_option("--size", flags->size, "With --backbone: images are size x size")->capture_default_str();
+    verb->add_option("--channels", flags->channels, "With --backbone: channels of the image")
+        ->capture_default_str();
+    verb->add_option("--prefix", flags->options.prefix,
+                     "Which network of the file, such as 'teacher.backbone.'");
+    verb->add_flag("--sum-channels", flags->options.sum_channels,
+                   "Sum the first layer's colour channels for grey images");
+    verb->add_option("--mean", flags->options.mean,
+                     "With --sum-channels: the file's input normalisation, folded in")
+        ->delimiter(',');
+    verb->add_option("--std", flags->options.std, "The same, standard deviations")->delimiter(',');
+    verb->footer(
+        "Lists what is missing, unexpected or of another shape. Positions for another image size are "
+        "resampled.\n\n"
+        "Examples:\n  hearth import vit_tiny.safetensors recipes/mine.toml --sum-channels -o "
+        "start.safetensors\n"
+        "  hearth import dino.safetensors --backbone vit size=small patch=16 --size 224 --channels 3 -o "
+        "start/\n"
+        "  hearth import mae.safetensors mine.toml --sum-channels --mean 0.485,0.456,0.406 --std "
+        "0.229,0.224,0.225 -o "
+        "start.safetensors");
+    verb->callback([flags, &globals] { import(*flags, globals); });
+}
+
+}  // namespace hearth::cli

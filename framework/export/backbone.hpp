@@ -1,0 +1,47 @@
+// What other libraries need to know about a backbone, read off its parameters and options.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace hearth::exporting {
+
+using NamedTensors = std::vector<std::pair<std::string, at::Tensor>>;
+
+/// A vision transformer with timm's parameter names.
+struct VitShape {
+    std::int64_t dim = 0, depth = 0, hidden = 0;  ///< token width, blocks, width of a block's MLP
+    std::int64_t patch = 0, channels = 0,
+                 grid = 0;  ///< pixels; grid x grid patches that the positions belong to
+    bool qkv_bias = true;
+
+    std::int64_t image_size() const { return grid * patch; }
+};
+
+/// A residual network with torchvision's parameter names.
+struct ResnetShape {
+    std::int64_t depth = 0, channels = 0;  ///< 18, 34, 50, 101 or 152 layers
+};
+
+struct Backbone {
+    std::string component;  ///< what the recipe's `use` says
+    NamedTensors weights;   ///< under the backbone's own names, on the CPU
+    NamedTensors heads;  ///< of the same network, "heads.project.weight"; only Hearth's own format takes them
+    std::int64_t channels = 1;
+    std::int64_t heads_count = 0;               ///< attention heads; 0 = the backbone has no such option
+    std::vector<double> mean = {0}, std = {1};  ///< the image in [0, 1] becomes (x - mean) / std
+    std::int64_t size = 0;                      ///< images of the recipe's evaluation are size x size pixels
+    std::string fit, resample;                  ///< data.fit; position_resample of the backbone, ""
+};
+
+at::Tensor find(const NamedTensors& tensors, const std::string& name);
+
+/// Nothing where the parameters are those of something else.
+std::optional<VitShape> vit_shape(const NamedTensors& weights);
+std::optional<ResnetShape> resnet_shape(const NamedTensors& weights);
+
+}  // namespace hearth::exporting

@@ -1,0 +1,179 @@
+#include "export/import_weights.hpp"
+
+#include <ATen/ATen.h>
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <hearth/error.hpp>
+#include <hearth/text.hpp>
+#include <map>
+#include <set>
+
+#include "export/formats.hpp"
+
+namespace hearth::exporting {
+namespace {
+
+using Names = std::map<std::string, at::Tensor>;
+
+/// The parameters of a vision transformer of Hugging Face under timm's names ("vit." and the like in front
+/// stay); the names of any other file as they are.
+NamedTensors with_timm_names(const NamedTensors& file, const NamedTensors& target) {
+    const std::string patches = huggingface_name("patch_embed.proj.weight");
+    const auto anchor =
+        std::ranges::find_if(file, [&](const auto& item) { return item.first.ends_with(patches); });
+    if (anchor == file.end()) return file;
+    const auto prefix = anchor->first.substr(0, anchor->first.size() - patches.size());
+    NamedTensors out;
+    std::set<std::string> taken;
+    for (const auto& [name, tensor] : target) {
+        std::vector<at::Tensor> parts;
+        const bool fused = name.find(".attn.qkv.") != std::string::npos;
+        for (const auto* part : {"query", "key", "value"}) {
+            const auto wanted = prefix + huggingface_name(name, part);
+            if (const auto found = find(file, wanted); found.defined() && (fused || parts.empty()))
+                parts.push_back(found);
+            taken.insert(wanted);
+        }
+        if (parts.size() == (fused ? 3U : 1U))
+            out.emplace_back(name, fused ? at::cat(parts, 0) : parts.front());
+    }
+    for (const auto& item : file)
+        if (taken.count(item.first) == 0) out.push_back(item);
+    return out;
+}
+
+/// How many names of the target each prefix of the file brings.
+std::map<std::string, int> prefixes(const NamedTensors& file, const NamedTensors& target) {
+    std::map<std::string, int> out;
+    for (const auto& [wanted, ignored] : target)
+        for (const auto& [name, tensor] : file) {
+            if (!name.ends_with(wanted)) continue;
+            const auto prefix = name.substr(0, name.size() - wanted.size());
+            if (prefix.empty() || prefix.back() == '.') ++out[prefix];
+        }
+    return out;
+}
+
+std::string some_names(const NamedTensors& tensors) {
+    std::vector<std::string> names;
+    for (const auto& [name, tensor] : tensors)
+        if (names.size() < 5) names.push_back(name);
+    return join(names) + (tensors.size() > names.size() ? ", .." : "");
+}
+
+std::string pick_prefix(const NamedTensors& file, const NamedTensors& target) {
+    const auto found = prefixes(file, target);
+    if (found.empty())
+        throw RecipeError(
+            fmt::format("found no weight of the backbone in the file, expected names such as {}; it holds {}",
+                        some_names(target), some_names(file)));
+    const auto most = std::ranges::max_element(found, {}, [](const auto& item) { return item.second; });
+    std::vector<std::string> alike;
+    for (const auto& [prefix, count] : found)
+        if (count == most->second) alike.push_back("'" + prefix + "'");
+    if (alike.size() > 1)
+        throw RecipeError(
+            fmt::format("found several networks in the file, expected one: say which with --prefix, one of {}",
+                        join(alike)));
+    return most->first;
+}
+
+/// Learned positions [1, 1 + n, D] for a square grid of another size, antialiased bicubic as timm. Undefined
+/// when that is not what the shapes are.
+at::Tensor resampled_positions(const at::Tensor& found, const at::Tensor& target, std::string& note) {
+    if (found.dim() != 3 || target.dim() != 3 || found.size(2) != target.size(2)) return {};
+    const auto side = [](const at::Tensor& positions) {
+        const auto n = std::llround(std::sqrt(static_cast<double>(positions.size(1) - 1)));
+        return n * n + 1 == positions.size(1) ? n : 0;
+    };
+    const std::int64_t from = side(found), to = side(target);
+    if (from == 0 || to == 0) return {};
+    const auto grid = found.slice(1, 1).reshape({1, from, from, -1}).permute({0, 3, 1, 2});
+    const auto resized = at::_upsample_bicubic2d_aa(grid, {to, to}, /*align_corners=*/false);
+    note = fmt::format("{} x {} patches resampled to {} x {}", from, from, to, to);
+    return at::cat({found.slice(1, 0, 1), resized.permute({0, 2, 3, 1}).flatten(1, 2)}, 1);
+}
+
+bool is_first_layer(const std::string& name) {
+    return name == "patch_embed.proj.weight" || name == "conv1.weight";
+}
+
+/// [D, C, h, w] -> [D, 1, h, w]: what the layer does to a grey image repeated in C channels.
+at::Tensor summed(const at::Tensor& weight, const ImportOptions& options) {
+    if (options.std.empty()) return weight.sum(1, /*keepdim=*/true);
+    const auto scale = at::tensor(options.std, weight.options()).view({1, -1, 1, 1});
+    return (weight / scale).sum(1, true) * options.target_std;
+}
+
+/// What folding the two normalisations adds to the bias: sum over c of W_c (target mean - mean_c) / std_c.
+at::Tensor folded_bias(const at::Tensor& bias, const at::Tensor& weight, const ImportOptions& options) {
+    const auto shift = (options.target_mean - at::tensor(options.mean, weight.options())) /
+                       at::tensor(options.std, weight.options());
+    return bias + weight.sum({2, 3}).matmul(shift);
+}
+
+void check(const ImportOptions& options, const NamedTensors& target, std::int64_t channels) {
+    const auto count = static_cast<std::int64_t>(options.mean.size());
+    if (options.mean.size() != options.std.size() || (count != 0 && count != channels))
+        throw RecipeError(
+            fmt::format("found {} means and {} standard deviations, expected {} of each (channels of the file)",
+                        options.mean.size(), options.std.size(), channels));
+    if (count != 0 && !find(target, "patch_embed.proj.bias").defined())
+        throw RecipeError(
+            "found a first layer without a bias, expected one: a normalisation cannot be folded into it");
+}
+
+}  // namespace
+
+ImportResult import_weights(const NamedTensors& given, const NamedTensors& target,
+                            const ImportOptions& options) {
+    const auto file = with_timm_names(given, target);
+    const auto prefix = options.prefix.empty() ? pick_prefix(file, target) : options.prefix;
+    ImportResult out;
+    Names found;
+    for (const auto& [name, tensor] : file) {
+        if (name.starts_with(prefix))
+            found.emplace(name.substr(prefix.size()),
+                          tensor.to(tensor.is_floating_point() ? at::kFloat : tensor.scalar_type()));
+        else
+            out.unexpected.push_back(name);
+    }
+    if (!prefix.empty()) out.notes.push_back(fmt::format("names below '{}'", prefix));
+    at::Tensor folded;  // the first layer before its channels were summed
+    for (const auto& [name, expected] : target) {
+        const auto at = found.find(name);
+        if (at == found.end()) {
+            out.missing.push_back(name);
+            continue;
+        }
+        auto tensor = at->second;
+        found.erase(at);
+        std::string note;
+        if (tensor.sizes() != expected.sizes() && name == "pos_embed")
+            if (const auto resized = resampled_positions(tensor, expected, note); resized.defined())
+                tensor = resized;
+        if (options.sum_channels && is_first_layer(name) && tensor.dim() == 4 && expected.size(1) == 1 &&
+            tensor.size(1) > 1) {
+            check(options, target, tensor.size(1));
+            note = fmt::format("{} input channels summed to one{}", tensor.size(1),
+                               options.std.empty() ? "" : ", with the file's normalisation folded in");
+            folded = tensor;
+            tensor = summed(tensor, options);
+        }
+        if (tensor.sizes() != expected.sizes()) {
+            out.misshaped.push_back({name, tensor.sizes().vec(), expected.sizes().vec()});
+            continue;
+        }
+        if (!note.empty()) out.notes.push_back(name + ": " + note);
+        out.weights.emplace_back(name, tensor.contiguous());
+    }
+    if (folded.defined() && !options.std.empty())
+        for (auto& [name, tensor] : out.weights)
+            if (name == "patch_embed.proj.bias") tensor = folded_bias(tensor, folded, options);
+    for (const auto& [name, tensor] : found) out.unexpected.push_back(prefix + name);
+    return out;
+}
+
+}  // namespace hearth::exporting

@@ -1,0 +1,32 @@
+// MODEL_CARD.md: what an exported model is, how it was made and measured, and what it must not be used for
+// (Mitchell et al. 2019, Model Cards for Model Reporting, https://arxiv.org/abs/1810.03993).
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "eval/run_record.hpp"
+#include "export/formats.hpp"
+#include "recipe/recipe.hpp"
+
+namespace hearth::exporting {
+
+/// What only the person who exports can say.
+struct CardTexts {
+    std::string licence;  ///< of the weights; "" = not stated
+    std::string data;     ///< the training data in a sentence; "" = what the recipe says without any path
+};
+
+struct CardFacts {
+    const recipe::Recipe& recipe;
+    const eval::RunRecord& run;
+    std::string checkpoint;  ///< "last.safetensors"
+    std::string network, format;
+    std::string commit;  ///< of Hearth; "" = unknown
+    CardTexts texts;
+};
+
+/// Markdown. No path of the machine is in it: data are named by the last part of their path and the filter.
+std::string model_card(const CardFacts& facts, const Backbone& backbone, const Package& package);
+
+}  // namespace hearth::exporting
