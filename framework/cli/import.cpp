@@ -1,4 +1,4 @@
-// hearth import: weights of timm, DINO, MAE, torchvision or Hugging Face as initial weights of a recipe.
+// hearth import: weights of timm, torchvision, Hugging Face or a pretraining as initial weights of a recipe.
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
@@ -181,7 +181,8 @@ void import(ImportFlags flags, const Globals& globals) {
 void add_import(CLI::App& app, Globals& globals) {
     auto flags = std::make_shared<ImportFlags>();
     auto* verb = app.add_subcommand(
-        "import", "Turn public weights (timm, DINO, MAE, torchvision, Hugging Face) into initial weights");
+        "import",
+        "Turn public weights (timm, torchvision, Hugging Face, a pretraining checkpoint) into initial weights");
     verb->add_option("file", flags->file, "safetensors file; tools/convert_checkpoint.py makes one of a .pth")
         ->required();
     verb->add_option("target", flags->words, "Recipe that the weights are for, and key=value")
@@ -206,9 +207,9 @@ void add_import(CLI::App& app, Globals& globals) {
         "resampled.\n\n"
         "Examples:\n  hearth import vit_tiny.safetensors recipes/mine.toml --sum-channels -o "
         "start.safetensors\n"
-        "  hearth import dino.safetensors --backbone vit size=small patch=16 --size 224 --channels 3 -o "
+        "  hearth import vit_small.safetensors --backbone vit size=small patch=16 --size 224 --channels 3 -o "
         "start/\n"
-        "  hearth import mae.safetensors mine.toml --sum-channels --mean 0.485,0.456,0.406 --std "
+        "  hearth import pretrained.safetensors mine.toml --sum-channels --mean 0.485,0.456,0.406 --std "
         "0.229,0.224,0.225 -o "
         "start.safetensors");
     verb->callback([flags, &globals] { import(*flags, globals); });

@@ -291,7 +291,7 @@ void add_runs(CLI::App& app, Globals& globals) {
     best_verb->add_option("--recipe", flags->recipe, "Only runs of the recipe of this name");
     best_verb->footer(
         "The best of many runs by a test score flatters: report the mean over seeds (hearth sweep).\n\n"
-        "Examples:\n  hearth runs best runs/first --by knn.auc --recipe childcxr-mae-tiny\n"
+        "Examples:\n  hearth runs best runs/first --by knn.auc --recipe tiny\n"
         "  hearth runs best --by loss");
     best_verb->callback([flags, &globals] { best(flags->root, flags->by, flags->recipe, globals); });
 }

@@ -87,7 +87,7 @@ std::string preprocessing_section(const Backbone& backbone) {
         text += fmt::format(
             "\nIts positions belong to images of {} x {}; for {} x {} they are resampled{}.\n",
             vit->image_size(), vit->image_size(), backbone.size, backbone.size,
-            backbone.resample == "dino"
+            backbone.resample != "timm"
                 ? " without antialiasing, unlike other libraries do it: features there differ a little"
                 : "");
     return text;
