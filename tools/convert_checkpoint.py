@@ -6,6 +6,7 @@ Loads tensors only (weights_only): a pickle that wants to run code is refused. N
 Exit codes: 0 written, 2 no such file, key or tensors, or a pickle with more than tensors, 77 torch or safetensors is not installed.
 """
 import argparse
+import re
 import sys
 
 try:
@@ -32,7 +33,11 @@ def load(file):
     except FileNotFoundError:
         fail(f"{file}: no such file")
     except Exception as problem:  # what torch raises depends on its version
-        fail(f"{file}: cannot be loaded as plain tensors: {str(problem).splitlines()[0]}")
+        found = re.search(r"GLOBAL (\S+)", str(problem))
+        if not found:
+            fail(f"{file}: no PyTorch file, or a damaged one ({type(problem).__name__})")
+        fail(f"{file}: found {found.group(1)}, expected tensors and plain data alone; save the state_dict() of the network "
+             "where it was made")
 
 
 def tensors_of(entry):
