@@ -4,9 +4,7 @@
 #include <map>
 #include <nlohmann/json.hpp>
 
-#include "cli/cli.hpp"
-#include "data/filter.hpp"
-#include "data/image.hpp"
+#include "cli/data.hpp"
 #include "data/phantom.hpp"
 
 namespace hearth::cli {
@@ -28,32 +26,20 @@ void phantom(int count, const data::PhantomOptions& options, const Globals& glob
     fmt::print("manifest: {}\n", manifest.file.string());
 }
 
-void check(const std::string& source, const std::string& where, const Globals& globals) {
-    const auto manifest = data::select(data::open(source), where);
-    nlohmann::json bad = nlohmann::json::array();
-    for (const auto& row : manifest.rows) {
-        try {
-            data::load_gray(row.path);
-        } catch (const DataError& error) {
-            bad.push_back({{"file", row.path}, {"line", row.line}, {"reason", error.what()}});
-        }
-    }
-    if (globals.json) {
-        fmt::print("{}\n", nlohmann::json({{"images", manifest.rows.size()}, {"bad", bad}}).dump(2));
-    } else {
-        fmt::print("{}: {} images, {} unreadable\n", source, manifest.rows.size(), bad.size());
-        for (const auto& entry : bad) fmt::print("  {}\n", entry["reason"].get<std::string>());
-    }
-    if (!bad.empty())
-        throw DataError(fmt::format("{} of {} images cannot be read", bad.size(), manifest.rows.size()));
-}
-
 }  // namespace
 
+void SourceArguments::add_to(CLI::App& verb) {
+    verb.add_option("source", source, "Manifest (CSV) or folder")->required();
+    verb.add_option("--where", where, "Only these rows, such as 'split == \"train\"'");
+}
+
 void add_data(CLI::App& app, Globals& globals) {
-    auto* verb = app.add_subcommand("data", "Generate and check images");
+    auto* verb = app.add_subcommand("data", "Import, check, describe and generate images");
     verb->require_subcommand(1);
-    verb->footer("Examples:\n  hearth data phantom --out phantoms -n 500\n  hearth data check chests.csv");
+    verb->footer(
+        "Examples:\n  hearth data import chexpert CheXpert-v1.0-small --view frontal --out chexpert.csv\n"
+        "  hearth data check chexpert.csv\n  hearth data stats chexpert.csv\n"
+        "  hearth data phantom --out phantoms -n 500");
 
     struct Phantoms {
         int count = 500;
@@ -79,18 +65,9 @@ void add_data(CLI::App& app, Globals& globals) {
         phantom(phantoms->count, phantoms->options, globals);
     });
 
-    struct Check {
-        std::string source, where;
-    };
-    auto flags = std::make_shared<Check>();
-    auto* look = verb->add_subcommand(
-        "check", "Open every image of a manifest or folder and list those that cannot be read");
-    look->add_option("source", flags->source, "Manifest (CSV) or folder")->required();
-    look->add_option("--where", flags->where, "Only these rows, such as 'split == \"train\"'");
-    look->footer(
-        "Examples:\n  hearth data check chests.csv\n  hearth data check chests.csv --where 'label == "
-        "\"normal\"'");
-    look->callback([flags, &globals] { check(flags->source, flags->where, globals); });
+    add_data_import(*verb, globals);
+    add_data_check(*verb, globals);
+    add_data_stats(*verb, globals);
 }
 
 }  // namespace hearth::cli

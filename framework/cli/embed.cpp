@@ -1,15 +1,14 @@
 // hearth embed: features of every image of a manifest or folder, as a file for Python or a spreadsheet.
 #include <fmt/format.h>
 #include <torch/torch.h>
-#include <unistd.h>
 
 #include <hearth/text.hpp>
 #include <sstream>
 
+#include "cli/countdown.hpp"
 #include "cli/run.hpp"
 #include "export/feature_table.hpp"
 #include "train/initial_weights.hpp"
-#include "train/progress.hpp"
 #include "train/trainer.hpp"
 
 namespace hearth::cli {
@@ -46,28 +45,6 @@ std::vector<std::string> split(const std::string& text) {
         if (!word.empty()) out.push_back(word);
     return out;
 }
-
-/// A line that is redrawn on a terminal; elsewhere one every ten seconds.
-class Countdown {
-  public:
-    explicit Countdown(bool quiet) : quiet_(quiet), terminal_(::isatty(STDERR_FILENO) == 1) {}
-
-    void operator()(std::int64_t done, std::int64_t total) {
-        const auto now = std::chrono::steady_clock::now();
-        const bool last = done >= total;
-        if (quiet_ || (!terminal_ && !last && now - shown_ < std::chrono::seconds(10))) return;
-        shown_ = now;
-        const double seconds = std::chrono::duration<double>(now - start_).count();
-        const double rate = static_cast<double>(done) / std::max(seconds, 1e-9);
-        fmt::print(stderr, "{}{}/{} images  {:.1f} images/s  ETA {}{}", terminal_ ? "\r\033[K" : "", done,
-                   total, rate, train::duration_text(static_cast<double>(total - done) / std::max(rate, 1e-9)),
-                   terminal_ && !last ? "" : "\n");
-    }
-
-  private:
-    bool quiet_, terminal_;
-    std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now(), shown_ = start_;
-};
 
 void embed(const EmbedFlags& flags, const Globals& globals) {
     if (globals.out.empty())
