@@ -38,9 +38,9 @@ std::string write_subject(const fs::path& folder, int index, const PhantomOption
     const Lesion lesion = lesion_of(subject, options);
     const Phantom phantom = draw_phantom(options.seed, subject, lesion, options.size);
     const std::string image = "images/" + numbered(index) + ".png";
-    const std::string mask = lesion == Lesion::none ? "" : "masks/" + numbered(index) + ".png";
+    const std::string mask = lesion == Lesion::none ? "none" : "masks/" + numbered(index) + ".png";
     save_png(folder / image, phantom.image);
-    if (!mask.empty()) save_png(folder / mask, phantom.mask);
+    if (lesion != Lesion::none) save_png(folder / mask, phantom.mask);
     return image + ",P" + numbered(index) + ',' + to_string(lesion) + ',' +
            (lesion == Lesion::none ? '0' : '1') + ',' + mask + ',' + csv_field(phantom.location) + ',' +
            split_of(subject, options.seed) + '\n';
