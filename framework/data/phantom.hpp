@@ -52,7 +52,7 @@ std::string split_of(std::uint64_t subject, std::uint64_t seed);
 
 /// Writes images/NNNNN.png, masks/NNNNN.png (subjects with a lesion) and manifest.csv, and returns that
 /// manifest. Columns: path, patient, label (normal, nodule, ...), abnormal (0, 1), mask (relative path or
-/// empty), location, split (of each ten subjects seven train, one val, two test).
+/// none), location, split (of each ten subjects seven train, one val, two test).
 Manifest write_phantoms(const std::filesystem::path& folder, int count, const PhantomOptions& options = {});
 
 }  // namespace hearth::data
