@@ -9,61 +9,92 @@
 #include <limits>
 #include <numeric>
 
+#include "eval/metrics.hpp"
+
 namespace hearth::eval {
 namespace {
 
 constexpr BootstrapOptions resampling = {.resamples = 2000, .seed = 0, .level = 0.95};
 
-/// One class against the rest.
+/// Whether labels are [N, K], each 1, 0 or -1 = unknown, instead of one class a row.
+bool several_labels(const Evaluation& rows) {
+    return rows.labels.size() == rows.patients.size() * rows.classes.size();
+}
+
+/// One class against the rest, or one label of several, over the rows where it is known.
 struct OneAgainstRest {
     std::vector<double> first, second;  ///< scores
-    std::vector<int> positive;
+    std::vector<int> positive, patients;
+    std::vector<std::ptrdiff_t> place;  ///< of each test row among these rows; -1: it is not
 };
-
-std::vector<double> column(const std::vector<double>& probabilities, std::size_t classes, std::size_t c) {
-    std::vector<double> out;
-    for (std::size_t i = c; i < probabilities.size(); i += classes) out.push_back(probabilities[i]);
-    return out;
-}
 
 OneAgainstRest against_rest(const Evaluation& rows, const Score& first, const Score& second, std::size_t c) {
     const auto classes = rows.classes.size();
-    OneAgainstRest out{column(first.probabilities, classes, c), column(second.probabilities, classes, c), {}};
-    for (const int label : rows.labels) out.positive.push_back(label == static_cast<int>(c));
+    const bool several = several_labels(rows);
+    OneAgainstRest out;
+    for (std::size_t row = 0; row < rows.patients.size(); ++row) {
+        const int label = several ? rows.labels[row * classes + c] : rows.labels[row] == static_cast<int>(c);
+        out.place.push_back(label < 0 ? -1 : std::ssize(out.positive));
+        if (label < 0) continue;
+        out.first.push_back(first.probabilities[row * classes + c]);
+        out.second.push_back(second.probabilities[row * classes + c]);
+        out.positive.push_back(label);
+        out.patients.push_back(rows.patients[row]);
+    }
     return out;
 }
 
-AucComparison compare_class(const Evaluation& rows, const OneAgainstRest& scores) {
+AucComparison compare_class(const OneAgainstRest& rows) {
     AucComparison out;
-    out.delong = delong(scores.first, scores.second, scores.positive);
-    out.bootstrap = paired_bootstrap(rows.patients, ResampledAuc(scores.second, scores.positive),
-                                     ResampledAuc(scores.first, scores.positive), resampling);
+    out.delong = delong(rows.first, rows.second, rows.positive);
+    out.bootstrap = paired_bootstrap(rows.patients, ResampledAuc(rows.second, rows.positive),
+                                     ResampledAuc(rows.first, rows.positive), resampling);
     return out;
 }
 
-Statistic mean_of(std::vector<ResampledAuc> parts) {
-    return [parts = std::move(parts)](std::span<const std::size_t> rows) mutable {
+/// The mean AUC of some classes as a statistic of all test rows.
+class MeanAuc {
+  public:
+    void add(const OneAgainstRest& rows, const std::vector<double>& scores) {
+        parts_.push_back({ResampledAuc(scores, rows.positive), rows.place});
+    }
+
+    double operator()(std::span<const std::size_t> rows) {
         double sum = 0;
-        for (auto& part : parts) sum += part(rows);
-        return sum / static_cast<double>(parts.size());
+        for (auto& part : parts_) {
+            known_.clear();
+            for (const auto row : rows)
+                if (part.place[row] >= 0) known_.push_back(static_cast<std::size_t>(part.place[row]));
+            sum += part.auc(known_);
+        }
+        return sum / static_cast<double>(parts_.size());
+    }
+
+  private:
+    struct Part {
+        ResampledAuc auc;
+        std::vector<std::ptrdiff_t> place;
     };
-}
+    std::vector<Part> parts_;
+    std::vector<std::size_t> known_;  // scratch
+};
 
 AucComparison compare_mean(const Evaluation& rows, const std::vector<OneAgainstRest>& classes) {
     constexpr double undefined = std::numeric_limits<double>::quiet_NaN();
     AucComparison out;
     out.delong = {undefined, undefined, undefined, undefined, undefined, undefined, undefined};
-    std::vector<ResampledAuc> first, second;
-    for (const auto& scores : classes) {
-        first.emplace_back(scores.first, scores.positive);
-        second.emplace_back(scores.second, scores.positive);
+    MeanAuc first, second;
+    for (const auto& one : classes) {
+        // Of several labels those that cannot be measured at all are left out, as in the evaluation.
+        if (several_labels(rows) && std::isnan(auc(one.first, one.positive))) continue;
+        first.add(one, one.first);
+        second.add(one, one.second);
     }
-    std::vector<std::size_t> all(rows.labels.size());
+    std::vector<std::size_t> all(rows.patients.size());
     std::iota(all.begin(), all.end(), std::size_t{0});
-    const auto mean_first = mean_of(std::move(first)), mean_second = mean_of(std::move(second));
-    out.delong.first = mean_first(all);
-    out.delong.second = mean_second(all);
-    out.bootstrap = paired_bootstrap(rows.patients, mean_second, mean_first, resampling);
+    out.delong.first = first(all);
+    out.delong.second = second(all);
+    out.bootstrap = paired_bootstrap(rows.patients, second, first, resampling);
     return out;
 }
 
@@ -74,11 +105,12 @@ std::string why_not_comparable(const Evaluation& first, const Evaluation& second
         return fmt::format("other classes: {} against {}", join(first.classes), join(second.classes));
     if (first.patients.empty() || second.patients.empty())
         return "an eval.json that does not say which patients it was tested on: run `hearth probe` on it again";
-    if (first.labels.size() != second.labels.size())
-        return fmt::format("other test rows: {} images against {}", first.labels.size(), second.labels.size());
+    if (first.patients.size() != second.patients.size())
+        return fmt::format("other test rows: {} images against {}", first.patients.size(),
+                           second.patients.size());
     if (first.labels != second.labels || first.patients != second.patients)
         return fmt::format("other test rows: {} images each, with other labels or patients",
-                           first.labels.size());
+                           first.patients.size());
     return "";
 }
 
@@ -86,6 +118,7 @@ std::vector<AucComparison> compare(const Evaluation& first, const Evaluation& se
     if (const auto reason = why_not_comparable(first, second); !reason.empty())
         throw DataError("found " + reason + "; expected runs that were evaluated on the same test rows");
     const auto count = first.classes.size();
+    const bool binary = count == 2 && !several_labels(first);
     std::vector<AucComparison> out;
     for (const auto& a : first.scores) {
         const auto b = std::ranges::find_if(second.scores, [&](const Score& score) {
@@ -93,13 +126,13 @@ std::vector<AucComparison> compare(const Evaluation& first, const Evaluation& se
         });
         if (a.model != "trained" || b == second.scores.end()) continue;
         std::vector<OneAgainstRest> classes;
-        for (std::size_t c = count == 2 ? 1 : 0; c < count; ++c) {
+        for (std::size_t c = binary ? 1 : 0; c < count; ++c) {
             classes.push_back(against_rest(first, a, *b, c));
-            out.push_back(compare_class(first, classes.back()));
+            out.push_back(compare_class(classes.back()));
             out.back().classifier = a.classifier;
             out.back().positive = first.classes[c];
         }
-        if (count == 2) continue;
+        if (binary) continue;
         out.push_back(compare_mean(first, classes));
         out.back().classifier = a.classifier;
         out.back().positive = "macro";
