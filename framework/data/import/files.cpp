@@ -89,19 +89,20 @@ ImagesByName images_by_name(const fs::path& folder) {
 }
 
 void MissingFiles::add(const std::string& expected) {
-    if (count_++ == 0) first_ = expected;
+    if (names_.empty()) first_ = expected;
+    names_.insert(expected);
 }
 
 void MissingFiles::settle(Imported& set, const ImportRequest& request, const std::string& listed_in) const {
-    const std::size_t listed = count_ + set.films.size();
-    const std::string counts = std::to_string(count_) + " of " + std::to_string(listed) + " images listed in " +
-                               listed_in + " are not there";
+    const std::size_t listed = names_.size() + set.films.size();
+    const std::string counts = std::to_string(names_.size()) + " of " + std::to_string(listed) +
+                               " images listed in " + listed_in + " are missing or damaged";
     if (set.films.empty()) {
         throw DataError(request.folder.string() + ": found none of the " + std::to_string(listed) +
                         " images listed in " + listed_in +
-                        (count_ > 0 ? "; expected for example " + first_ : "; expected at least one"));
+                        (!names_.empty() ? "; expected for example " + first_ : "; expected at least one"));
     }
-    if (count_ == 0) return;
+    if (names_.empty()) return;
     if (!request.partial)
         throw DataError(request.folder.string() + ": " + counts + ", the first is " + first_ +
                         "; get the rest of the set, or leave them out with --partial");

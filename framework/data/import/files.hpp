@@ -1,8 +1,8 @@
 // Finding a data set's files in the folder it was unpacked to.
 #pragma once
 
-#include <cstddef>
 #include <filesystem>
+#include <set>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -35,15 +35,17 @@ std::vector<std::filesystem::path> images_in(const std::filesystem::path& folder
 using ImagesByName = std::unordered_map<std::string, std::filesystem::path>;
 ImagesByName images_by_name(const std::filesystem::path& folder);
 
-/// Films whose file is not there: counted here, and then an error, or a note where the request is `partial`.
+/// Films whose file is not there, or damaged: counted here, and then an error, or a note where the request is
+/// `partial`.
 class MissingFiles {
   public:
+    /// The same name counts once.
     void add(const std::string& expected);
     /// Throws DataError when files are missing and `partial` is not set, and when there is no film at all.
     void settle(Imported& set, const ImportRequest& request, const std::string& listed_in) const;
 
   private:
-    std::size_t count_ = 0;
+    std::set<std::string> names_;
     std::string first_;
 };
 

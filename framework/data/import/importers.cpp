@@ -20,8 +20,8 @@ std::span<const Importer> importers() {
          "CC BY 4.0, Mendeley Data, no registration", false, true, import_childcxr},
         {"siim-acr", "SIIM-ACR Pneumothorax 2019", "Kaggle: account, competition rules", false, false,
          import_siim_acr},
-        {"rsna", "RSNA Pneumonia 2018", "RSNA: use with attribution; Kaggle: account, competition rules", false, false,
-         import_rsna},
+        {"rsna", "RSNA Pneumonia 2018", "RSNA: use with attribution; Kaggle: account, competition rules", false,
+         false, import_rsna},
         {"folder", "any folder of images", "yours", false, true, import_folder},
     }};
     return table;

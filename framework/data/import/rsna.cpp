@@ -8,14 +8,12 @@
 #include <hearth/error.hpp>
 #include <unordered_map>
 
-#include "data/dicom.hpp"
+#include "data/import/dicom_films.hpp"
 #include "data/import/files.hpp"
 #include "data/import/import.hpp"
 #include "data/import/table.hpp"
-#include "data/import/views.hpp"
 
 namespace hearth::data {
-namespace fs = std::filesystem;
 namespace {
 
 struct Finding {
@@ -29,8 +27,7 @@ std::string pixels(const std::string& cell, const std::string& place) {
     const auto [end, error] = std::from_chars(cell.data(), cell.data() + cell.size(), value);
     if (error != std::errc() || end != cell.data() + cell.size() || value < 0)
         throw DataError(place + ": found '" + cell + "' for a box; expected pixels from 0");
-    std::string text = cell;
-    return text.ends_with(".0") ? text.substr(0, text.size() - 2) : text;
+    return cell.ends_with(".0") ? cell.substr(0, cell.size() - 2) : cell;
 }
 
 std::unordered_map<std::string, Finding> findings_of(const Table& table) {
@@ -75,12 +72,8 @@ Imported import_rsna(const ImportRequest& request) {
     Imported set{{"class", "pneumonia"}, {}};
     MissingFiles missing;
     std::size_t unlabelled = 0;
-    for (const fs::path& file : images_in(request.folder)) {
-        if (file.extension() != ".dcm") continue;
-        const DicomInfo info = read_dicom_info(file);
-        Film film{.file = file, .projection = info.view, .sex = info.sex, .age = info.age};
-        film.patient = file.stem().string();
-        film.view = view_of(info.view);
+    for (auto& [film, size] : dicom_films(request, missing)) {
+        film.patient = film.file.stem().string();
         const auto finding = findings.find(film.patient);
         if (finding == findings.end()) {
             film.labels = {"", ""};

@@ -8,11 +8,10 @@
 #include <hearth/error.hpp>
 #include <unordered_map>
 
-#include "data/dicom.hpp"
+#include "data/import/dicom_films.hpp"
 #include "data/import/files.hpp"
 #include "data/import/import.hpp"
 #include "data/import/table.hpp"
-#include "data/import/views.hpp"
 #include "data/mask.hpp"
 
 namespace hearth::data {
@@ -62,19 +61,16 @@ Imported import_siim_acr(const ImportRequest& request) {
     Imported set{{"pneumothorax"}, {}};
     MissingFiles missing;
     std::size_t unlabelled = 0;
-    for (const fs::path& file : images_in(request.folder)) {
-        if (file.extension() != ".dcm") continue;
-        const DicomInfo info = read_dicom_info(file);
-        Film film{.file = file, .projection = info.view, .sex = info.sex, .age = info.age};
-        film.patient = info.patient.empty() ? file.stem().string() : info.patient;
-        film.view = view_of(info.view);
-        const auto found = annotations.find(file.stem().string());
+    for (auto& [film, size] : dicom_films(request, missing)) {
+        const std::string image = film.file.stem().string();
+        if (film.patient.empty()) film.patient = image;
+        const auto found = annotations.find(image);
         if (found == annotations.end()) {
             film.labels = {""};
             ++unlabelled;
         } else {
             film.labels = {found->second.runs.empty() ? "0" : "1"};
-            film.mask = merged(found->second, {info.width, info.height});
+            film.mask = merged(found->second, size);
             annotations.erase(found);
         }
         set.films.push_back(std::move(film));

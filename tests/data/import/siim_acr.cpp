@@ -77,4 +77,7 @@ TEST_CASE("SIIM-ACR: runs that leave the film, empty cells, missing and damaged 
     make(folder);
     folder.write("dicom-images-train/1.2.3/1.2.4/1.2.276.1.dcm", "no DICOM");
     CHECK_THAT(complaint_of("siim-acr", folder.path()), Contains("1.2.276.1.dcm: expected a DICOM file"));
+    const auto set = read_set("siim-acr", folder.path(), {.folder = {}, .partial = true});
+    CHECK(set.films.size() == 4);
+    CHECK_THAT(notes_of(set), Contains("1 of 5 images") && Contains("missing or damaged"));
 }
