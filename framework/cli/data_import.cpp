@@ -114,7 +114,7 @@ void print(const data::Imported& set, const Globals& globals) {
     for (const auto& [label, values] : labels) {
         std::vector<std::string> words;
         for (const auto& [value, count] : values)
-            words.push_back(fmt::format("{} {}", value.empty() ? "not known" : value, count));
+            words.push_back(fmt::format("{} ({})", value.empty() ? "not known" : value, count));
         fmt::print("  {}: {}\n", label, join(words));
     }
     for (const auto& note : set.notes) fmt::print("{}\n", note);

@@ -34,7 +34,7 @@ TEST_CASE("data import writes a manifest that check and stats read; a leaking of
     const auto made = box.run({"data", "import", "childcxr", "chest_xray", "--out", "lists/child.csv"});
     CHECK(made.code == 0);
     CHECK_THAT(made.out, Contains("lists/child.csv: 12 images") && Contains("train       8") &&
-                             Contains("abnormal: 0 6, 1 6") &&
+                             Contains("abnormal: 0 (6), 1 (6)") &&
                              Contains("2 patients are in more than one split"));
     CHECK_THAT(box.folder.read("lists/child.csv"),
                Contains("../chest_xray/train/PNEUMONIA/person3_virus_3.jpeg,person3,frontal,virus,1,train\n"));

@@ -48,27 +48,28 @@ std::vector<Patient> patients_of(const Imported& set, const std::vector<std::siz
     return sorted;
 }
 
-/// Deals the patients of each stratum, in random order, to the part that lacks most films of its share.
+/// Lines up the patients of each stratum in random order and cuts the line of their films at the shares. Which
+/// part a patient comes to does not depend on how many films it has.
 template <std::size_t Parts>
 void deal(Imported& set, const std::vector<Patient>& patients, const std::array<const char*, Parts>& names,
           const std::array<double, Parts>& shares, std::uint64_t seed) {
-    std::map<std::string, std::vector<std::size_t>> strata;
-    for (std::size_t p = 0; p < patients.size(); ++p) strata[patients[p].stratum].push_back(p);
+    std::map<std::string, std::vector<const Patient*>> strata;
+    for (const Patient& patient : patients) strata[patient.stratum].push_back(&patient);
     std::uint64_t stream = 0;
     for (auto& [name, members] : strata) {
         Random random(seed, ++stream);
-        for (std::size_t i = members.size() - 1; i > 0; --i)
+        double total = 0, passed = 0;
+        for (std::size_t i = members.size(); i-- > 0;) {
             std::swap(members[i], members[static_cast<std::size_t>(random.index(static_cast<int>(i + 1)))]);
-        std::array<double, Parts> given{};
-        double total = 0;
-        for (const std::size_t p : members) {
-            total += static_cast<double>(patients[p].films.size());
+            total += static_cast<double>(members[i]->films.size());
+        }
+        for (const Patient* patient : members) {
+            const auto films = static_cast<double>(patient->films.size());
+            double rest = (passed + films / 2) / total;  // the place of the patient's middle
             std::size_t part = 0;
-            for (std::size_t i = 1; i < Parts; ++i) {
-                if (shares[i] * total - given[i] > shares[part] * total - given[part]) part = i;
-            }
-            given[part] += static_cast<double>(patients[p].films.size());
-            for (const std::size_t film : patients[p].films) set.films[film].split = names[part];
+            while (part + 1 < Parts && rest >= shares[part]) rest -= shares[part++];
+            for (const std::size_t film : patient->films) set.films[film].split = names[part];
+            passed += films;
         }
     }
 }

@@ -56,6 +56,10 @@ TEST_CASE("a split keeps patients together and gives every part its share of fil
     CHECK(films["train"] / total == Approx(0.7).margin(0.02));
     CHECK(films["val"] / total == Approx(0.1).margin(0.02));
     CHECK(films["test"] / total == Approx(0.2).margin(0.02));
+    std::map<std::string, std::set<std::string>> patients;
+    for (const Film& film : set.films) patients[film.split].insert(film.patient);
+    for (const auto& [split, members] : patients)  // parts do not differ in films a patient
+        CHECK(films[split] / static_cast<double>(members.size()) == Approx(2.5).margin(0.35));
     for (const auto& [split, share] : share_of(set, 0)) CHECK(share == Approx(0.2).margin(0.03));
     for (const auto& [split, share] : share_of(set, 1)) CHECK(share == Approx(0.02).margin(0.015));
 }
