@@ -46,6 +46,8 @@ void add_train(CLI::App& app, Globals& globals);
 void add_check(CLI::App& app, Globals& globals);
 void add_plan(CLI::App& app, Globals& globals);
 void add_sweep(CLI::App& app, Globals& globals);
+void add_detect(CLI::App& app, Globals& globals);
+void add_pictures(CLI::App& app, Globals& globals);
 void add_probe(CLI::App& app, Globals& globals);
 void add_report(CLI::App& app, Globals& globals);
 void add_embed(CLI::App& app, Globals& globals);

@@ -97,6 +97,8 @@ int run(int argc, char** argv) {
     add_plan(app, globals);
     add_sweep(app, globals);
     add_probe(app, globals);
+    add_detect(app, globals);
+    add_pictures(app, globals);
     add_report(app, globals);
     add_runs(app, globals);
     add_compare(app, globals);
@@ -122,7 +124,8 @@ int run(int argc, char** argv) {
 }
 
 bool computes(int argc, char** argv) {
-    static const std::set<std::string_view> computing = {"train", "check", "probe", "report", "sweep", "embed"};
+    static const std::set<std::string_view> computing = {"train",    "check",  "probe", "detect",
+                                                         "pictures", "report", "sweep", "embed"};
     return std::any_of(argv, argv + argc, [](const char* word) { return computing.count(word) != 0; });
 }
 

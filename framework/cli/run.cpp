@@ -26,7 +26,7 @@ std::string with_interval(const eval::Interval& i) {
 }  // namespace
 
 std::unique_ptr<LoadedRun> load_run(const std::filesystem::path& folder, const std::string& checkpoint,
-                                    const Globals& globals) {
+                                    const Globals& globals, std::vector<std::string> overrides) {
     if (!std::filesystem::exists(folder / "run.json"))
         throw RecipeError(fmt::format("{}: found no run.json, expected a run folder such as runs/NAME/TIME",
                                       folder.string()));

@@ -9,6 +9,7 @@
 #include "eval/evaluate.hpp"
 #include "plan/plan.hpp"
 #include "report/text.hpp"
+#include "train/trainer.hpp"
 
 namespace hearth::cli {
 
@@ -22,9 +23,15 @@ struct LoadedRun {
     std::string checkpoint;  ///< file name
 };
 
-/// Throws RecipeError when `folder` is no run, DataError when its checkpoint is missing or broken.
+/// Trains into a run folder (--out), probing as the recipe says. A run that a signal stopped sets the exit
+/// code.
+train::TrainSummary train_recipe(const recipe::Recipe& recipe, train::RunFolder::Existing existing,
+                                 Globals& globals);
+
+/// `overrides` change the recipe that is read back ("detect.top=0.1"), not the weights. Throws RecipeError when
+/// `folder` is no run, DataError when its checkpoint is missing or broken.
 std::unique_ptr<LoadedRun> load_run(const std::filesystem::path& folder, const std::string& checkpoint,
-                                    const Globals& globals);
+                                    const Globals& globals, std::vector<std::string> overrides = {});
 
 /// Evaluates with the recipe's [eval], else its [probe]; writes eval.json into the folder.
 eval::Evaluation evaluate_run(LoadedRun& run);

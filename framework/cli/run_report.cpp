@@ -8,6 +8,8 @@
 #include <limits>
 #include <sstream>
 
+#include "cli/detection_report.hpp"
+#include "cli/pictures.hpp"
 #include "cli/run.hpp"
 #include "eval/metrics.hpp"
 #include "report/page.hpp"
@@ -286,7 +288,9 @@ std::filesystem::path write_report(LoadedRun& run) {
     else
         page.sections.push_back(
             {"Results", "", {report::Note{"Not evaluated: run `hearth probe` on this folder.", false}}});
+    if (auto section = detection_section(run.folder)) page.sections.push_back(std::move(*section));
     if (const auto section = pictures(examples); !section.content.empty()) page.sections.push_back(section);
+    if (auto section = pictures_section(run.folder)) page.sections.push_back(std::move(*section));
     page.sections.push_back(curves(lines));
     page.sections.push_back({"Plan", "", {plan_picture(run.plan)}});
     page.sections.push_back(repeat(run));

@@ -2,7 +2,6 @@
 #include <fmt/format.h>
 
 #include "cli/run.hpp"
-#include "train/trainer.hpp"
 
 namespace hearth::cli {
 namespace {
@@ -10,6 +9,10 @@ namespace {
 struct TrainFlags {
     RecipeArguments arguments;
     bool resume = false, overwrite = false, no_report = false;
+    train::RunFolder::Existing existing() const {
+        using Existing = train::RunFolder::Existing;
+        return resume ? Existing::resume : overwrite ? Existing::overwrite : Existing::refuse;
+    }
 };
 
 void evaluate_and_report(const std::filesystem::path& folder, const recipe::Recipe& recipe,
@@ -20,6 +23,7 @@ void evaluate_and_report(const std::filesystem::path& folder, const recipe::Reci
         if (!globals.json)
             fmt::print("\n{}\n{}\n", report::text_table(score_table(evaluation)),
                        report::text_table(difference_table(evaluation)));
+        fmt::print("\n");
     }
     const auto page = write_report(*run);
     if (globals.json)
@@ -32,12 +36,18 @@ void train(const TrainFlags& flags, Globals& globals) {
     if (flags.resume && flags.overwrite)
         throw RecipeError("found both --resume and --overwrite, expected one of them");
     const auto recipe = flags.arguments.load(globals);
+    const auto summary = train_recipe(recipe, flags.existing(), globals);
+    if (!summary.stopped && !flags.no_report) evaluate_and_report(summary.run, recipe, globals);
+}
+
+}  // namespace
+
+train::TrainSummary train_recipe(const recipe::Recipe& recipe, train::RunFolder::Existing existing,
+                                 Globals& globals) {
     const auto registry = make_registry(globals, &recipe);
     train::TrainRequest request;
     request.out = globals.out;
-    request.existing = flags.resume      ? train::RunFolder::Existing::resume
-                       : flags.overwrite ? train::RunFolder::Existing::overwrite
-                                         : train::RunFolder::Existing::refuse;
+    request.existing = existing;
     request.quiet = globals.quiet;
     request.command = globals.command;
     std::optional<std::pair<eval::LabelledSet, eval::LabelledSet>> splits;
@@ -47,21 +57,13 @@ void train(const TrainFlags& flags, Globals& globals) {
             return eval::quick_probe(recipe, *recipe.probe, *splits, plan, context);
         };
     }
-    train::TrainSummary summary;
-    {
-        train::Trainer trainer(recipe, registry, request);
-        summary = trainer.run();
-    }
-    if (summary.stopped) {
-        globals.exit_code = static_cast<int>(ExitCode::stopped);
-        return;
-    }
-    if (!globals.quiet)
+    train::Trainer trainer(recipe, registry, request);
+    auto summary = trainer.run();
+    if (summary.stopped) globals.exit_code = static_cast<int>(ExitCode::stopped);
+    if (!summary.stopped && !globals.quiet)
         fmt::print(stderr, "trained {} steps in {}\n", summary.steps, train::duration_text(summary.seconds));
-    if (!flags.no_report) evaluate_and_report(summary.run, recipe, globals);
+    return summary;
 }
-
-}  // namespace
 
 void add_train(CLI::App& app, Globals& globals) {
     auto flags = std::make_shared<TrainFlags>();

@@ -98,7 +98,12 @@ LinearProbe linear_probe(const FeatureSet& train, const FeatureSet& test, std::s
             if (std::isfinite(threshold)) best.threshold = threshold;
         }
     }
-    best.probabilities = fit(x, y, count, best.l2)(x_test);
+    const auto last = fit(x, y, count, best.l2);
+    best.probabilities = last(x_test);
+    best.mean = mean;
+    best.scale = scale;
+    best.weight = last.weight;
+    best.bias = last.bias;
     return best;
 }
 

@@ -7,9 +7,10 @@
 namespace hearth::eval {
 
 struct LinearProbe {
-    at::Tensor probabilities;  ///< of the test rows
-    double l2 = 0;             ///< chosen on held-out training patients
-    double threshold = 0.5;    ///< binary: the probability of best F1 on the same held-out patients
+    at::Tensor probabilities;              ///< of the test rows
+    double l2 = 0;                         ///< chosen on held-out training patients
+    double threshold = 0.5;                ///< binary: the probability of best F1 on the same held-out patients
+    at::Tensor mean, scale, weight, bias;  ///< logits of features x: (x - mean) / scale * weight + bias
 };
 
 /// Multinomial logistic regression on standardised features, L-BFGS, full batch. The L2 strength is the one of

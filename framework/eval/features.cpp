@@ -74,18 +74,20 @@ FeatureSet extract(const LabelledSet& set, const recipe::DataSpec& data, std::in
     return out;
 }
 
+at::Tensor join_features(const Tensors& made, const std::string& which, const std::string& network) {
+    std::vector<at::Tensor> parts;
+    if (which.find("cls") != std::string::npos && made.has("cls")) parts.push_back(made["cls"]);
+    if (which.find("mean") != std::string::npos && made.has("tokens")) parts.push_back(made["tokens"].mean(1));
+    if (parts.empty())
+        throw RecipeError(fmt::format("features = \"{}\": the backbone of '{}' writes neither cls nor tokens",
+                                      which, network));
+    return at::cat(parts, 1);
+}
+
 Extractor backbone_features(const plan::Plan& plan, const std::string& network, const std::string& which,
                             const Context& context) {
     return [&plan, network, which, context](const at::Tensor& images) {
-        const auto out = plan.features(network, images.to(context.device), context);
-        std::vector<at::Tensor> parts;
-        if (which.find("cls") != std::string::npos && out.has("cls")) parts.push_back(out["cls"]);
-        if (which.find("mean") != std::string::npos && out.has("tokens"))
-            parts.push_back(out["tokens"].mean(1));
-        if (parts.empty())
-            throw RecipeError(fmt::format(
-                "features = \"{}\": the backbone of '{}' writes neither cls nor tokens", which, network));
-        return at::cat(parts, 1);
+        return join_features(plan.features(network, images.to(context.device), context), which, network);
     };
 }
 

@@ -35,6 +35,8 @@ using Extractor = std::function<at::Tensor(const at::Tensor& images)>;
 FeatureSet extract(const LabelledSet& set, const recipe::DataSpec& data, std::int64_t limit,
                    const Extractor& extractor);
 
+/// "cls", "mean" (of the tokens) or "cls+mean" of what a backbone wrote, [B, F].
+at::Tensor join_features(const Tensors& made, const std::string& which, const std::string& network);
 /// The frozen backbone of a network: "cls", "mean" (of the tokens) or "cls+mean".
 Extractor backbone_features(const plan::Plan& plan, const std::string& network, const std::string& which,
                             const Context& context);

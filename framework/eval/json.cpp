@@ -1,50 +1,50 @@
-// An evaluation as JSON (eval.json of a run folder) and back. NaN is written as null.
-#include "eval/evaluate.hpp"
+// An evaluation as JSON (eval.json of a run folder) and back.
+#include "eval/json.hpp"
 
 #include <cmath>
 #include <limits>
 
-namespace hearth::eval {
-namespace {
+#include "eval/evaluate.hpp"
 
-nlohmann::json number(double value) {
+namespace hearth::eval {
+nlohmann::json json_number(double value) {
     return std::isfinite(value) ? nlohmann::json(value) : nlohmann::json();
 }
-double number(const nlohmann::json& json) {
+
+double number_from(const nlohmann::json& json) {
     return json.is_number() ? json.get<double>() : std::numeric_limits<double>::quiet_NaN();
 }
 
-nlohmann::json interval(const Interval& i) {
-    return {{"value", number(i.value)},
-            {"low", number(i.low)},
-            {"high", number(i.high)},
-            {"used", i.used},
-            {"dropped", i.dropped}};
-}
-void interval(const nlohmann::json& json, Interval& i) {
-    i.value = number(json["value"]);
-    i.low = number(json["low"]);
-    i.high = number(json["high"]);
-    i.used = json["used"];
-    i.dropped = json["dropped"];
+nlohmann::json json_interval(const Interval& interval) {
+    return {{"value", json_number(interval.value)},
+            {"low", json_number(interval.low)},
+            {"high", json_number(interval.high)},
+            {"used", interval.used},
+            {"dropped", interval.dropped}};
 }
 
-}  // namespace
+void interval_from(const nlohmann::json& json, Interval& interval) {
+    interval.value = number_from(json["value"]);
+    interval.low = number_from(json["low"]);
+    interval.high = number_from(json["high"]);
+    interval.used = json["used"];
+    interval.dropped = json["dropped"];
+}
 
 nlohmann::json to_json(const Evaluation& evaluation) {
     nlohmann::json scores = nlohmann::json::array(), differences = nlohmann::json::array();
     for (const auto& s : evaluation.scores)
         scores.push_back({{"model", s.model},
                           {"classifier", s.classifier},
-                          {"auc", interval(s.auc)},
-                          {"accuracy", number(s.accuracy)},
-                          {"f1", number(s.f1)},
-                          {"threshold", number(s.threshold)},
-                          {"l2", number(s.l2)},
+                          {"auc", json_interval(s.auc)},
+                          {"accuracy", json_number(s.accuracy)},
+                          {"f1", json_number(s.f1)},
+                          {"threshold", json_number(s.threshold)},
+                          {"l2", json_number(s.l2)},
                           {"probabilities", s.probabilities}});
     for (const auto& d : evaluation.differences) {
-        auto auc = interval(d.auc);
-        auc["p_value"] = number(d.auc.p_value);
+        auto auc = json_interval(d.auc);
+        auc["p_value"] = json_number(d.auc.p_value);
         differences.push_back(
             {{"classifier", d.classifier}, {"model", d.model}, {"baseline", d.baseline}, {"auc", auc}});
     }
@@ -72,11 +72,11 @@ Evaluation evaluation_from_json(const nlohmann::json& json) {
         Score s;
         s.model = entry["model"];
         s.classifier = entry["classifier"];
-        interval(entry["auc"], s.auc);
-        s.accuracy = number(entry["accuracy"]);
-        s.f1 = number(entry["f1"]);
-        s.threshold = number(entry["threshold"]);
-        s.l2 = number(entry["l2"]);
+        interval_from(entry["auc"], s.auc);
+        s.accuracy = number_from(entry["accuracy"]);
+        s.f1 = number_from(entry["f1"]);
+        s.threshold = number_from(entry["threshold"]);
+        s.l2 = number_from(entry["l2"]);
         s.probabilities = entry["probabilities"].get<std::vector<double>>();
         out.scores.push_back(std::move(s));
     }
@@ -85,8 +85,8 @@ Evaluation evaluation_from_json(const nlohmann::json& json) {
         d.classifier = entry["classifier"];
         d.model = entry["model"];
         d.baseline = entry["baseline"];
-        interval(entry["auc"], d.auc);
-        d.auc.p_value = number(entry["auc"]["p_value"]);
+        interval_from(entry["auc"], d.auc);
+        d.auc.p_value = number_from(entry["auc"]["p_value"]);
         out.differences.push_back(std::move(d));
     }
     return out;

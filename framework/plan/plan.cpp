@@ -3,6 +3,9 @@
 #include <fmt/format.h>
 #include <torch/torch.h>
 
+#include <algorithm>
+#include <hearth/text.hpp>
+
 #include "plan/builder.hpp"
 
 namespace hearth::plan {
@@ -65,6 +68,34 @@ std::string Plan::watched_features(const recipe::MonitorSpec& monitor) const {
     return "";
 }
 
+namespace {
+
+Tensors inputs(const Node& node, const Tensors& tensors) {
+    Tensors in;
+    for (const auto& wire : node.reads) {
+        if (wire.name.empty()) continue;
+        const auto& tensor = tensors[wire.name];
+        in.set(wire.port, node.group > 0 ? tensor.flatten(0, 1) : tensor);
+    }
+    return in;
+}
+
+}  // namespace
+
+void Plan::run(const Node& node, const Context& context, Tensors& tensors) const {
+    const auto in = inputs(node, tensors);
+    torch::AutoGradMode gradients(node.trained && torch::GradMode::is_enabled());
+    const auto out = host::guarded(node.where + ": " + node.id, [&] {
+        return node.kind == Kind::backbone
+                   ? std::static_pointer_cast<Backbone>(node.component)->forward(in, context)
+                   : std::static_pointer_cast<Head>(node.component)->forward(in, context);
+    });
+    for (const auto& wire : node.writes)
+        if (out.has(wire.port))
+            tensors.set(wire.name,
+                        node.group > 0 ? out[wire.port].unflatten(0, {node.group, -1}) : out[wire.port]);
+}
+
 StepOutput Plan::step(const Tensors& batch, const Context& whole) const {
     StepOutput result;
     result.tensors = batch;
@@ -72,34 +103,75 @@ StepOutput Plan::step(const Tensors& batch, const Context& whole) const {
         if (!node.runs || node.kind == Kind::augment) continue;
         auto context = whole;
         context.wanted = &node.wanted;
-        Tensors in;
-        for (const auto& wire : node.reads) {
-            if (wire.name.empty()) continue;
-            const auto& tensor = result.tensors[wire.name];
-            in.set(wire.port, node.group > 0 ? tensor.flatten(0, 1) : tensor);
-        }
-        const auto where = node.where + ": " + node.id;
-        if (node.kind == Kind::loss) {
-            auto out = host::guarded(
-                where, [&] { return std::static_pointer_cast<Loss>(node.component)->forward(in, context); });
-            const double weight = context.value(weights_[node.loss_index]);
-            auto weighted = weight == 1.0 ? out.total : out.total * weight;
-            result.total = result.total.defined() ? result.total + weighted : weighted;
-            for (const auto& [name, value] : out.terms) result.terms.emplace_back(name, value.detach());
+        if (node.kind != Kind::loss) {
+            run(node, context, result.tensors);
             continue;
         }
-        torch::AutoGradMode gradients(node.trained && torch::GradMode::is_enabled());
-        const auto out = host::guarded(where, [&] {
-            return node.kind == Kind::backbone
-                       ? std::static_pointer_cast<Backbone>(node.component)->forward(in, context)
-                       : std::static_pointer_cast<Head>(node.component)->forward(in, context);
+        auto out = host::guarded(node.where + ": " + node.id, [&] {
+            return std::static_pointer_cast<Loss>(node.component)
+                ->forward(inputs(node, result.tensors), context);
         });
-        for (const auto& wire : node.writes)
-            if (out.has(wire.port))
-                result.tensors.set(
-                    wire.name, node.group > 0 ? out[wire.port].unflatten(0, {node.group, -1}) : out[wire.port]);
+        const double weight = context.value(weights_[node.loss_index]);
+        auto weighted = weight == 1.0 ? out.total : out.total * weight;
+        result.total = result.total.defined() ? result.total + weighted : weighted;
+        for (const auto& [name, value] : out.terms) result.terms.emplace_back(name, value.detach());
     }
     return result;
+}
+
+// Backwards: the nodes that the names need, last first; `names` receives all that these nodes read.
+std::vector<const Node*> Plan::writers(std::set<std::string>& names) const {
+    std::vector<const Node*> found;
+    for (auto node = nodes_.rbegin(); node != nodes_.rend(); ++node) {
+        const bool passes = node->kind == Kind::backbone || node->kind == Kind::head;
+        const bool needed = std::any_of(node->writes.begin(), node->writes.end(),
+                                        [&](const Wire& wire) { return names.count(wire.name) != 0; });
+        if (!passes || !needed) continue;
+        found.push_back(&*node);
+        for (const auto& wire : node->reads)
+            if (!wire.name.empty()) names.insert(wire.name);
+    }
+    return found;
+}
+
+std::set<std::string> Plan::needs(const std::set<std::string>& names) const {
+    std::vector<std::string> written;
+    for (const auto& node : nodes_)
+        if (node.kind == Kind::backbone || node.kind == Kind::head)
+            for (const auto& wire : node.writes) written.push_back(wire.name);
+    for (const auto& name : names)
+        if (std::find(written.begin(), written.end(), name) == written.end())
+            throw RecipeError(fmt::format("no pass writes '{}'{}; there are: {}", name,
+                                          did_you_mean(name, written), join(written)));
+    auto all = names;
+    writers(all);
+    for (const auto& name : written) all.erase(name);
+    return all;
+}
+
+Tensors Plan::outputs(const Tensors& views, const std::set<std::string>& names, const Context& whole) const {
+    auto read = names;
+    auto order = writers(read);
+    auto tensors = views;
+    for (auto node = order.rbegin(); node != order.rend(); ++node) {
+        std::set<std::string> wanted;
+        for (const auto& wire : (*node)->writes)
+            if (read.count(wire.name) != 0) wanted.insert(wire.port);
+        auto context = whole;
+        context.wanted = &wanted;
+        run(**node, context, tensors);
+    }
+    Tensors out;
+    for (const auto& name : names) out.set(name, tensors[name]);
+    return out;
+}
+
+Shape Plan::shape(const std::string& name) const {
+    for (const auto& node : nodes_)
+        for (const auto* wires : {&node.writes, &node.reads})
+            for (const auto& wire : *wires)
+                if (wire.name == name && !wire.shape.empty()) return wire.shape;
+    return {};
 }
 
 Tensors Plan::features(const std::string& name, const at::Tensor& image, const Context& context) const {

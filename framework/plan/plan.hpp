@@ -84,6 +84,14 @@ class Plan {
     void augment(Tensors& views, const RandomKey& key) const;
     /// Runs passes and losses on a batch.
     StepOutput step(const Tensors& batch, const Context& context) const;
+    /// The sources and views that the tensors `names` are made from. Throws RecipeError for a name that no pass
+    /// writes.
+    std::set<std::string> needs(const std::set<std::string>& names) const;
+    /// Runs only what the tensors `names` need, also where no loss reads them: `views` holds needs(names). No
+    /// losses.
+    Tensors outputs(const Tensors& views, const std::set<std::string>& names, const Context& context) const;
+    /// The shape of a source, view or output in symbols; empty for a name that nobody reads or writes.
+    Shape shape(const std::string& name) const;
     /// Runs one network's backbone alone (evaluation): image [B, C, H, W] -> its outputs by port name.
     Tensors features(const std::string& network, const at::Tensor& image, const Context& context) const;
 
@@ -100,6 +108,8 @@ class Plan {
 
   private:
     friend class Builder;
+    void run(const Node& node, const Context& context, Tensors& tensors) const;
+    std::vector<const Node*> writers(std::set<std::string>& names) const;
     std::vector<Node> nodes_;
     std::vector<Network> networks_;
     std::vector<std::pair<std::string, std::shared_ptr<Loss>>> losses_;

@@ -69,7 +69,9 @@ std::string to_text(const Plan& plan) {
             if (!wire.name.empty())
                 out += fmt::format("    <- {:<16} {:<26} {}\n", wire.port, wire.name, to_string(wire.shape));
         for (const auto& wire : node.writes)
-            out += fmt::format("    -> {:<16} {:<26} {}\n", wire.port, wire.name, to_string(wire.shape));
+            // What a component writes only where it is asked to is no part of a plan that does not ask.
+            if (!wire.optional || node.kind == Kind::augment || node.wanted.count(wire.port) != 0)
+                out += fmt::format("    -> {:<16} {:<26} {}\n", wire.port, wire.name, to_string(wire.shape));
     }
     for (const auto& network : plan.networks())
         if (!network.follows.empty())

@@ -137,6 +137,7 @@ Recipe load(const fs::path& file, const std::vector<std::string>& overrides) {
     recipe.networks = read_networks(recipe.tree, problems);
     recipe.passes = read_passes(recipe.tree, recipe.networks, problems);
     read_sections(recipe.tree, recipe, problems);
+    recipe.detect = read_detect(recipe.tree, problems);
     check_schedules(recipe.tree, "", recipe.train.epochs, problems);
     problems.throw_if_any(title(file, problems));
     return recipe;

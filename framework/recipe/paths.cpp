@@ -54,7 +54,7 @@ void resolve(Value& value, const std::string& path, Diagnostics& problems) {
 }  // namespace
 
 void resolve_paths(Table& tree, Diagnostics& problems) {
-    for (const auto* const section : {"data", "probe", "eval"}) {
+    for (const auto* const section : {"data", "probe", "eval", "detect"}) {
         Value* table = tree.find(section);
         Value* source = table != nullptr && table->is_table() ? table->table().find("source") : nullptr;
         if (source != nullptr && !(source->is_text() && source->text() == "phantom"))

@@ -122,6 +122,26 @@ struct LabelledSpec {
     Origin origin;
 };
 
+/// [detect.scores.NAME]: one way to give every pixel a value that is high where it is abnormal. Its options are
+/// documented in score_schema().
+struct ScoreSpec {
+    std::string name, use;  ///< "error" or "distance"
+    double weight = 1;      ///< in the sum that `detect.score` writes down
+    Options options;
+    Origin origin;
+};
+
+/// [detect]: anomaly detection by what a network has learned from normal images. Keys: detect_schema().
+struct DetectSpec {
+    LabelledSpec labelled;  ///< source, columns, test_where; train_where holds the normal images
+    std::string validation_where, mask, kind;
+    double quantile = 0.95, smooth = 0.02, top = 0.05;
+    std::string normalise = "position";
+    std::int64_t batch = 32, heatmaps = 24;
+    std::vector<ScoreSpec> scores;
+    std::string score;  ///< the sum as written
+};
+
 struct Recipe {
     std::filesystem::path file;
     std::string name;  ///< the file's stem unless given; never inherited
@@ -136,6 +156,7 @@ struct Recipe {
     OptimizerSpec optimizer;
     MonitorSpec monitor;
     std::optional<LabelledSpec> probe, eval;
+    std::optional<DetectSpec> detect;
     Table tree;  ///< the merged tree everything above was read from
 
     const NetworkSpec* network(const std::string& name) const;
@@ -162,5 +183,8 @@ Schema train_schema();
 Schema optimizer_schema();
 Schema monitor_schema();
 Schema labelled_schema();
+Schema detect_schema();
+/// Options of a score, "error" or "distance".
+Schema score_schema(const std::string& use);
 
 }  // namespace hearth::recipe

@@ -13,7 +13,7 @@ namespace hearth::recipe {
 /// Every key a recipe may have at its top.
 inline const std::vector<std::string> top_level_keys = {
     "schema", "name", "description", "extends", "drop",  "plugin_paths", "augment", "networks", "pass",
-    "head",   "loss", "data",        "train",   "probe", "optimizer",    "monitor", "eval"};
+    "head",   "loss", "data",        "train",   "probe", "optimizer",    "monitor", "eval",     "detect"};
 
 // parse.cpp ---------------------------------------------------------------------------------------------------
 
@@ -69,5 +69,10 @@ std::vector<PassSpec> read_passes(const Table& tree, const std::vector<NetworkSp
                                   Diagnostics& problems);
 /// Fills data, train, optimizer, monitor, probe and eval.
 void read_sections(const Table& tree, Recipe& recipe, Diagnostics& problems);
+
+// detect.cpp --------------------------------------------------------------------------------------------------
+
+/// [detect], when it is there.
+std::optional<DetectSpec> read_detect(const Table& tree, Diagnostics& problems);
 
 }  // namespace hearth::recipe

@@ -23,7 +23,8 @@ std::string warning(const std::string& text) {
 
 bool is_chart(const Content& content) {
     return std::holds_alternative<Chart>(content) || std::holds_alternative<BarChart>(content) ||
-           std::holds_alternative<RocChart>(content);
+           std::holds_alternative<RocChart>(content) || std::holds_alternative<PrChart>(content) ||
+           std::holds_alternative<ScatterChart>(content);
 }
 
 struct Writer {
@@ -31,6 +32,10 @@ struct Writer {
     std::string operator()(const Chart& chart) const { return "<div>" + line_chart(chart) + "</div>"; }
     std::string operator()(const BarChart& chart) const { return "<div>" + bar_chart(chart) + "</div>"; }
     std::string operator()(const RocChart& chart) const { return "<div>" + roc_chart(chart) + "</div>"; }
+    std::string operator()(const PrChart& chart) const { return "<div>" + pr_chart(chart) + "</div>"; }
+    std::string operator()(const ScatterChart& chart) const {
+        return "<div>" + scatter_chart(chart) + "</div>";
+    }
     std::string operator()(const Plan& plan) const {
         const auto picture = plan_picture(plan.nodes, plan.edges);
         return heading(plan.title) + "<div class=\"card plan\"><div class=\"scroll\" tabindex=\"0\">" +

@@ -26,7 +26,8 @@ struct Note {
     bool warning = false;
 };
 
-using Content = std::variant<Table, Chart, BarChart, RocChart, Plan, FigureGrid, Pre, Note>;
+using Content =
+    std::variant<Table, Chart, BarChart, RocChart, PrChart, ScatterChart, Plan, FigureGrid, Pre, Note>;
 
 struct Section {
     std::string title;

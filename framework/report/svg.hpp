@@ -64,4 +64,37 @@ struct RocChart {
 };
 std::string roc_chart(const RocChart& chart);
 
+struct PrCurve {
+    std::string name;
+    std::vector<eval::PrPoint> points;
+    double average_precision;
+};
+/// Precision over recall as steps, whose area is the average precision, with the line of chance at the share of
+/// positives.
+struct PrChart {
+    std::string title;
+    std::vector<PrCurve> curves;
+    double prevalence = 0;
+    std::string description;
+};
+std::string pr_chart(const PrChart& chart);
+
+/// Points in the plane in groups, told apart by colour and by the shape of their marks. The axes have no
+/// meaning and no ticks (an embedding).
+struct ScatterGroup {
+    std::string name;
+    std::vector<double> x;
+    std::vector<double> y;
+};
+struct ScatterChart {
+    std::string title;
+    std::vector<ScatterGroup> groups;
+    std::string caption;  ///< one line below
+    std::string description;
+};
+std::string scatter_chart(const ScatterChart& chart);
+
+/// A chart as a file of its own: colours without variables, on white.
+std::string standalone_svg(const std::string& svg);
+
 }  // namespace hearth::report

@@ -1,4 +1,4 @@
-// Horizontal bars with error bars, and ROC curves.
+// Horizontal bars with error bars.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -40,19 +40,6 @@ void draw_bar(Canvas& canvas, const Plot& plot, const Bar& bar, double middle, d
     canvas.line(high, middle - 4, high, middle + 4, ink::text, 1.5);
 }
 
-/// Leaves out points that would fall on the pixel of the one before.
-std::vector<eval::RocPoint> thinned(const std::vector<eval::RocPoint>& points) {
-    std::vector<eval::RocPoint> kept;
-    for (const auto& point : points) {
-        const bool apart = kept.empty() ||
-                           std::abs(point.false_positive_rate - kept.back().false_positive_rate) > 0.003 ||
-                           std::abs(point.true_positive_rate - kept.back().true_positive_rate) > 0.003;
-        if (apart) kept.push_back(point);
-    }
-    if (!points.empty()) kept.push_back(points.back());
-    return kept;
-}
-
 }  // namespace
 
 std::string bar_chart(const BarChart& chart) {
@@ -92,40 +79,6 @@ std::string bar_chart(const BarChart& chart) {
     canvas.line(plot.px(chart.baseline), plot.top, plot.px(chart.baseline), bottom, ink::muted);
     canvas.text(plot.left + plot.width / 2, bottom + 34, chart.value_label,
                 {.anchor = "middle", .fill = ink::muted});
-    return canvas.finish(chart.title, chart.description.empty() ? summary : chart.description);
-}
-
-std::string roc_chart(const RocChart& chart) {
-    constexpr double side = 250;
-    Plot plot{40, 52, side, side, linear_axis(0, 1, 5, false), linear_axis(0, 1, 5, false)};
-    Canvas canvas(chart_width, plot.top + side + 40);
-    canvas.text(0, 16, shorten(chart.title, 60), {.size = 15, .weight = 600});
-    plot.draw_axes(canvas, "false positive rate", "true positive rate");
-    canvas.add(
-        fmt::format("<path d=\"M{:.1f},{:.1f}L{:.1f},{:.1f}\" stroke-dasharray=\"3 4\" style=\"stroke:{}\"/>",
-                    plot.px(0), plot.py(0), plot.px(1), plot.py(1), ink::muted));
-    std::string summary = "ROC curves.";
-    double y = plot.top + 12;
-    for (std::size_t i = 0; i < chart.curves.size(); ++i) {
-        const auto& curve = chart.curves[i];
-        std::string path;
-        for (const auto& point : thinned(curve.points)) {
-            path += fmt::format("{}{:.1f},{:.1f}", path.empty() ? 'M' : 'L', plot.px(point.false_positive_rate),
-                                plot.py(point.true_positive_rate));
-        }
-        if (!path.empty()) {
-            canvas.add(
-                fmt::format("<path d=\"{}\" fill=\"none\" stroke-width=\"2\" stroke-linejoin=\"round\"{} "
-                            "style=\"stroke:{}\"/>",
-                            path, ink::dashes(i, false), ink::series(i)));
-        }
-        const double x = plot.left + side + 22;
-        canvas.swatch(x, y - 4, i, false);
-        canvas.text(x + 25, y, shorten(curve.name, 20));
-        canvas.text(x + 25, y + 15, "AUC " + number(curve.auc, 3), {.size = 11.5, .fill = ink::muted});
-        summary += fmt::format(" {}: AUC {}.", curve.name, number(curve.auc, 3));
-        y += 38;
-    }
     return canvas.finish(chart.title, chart.description.empty() ? summary : chart.description);
 }
 

@@ -59,7 +59,8 @@ TEST_CASE("docs/recipes.md has a line for every key of every section, with its d
     page << stream.rdbuf();
     const auto text = page.str();
     for (const auto& schema :
-         {data_schema(), train_schema(), optimizer_schema(), monitor_schema(), labelled_schema()}) {
+         {data_schema(), train_schema(), optimizer_schema(), monitor_schema(), labelled_schema(),
+          detect_schema(), score_schema("error"), score_schema("distance")}) {
         for (const auto& option : schema.options()) {
             INFO(option.name);
             const auto line =

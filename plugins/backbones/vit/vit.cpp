@@ -111,11 +111,18 @@ class Vit : public Backbone {
                     .maybe()};
     }
     static Ports writes(const Options& options, const Symbols& symbols) {
-        const Dim patch = options.integer("patch"), dim = network_shape(options).dim;
+        const auto shape = network_shape(options);
+        const Dim patch = options.integer("patch"), dim = shape.dim;
         const auto tokens = symbols.bound("N") ? symbols["N"] : symbols["H"] / patch * (symbols["W"] / patch);
         return {Port("tokens", Shape{"B", tokens, dim},
                      "patch tokens after the last norm: row by row, or in the order of keep"),
-                Port("cls", Shape{"B", dim}, "class token after the last norm")};
+                Port("cls", Shape{"B", dim}, "class token after the last norm"),
+                Port("attention", Shape{"B", shape.depth, shape.heads, Dim(1) + tokens, Dim(1) + tokens},
+                     "attention of every block, the class token first; only where it is asked for by name")
+                    .maybe(),
+                Port("activations", Shape{"B", Dim(1) + tokens, dim},
+                     "what the last block reads, the class token first; only where it is asked for by name")
+                    .maybe()};
     }
 
     Vit(const Options& options, const Symbols& symbols)
@@ -165,18 +172,29 @@ class Vit : public Backbone {
 
         const auto scales = draw_branch_scales(image.size(0), context);
         const bool only_cls = !context.wants("tokens");
+        Tensors out;
+        std::vector<Tensor> attention;
         for (std::size_t i = 0; i < blocks_->size(); ++i) {
             auto& block = blocks_->at<transformer::Block>(i);
+            if (asked(context, "attention")) attention.push_back(block.attention_weights(x));
+            if (asked(context, "activations") && i + 1 == blocks_->size()) out.set("activations", x);
             const auto scale = scales.defined() ? scales[static_cast<std::int64_t>(i)] : Tensor();
             const bool last = i + 1 == blocks_->size();
             x = only_cls && last ? block.forward_first(x, scale) : block.forward(x, scale);
         }
-        if (only_cls) return {{"cls", norm_(x).squeeze(1)}};
-        const auto parts = norm_(x).split_with_sizes({1, pixels.size(1)}, 1);
-        return {{"cls", parts[0].squeeze(1)}, {"tokens", parts[1]}};
+        if (!attention.empty()) out.set("attention", at::stack(attention, 1));
+        const auto parts = norm_(x).split_with_sizes({1, x.size(1) - 1}, 1);
+        out.set("cls", parts[0].squeeze(1));
+        if (!only_cls) out.set("tokens", parts[1]);
+        return out;
     }
 
   private:
+    /// For what costs more than the rest of the pass: not for callers that take whatever there is.
+    static bool asked(const Context& context, const char* port) {
+        return context.wanted != nullptr && context.wants(port);
+    }
+
     void init_weights(bool mae, bool sincos) {
         transformer::init_linear_layers(*this, mae ? transformer::Init::mae : transformer::Init::timm);
         torch::nn::init::normal_(cls_token_, 0, mae ? 0.02 : 1e-6);

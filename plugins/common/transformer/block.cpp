@@ -76,6 +76,12 @@ Tensor Attention::forward_first(const Tensor& x) {
     return linear(out.transpose(1, 2).reshape({b, 1, dim}), proj_);
 }
 
+Tensor Attention::weights(const Tensor& x) const {
+    const auto b = x.size(0), n = x.size(1), d = x.size(2) / heads_;
+    const auto qk = linear(x, qkv_).view({b, n, 3, heads_, d}).permute({2, 0, 3, 1, 4});
+    return (at::matmul(qk[0], qk[1].transpose(2, 3)) / std::sqrt(static_cast<double>(d))).softmax(-1);
+}
+
 Mlp::Mlp(const BlockOptions& options)
     : fc1_(options.dim, std::llround(static_cast<double>(options.dim) * options.mlp_ratio)),
       fc2_(std::llround(static_cast<double>(options.dim) * options.mlp_ratio), options.dim) {

@@ -30,6 +30,9 @@ class Attention : public torch::nn::Module {
     at::Tensor forward(const at::Tensor& x);
     /// What forward gives the first token, alone: x [B, N, D] -> [B, 1, D].
     at::Tensor forward_first(const at::Tensor& x);
+    /// How much each token looks at each: softmax(q k^T / sqrt(d)), [B, heads, N, N]. For pictures; forward
+    /// computes its own.
+    at::Tensor weights(const at::Tensor& x) const;
 
   private:
     std::int64_t heads_;
@@ -55,6 +58,8 @@ class Block : public torch::nn::Module {
     at::Tensor forward(const at::Tensor& x, const at::Tensor& keep = {});
     /// The first token of forward's result, [B, 1, D]: the last block, where only the class token is read.
     at::Tensor forward_first(const at::Tensor& x, const at::Tensor& keep = {});
+    /// The attention of forward, [B, heads, N, N].
+    at::Tensor attention_weights(const at::Tensor& x) { return attn_->weights(norm1_(x)); }
 
   private:
     torch::nn::LayerNorm norm1_;

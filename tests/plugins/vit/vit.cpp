@@ -76,8 +76,12 @@ TEST_CASE("what it writes has the declared shapes") {
         const auto options = test::options(type, small({{"patch", patch}}));
         const auto symbols = test::image_symbols(1, edge, edge);
         const auto vit = type.create_as<Backbone>(options, symbols);
-        const auto out = vit->forward({{"image", at::rand({2, 1, edge, edge})}}, {});
         const auto ports = type.writes(options, symbols);
+        std::set<std::string> all;
+        for (const auto& port : ports) all.insert(port.name);
+        Context context;
+        context.wanted = &all;
+        const auto out = vit->forward({{"image", at::rand({2, 1, edge, edge})}}, context);
         REQUIRE(out.size() == ports.size());
         for (const auto& port : ports) {
             Symbols found;
@@ -221,4 +225,42 @@ TEST_CASE("a pass whose tokens nobody reads writes the class token alone, with t
         INFO(name);
         CHECK(at::allclose(gradient, b.at(name), 1e-4, 1e-6));
     }
+}
+
+TEST_CASE("attention and activations are written only where they are asked for by name") {
+    const auto vit = small_vit();
+    const auto out = vit->forward({{"image", at::rand({1, 1, 64, 64})}}, {});
+    CHECK(out.size() == 2);
+    CHECK(out.has("tokens"));
+    CHECK(out.has("cls"));
+}
+
+TEST_CASE("the attention it writes is that of its blocks") {
+    const auto vit = small_vit({{"depth", std::int64_t{1}}});
+    const torch::NoGradGuard no_grad;
+    auto parameters = vit->named_parameters();
+    const std::set<std::string> wanted = {"attention", "activations", "tokens", "cls"};
+    Context context;
+    context.wanted = &wanted;
+    const auto out = vit->forward({{"image", at::rand({2, 1, 64, 64})}}, context);
+    const auto &attention = out["attention"], &x = out["activations"];
+    const auto heads = attention.size(2), n = attention.size(3), dim = x.size(2);
+    CHECK(at::allclose(attention.sum(-1), at::ones({2, 1, heads, n}), 1e-5, 1e-6));
+    // The block by hand, from what it reads and its attention: x + proj(A v), then the MLP.
+    const auto of = [&](const std::string& name) { return parameters["blocks.0." + name]; };
+    const auto norm = [&](const Tensor& y, const std::string& name) {
+        return at::layer_norm(y, {dim}, of(name + ".weight"), of(name + ".bias"), 1e-6);
+    };
+    const auto v = at::linear(norm(x, "norm1"), of("attn.qkv.weight"), of("attn.qkv.bias"))
+                       .slice(2, 2 * dim)
+                       .view({2, n, heads, dim / heads})
+                       .transpose(1, 2);
+    const auto mixed = at::matmul(attention.select(1, 0), v).transpose(1, 2).reshape({2, n, dim});
+    const auto middle = x + at::linear(mixed, of("attn.proj.weight"), of("attn.proj.bias"));
+    const auto hidden = at::gelu(at::linear(norm(middle, "norm2"), of("mlp.fc1.weight"), of("mlp.fc1.bias")));
+    const auto block = middle + at::linear(hidden, of("mlp.fc2.weight"), of("mlp.fc2.bias"));
+    const auto expected =
+        at::layer_norm(block, {dim}, parameters["norm.weight"], parameters["norm.bias"], 1e-6);
+    CHECK(at::allclose(out["tokens"], expected.slice(1, 1), 1e-4, 1e-5));
+    CHECK(at::allclose(out["cls"], expected.select(1, 0), 1e-4, 1e-5));
 }

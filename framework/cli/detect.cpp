@@ -1,0 +1,108 @@
+// hearth detect: anomaly detection with a finished run, or with one that it trains first.
+#include <fmt/format.h>
+
+#include "cli/detection_report.hpp"
+#include "cli/run.hpp"
+
+namespace hearth::cli {
+namespace {
+
+namespace fs = std::filesystem;
+
+struct DetectFlags {
+    RecipeArguments arguments;  ///< of a recipe, or of a run's folder
+    std::string init, with, checkpoint = "last";
+    bool resume = false, overwrite = false;
+};
+
+bool is_run(const std::string& argument) {
+    return fs::is_directory(argument);
+}
+
+/// networks.NAME.init_from for every network that is trained.
+std::vector<std::string> initial_weights(const recipe::Recipe& recipe, const fs::path& init) {
+    const auto file = fs::is_directory(init) ? init / "checkpoints/last.safetensors" : init;
+    if (!fs::exists(file))
+        throw RecipeError(fmt::format("--init {}: found no {}, expected a run's folder or a safetensors file",
+                                      init.string(), file.string()));
+    std::vector<std::string> out;
+    for (const auto& network : recipe.networks)
+        if (network.follows.empty() && !network.frozen)
+            out.push_back(
+                fmt::format("networks.{}.init_from=\"{}\"", network.name, fs::absolute(file).string()));
+    return out;
+}
+
+/// The folder of the run that was trained, or nothing when a signal stopped it.
+std::optional<fs::path> train_first(const DetectFlags& flags, Globals& globals) {
+    if (flags.resume && flags.overwrite)
+        throw RecipeError("found both --resume and --overwrite, expected one of them");
+    auto arguments = flags.arguments;
+    auto recipe = arguments.load(globals);
+    if (!recipe.detect)
+        throw RecipeError(fmt::format("{} has no [detect], so there is nothing to score; see recipes/detect",
+                                      flags.arguments.file));
+    if (!flags.init.empty()) {
+        for (auto& word : initial_weights(recipe, flags.init)) arguments.overrides.push_back(std::move(word));
+        recipe = arguments.load(globals);
+    }
+    using Existing = train::RunFolder::Existing;
+    const auto summary = train_recipe(recipe,
+                                      flags.resume      ? Existing::resume
+                                      : flags.overwrite ? Existing::overwrite
+                                                        : Existing::refuse,
+                                      globals);
+    return summary.stopped ? std::nullopt : std::optional(summary.run);
+}
+
+void detect(const DetectFlags& flags, Globals& globals) {
+    const bool finished = is_run(flags.arguments.file);
+    if (finished && !flags.init.empty())
+        throw RecipeError(
+            fmt::format("found --init and the run {}, expected a recipe with --init, or a run alone",
+                        flags.arguments.file));
+    const auto folder = finished ? std::optional<fs::path>(flags.arguments.file) : train_first(flags, globals);
+    if (!folder) return;
+    const auto run = load_run(*folder, flags.checkpoint, globals,
+                              finished ? flags.arguments.overrides : std::vector<std::string>{});
+    if (!flags.with.empty()) {
+        RecipeArguments other;
+        other.file = flags.with;
+        run->recipe.detect = other.load(globals).detect;
+    }
+    const auto detection = eval::detect(run->recipe, run->plan, run->device);
+    save_detection(*folder, detection, run->checkpoint);
+    const auto page = write_report(*run);
+    if (globals.json) {
+        auto json = eval::to_json(detection);
+        json["run"] = folder->string();
+        json["report"] = page.string();
+        fmt::print("{}\n", json.dump(2));
+    } else {
+        fmt::print("{}\nreport: {}\n", report::text_table(detection_table(detection)),
+                   fs::absolute(page).lexically_normal().string());
+    }
+}
+
+}  // namespace
+
+void add_detect(CLI::App& app, Globals& globals) {
+    auto flags = std::make_shared<DetectFlags>();
+    auto* verb = app.add_subcommand("detect", "Score images by what a network knows of normal ones");
+    verb->add_option("recipe", flags->arguments.file, "Recipe to train first, or the folder of a run")
+        ->required();
+    verb->add_option("overrides", flags->arguments.overrides, "key=value, for example detect.top=0.1");
+    verb->add_option("--init", flags->init, "Run (or safetensors file) whose weights the training starts from");
+    verb->add_option("--with", flags->with, "Recipe whose [detect] counts instead of the run's");
+    verb->add_option("--checkpoint", flags->checkpoint, "last, best, or step_N")->capture_default_str();
+    verb->add_flag("--resume", flags->resume, "Go on with the training in --out");
+    verb->add_flag("--overwrite", flags->overwrite, "Delete the run in --out first");
+    verb->footer(
+        "Examples:\n  hearth detect recipe.toml --init runs/demo --out runs/detect\n"
+        "  hearth detect runs/detect detect.top=0.1\n"
+        "  hearth detect runs/demo --with recipe.toml\n\n"
+        "Writes detect.json, scores.csv, plots/detect* and report.html into the run's folder.");
+    verb->callback([flags, &globals] { detect(*flags, globals); });
+}
+
+}  // namespace hearth::cli

@@ -1,0 +1,26 @@
+// Charts and image grids of `hearth pictures`, from what eval/ measures.
+#pragma once
+
+#include "cli/run.hpp"
+#include "eval/embeddings.hpp"
+#include "eval/position_map.hpp"
+#include "eval/saliency.hpp"
+#include "report/page.hpp"
+
+namespace hearth::cli {
+
+/// The recipe's networks with the weights that the run started from.
+plan::Plan untrained_plan(const LoadedRun& run);
+
+/// t-SNE of the features; the caption has the silhouette of the features themselves.
+report::ScatterChart embedding_chart(const std::string& title, const eval::Embedding& embedding);
+
+report::FigureGrid saliency_grid(const std::vector<eval::Saliency>& maps, const std::string& explained);
+
+/// All positions against all, and for each position a small map of those that resemble it.
+report::FigureGrid position_grid(const eval::PositionMap& map);
+
+/// File name and SVG of ROC and precision-recall curves (two classes) or of bars by class (more).
+std::vector<std::pair<std::string, std::string>> result_charts(const eval::Evaluation& evaluation);
+
+}  // namespace hearth::cli

@@ -1,0 +1,169 @@
+// hearth pictures: t-SNE, where the network looks, prototypes by position, curves and bars, as files and in the
+// report.
+#include "cli/pictures.hpp"
+
+#include <ATen/ATen.h>
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <opencv2/imgproc.hpp>
+
+#include "cli/picture_charts.hpp"
+#include "cli/plots.hpp"
+#include "cli/run.hpp"
+#include "eval/batches.hpp"
+#include "eval/embeddings.hpp"
+#include "eval/position_map.hpp"
+#include "eval/saliency.hpp"
+#include "report/html.hpp"
+#include "train/files.hpp"
+#include "train/progress.hpp"
+
+namespace hearth::cli {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr std::int64_t location_images = 100;  ///< nine points each
+
+struct PictureFlags {
+    std::string run, checkpoint = "last", by;
+    std::int64_t images = 1000, films = 8;
+};
+
+/// Collects what plots/pictures.json lists, and writes the files beside it.
+class Album {
+  public:
+    explicit Album(fs::path folder) : folder_(std::move(folder)) {}
+
+    void scatter(const std::string& name, const report::ScatterChart& chart) {
+        save_svg(folder_, name, report::scatter_chart(chart));
+        scatters_.push_back(to_json(chart));
+    }
+    void grid(const std::string& name, const report::FigureGrid& grid) {
+        grids_.push_back(save_grid(folder_, name, grid));
+    }
+    void chart(const std::string& name, const std::string& svg) const { save_svg(folder_, name, svg); }
+    void finish() const {
+        const nlohmann::json all = {{"scatters", scatters_}, {"grids", grids_}};
+        train::write_atomically(folder_ / "pictures.json", all.dump(1) + "\n");
+    }
+
+  private:
+    fs::path folder_;
+    nlohmann::json scatters_ = nlohmann::json::array(), grids_ = nlohmann::json::array();
+};
+
+/// The run's network, and one with the weights that it started from.
+struct Models {
+    const LoadedRun& run;
+    plan::Plan untrained;
+    std::string network;
+    Context context;
+
+    explicit Models(const LoadedRun& loaded)
+        : run(loaded), untrained(untrained_plan(loaded)), network(eval::trained_network(loaded.plan)) {
+        context.training = false;
+        context.device = run.device;
+    }
+    std::vector<std::pair<std::string, const plan::Plan*>> both() const {
+        return {{"trained", &run.plan}, {"untrained", &untrained}};
+    }
+};
+
+void draw_embeddings(Album& album, const Models& models, const recipe::LabelledSpec& spec,
+                     const eval::LabelledSet& test, const PictureFlags& flags) {
+    const auto& data = models.run.recipe.data;
+    for (const auto& [model, plan] : models.both()) {
+        const auto features = eval::backbone_features(*plan, models.network, spec.features, models.context);
+        album.scatter("tsne-classes-" + model,
+                      embedding_chart(fmt::format("t-SNE of {} features", model),
+                                      eval::image_embedding(test, data, flags.by, flags.images, features)));
+        album.scatter("tsne-crops-" + model,
+                      embedding_chart(fmt::format("Nine locations as crops, {}", model),
+                                      eval::crop_locations(test, data, location_images, features)));
+        album.scatter("tsne-tokens-" + model,
+                      embedding_chart(fmt::format("Nine locations as tokens, {}", model),
+                                      eval::token_locations(test, data, *plan, models.network, location_images,
+                                                            models.context)));
+    }
+}
+
+void draw_saliency(Album& album, const Models& models, const recipe::LabelledSpec& spec,
+                   const std::pair<eval::LabelledSet, eval::LabelledSet>& splits, std::int64_t films) {
+    const auto maps =
+        eval::saliency_maps(models.run.recipe, spec, splits, models.run.plan, models.context, films);
+    if (maps.empty() || (maps.front().rollout.empty() && maps.front().cam.empty())) return;
+    album.grid("looks", saliency_grid(maps, splits.second.labels.classes.back()));
+}
+
+void draw_positions(Album& album, const Models& models, const eval::LabelledSet& test) {
+    at::Tensor images;
+    eval::for_each_batch(test, models.run.recipe.data, 32, 32,
+                         [&](const at::Tensor& batch, const auto&) { images = batch; });
+    for (const auto& map : eval::position_maps(models.run.plan, images, models.context))
+        album.grid("positions-" + map.name, position_grid(map));
+}
+
+void draw(const PictureFlags& flags, Globals& globals) {
+    const auto run = load_run(flags.run, flags.checkpoint, globals);
+    const auto& spec = run->recipe.eval ? run->recipe.eval : run->recipe.probe;
+    if (!spec)
+        throw RecipeError(fmt::format(
+            "recipe '{}' has neither [eval] nor [probe], so there are no images to draw", run->recipe.name));
+    const auto say = [&](const char* what) {
+        if (!globals.quiet) fmt::print(stderr, "{}\n", what);
+    };
+    const Models models(*run);
+    const auto splits = eval::open_splits(run->recipe, *spec);
+    Album album(run->folder / "plots");
+    say("t-SNE of classes and locations, trained and untrained");
+    draw_embeddings(album, models, *spec, splits.second, flags);
+    say("attention roll-out and Grad-CAM");
+    draw_saliency(album, models, *spec, splits, flags.films);
+    say("positions that resemble each other");
+    draw_positions(album, models, splits.second);
+    if (const auto evaluation = read_evaluation(run->folder))
+        for (const auto& [name, svg] : result_charts(*evaluation)) album.chart(name, svg);
+    album.finish();
+    const auto page = write_report(*run);
+    const auto folder = (run->folder / "plots").string();
+    if (globals.json)
+        fmt::print("{}\n", nlohmann::json({{"plots", folder}, {"report", page.string()}}).dump());
+    else
+        fmt::print("{}\nreport: {}\n", folder, fs::absolute(page).lexically_normal().string());
+}
+
+}  // namespace
+
+std::optional<report::Section> pictures_section(const fs::path& folder) {
+    const auto json = read_json_file(folder / "plots/pictures.json");
+    if (json.is_null()) return std::nullopt;
+    report::Section section;
+    section.title = "Pictures";
+    for (const auto& entry : json["scatters"]) section.content.emplace_back(scatter_from_json(entry));
+    for (const auto& entry : json["grids"]) section.content.emplace_back(load_grid(folder / "plots", entry));
+    return section;
+}
+
+void add_pictures(CLI::App& app, Globals& globals) {
+    auto flags = std::make_shared<PictureFlags>();
+    auto* verb = app.add_subcommand("pictures", "Draw a run: t-SNE, attention, Grad-CAM, prototypes, curves");
+    verb->add_option("run", flags->run, "Run folder")->required();
+    verb->add_option("--checkpoint", flags->checkpoint, "last, best, or step_N")->capture_default_str();
+    verb->add_option("--by", flags->by, "Column that colours the t-SNE of images; without it, their class");
+    verb->add_option("--images", flags->images, "Test images in the t-SNE")
+        ->capture_default_str()
+        ->check(CLI::Range(100, 20000));
+    verb->add_option("--films", flags->films, "Films with attention and Grad-CAM")
+        ->capture_default_str()
+        ->check(CLI::Range(1, 1000));
+    verb->footer(
+        "Examples:\n  hearth pictures runs/demo\n  hearth pictures runs/demo --by label --films 16\n\n"
+        "Writes SVG and PNG files into the run's folder plots/ and its report.html anew. Needs [eval] or "
+        "[probe].");
+    verb->callback([flags, &globals] { draw(*flags, globals); });
+}
+
+}  // namespace hearth::cli

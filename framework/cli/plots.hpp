@@ -1,0 +1,33 @@
+// Pictures as files of a run's folder plots/, and back into a report.
+#pragma once
+
+#include <filesystem>
+#include <nlohmann/json.hpp>
+#include <string>
+
+#include "report/page.hpp"
+
+namespace hearth::cli {
+
+/// Writes the chart for use outside a page, `folder`/NAME.svg. Makes the folder. Throws DataError.
+void save_svg(const std::filesystem::path& folder, const std::string& name, const std::string& svg);
+
+/// Writes each image as NAME-ROW-COLUMN.png; the JSON holds captions and file names.
+nlohmann::json save_grid(const std::filesystem::path& folder, const std::string& name,
+                         const report::FigureGrid& grid);
+/// An image whose file is gone leaves its place empty.
+report::FigureGrid load_grid(const std::filesystem::path& folder, const nlohmann::json& json);
+
+nlohmann::json to_json(const report::ScatterChart& chart);
+report::ScatterChart scatter_from_json(const nlohmann::json& json);
+
+/// A JSON file, or null when it is not there or no JSON.
+nlohmann::json read_json_file(const std::filesystem::path& file);
+
+/// `side` x `side` pixels or a whole multiple below twice that: small films are hard to see.
+cv::Mat enlarged(const cv::Mat& image, int side);
+
+/// A film, CV_32F in [0, 1], enlarged, with the outline of its mask (CV_8U, or empty) in green.
+cv::Mat with_outline(const cv::Mat& film, const cv::Mat& mask, int side);
+
+}  // namespace hearth::cli

@@ -1,0 +1,294 @@
+#include "eval/anomaly.hpp"
+
+#include <ATen/ATen.h>
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <opencv2/imgproc.hpp>
+#include <set>
+
+#include "eval/anomaly_images.hpp"
+#include "eval/anomaly_map.hpp"
+#include "eval/anomaly_score.hpp"
+#include "eval/batches.hpp"
+#include "eval/localisation.hpp"
+#include "eval/metrics.hpp"
+
+namespace hearth::eval {
+namespace {
+
+using at::Tensor;
+using Scorers = std::vector<std::unique_ptr<AnomalyScorer>>;
+
+/// Smoothed maps [N, S, S] of each scorer, and which images of the set they belong to.
+struct Maps {
+    std::vector<Tensor> of;
+    std::vector<std::int64_t> indices;
+};
+
+Maps make_maps(const LabelledSet& set, const recipe::Recipe& recipe, Scorers& scorers, const Context& context) {
+    Maps out;
+    std::vector<std::vector<Tensor>> parts(scorers.size());
+    for_each_batch(set, recipe.data, recipe.detect->batch, recipe.detect->labelled.limit,
+                   [&](const Tensor& images, const std::vector<std::int64_t>& indices) {
+                       for (std::size_t s = 0; s < scorers.size(); ++s)
+                           parts[s].push_back(scorers[s]->map(images, context));
+                       out.indices.insert(out.indices.end(), indices.begin(), indices.end());
+                   });
+    if (out.indices.empty()) throw DataError("detect: found no readable image in a part of the data");
+    const double sigma = recipe.detect->smooth * static_cast<double>(recipe.data.size);
+    for (auto& part : parts) {
+        out.of.push_back(at::cat(part));
+        part.clear();
+        smooth_maps(out.of.back(), sigma);
+    }
+    return out;
+}
+
+/// Turns raw maps into maps and scores that can be added; all it knows comes from normal images.
+class Standard {
+  public:
+    Standard(const recipe::DetectSpec& spec, const Maps& normal) : spec_(spec) {
+        for (std::size_t s = 0; s < normal.of.size(); ++s) {
+            maps_.emplace_back(normal.of[s], spec.normalise == "position");
+            scores_.emplace_back(pool_maps(maps_.back().standardise(normal.of[s]), spec.top));
+        }
+        if (spec.scores.size() > 1) sum_.emplace_back(raw_sum(scores(normal)));
+    }
+
+    Tensor map(const Maps& maps, std::size_t s) const { return maps_[s].standardise(maps.of[s]); }
+    Tensor sum_of_maps(const Maps& maps) const {
+        Tensor sum;
+        for (std::size_t s = 0; s < maps_.size(); ++s) {
+            const auto weighted = map(maps, s) * spec_.scores[s].weight;
+            sum = sum.defined() ? sum + weighted : weighted;
+        }
+        return sum;
+    }
+    /// Of each score, then of the sum where there are several.
+    std::vector<std::vector<double>> scores(const Maps& maps) const {
+        std::vector<std::vector<double>> out;
+        for (std::size_t s = 0; s < maps_.size(); ++s)
+            out.push_back(scores_[s].standardise(pool_maps(map(maps, s), spec_.top)));
+        if (!sum_.empty()) out.push_back(sum_.front().standardise(raw_sum(out)));
+        return out;
+    }
+
+  private:
+    std::vector<double> raw_sum(const std::vector<std::vector<double>>& scores) const {
+        std::vector<double> sum(scores.front().size(), 0);
+        for (std::size_t s = 0; s < maps_.size(); ++s)
+            for (std::size_t i = 0; i < sum.size(); ++i) sum[i] += spec_.scores[s].weight * scores[s][i];
+        return sum;
+    }
+
+    const recipe::DetectSpec& spec_;
+    std::vector<MapStatistics> maps_;
+    std::vector<ScoreStatistics> scores_;
+    std::vector<ScoreStatistics> sum_;  ///< one, or none
+};
+
+std::vector<int> labels_of(const LabelledSet& set, const Maps& maps) {
+    std::vector<int> out;
+    for (const auto index : maps.indices) out.push_back(set.labels.of[static_cast<std::size_t>(index)]);
+    return out;
+}
+
+/// Masks of the test images, and the number of the region that each pixel belongs to, counted over all images.
+struct Masks {
+    std::vector<cv::Mat> of;   ///< empty where it is not known
+    std::vector<int> regions;  ///< pixels of the known masks, image by image
+    std::int64_t abnormal = 0;
+
+    Masks(const LabelledSet& set, const Maps& maps, const recipe::Recipe& recipe) {
+        int count = 0;
+        for (const auto index : maps.indices) {
+            auto mask = load_mask(set, index, recipe.detect->labelled, recipe.detect->mask, recipe.data);
+            if (!mask.empty()) {
+                cv::Mat numbers;
+                const int found = cv::connectedComponents(mask, numbers, 8, CV_32S) - 1;
+                for (const int number : cv::Mat_<int>(numbers))
+                    regions.push_back(number > 0 ? count + number : 0);
+                count += found;
+                if (found > 0) ++abnormal;
+            }
+            of.push_back(std::move(mask));
+        }
+    }
+
+    /// The values of a map [N, S, S] at the pixels of `regions`.
+    std::vector<double> pixels(const Tensor& maps) const {
+        std::vector<double> out;
+        const auto plain = maps.contiguous();
+        const auto area = plain.size(1) * plain.size(2);
+        for (std::size_t i = 0; i < of.size(); ++i) {
+            if (of[i].empty()) continue;
+            const auto* values = plain[static_cast<std::int64_t>(i)].const_data_ptr<float>();
+            out.insert(out.end(), values, values + area);
+        }
+        return out;
+    }
+};
+
+void localise(AnomalyResult& result, const Masks& masks, const Tensor& maps) {
+    result.pixel_auroc = result.aupro = std::nan("");
+    if (masks.abnormal == 0) return;
+    std::vector<int> positive;
+    for (const int region : masks.regions) positive.push_back(region > 0 ? 1 : 0);
+    const auto pixels = masks.pixels(maps);
+    result.pixel_auroc = auc(pixels, positive);
+    result.aupro = aupro(pixels, masks.regions);
+}
+
+void separate(AnomalyResult& result, const std::vector<int>& labels, const std::vector<int>& patients) {
+    result.auc = bootstrap(patients, ResampledAuc(result.scores, labels), {.resamples = 2000, .seed = 0});
+    result.average_precision = average_precision(result.scores, labels);
+    const auto predicted = apply_threshold(result.scores, result.threshold);
+    result.accuracy = accuracy(predicted, labels);
+    result.f1 = f1(predicted, labels);
+    const auto counts = confusion_matrix(predicted, labels, 2);
+    const auto share = [](std::size_t part, std::size_t rest) {
+        return static_cast<double>(part) / static_cast<double>(part + rest);
+    };
+    result.sensitivity = share(counts.at(1, 1), counts.at(1, 0));
+    result.specificity = share(counts.at(0, 0), counts.at(0, 1));
+}
+
+std::vector<KindResult> results_by_kind(const Detection& detection) {
+    std::vector<KindResult> out;
+    std::set<std::string> kinds;
+    for (std::size_t i = 0; i < detection.labels.size(); ++i)
+        if (detection.labels[i] == 1) kinds.insert(detection.kinds[i]);
+    for (const auto& kind : kinds) {
+        std::vector<double> scores;
+        std::vector<int> labels, patients;
+        for (std::size_t i = 0; i < detection.labels.size(); ++i) {
+            if (detection.labels[i] == 1 && detection.kinds[i] != kind) continue;
+            scores.push_back(detection.sum().scores[i]);
+            labels.push_back(detection.labels[i]);
+            patients.push_back(detection.patients[i]);
+        }
+        out.push_back({kind, std::count(labels.begin(), labels.end(), 1),
+                       bootstrap(patients, ResampledAuc(scores, labels), {.resamples = 2000, .seed = 0})});
+    }
+    return out;
+}
+
+/// Normal and abnormal images in turn, as far as there are, in the order of the test set.
+std::vector<std::size_t> shown(const std::vector<int>& labels, std::int64_t count) {
+    std::vector<std::size_t> by_class[2], out;
+    for (std::size_t i = 0; i < labels.size(); ++i) by_class[labels[i]].push_back(i);
+    for (std::size_t i = 0; i < labels.size() && std::ssize(out) < count; ++i)
+        for (const auto label : {1, 0})
+            if (i < by_class[label].size() && std::ssize(out) < count) out.push_back(by_class[label][i]);
+    return out;
+}
+
+std::vector<HeatMap> heat_maps(const Detection& detection, const LabelledSet& test, const Maps& maps,
+                               const Tensor& sum, const Masks& masks, std::int64_t count) {
+    std::vector<HeatMap> out;
+    for (const auto i : shown(detection.labels, count)) {
+        HeatMap heat;
+        heat.name = detection.names[i];
+        heat.kind = detection.kinds.empty() ? "" : detection.kinds[i];
+        heat.abnormal = detection.labels[i] == 1;
+        heat.score = detection.sum().scores[i];
+        heat.film = test.images->load(maps.indices[i]);
+        const auto map = sum[static_cast<std::int64_t>(i)].contiguous();
+        heat.map.create(static_cast<int>(map.size(0)), static_cast<int>(map.size(1)), CV_32F);
+        std::copy_n(map.const_data_ptr<float>(), map.numel(), heat.map.ptr<float>());
+        heat.mask = masks.of[i];
+        out.push_back(std::move(heat));
+    }
+    return out;
+}
+
+void describe_rows(Detection& out, const LabelledSet& test, const Maps& maps, const recipe::DetectSpec& spec) {
+    out.classes = test.labels.classes;
+    out.labels = labels_of(test, maps);
+    for (const auto index : maps.indices) {
+        out.patients.push_back(test.labels.patients[static_cast<std::size_t>(index)]);
+        out.names.push_back(test.images->name(index));
+        if (spec.kind.empty()) continue;
+        const auto kind = test.images->cell(index, spec.kind);
+        if (!kind)
+            throw RecipeError(fmt::format("{}: detect.kind: found no column '{}' in {}",
+                                          spec.labelled.origin.text(), spec.kind, spec.labelled.source));
+        out.kinds.push_back(*kind);
+    }
+    out.test_images = std::ssize(out.labels);
+    out.test_patients = std::ssize(std::set<int>(out.patients.begin(), out.patients.end()));
+}
+
+}  // namespace
+
+Detection detect(const recipe::Recipe& recipe, const plan::Plan& plan, c10::Device device) {
+    if (!recipe.detect)
+        throw RecipeError(
+            fmt::format("recipe '{}' has no [detect]; add one (docs/detect.md), or extend a recipe of "
+                        "recipes/detect",
+                        recipe.name));
+    const at::NoGradGuard no_grad;
+    const auto& spec = *recipe.detect;
+    Scorers scorers;
+    for (const auto& score : spec.scores) scorers.push_back(make_scorer(score, recipe.data, plan));
+    const auto images = open_anomaly_images(recipe);
+    Context context;
+    context.training = false;
+    context.device = device;
+
+    for (auto& scorer : scorers)
+        if (scorer->learns())
+            for_each_batch(images.normal, recipe.data, spec.batch, spec.labelled.limit,
+                           [&](const Tensor& batch, const auto&) { scorer->learn(batch, context); });
+    const auto normal = make_maps(images.normal, recipe, scorers, context);
+    const Standard standard(spec, normal);
+    const auto test = make_maps(images.test, recipe, scorers, context);
+
+    Detection out;
+    describe_rows(out, images.test, test, spec);
+    out.normal_images = std::ssize(normal.indices);
+    const Masks masks(images.test, test, recipe);
+    out.images_with_mask = masks.abnormal;
+
+    auto scores = standard.scores(test);
+    for (std::size_t s = 0; s < scores.size(); ++s) {
+        AnomalyResult result;
+        result.name = s < spec.scores.size() ? spec.scores[s].name : "sum";
+        result.weight = s < spec.scores.size() ? spec.scores[s].weight : 1;
+        result.scores = std::move(scores[s]);
+        out.results.push_back(std::move(result));
+    }
+    if (images.validation) {
+        const auto validation = make_maps(*images.validation, recipe, scorers, context);
+        const auto labels = labels_of(*images.validation, validation);
+        const auto values = standard.scores(validation);
+        for (std::size_t s = 0; s < values.size(); ++s)
+            out.results[s].threshold = best_f1_threshold(values[s], labels).value;
+        out.validation_images = std::ssize(labels);
+        out.threshold_rule = fmt::format("best F1 on {} labelled validation images", labels.size());
+    } else {
+        const auto values = standard.scores(normal);
+        for (std::size_t s = 0; s < values.size(); ++s)
+            out.results[s].threshold = quantile(values[s], spec.quantile);
+        out.threshold_rule = fmt::format("quantile {} of the scores of {} normal training images",
+                                         spec.quantile, out.normal_images);
+    }
+    for (std::size_t s = 0; s < out.results.size(); ++s) {
+        separate(out.results[s], out.labels, out.patients);
+        localise(out.results[s], masks,
+                 s < spec.scores.size() ? standard.map(test, s) : standard.sum_of_maps(test));
+    }
+    if (!spec.kind.empty()) out.by_kind = results_by_kind(out);
+    out.heat_maps = heat_maps(out, images.test, test, standard.sum_of_maps(test), masks, spec.heatmaps);
+    out.protocol = fmt::format(
+        "score: {}, each standardised on {} normal images ({}), the mean of the highest {:.3g} % of pixels; "
+        "threshold: "
+        "{}; intervals: 95 %, bootstrap over {} test patients",
+        spec.score, out.normal_images, spec.normalise == "position" ? "at each position" : "over all pixels",
+        100 * spec.top, out.threshold_rule, out.test_patients);
+    return out;
+}
+
+}  // namespace hearth::eval

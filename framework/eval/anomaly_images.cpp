@@ -1,0 +1,69 @@
+#include "eval/anomaly_images.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <sstream>
+
+namespace hearth::eval {
+namespace {
+
+constexpr double phantom_lesions = 0.5;
+
+std::shared_ptr<const data::Dataset> open(const recipe::Recipe& recipe, const std::string& where) {
+    const auto& spec = recipe.detect->labelled;
+    return data::open_dataset({.source = spec.source,
+                               .where = where,
+                               .size = static_cast<int>(recipe.data.size),
+                               .fit = recipe.data.fit,
+                               .max_pixels = recipe.data.max_pixels,
+                               .phantom_count = spec.phantom_count,
+                               .phantom_seed = spec.phantom_seed,
+                               .phantom_lesions = phantom_lesions});
+}
+
+LabelledSet labelled(const recipe::Recipe& recipe, const std::string& where) {
+    LabelledSet set{open(recipe, where), {}};
+    set.labels = read_labels(*set.images, recipe.detect->labelled, {});
+    return set;
+}
+
+/// Scores are standardised on these images, so an abnormal one among them would hide what it looks like.
+void expect_normal(const data::Dataset& images, const recipe::LabelledSpec& spec) {
+    std::vector<std::string> positive;
+    std::istringstream list(spec.positive);
+    for (std::string word; std::getline(list >> std::ws, word, ',');) positive.push_back(word);
+    for (std::int64_t i = 0; i < images.size(); ++i) {
+        const auto label = images.cell(i, spec.label);
+        if (label && std::find(positive.begin(), positive.end(), *label) != positive.end())
+            throw DataError(
+                fmt::format("{}: detect.normal_where selects {}, whose {} is '{}'; expected normal images "
+                            "alone: add a condition such as {} != \"{}\"",
+                            spec.origin.text(), images.name(i), spec.label, *label, spec.label, *label));
+    }
+}
+
+}  // namespace
+
+AnomalyImages open_anomaly_images(const recipe::Recipe& recipe) {
+    const auto& spec = *recipe.detect;
+    AnomalyImages out;
+    out.normal.images = open(recipe, spec.labelled.train_where);
+    expect_normal(*out.normal.images, spec.labelled);
+    if (!spec.validation_where.empty()) out.validation = labelled(recipe, spec.validation_where);
+    out.test = labelled(recipe, spec.labelled.test_where);
+    return out;
+}
+
+cv::Mat load_mask(const LabelledSet& set, std::int64_t index, const recipe::LabelledSpec& spec,
+                  const std::string& column, const recipe::DataSpec& data) {
+    const int side = static_cast<int>(data.size);
+    if (column.empty() && spec.source != "phantom") return {};
+    if (auto mask = set.images->mask(index, column)) return *mask;
+    if (!set.images->cell(index, column))
+        throw RecipeError(fmt::format("{}: found no column '{}' in {}, expected one with masks, or mask = \"\"",
+                                      spec.origin.text(), column, spec.source));
+    return set.labels.of[static_cast<std::size_t>(index)] == 0 ? cv::Mat::zeros(side, side, CV_8U) : cv::Mat();
+}
+
+}  // namespace hearth::eval

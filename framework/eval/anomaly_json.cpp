@@ -1,0 +1,97 @@
+// A detection as JSON (detect.json of a run folder) and back, and its scores as CSV.
+#include <fmt/format.h>
+
+#include "data/csv.hpp"
+#include "eval/anomaly.hpp"
+#include "eval/json.hpp"
+
+namespace hearth::eval {
+
+nlohmann::json to_json(const Detection& detection) {
+    nlohmann::json results = nlohmann::json::array(), kinds = nlohmann::json::array();
+    for (const auto& r : detection.results)
+        results.push_back({{"name", r.name},
+                           {"weight", r.weight},
+                           {"auc", json_interval(r.auc)},
+                           {"average_precision", json_number(r.average_precision)},
+                           {"threshold", json_number(r.threshold)},
+                           {"accuracy", json_number(r.accuracy)},
+                           {"f1", json_number(r.f1)},
+                           {"sensitivity", json_number(r.sensitivity)},
+                           {"specificity", json_number(r.specificity)},
+                           {"pixel_auroc", json_number(r.pixel_auroc)},
+                           {"aupro", json_number(r.aupro)},
+                           {"scores", r.scores}});
+    for (const auto& k : detection.by_kind)
+        kinds.push_back({{"kind", k.kind}, {"images", k.images}, {"auc", json_interval(k.auc)}});
+    return {{"classes", detection.classes},
+            {"labels", detection.labels},
+            {"patients", detection.patients},
+            {"names", detection.names},
+            {"kinds", detection.kinds},
+            {"normal_images", detection.normal_images},
+            {"validation_images", detection.validation_images},
+            {"test_images", detection.test_images},
+            {"test_patients", detection.test_patients},
+            {"images_with_mask", detection.images_with_mask},
+            {"threshold_rule", detection.threshold_rule},
+            {"protocol", detection.protocol},
+            {"results", results},
+            {"by_kind", kinds}};
+}
+
+Detection detection_from_json(const nlohmann::json& json) {
+    Detection out;
+    out.classes = json["classes"].get<std::vector<std::string>>();
+    out.labels = json["labels"].get<std::vector<int>>();
+    out.patients = json["patients"].get<std::vector<int>>();
+    out.names = json["names"].get<std::vector<std::string>>();
+    out.kinds = json["kinds"].get<std::vector<std::string>>();
+    out.normal_images = json["normal_images"];
+    out.validation_images = json["validation_images"];
+    out.test_images = json["test_images"];
+    out.test_patients = json["test_patients"];
+    out.images_with_mask = json["images_with_mask"];
+    out.threshold_rule = json["threshold_rule"];
+    out.protocol = json["protocol"];
+    for (const auto& entry : json["results"]) {
+        AnomalyResult r;
+        r.name = entry["name"];
+        r.weight = entry["weight"];
+        interval_from(entry["auc"], r.auc);
+        r.average_precision = number_from(entry["average_precision"]);
+        r.threshold = number_from(entry["threshold"]);
+        r.accuracy = number_from(entry["accuracy"]);
+        r.f1 = number_from(entry["f1"]);
+        r.sensitivity = number_from(entry["sensitivity"]);
+        r.specificity = number_from(entry["specificity"]);
+        r.pixel_auroc = number_from(entry["pixel_auroc"]);
+        r.aupro = number_from(entry["aupro"]);
+        r.scores = entry["scores"].get<std::vector<double>>();
+        out.results.push_back(std::move(r));
+    }
+    for (const auto& entry : json["by_kind"]) {
+        KindResult k;
+        k.kind = entry["kind"];
+        k.images = entry["images"];
+        interval_from(entry["auc"], k.auc);
+        out.by_kind.push_back(std::move(k));
+    }
+    return out;
+}
+
+std::string scores_csv(const Detection& detection) {
+    std::string text = "path,label,kind,patient";
+    for (const auto& r : detection.results) text += "," + data::csv_field(r.name);
+    text += "\n";
+    for (std::size_t i = 0; i < detection.labels.size(); ++i) {
+        text += fmt::format("{},{},{},{}", data::csv_field(detection.names[i]), detection.labels[i],
+                            detection.kinds.empty() ? "" : data::csv_field(detection.kinds[i]),
+                            detection.patients[i]);
+        for (const auto& r : detection.results) text += fmt::format(",{:.6g}", r.scores[i]);
+        text += "\n";
+    }
+    return text;
+}
+
+}  // namespace hearth::eval

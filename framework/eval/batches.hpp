@@ -1,0 +1,20 @@
+// All images of a labelled set, batch by batch.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <functional>
+
+#include "eval/features.hpp"
+
+namespace hearth::eval {
+
+/// Receives images [B, C, S, S] and their indices in the set.
+using BatchUse = std::function<void(const at::Tensor& images, const std::vector<std::int64_t>& indices)>;
+
+/// Calls `use` for all readable images that have a label, each once, in the order of the set; with a `limit`
+/// above 0 for so many of a fixed random order. A set without labels is taken whole.
+void for_each_batch(const LabelledSet& set, const recipe::DataSpec& data, std::int64_t batch,
+                    std::int64_t limit, const BatchUse& use);
+
+}  // namespace hearth::eval

@@ -1,0 +1,15 @@
+// Numbers and intervals as JSON and back. NaN and infinity are written as null and read as NaN.
+#pragma once
+
+#include <nlohmann/json.hpp>
+
+#include "eval/bootstrap.hpp"
+
+namespace hearth::eval {
+
+nlohmann::json json_number(double value);
+double number_from(const nlohmann::json& json);
+nlohmann::json json_interval(const Interval& interval);
+void interval_from(const nlohmann::json& json, Interval& interval);
+
+}  // namespace hearth::eval

@@ -1,0 +1,111 @@
+// hearth detect and hearth pictures, from a recipe or a run to files and a report.
+#include <algorithm>
+
+#include "cli/support.hpp"
+
+using namespace hearth::test;
+using Catch::Matchers::Contains;
+
+namespace {
+
+const std::string detecting = R"([detect]
+source = "phantom"
+phantom_count = 60
+normal_where = 'split == "train" and abnormal == 0'
+test_where = 'split == "test"'
+label = "abnormal"
+positive = "1"
+kind = "label"
+heatmaps = 3
+[detect.scores.restore]
+use = "error"
+output = "student.restored"
+patch = 8
+[detect.scores.distance]
+use = "distance"
+tokens = "student.logits"
+prototypes = "teacher.prototypes"
+)";
+
+struct Detected : Sandbox {
+    Detected() {
+        folder.write("detect.toml", tiny_recipe + detecting);
+        trained = run({"train", "tiny.toml", "--out", "run", "--quiet", "--no-report"});
+        outcome = run({"detect", "detect.toml", "--init", "run", "--out", "found", "--quiet", "--json"});
+    }
+    Outcome trained, outcome;
+    static const Detected& once() {
+        static const Detected made;
+        return made;
+    }
+    bool has(const std::string& file) const { return std::filesystem::exists(folder / file); }
+};
+
+}  // namespace
+
+TEST_CASE("detect trains from another run's weights, scores, and writes all it found") {
+    const auto& made = Detected::once();
+    INFO(made.outcome.err);
+    REQUIRE(made.trained.code == 0);
+    REQUIRE(made.outcome.code == 0);
+    const auto json = made.outcome.json();
+    CHECK(json["run"] == "found");
+    CHECK(json["results"].size() == 3);
+    const auto written = nlohmann::json::parse(made.folder.read("found/detect.json"));
+    CHECK(written["results"] == json["results"]);
+    const auto csv = made.folder.read("found/scores.csv");
+    CHECK(std::count(csv.begin(), csv.end(), '\n') == json["test_images"].get<std::int64_t>() + 1);
+    CHECK_THAT(made.folder.read("found/resolved.toml"), Contains("init_from = "));
+    for (const auto* file :
+         {"detect-roc.svg", "detect-pr.svg", "detect-kinds.svg", "detect-01-1.png", "detect-03-2.png"})
+        CHECK(made.has(std::string("found/plots/") + file));
+    CHECK_FALSE(made.has("found/plots/detect-04-1.png"));
+    CHECK_THAT(made.folder.read("found/plots/detect-roc.svg"), !Contains("var("));
+    CHECK_THAT(made.folder.read("found/report.html"),
+               Contains("Anomaly detection") && Contains("pixel AUROC") && Contains("Heat maps"));
+}
+
+TEST_CASE("a run without [detect] is scored with that of a recipe, and arguments change how") {
+    const auto& made = Detected::once();
+    const auto outcome = made.run({"detect", "run", "--with", "detect.toml", "--quiet"});
+    INFO(outcome.err);
+    REQUIRE(outcome.code == 0);
+    CHECK_THAT(outcome.out,
+               Contains("restore") && Contains("distance") && Contains("sum") && Contains("report: "));
+    const auto again = made.run({"detect", "found", "detect.heatmaps=0", "detect.top=1", "--json"});
+    REQUIRE(again.code == 0);
+    CHECK(again.json()["results"][0]["scores"] != made.outcome.json()["results"][0]["scores"]);
+    CHECK_FALSE(made.has("found/plots/detect.json"));  // the old heat maps would not belong to these scores
+}
+
+TEST_CASE("detect says what is missing") {
+    const auto& made = Detected::once();
+    const auto none = made.run({"detect", "tiny.toml", "--out", "x"});
+    CHECK(none.code == 2);
+    CHECK_THAT(none.err, Contains("tiny.toml has no [detect]"));
+    CHECK_FALSE(made.has("x"));
+    const auto init = made.run({"detect", "detect.toml", "--init", "nowhere", "--out", "x"});
+    CHECK(init.code == 2);
+    CHECK_THAT(init.err, Contains("--init nowhere: found no nowhere") && Contains("expected a run's folder"));
+    CHECK(made.run({"detect", "found", "--init", "run"}).code == 2);
+    CHECK(made.run({"detect", "run"}).code == 2);
+}
+
+TEST_CASE("pictures writes files and a section of the report") {
+    const auto& made = Detected::once();
+    const auto outcome =
+        made.run({"pictures", "run", "--by", "label", "--films", "2", "--images", "100", "--quiet"});
+    INFO(outcome.err);
+    REQUIRE(outcome.code == 0);
+    for (const auto* file : {"tsne-classes-trained.svg", "tsne-crops-untrained.svg", "tsne-tokens-trained.svg",
+                             "looks-01-2.png", "looks-02-3.png", "positions-teacher.prototypes-01-2.png"})
+        CHECK(made.has(std::string("run/plots/") + file));
+    const auto listed = nlohmann::json::parse(made.folder.read("run/plots/pictures.json"));
+    CHECK(listed["scatters"].size() == 6);
+    CHECK(listed["scatters"][2]["groups"].size() == 9);
+    CHECK_THAT(made.folder.read("run/report.html"), Contains("Nine locations as crops, trained") &&
+                                                        Contains("Grad-CAM") && Contains("cosine similarity"));
+    // Another report keeps them.
+    REQUIRE(made.run({"report", "run", "--quiet"}).code == 0);
+    CHECK_THAT(made.folder.read("run/report.html"), Contains("Nine locations as crops, trained"));
+}
