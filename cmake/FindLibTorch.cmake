@@ -34,6 +34,12 @@ if(LibTorch_FOUND AND NOT TARGET hearth::libtorch)
   # executable uses the system's.
   target_link_libraries(hearth::libtorch INTERFACE
     "-Wl,--push-state,--no-as-needed" stdc++ "-Wl,--pop-state" ${LibTorch_torch} ${LibTorch_torch_cpu} ${LibTorch_c10})
+  # at::parallel_for is made in the file that calls it: compiled without OpenMP it runs on one thread, and nobody is told.
+  file(STRINGS ${LibTorch_INCLUDE_DIR}/ATen/Config.h _hearth_openmp REGEX "define AT_PARALLEL_OPENMP 1")
+  if(_hearth_openmp)
+    find_package(OpenMP REQUIRED COMPONENTS CXX)
+    target_link_libraries(hearth::libtorch INTERFACE OpenMP::OpenMP_CXX)
+  endif()
   set(LibTorch_CUDA FALSE)
   if(LibTorch_torch_cuda)
     set(LibTorch_CUDA TRUE)

@@ -41,7 +41,7 @@ def hf_features(folder, images, kind):
     model, problems = ViTModel.from_pretrained(folder, add_pooling_layer=False, output_loading_info=True)
     wrong = {name: list(keys) for name, keys in problems.items() if keys}
     assert not wrong, f"transformers: {wrong}"
-    tokens = model.eval()(images, interpolate_pos_encoding=True).last_hidden_state
+    tokens = model.eval()(images).last_hidden_state
     return torch.cat([tokens[:, 0], tokens[:, 1:].mean(1)], 1)
 
 

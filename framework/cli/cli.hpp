@@ -56,6 +56,7 @@ void add_import(CLI::App& app, Globals& globals);
 void add_runs(CLI::App& app, Globals& globals);
 void add_compare(CLI::App& app, Globals& globals);
 void add_data(CLI::App& app, Globals& globals);
+void add_preview(CLI::App& data, Globals& globals);  // a verb of `data`
 void add_recipes(CLI::App& app, Globals& globals);
 void add_plugins(CLI::App& app, Globals& globals);
 void add_doctor(CLI::App& app, Globals& globals);

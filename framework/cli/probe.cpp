@@ -22,8 +22,7 @@ void add_probe(CLI::App& app, Globals& globals) {
         if (globals.json)
             fmt::print("{}\n", eval::to_json(evaluation).dump(2));
         else
-            fmt::print("{}\n{}", report::text_table(score_table(evaluation)),
-                       report::text_table(difference_table(evaluation)));
+            for (const auto& table : result_tables(evaluation)) fmt::print("{}\n", report::text_table(table));
     });
 }
 

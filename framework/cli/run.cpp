@@ -19,10 +19,6 @@ nlohmann::json read_json(const std::filesystem::path& file) {
     return json.is_discarded() ? nlohmann::json::object() : json;
 }
 
-std::string with_interval(const eval::Interval& i) {
-    return fmt::format("{:.3f}  [{:.3f}, {:.3f}]", i.value, i.low, i.high);
-}
-
 }  // namespace
 
 std::unique_ptr<LoadedRun> load_run(const std::filesystem::path& folder, const std::string& checkpoint,
@@ -32,7 +28,6 @@ std::unique_ptr<LoadedRun> load_run(const std::filesystem::path& folder, const s
                                       folder.string()));
     auto run = std::make_unique<LoadedRun>();
     run->folder = folder;
-    std::vector<std::string> overrides;
     if (!globals.device.empty()) overrides.push_back(fmt::format("train.device=\"{}\"", globals.device));
     run->recipe = recipe::load(folder / "resolved.toml", overrides);
     run->registry = make_registry(globals, &run->recipe);
@@ -73,35 +68,6 @@ eval::Evaluation evaluate_run(LoadedRun& run) {
 std::optional<eval::Evaluation> read_evaluation(const std::filesystem::path& folder) {
     if (!std::filesystem::exists(folder / "eval.json")) return std::nullopt;
     return eval::evaluation_from_json(read_json(folder / "eval.json"));
-}
-
-report::Table score_table(const eval::Evaluation& evaluation) {
-    using report::Align;
-    report::Table table;
-    table.title = "Frozen features";
-    table.headers = {"classifier", "features", "AUC  [95 % interval]", "accuracy", "F1"};
-    table.align = {Align::left, Align::left, Align::right, Align::right, Align::right};
-    for (const std::string classifier : {"linear", "knn"})
-        for (const auto& s : evaluation.scores)
-            if (s.classifier == classifier)
-                table.rows.push_back({s.classifier == "knn" ? "k-NN" : "linear", s.model, with_interval(s.auc),
-                                      fmt::format("{:.3f}", s.accuracy), fmt::format("{:.3f}", s.f1)});
-    table.caption = fmt::format("{} training and {} test images of {} patients. {}.", evaluation.train_images,
-                                evaluation.test_images, evaluation.test_patients, evaluation.protocol);
-    return table;
-}
-
-report::Table difference_table(const eval::Evaluation& evaluation) {
-    using report::Align;
-    report::Table table;
-    table.title = "What training added";
-    table.headers = {"classifier", "difference", "AUC  [95 % interval]", "p"};
-    table.align = {Align::left, Align::left, Align::right, Align::right};
-    for (const auto& d : evaluation.differences)
-        table.rows.push_back({d.classifier == "knn" ? "k-NN" : "linear", d.model + " - " + d.baseline,
-                              with_interval(d.auc), fmt::format("{:.4f}", d.auc.p_value)});
-    table.caption = "Paired bootstrap over the same test patients; p is two-sided.";
-    return table;
 }
 
 }  // namespace hearth::cli

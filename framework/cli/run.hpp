@@ -37,9 +37,11 @@ std::unique_ptr<LoadedRun> load_run(const std::filesystem::path& folder, const s
 eval::Evaluation evaluate_run(LoadedRun& run);
 /// eval.json of a run folder, or nothing.
 std::optional<eval::Evaluation> read_evaluation(const std::filesystem::path& folder);
-/// The results as tables: scores, and the differences to the untrained backbone.
+/// "linear probe", "k-NN", "head".
+std::string classifier_text(const std::string& classifier);
+/// The results as tables: scores, the differences to the untrained backbone, each of several labels.
+std::vector<report::Table> result_tables(const eval::Evaluation& evaluation);
 report::Table score_table(const eval::Evaluation& evaluation);
-report::Table difference_table(const eval::Evaluation& evaluation);
 
 /// Builds report.html in the folder and returns its path.
 std::filesystem::path write_report(LoadedRun& run);

@@ -198,8 +198,7 @@ Section pictures(const eval::Examples& examples) {
 Section results(const eval::Evaluation& evaluation) {
     Section section;
     section.title = "Results";
-    section.content.emplace_back(score_table(evaluation));
-    section.content.emplace_back(difference_table(evaluation));
+    for (auto& table : result_tables(evaluation)) section.content.emplace_back(std::move(table));
     report::BarChart bars;
     bars.title = "AUC with 95 % interval";
     bars.value_label = "AUC";
@@ -208,11 +207,13 @@ Section results(const eval::Evaluation& evaluation) {
         bars.bars.push_back(
             {s.classifier + ", " + s.model, s.auc.value, s.auc.low, s.auc.high, s.model == "trained"});
     section.content.emplace_back(std::move(bars));
-    if (evaluation.classes.size() == 2) {
+    if (evaluation.classes.size() == 2 && !evaluation.several) {
+        const std::string shown =
+            eval::find_score(evaluation, "head", "trained") != nullptr ? "head" : "linear";
         report::RocChart roc;
-        roc.title = "ROC of the linear probe";
+        roc.title = "ROC of the " + classifier_text(shown);
         for (const auto& s : evaluation.scores) {
-            if (s.classifier != "linear") continue;
+            if (s.classifier != shown) continue;
             std::vector<double> positive;
             for (std::size_t i = 1; i < s.probabilities.size(); i += 2) positive.push_back(s.probabilities[i]);
             roc.curves.push_back({s.model, eval::roc_points(positive, evaluation.labels), s.auc.value});
@@ -270,8 +271,7 @@ std::filesystem::path write_report(LoadedRun& run) {
         for (const auto& s : evaluation->scores)
             if (s.model == "trained")
                 page.highlights.push_back(
-                    {fmt::format("AUC, {}", s.classifier == "knn" ? "k-NN" : "linear probe"),
-                     fmt::format("{:.3f}", s.auc.value),
+                    {"AUC, " + classifier_text(s.classifier), fmt::format("{:.3f}", s.auc.value),
                      fmt::format("95 % interval {:.3f} to {:.3f}", s.auc.low, s.auc.high)});
         for (const auto& d : evaluation->differences)
             if (d.classifier == "linear")

@@ -5,7 +5,6 @@
 #include <sys/wait.h>
 
 #include <algorithm>
-#include <cmath>
 #include <csignal>
 #include <cstring>
 #include <fstream>
@@ -13,7 +12,7 @@
 #include <numeric>
 
 #include "cli/run.hpp"
-#include "train/files.hpp"
+#include "cli/sweep.hpp"
 #include "train/progress.hpp"
 #include "train/run_folder.hpp"
 
@@ -28,14 +27,6 @@ struct SweepFlags {
     std::vector<std::string> words;  ///< folders, recipes and overrides
     std::string seeds = "1";
     bool dry_run = false;
-};
-
-struct Job {
-    std::string recipe;  ///< its name
-    fs::path file, folder;
-    std::int64_t seed = 0;
-    std::string hash;
-    std::string state;  ///< "finished", "new", "unfinished", "failed (exit code 3)"
 };
 
 // "3" -> 0, 1, 2; "0,7" -> 0, 7.
@@ -131,10 +122,9 @@ int run_hearth(const std::vector<std::string>& arguments, const fs::path& log) {
     return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }
 
-std::vector<std::string> train_arguments(const Job& job, const std::vector<std::string>& overrides,
-                                         const Globals& globals) {
+std::vector<std::string> train_arguments(const Job& job, const Globals& globals) {
     std::vector<std::string> out = {"train", job.file.string()};
-    out.insert(out.end(), overrides.begin(), overrides.end());
+    out.insert(out.end(), job.overrides.begin(), job.overrides.end());
     out.push_back(fmt::format("train.seed={}", job.seed));
     out.insert(out.end(), {"--out", job.folder.string()});
     for (const auto& folder : globals.plugin_paths) out.insert(out.end(), {"--plugin-path", folder});
@@ -144,121 +134,93 @@ std::vector<std::string> train_arguments(const Job& job, const std::vector<std::
     return out;
 }
 
-double deviation(const std::vector<double>& values) {
-    const double mean = std::accumulate(values.begin(), values.end(), 0.0) / static_cast<double>(values.size());
-    double sum = 0;
-    for (const double value : values) sum += (value - mean) * (value - mean);
-    return std::sqrt(sum / static_cast<double>(values.size() - 1));
-}
-
-const std::vector<std::pair<const char*, const char*>> columns = {
-    {"linear", "trained"}, {"knn", "trained"}, {"linear", "untrained"}, {"knn", "untrained"}};
-
-std::vector<eval::Evaluation> evaluations_of(const std::vector<Job>& jobs, const std::string& recipe) {
-    std::vector<eval::Evaluation> out;
-    for (const auto& job : jobs)
-        if (job.recipe == recipe && job.state == "finished")
-            if (auto evaluation = read_evaluation(job.folder)) out.push_back(std::move(*evaluation));
-    return out;
-}
-
-/// "0.967 ± 0.004 [0.954, 0.979]": mean, deviation over seeds, interval by patient.
-std::string auc_text(const std::vector<eval::Evaluation>& runs, const std::string& classifier,
-                     const std::string& model) {
-    const auto mean = eval::mean_auc(runs, classifier, model);
-    if (!mean) return "-";
-    std::vector<double> values;
-    for (const auto& run : runs)
-        for (const auto& score : run.scores)
-            if (score.classifier == classifier && score.model == model) values.push_back(score.auc.value);
-    auto text = fmt::format("{:.3f}", mean->value);
-    if (values.size() > 1) text += fmt::format(" ± {:.3f}", deviation(values));
-    if (!std::isnan(mean->low)) text += fmt::format(" [{:.3f}, {:.3f}]", mean->low, mean->high);
-    return text;
-}
-
-std::vector<std::string> names_of(const std::vector<Job>& jobs) {
-    std::vector<std::string> names;
-    for (const auto& job : jobs)
-        if (std::find(names.begin(), names.end(), job.recipe) == names.end()) names.push_back(job.recipe);
-    return names;
-}
-
-report::Table sweep_table(const std::vector<Job>& jobs) {
-    report::Table table;
-    table.title = "Sweep";
-    table.headers = {"recipe", "runs", "linear AUC", "k-NN AUC", "linear, untrained", "k-NN, untrained"};
-    table.align = {report::Align::left};
-    table.align.resize(table.headers.size(), report::Align::right);
-    for (const auto& name : names_of(jobs)) {
-        const auto runs = evaluations_of(jobs, name);
-        const auto of_recipe = [&](const Job& job) { return job.recipe == name; };
-        const auto finished = std::count_if(jobs.begin(), jobs.end(), [&](const Job& job) {
-            return of_recipe(job) && job.state == "finished";
-        });
-        std::vector<std::string> row = {
-            name, fmt::format("{}/{}", finished, std::count_if(jobs.begin(), jobs.end(), of_recipe))};
-        for (const auto& [classifier, model] : columns) row.push_back(auc_text(runs, classifier, model));
-        table.rows.push_back(std::move(row));
-    }
-    table.caption =
-        "AUC: mean ± standard deviation over seeds, and the 95 % interval of that mean (bootstrap over test "
-        "patients, the same for every seed).";
-    return table;
-}
-
-std::string sweep_csv(const std::vector<Job>& jobs) {
-    std::string out = "recipe,seed,state,classifier,features,auc,low,high,run\n";
-    for (const auto& job : jobs) {
-        const auto start = fmt::format("{},{},{}", job.recipe, job.seed, job.state);
-        const auto evaluation = job.state == "finished" ? read_evaluation(job.folder) : std::nullopt;
-        if (!evaluation) out += fmt::format("{},,,,,,{}\n", start, job.folder.string());
-        if (evaluation)
-            for (const auto& score : evaluation->scores)
-                out += fmt::format("{},{},{},{:.6f},{:.6f},{:.6f},{}\n", start, score.classifier, score.model,
-                                   score.auc.value, score.auc.low, score.auc.high, job.folder.string());
+/// Every combination of the values that the words give: {a=1,2, b=3} -> {{a=1, b=3}, {a=2, b=3}}.
+std::vector<std::vector<std::string>> combinations(const std::vector<std::string>& words) {
+    std::vector<std::vector<std::string>> out = {{}};
+    for (const auto& word : words) {
+        std::vector<std::vector<std::string>> longer;
+        for (const auto& start : out)
+            for (const auto& value : split_values(word)) {
+                longer.push_back(start);
+                longer.back().push_back(value);
+            }
+        out = std::move(longer);
     }
     return out;
 }
 
-void write_tables(const std::vector<Job>& jobs, const fs::path& out) {
-    fs::create_directories(out);
-    train::write_atomically(out / "sweep.csv", sweep_csv(jobs));
-    train::write_atomically(out / "sweep.md", report::markdown_table(sweep_table(jobs)));
+/// What tells this combination from the others: " k=64" of the words that have several values, by the last part
+/// of their keys.
+std::string label_of(const std::vector<std::string>& words, const std::vector<std::string>& chosen) {
+    std::string out;
+    for (std::size_t i = 0; i < words.size(); ++i) {
+        if (split_values(words[i]).size() < 2) continue;
+        const auto equals = chosen[i].find('=');
+        const auto dot = chosen[i].rfind('.', equals);
+        out += " " + (dot == std::string::npos ? chosen[i] : chosen[i].substr(dot + 1));
+    }
+    return out;
 }
 
-std::vector<Job> plan_jobs(const SweepFlags& flags, const std::vector<std::string>& overrides,
-                           const fs::path& out, const Globals& globals) {
+std::string as_file_name(std::string name) {
+    std::replace(name.begin(), name.end(), ' ', ',');
+    for (const char c : {'/', '\\', '"', '\''}) std::replace(name.begin(), name.end(), c, '_');
+    return name;
+}
+
+std::vector<Job> plan_jobs(const SweepFlags& flags, const std::vector<std::string>& words, const fs::path& out,
+                           const Globals& globals) {
     std::vector<Job> jobs;
     std::map<std::string, fs::path> files;
     for (const auto& file : find_recipes(flags.words))
-        for (const auto seed : read_seeds(flags.seeds)) {
-            RecipeArguments arguments{file.string(), overrides};
-            arguments.overrides.push_back(fmt::format("train.seed={}", seed));
-            const auto recipe = arguments.load(globals);
-            const auto [known, fresh] = files.emplace(recipe.name, file);
-            if (!fresh && known->second != file)
-                throw RecipeError(fmt::format("{} and {} are both called '{}'; give one of them another name",
-                                              known->second.string(), file.string(), recipe.name));
-            Job job{recipe.name,
-                    file,
-                    out / recipe.name / fmt::format("seed-{}", seed),
-                    seed,
-                    train::recipe_hash(recipe),
-                    ""};
-            job.state = state_of(job);
-            jobs.push_back(std::move(job));
-        }
+        for (const auto& overrides : combinations(words))
+            for (const auto seed : read_seeds(flags.seeds)) {
+                RecipeArguments arguments{file.string(), overrides};
+                arguments.overrides.push_back(fmt::format("train.seed={}", seed));
+                const auto recipe = arguments.load(globals);
+                const auto name = recipe.name + label_of(words, overrides);
+                const auto [known, fresh] = files.emplace(name, file);
+                if (!fresh && known->second != file)
+                    throw RecipeError(
+                        fmt::format("{} and {} are both called '{}'; give one of them another name",
+                                    known->second.string(), file.string(), name));
+                Job job{.recipe = name,
+                        .file = file,
+                        .folder = out / as_file_name(name) / fmt::format("seed-{}", seed),
+                        .overrides = overrides,
+                        .seed = seed,
+                        .hash = train::recipe_hash(recipe),
+                        .state = ""};
+                job.state = state_of(job);
+                jobs.push_back(std::move(job));
+            }
     return jobs;
 }
 
+/// The published figures of the folders among the words.
+Published find_published(const std::vector<std::string>& words) {
+    Published out;
+    for (const auto& word : words) {
+        auto found = read_published(fs::path(word) / "published.csv");
+        if (found.columns.empty()) continue;
+        if (!out.columns.empty() && out.columns != found.columns)
+            throw DataError(
+                fmt::format("{}/published.csv: found other columns than in another folder's, expected {}", word,
+                            join(out.columns, ", ")));
+        out.columns = found.columns;
+        out.rows.merge(found.rows);
+    }
+    return out;
+}
+
 void sweep(const SweepFlags& flags, Globals& globals) {
-    std::vector<std::string> overrides;
-    std::copy_if(flags.words.begin(), flags.words.end(), std::back_inserter(overrides),
+    std::vector<std::string> assignments;
+    std::copy_if(flags.words.begin(), flags.words.end(), std::back_inserter(assignments),
                  [](const std::string& word) { return word.find('=') != std::string::npos; });
     if (globals.seed >= 0) throw RecipeError("found --seed, expected --seeds: how many, or which (0,7,42)");
     const fs::path out = globals.out.empty() ? fs::path("runs/sweep") : fs::path(globals.out);
-    auto jobs = plan_jobs(flags, overrides, out, globals);
+    auto jobs = plan_jobs(flags, assignments, out, globals);
+    const auto published = find_published(flags.words);
     const auto print = [&](const std::string& line) {
         if (!globals.quiet && !globals.json) fmt::print(stderr, "{}\n", line);
     };
@@ -285,7 +247,7 @@ void sweep(const SweepFlags& flags, Globals& globals) {
         const auto log = globals.quiet || globals.json
                              ? job.folder.parent_path() / (job.folder.filename().string() + ".log")
                              : fs::path();
-        const int code = run_hearth(train_arguments(job, overrides, globals), log);
+        const int code = run_hearth(train_arguments(job, globals), log);
         ++ran;
         job.state = code == 0 ? "finished" : fmt::format("failed (exit code {})", code);
         if (code == static_cast<int>(ExitCode::stopped)) {
@@ -298,9 +260,9 @@ void sweep(const SweepFlags& flags, Globals& globals) {
             if (globals.exit_code == 0) globals.exit_code = code;
             print(fmt::format("{} seed {} {}; going on with the others", job.recipe, job.seed, job.state));
         }
-        write_tables(jobs, out);
+        write_sweep_tables(jobs, published, out);
     }
-    write_tables(jobs, out);
+    write_sweep_tables(jobs, published, out);
     if (globals.json) {
         auto rows = nlohmann::json::array();
         for (const auto& job : jobs)
@@ -311,28 +273,34 @@ void sweep(const SweepFlags& flags, Globals& globals) {
         fmt::print("{}\n", nlohmann::json({{"runs", rows}, {"table", (out / "sweep.csv").string()}}).dump(2));
         return;
     }
-    fmt::print("\n{}\ntable: {}\n", report::text_table(sweep_table(jobs)), (out / "sweep.md").string());
+    fmt::print("\n{}\ntable: {}\n", report::text_table(sweep_table(jobs, published)),
+               (out / "sweep.md").string());
 }
 
 }  // namespace
 
 void add_sweep(CLI::App& app, Globals& globals) {
     auto flags = std::make_shared<SweepFlags>();
-    auto* verb = app.add_subcommand("sweep", "Train every recipe of a folder with several seeds; one table");
-    verb->add_option("recipes", flags->words, "Folders of recipes, recipes, and key=value for all of them")
+    auto* verb =
+        app.add_subcommand("sweep", "Train recipes with several seeds and values of options; one table");
+    verb->add_option(
+            "recipes", flags->words,
+            "Folders of recipes, recipes, key=value for all of them, and key=a,b to try several values")
         ->required()
         ->type_name("WHAT");
     verb->add_option("--seeds", flags->seeds, "How many (3 = 0, 1, 2), or which (0,7,42)")
         ->capture_default_str();
     verb->add_flag("--dry-run", flags->dry_run, "Only list the runs and what is there of them");
     verb->footer(
-        "Runs go to OUT/RECIPE/seed-N (--out, default runs/sweep), the table to OUT/sweep.md and sweep.csv. "
+        "Runs go to OUT/RECIPE/seed-N (--out, default runs/sweep), the table to OUT/sweep.md, sweep.csv and\n"
+        "sweep.html, beside the figures of a published.csv in the folder of recipes, if there is one. "
         "What is\n"
         "finished is skipped, what was interrupted goes on: after Ctrl-C, give the same command again. A run "
         "that\n"
         "fails is reported and the others go on; the exit code is then that of the first one that failed.\n\n"
         "Examples:\n  hearth sweep recipes/mine --seeds 3\n"
         "  hearth sweep a.toml b.toml train.epochs=50 --seeds 0,1 --out runs/short\n"
+        "  hearth sweep a.toml networks.student.heads.project.out=64,256 optimizer.lr=1e-4,5e-4\n"
         "  hearth sweep recipes/mine --seeds 3 --dry-run");
     verb->callback([flags, &globals] { sweep(*flags, globals); });
 }

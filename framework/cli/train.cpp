@@ -21,8 +21,7 @@ void evaluate_and_report(const std::filesystem::path& folder, const recipe::Reci
     if (recipe.eval || recipe.probe) {
         const auto evaluation = evaluate_run(*run);
         if (!globals.json)
-            fmt::print("\n{}\n{}\n", report::text_table(score_table(evaluation)),
-                       report::text_table(difference_table(evaluation)));
+            for (const auto& table : result_tables(evaluation)) fmt::print("\n{}", report::text_table(table));
         fmt::print("\n");
     }
     const auto page = write_report(*run);

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "data/filter.hpp"
+#include "data/mask.hpp"
 #include "data/phantom.hpp"
 
 namespace hearth::data {
@@ -20,6 +21,16 @@ class FileDataset : public Dataset {
     std::optional<std::string> cell(std::int64_t index, const std::string& column) const override {
         if (!manifest_.has(column)) return std::nullopt;
         return manifest_.rows[static_cast<std::size_t>(index)].cells[manifest_.column(column)];
+    }
+    std::optional<cv::Mat> mask(std::int64_t index, const std::string& column) const override {
+        const auto found = cell(index, column);
+        if (!found) return std::nullopt;
+        const auto& source = manifest_.file;
+        const auto mask =
+            read_mask(*found, std::filesystem::is_directory(source) ? source : source.parent_path(),
+                      {options_.size, options_.size});
+        if (!mask) return std::nullopt;
+        return resize_mask(*mask, options_.size, options_.aspect);
     }
 
   private:
@@ -50,9 +61,9 @@ class PhantomDataset : public Dataset {
         manifest_ = select(all, request.where);
     }
     std::int64_t size() const override { return static_cast<std::int64_t>(manifest_.rows.size()); }
-    cv::Mat load(std::int64_t index) const override {
-        const auto subject = std::stoull(name(index).substr(sizeof("phantom:") - 1));
-        return draw_phantom(options_.seed, subject, lesion_of(subject, options_), size_).image;
+    cv::Mat load(std::int64_t index) const override { return draw(index).image; }
+    std::optional<cv::Mat> mask(std::int64_t index, const std::string&) const override {
+        return draw(index).mask > 0.5;
     }
     std::string name(std::int64_t index) const override {
         return manifest_.rows[static_cast<std::size_t>(index)].path;
@@ -63,6 +74,11 @@ class PhantomDataset : public Dataset {
     }
 
   private:
+    Phantom draw(std::int64_t index) const {
+        const auto subject = std::stoull(name(index).substr(sizeof("phantom:") - 1));
+        return draw_phantom(options_.seed, subject, lesion_of(subject, options_), size_);
+    }
+
     int size_;
     PhantomOptions options_;
     Manifest manifest_;

@@ -9,23 +9,35 @@
 namespace hearth::data {
 
 /// Which columns hold what. With `positive` the task is binary (1 = positive), else every value of the column
-/// is a class.
+/// is a class. Several columns, "Edema, Effusion", are several labels that may hold at once: 1 or 0, "-1"
+/// (uncertain, as CheXpert's labeller writes it) or empty.
 struct LabelRule {
     std::string label = "label";
     std::string positive;  ///< value, or values separated by commas
     std::string negative;  ///< "" = all others
     std::string patient = "patient";
-    std::string where;  ///< the place of the recipe that says so, for errors
+    std::string uncertain = "ignore";  ///< several labels: -1 is unknown; "zeros": 0; "ones": 1
+    std::string blank = "ignore";      ///< several labels: empty is unknown; "zeros": 0
+    std::string where;                 ///< the place of the recipe that says so, for errors
 };
 
 struct Labels {
     std::vector<std::string> classes;  ///< binary: {"negative", "positive"} as they read in the data
-    std::vector<int> of;               ///< by image; -1: no label
-    std::vector<int> patients;         ///< by image; an image without one is its own patient
+    bool several = false;              ///< each class holds or not by itself
+    /// By image: its class, -1: no label. Where there are several, by image and class: 1, 0, or -1: unknown.
+    std::vector<int> of;
+    std::vector<int> patients;  ///< by image; an image without one is its own patient
+
+    /// By image, what fractions and folds keep in proportion: its class + 1 (0: no label); of several the
+    /// rarest that it has, numbered from the most frequent (1) to the rarest, 0: none of them.
+    std::vector<int> strata() const;
 };
 
 /// Reads labels. `classes` of the training split are passed for another split, so that both number them alike;
 /// empty = find them. Throws RecipeError for a column or value that is not there.
 Labels read_labels(const Dataset& dataset, const LabelRule& rule, std::vector<std::string> classes = {});
+
+/// The labels of these images; their classes stay, also those that no image is left of.
+Labels rows_of(const Labels& labels, const std::vector<std::int64_t>& rows);
 
 }  // namespace hearth::data

@@ -1,11 +1,16 @@
 #include "data/loader.hpp"
 
 #include <ATen/ATen.h>
+#include <ATen/Parallel.h>
 #include <fmt/format.h>
+#ifdef _OPENMP
+#include <omp.h>
+#endif
 
 #include <algorithm>
 #include <numeric>
 #include <opencv2/core/utility.hpp>
+#include <optional>
 #include <utility>
 
 namespace hearth::data {
@@ -31,30 +36,21 @@ at::Tensor to_tensor(const cv::Mat& grey16, std::int64_t channels) {
     return tensor;
 }
 
-// Rows of one name into one batch tensor, along a new axis. A worker copies memory itself: at::stack would
-// start a thread pool in each worker.
-at::Tensor stack(const std::vector<at::Tensor>& rows, std::int64_t axis) {
-    auto sizes = rows.front().sizes().vec();
-    std::size_t outer = 1;
-    for (std::int64_t i = 0; i < axis; ++i)
-        outer *= static_cast<std::size_t>(sizes[static_cast<std::size_t>(i)]);
-    sizes.insert(sizes.begin() + axis, static_cast<std::int64_t>(rows.size()));
-    auto out = at::empty(sizes, rows.front().options());
-    const auto bytes = rows.front().nbytes() / outer;
-    auto* to = static_cast<char*>(out.data_ptr());
-    for (std::size_t i = 0; i < rows.size(); ++i) {
-        const auto row = rows[i].contiguous();
-        const auto* from = static_cast<const char*>(row.data_ptr());
-        for (std::size_t block = 0; block < outer; ++block)
-            std::copy_n(from + block * bytes, bytes, to + (block * rows.size() + i) * bytes);
-    }
-    return out;
+// [1, S, S]: 1 inside, 0 outside; -1 everywhere when there is no mask.
+at::Tensor mask_tensor(const std::optional<cv::Mat>& mask, const cv::Mat& image) {
+    auto tensor = at::full({1, image.rows, image.cols}, -1, at::kFloat);
+    cv::Mat target(image.rows, image.cols, CV_32F, tensor.data_ptr());
+    if (mask) mask->convertTo(target, CV_32F, 1.0 / 255);
+    return tensor;
 }
 
-at::Tensor integers(const std::vector<std::int64_t>& values) {
-    auto out = at::empty({static_cast<std::int64_t>(values.size())}, at::kLong);
-    std::copy(values.begin(), values.end(), out.data_ptr<std::int64_t>());
-    return out;
+// A worker is one thread. With pools of their own OpenMP counts more threads than cores, and then those of the
+// training step sleep after every operation instead of waiting for the next (docs/benchmarks.md, "Threads").
+void stay_one_thread() {
+#ifdef _OPENMP
+    at::get_num_threads();  // ATen sets a thread's count at its first question
+    omp_set_num_threads(1);
+#endif
 }
 
 }  // namespace
@@ -129,6 +125,7 @@ bool Loader::next(Tensors& batch) {
 }
 
 void Loader::work() {
+    stay_one_thread();
     std::unique_lock lock(mutex_);
     for (;;) {
         wake_workers_.wait(lock, [&] {
@@ -207,6 +204,8 @@ Tensors Loader::make(std::int64_t epoch, std::int64_t number, const std::vector<
         const auto index = order[place];
         Tensors views;
         views.set("image", to_tensor(image, options_.channels));
+        if (!options_.mask.empty())
+            views.set("segmentation", mask_tensor(dataset_->mask(index, options_.mask), image));
         if (transform_)
             transform_(views, {.seed = options_.seed,
                                .epoch = static_cast<std::uint64_t>(epoch),
@@ -215,15 +214,21 @@ Tensors Loader::make(std::int64_t epoch, std::int64_t number, const std::vector<
         for (const auto& name : delivered_)
             if (name != "index" && name != "label") rows[name].push_back(views[name]);
         indices.push_back(index);
-        if (!options_.labels.empty()) labels.push_back(options_.labels[static_cast<std::size_t>(index)]);
+        const auto width = std::max<std::int64_t>(1, options_.label_width);
+        if (!options_.labels.empty())
+            labels.insert(labels.end(), options_.labels.begin() + index * width,
+                          options_.labels.begin() + (index + 1) * width);
     }
     Tensors batch;
     for (const auto& [name, list] : rows) {
         const auto axis = options_.batch_axis.find(name);
-        batch.set(name, stack(list, axis == options_.batch_axis.end() ? 0 : axis->second));
+        batch.set(name, at::stack(list, axis == options_.batch_axis.end() ? 0 : axis->second));
     }
-    batch.set("index", integers(indices));
-    if (!labels.empty()) batch.set("label", integers(labels));
+    batch.set("index", at::tensor(indices));
+    if (!labels.empty()) {
+        const auto label = at::tensor(labels);
+        batch.set("label", options_.label_width > 0 ? label.view({-1, options_.label_width}) : label);
+    }
     return batch;
 }
 

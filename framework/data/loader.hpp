@@ -34,6 +34,11 @@ struct LoaderOptions {
     std::map<std::string, std::int64_t> batch_axis = {};
     /// Class of each image for the tensor `label` [B] (int64), -1 = none; empty: there is no such tensor.
     std::vector<int> labels = {};
+    /// K > 0: `labels` has K values an image and `label` is [B, K].
+    std::int64_t label_width = 0;
+    /// Column of masks for the view `segmentation` [B, 1, S, S], 1 inside, 0 outside, -1 where nothing is known
+    /// of the image; "": there is no such view. Augments find it among the views of a sample.
+    std::string mask = {};
 };
 
 /// An image that could not be read, once, however often it was met.

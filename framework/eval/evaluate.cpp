@@ -7,7 +7,10 @@
 #include <set>
 
 #include "eval/classifiers.hpp"
+#include "eval/head.hpp"
 #include "eval/metrics.hpp"
+#include "eval/segmentation.hpp"
+#include "eval/several.hpp"
 
 namespace hearth::eval {
 namespace {
@@ -22,21 +25,6 @@ std::vector<double> positive_column(const std::vector<double>& probabilities) {
     std::vector<double> out;
     for (std::size_t i = 1; i < probabilities.size(); i += 2) out.push_back(probabilities[i]);
     return out;
-}
-
-// The AUC of resampled rows: binary by ranks once sorted, else one-vs-rest and averaged.
-Statistic auc_statistic(const std::vector<double>& probabilities, std::size_t classes,
-                        const std::vector<int>& labels) {
-    if (classes == 2) return ResampledAuc(positive_column(probabilities), labels);
-    return [&probabilities, classes, &labels](std::span<const std::size_t> rows) {
-        std::vector<double> scores;
-        std::vector<int> truth;
-        for (const auto row : rows) {
-            for (std::size_t c = 0; c < classes; ++c) scores.push_back(probabilities[row * classes + c]);
-            truth.push_back(labels[row]);
-        }
-        return macro_auc(scores, classes, truth);
-    };
 }
 
 Score score(const std::string& model, const std::string& classifier, const at::Tensor& probabilities,
@@ -56,44 +44,43 @@ Score score(const std::string& model, const std::string& classifier, const at::T
     return out;
 }
 
+}  // namespace
+
+Statistic auc_statistic(const std::vector<double>& probabilities, std::size_t classes,
+                        const std::vector<int>& labels) {
+    if (labels.size() == probabilities.size()) return several_auc_statistic(probabilities, classes, labels);
+    if (classes == 2) return ResampledAuc(positive_column(probabilities), labels);
+    return [&probabilities, classes, &labels](std::span<const std::size_t> rows) {
+        std::vector<double> scores;
+        std::vector<int> truth;
+        for (const auto row : rows) {
+            for (std::size_t c = 0; c < classes; ++c) scores.push_back(probabilities[row * classes + c]);
+            truth.push_back(labels[row]);
+        }
+        return macro_auc(scores, classes, truth);
+    };
+}
+
 const Score* find_score(const Evaluation& evaluation, const std::string& classifier, const std::string& model) {
     for (const auto& s : evaluation.scores)
         if (s.classifier == classifier && s.model == model) return &s;
     return nullptr;
 }
 
-}  // namespace
-
-std::optional<Interval> mean_auc(const std::vector<Evaluation>& runs, const std::string& classifier,
-                                 const std::string& model) {
-    std::vector<Statistic> statistics;
-    const Evaluation* first = nullptr;
-    bool comparable = true;
-    double sum = 0;
-    for (const auto& run : runs) {
-        const auto* s = find_score(run, classifier, model);
-        if (s == nullptr) continue;
-        if (first == nullptr) first = &run;
-        comparable = comparable && !run.patients.empty() && run.patients == first->patients &&
-                     run.labels == first->labels && run.classes == first->classes;
-        sum += s->auc.value;
-        statistics.push_back(auc_statistic(s->probabilities, run.classes.size(), run.labels));
-    }
-    if (first == nullptr) return std::nullopt;
-    const auto count = static_cast<double>(statistics.size());
-    if (!comparable) return Interval{sum / count, std::nan(""), std::nan(""), 0, 0};
-    return bootstrap(first->patients,
-                     [&](std::span<const std::size_t> rows) {
-                         double total = 0;
-                         for (const auto& statistic : statistics) total += statistic(rows);
-                         return total / count;
-                     },
-                     {.resamples = 2000, .seed = 0});
-}
-
 Evaluation evaluate(const recipe::Recipe& recipe, const host::Registry& registry, const plan::Plan& trained,
                     const recipe::LabelledSpec& spec, c10::Device device) {
+    if (!spec.mask.empty()) {
+        Evaluation out;
+        out.segmentation = evaluate_segmentation(recipe, trained, spec, device);
+        return out;
+    }
+    if (!spec.head.empty()) return evaluate_head(recipe, trained, spec, device);
     const auto [train, test] = open_splits(recipe, spec);
+    if (train.labels.several)
+        throw RecipeError(
+            fmt::format("{}: found {} label columns, which a probe on frozen features does not read; set "
+                        "head = \"student.logits\" of a recipe that trains a head on them",
+                        spec.origin.text(), train.labels.classes.size()));
     Context context;
     context.training = false;
     context.device = device;

@@ -12,10 +12,12 @@ namespace hearth::eval {
 
 /// One model under one classifier.
 struct Score {
-    std::string model, classifier;  ///< "trained", "untrained", "pixels"; "linear", "knn"
+    std::string model, classifier;  ///< "trained", "untrained", "pixels"; "linear", "knn", "head"
     Interval auc{};
     double accuracy = 0, f1 = 0, threshold = 0.5, l2 = 0;
     std::vector<double> probabilities;  ///< [N, C] of the test rows
+    std::vector<Interval> class_auc;    ///< several labels: of each, NaN where it has none
+    std::vector<double> thresholds;     ///< several labels: of each
 };
 
 struct Difference {
@@ -23,24 +25,41 @@ struct Difference {
     PairedInterval auc{};
 };
 
+/// Dice of a segmentation; see segmentation.hpp.
+struct Segmentation {
+    Interval dice{};           ///< mean over the test images, interval by patient
+    Interval dice_positive{};  ///< over those with something inside; NaN where there are none
+    double threshold = 0.5;
+    std::int64_t positive = 0;   ///< images with something inside
+    std::vector<double> values;  ///< Dice of each test image
+    std::vector<int> patients;
+    std::string protocol;
+};
+
 struct Evaluation {
     std::vector<std::string> classes;
-    std::vector<int> labels, patients;  ///< of the test rows; patients are numbered
+    bool several = false;  ///< each class holds or not by itself
+    /// Of the test rows; with several labels [N, C] of 1, 0 or -1 = unknown. Patients are numbered.
+    std::vector<int> labels, patients;
     std::int64_t train_images = 0, test_images = 0, test_patients = 0;
     std::vector<Score> scores;
     std::vector<Difference> differences;  ///< trained - untrained
-    std::string protocol;                 ///< one line, for tables
+    std::optional<Segmentation> segmentation;
+    std::string protocol;  ///< one line, for tables
 };
 
-/// `trained` holds the weights of the run. The untrained backbone is built from the recipe's seed.
+/// `trained` holds the weights of the run. The untrained backbone is built from the recipe's seed. With
+/// eval.head it is that head's answers that are measured instead (head.hpp).
 Evaluation evaluate(const recipe::Recipe& recipe, const host::Registry& registry, const plan::Plan& trained,
                     const recipe::LabelledSpec& spec, c10::Device device);
 
-/// The mean over runs of one model's AUC under one classifier, and its interval: every resample draws the same
-/// patients for all runs, so that it says how sure the test set is, not how much seeds differ. Without an
-/// interval (NaN) where the runs were tested on different rows. No run has the score: nothing.
-std::optional<Interval> mean_auc(const std::vector<Evaluation>& runs, const std::string& classifier,
-                                 const std::string& model);
+/// That score, or null.
+const Score* find_score(const Evaluation& evaluation, const std::string& classifier, const std::string& model);
+
+/// The AUC of resampled rows of probabilities [N, C]: of class 1 where there are two classes, else one-vs-rest,
+/// averaged; with labels [N, C] the mean over those that have one. The arguments have to outlive it.
+Statistic auc_statistic(const std::vector<double>& probabilities, std::size_t classes,
+                        const std::vector<int>& labels);
 
 nlohmann::json to_json(const Evaluation& evaluation);
 Evaluation evaluation_from_json(const nlohmann::json& json);

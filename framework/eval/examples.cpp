@@ -1,31 +1,15 @@
 // Pictures for a report, found from the wiring alone: every image-shaped view and pass output, and each loss
 // that compares an output with a view tells what the output is meant to become.
-#include <fmt/format.h>
 #include <torch/torch.h>
 
 #include <algorithm>
 #include <cmath>
 
-#include "data/loader.hpp"
 #include "eval/evaluate.hpp"
-#include "train/trainer.hpp"
+#include "eval/views.hpp"
 
 namespace hearth::eval {
 namespace {
-
-constexpr std::int64_t shown_of_a_group = 4;
-
-/// [B, C, H, W] with the channels of a film or of a mask, and large enough to see something.
-bool is_image(const Shape& shape, const recipe::DataSpec& data) {
-    const auto large = [](const Dim& dim) { return dim.known() && dim.value() >= 16; };
-    return shape.size() == 4 && shape[1].known() &&
-           (shape[1].value() == data.channels || shape[1].value() == 1) && large(shape[2]) && large(shape[3]);
-}
-
-/// A group of images, [G, B, C, H, W].
-bool is_group(const Shape& shape, const recipe::DataSpec& data) {
-    return shape.size() == 5 && is_image(Shape(shape.begin() + 1, shape.end()), data);
-}
 
 bool same_shape(const Tensors& tensors, const std::string& a, const std::string& b) {
     return tensors[a].sizes() == tensors[b].sizes();
@@ -60,44 +44,25 @@ Restoration measure(const std::string& output, const std::string& input, const s
 Examples make_examples(const recipe::Recipe& recipe, const plan::Plan& plan, c10::Device device,
                        std::int64_t images) {
     torch::NoGradGuard no_grad;
-    auto delivered = plan.delivered();
-    delivered.insert("image");
-    Examples out;
-    std::vector<std::string> groups;
-    for (const auto& node : plan.nodes()) {
-        for (const auto& wire : node.writes) {
-            const bool group = is_group(wire.shape, recipe.data) && node.kind == Kind::augment;
-            if (!node.runs || !(group || is_image(wire.shape, recipe.data))) continue;
-            (group ? groups : node.kind == Kind::augment ? out.views : out.outputs).push_back(wire.name);
-            if (node.kind == Kind::augment) delivered.insert(wire.name);
-        }
-    }
-    const auto dataset = train::open_training_data(recipe.data);
-    images = std::min(images, dataset->size());
     // Epochs from 1000 on: these views were not trained on, though their images were.
-    auto options = train::loader_options(recipe, plan, train::training_labels(recipe.data, *dataset));
-    options.batch = images;
-    options.cache = false;
-    data::Loader loader(
-        dataset, options, [&](Tensors& views, const RandomKey& key) { plan.augment(views, key); }, delivered);
-    loader.begin(1'000'000);
-    Tensors batch;
-    loader.next(batch);
+    const auto views = make_views(recipe, plan, images, 1'000'000);
+    Examples out;
+    for (const auto& [name, tensor] : views.images) {
+        out.views.push_back(name);
+        out.tensors.set(name, tensor);
+    }
+    out.tensors.set("image", views.batch["image"]);
+    for (const auto& node : plan.nodes())
+        for (const auto& wire : node.writes)
+            if (node.runs && node.kind != Kind::augment && is_image(wire.shape, recipe.data))
+                out.outputs.push_back(wire.name);
     Context context;
     context.training = false;
     context.device = device;
     Tensors moved;
-    for (const auto& [name, tensor] : batch) moved.set(name, tensor.to(device));
+    for (const auto& [name, tensor] : views.batch) moved.set(name, tensor.to(device));
     const auto step = plan.step(moved, context);
-    for (const auto& [name, tensor] : step.tensors)
-        if (std::find(out.views.begin(), out.views.end(), name) != out.views.end() ||
-            std::find(out.outputs.begin(), out.outputs.end(), name) != out.outputs.end() || name == "image")
-            out.tensors.set(name, tensor.detach().to(at::kCPU));
-    for (const auto& group : groups)
-        for (std::int64_t i = 0; i < std::min(shown_of_a_group, moved[group].size(0)); ++i) {
-            out.views.push_back(fmt::format("{} {}", group, i + 1));
-            out.tensors.set(out.views.back(), moved[group][i].to(at::kCPU));
-        }
+    for (const auto& name : out.outputs) out.tensors.set(name, step.tensors[name].detach().to(at::kCPU));
 
     for (const auto& loss : plan.nodes()) {
         if (loss.kind != Kind::loss) continue;

@@ -7,6 +7,7 @@
 #include <functional>
 
 #include "data/loader.hpp"
+#include "data/subset.hpp"
 
 namespace hearth::eval {
 
@@ -17,60 +18,124 @@ Labels read_labels(const data::Dataset& dataset, const recipe::LabelledSpec& spe
                               .positive = spec.positive,
                               .negative = spec.negative,
                               .patient = spec.patient,
+                              .uncertain = spec.uncertain,
+                              .blank = spec.blank,
                               .where = spec.origin.text()},
                              std::move(classes));
 }
 
+namespace {
+
+std::shared_ptr<const data::Dataset> open_rows(const recipe::Recipe& recipe, const recipe::LabelledSpec& spec,
+                                               const std::string& where) {
+    return data::open_dataset({.source = spec.source,
+                               .where = where,
+                               .size = static_cast<int>(spec.size > 0 ? spec.size : recipe.data.size),
+                               .fit = recipe.data.fit,
+                               .max_pixels = recipe.data.max_pixels,
+                               .phantom_count = spec.phantom_count,
+                               .phantom_seed = spec.phantom_seed,
+                               .phantom_lesions = 0.5});
+}
+
+LabelledSet part_of(const LabelledSet& set, const data::SubsetRule& rule) {
+    const auto rows = data::choose(set.labels.strata(), set.labels.patients, rule);
+    return {data::part_of(set.images, rows), data::rows_of(set.labels, rows)};
+}
+
+/// Folds of other rows would be other folds, and test images would have been trained on.
+void check_same_rows(const recipe::DataSpec& data, const recipe::LabelledSpec& spec) {
+    const auto check = [&](const char* ours, const std::string& found, const char* theirs,
+                           const std::string& expected) {
+        if (found != expected)
+            throw RecipeError(
+                fmt::format("{}: found {} = \"{}\", expected \"{}\" as {}: with data.folds both divide "
+                            "the same rows",
+                            spec.origin.text(), ours, found, expected, theirs));
+    };
+    check("source", spec.source, "data.source", data.source);
+    check("train_where", spec.train_where, "data.where", data.where);
+    check("label", spec.label, "data.label", data.label);
+    check("positive", spec.positive, "data.positive", data.positive);
+    check("negative", spec.negative, "data.negative", data.negative);
+    check("patient", spec.patient, "data.patient", data.patient);
+}
+
+}  // namespace
+
 std::pair<LabelledSet, LabelledSet> open_splits(const recipe::Recipe& recipe,
                                                 const recipe::LabelledSpec& spec) {
-    const auto open = [&](const std::string& where) {
-        return data::open_dataset({.source = spec.source,
-                                   .where = where,
-                                   .size = static_cast<int>(spec.size > 0 ? spec.size : recipe.data.size),
-                                   .fit = recipe.data.fit,
-                                   .max_pixels = recipe.data.max_pixels,
-                                   .phantom_count = spec.phantom_count,
-                                   .phantom_seed = spec.phantom_seed,
-                                   .phantom_lesions = 0.5});
-    };
-    LabelledSet train{open(spec.train_where), {}}, test{open(spec.test_where), {}};
-    train.labels = read_labels(*train.images, spec, {});
+    LabelledSet pool{open_rows(recipe, spec, spec.train_where), {}};
+    pool.labels = read_labels(*pool.images, spec, {});
+    data::SubsetRule rule{.fraction = spec.fraction,
+                          .folds = static_cast<int>(recipe.data.folds),
+                          .fold = static_cast<int>(recipe.data.fold),
+                          .held_out = false,
+                          .seed = static_cast<std::uint64_t>(recipe.data.split_seed)};
+    auto train = part_of(pool, rule);
+    if (rule.folds > 0) {
+        check_same_rows(recipe.data, spec);
+        rule.held_out = true;
+        return {std::move(train), part_of(pool, rule)};
+    }
+    LabelledSet test{open_rows(recipe, spec, spec.test_where), {}};
     test.labels = read_labels(*test.images, spec, train.labels.classes);
     return {std::move(train), std::move(test)};
 }
 
-FeatureSet extract(const LabelledSet& set, const recipe::DataSpec& data, std::int64_t limit,
-                   const Extractor& extractor) {
-    torch::NoGradGuard no_grad;
+LabelledSet open_validation(const recipe::Recipe& recipe, const recipe::LabelledSpec& spec,
+                            const LabelledSet& train) {
+    if (spec.validation_where.empty()) return train;
+    LabelledSet out{open_rows(recipe, spec, spec.validation_where), {}};
+    out.labels = read_labels(*out.images, spec, train.labels.classes);
+    return out;
+}
+
+void for_each_batch(const LabelledSet& set, const recipe::DataSpec& data, bool shuffle, const BatchBody& body) {
     data::Loader loader(set.images,
                         {.batch = 64,
                          .workers = data.workers,
                          .channels = data.channels,
-                         .shuffle = limit > 0,  // a fixed random part
+                         .shuffle = shuffle,
                          .drop_last = false,
                          .cache = false,
                          .max_bad = data.max_bad},
                         nullptr, {"image", "index"});
     loader.begin(0);
-    FeatureSet out;
-    std::vector<at::Tensor> rows;
     std::vector<bool> seen(static_cast<std::size_t>(set.images->size()), false);
     Tensors batch;
-    while (loader.next(batch) && (limit <= 0 || static_cast<std::int64_t>(out.labels.size()) < limit)) {
-        const auto features = extractor(batch["image"]).to(at::kCPU, at::kFloat);
+    while (loader.next(batch)) {
         const auto* index = batch["index"].const_data_ptr<std::int64_t>();
-        for (std::int64_t i = 0; i < features.size(0); ++i) {
+        std::vector<std::int64_t> rows;
+        for (std::int64_t i = 0; i < batch["index"].size(0); ++i) {
             const auto at = static_cast<std::size_t>(index[i]);
-            if (set.labels.of[at] < 0 || seen[at])
-                continue;  // an unreadable image is replaced by one that is met again
-            if (limit > 0 && static_cast<std::int64_t>(out.labels.size()) >= limit) break;
+            rows.push_back(seen[at] ? -1 : index[i]);
             seen[at] = true;
-            rows.push_back(features[i]);
-            out.labels.push_back(set.labels.of[at]);
-            out.patients.push_back(set.labels.patients[at]);
         }
+        if (!body(batch["image"], rows)) return;
     }
-    out.x = at::stack(rows);
+}
+
+FeatureSet extract(const LabelledSet& set, const recipe::DataSpec& data, std::int64_t limit,
+                   const Extractor& extractor) {
+    const torch::NoGradGuard no_grad;
+    FeatureSet out;
+    std::vector<at::Tensor> features;
+    const auto full = [&] { return limit > 0 && static_cast<std::int64_t>(features.size()) >= limit; };
+    for_each_batch(set, data, limit > 0, [&](const at::Tensor& images, const std::vector<std::int64_t>& rows) {
+        const auto made = extractor(images).to(at::kCPU, at::kFloat);
+        for (std::size_t i = 0; i < rows.size() && !full(); ++i) {
+            const auto row = static_cast<std::size_t>(rows[i]);
+            if (rows[i] < 0 || set.labels.of[row] < 0) continue;
+            features.push_back(made[static_cast<std::int64_t>(i)]);
+            out.labels.push_back(set.labels.of[row]);
+            out.patients.push_back(set.labels.patients[row]);
+        }
+        return !full();
+    });
+    if (features.empty())
+        throw DataError("found no labelled, readable image to evaluate on, expected at least one");
+    out.x = at::stack(features);
     return out;
 }
 

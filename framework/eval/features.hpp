@@ -1,6 +1,7 @@
 // Frozen features of a labelled data set: what linear probes and nearest neighbours work on.
 #pragma once
 
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -20,8 +21,13 @@ struct LabelledSet {
     std::shared_ptr<const data::Dataset> images;
     Labels labels;
 };
-/// The training and the test split of a labelled data set, images sized as the recipe's [data] says.
+/// The training and the test split of a labelled data set, images sized as the recipe's [data] says. With
+/// data.folds the rows of train_where are divided as those of [data] were, and the fold is the test split;
+/// [data] then has to read the same rows and label. `fraction` is applied to the training split.
 std::pair<LabelledSet, LabelledSet> open_splits(const recipe::Recipe& recipe, const recipe::LabelledSpec& spec);
+/// The rows of validation_where; without it, the training split.
+LabelledSet open_validation(const recipe::Recipe& recipe, const recipe::LabelledSpec& spec,
+                            const LabelledSet& train);
 
 /// Rows of features with their labels; unlabelled and unreadable images are left out.
 struct FeatureSet {
@@ -31,6 +37,12 @@ struct FeatureSet {
 
 /// One batch of images [B, C, H, W] -> features [B, F].
 using Extractor = std::function<at::Tensor(const at::Tensor& images)>;
+
+/// Calls body(images [B, C, H, W], rows) for all images of a set in batches, until it returns false; in a fixed
+/// random order, or as they are. `rows` says which image each one is; -1: it was met before, in the place of an
+/// unreadable one.
+using BatchBody = std::function<bool(const at::Tensor& images, const std::vector<std::int64_t>& rows)>;
+void for_each_batch(const LabelledSet& set, const recipe::DataSpec& data, bool shuffle, const BatchBody& body);
 
 FeatureSet extract(const LabelledSet& set, const recipe::DataSpec& data, std::int64_t limit,
                    const Extractor& extractor);

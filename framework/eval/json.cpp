@@ -7,6 +7,7 @@
 #include "eval/evaluate.hpp"
 
 namespace hearth::eval {
+
 nlohmann::json json_number(double value) {
     return std::isfinite(value) ? nlohmann::json(value) : nlohmann::json();
 }
@@ -31,9 +32,38 @@ void interval_from(const nlohmann::json& json, Interval& interval) {
     interval.dropped = json["dropped"];
 }
 
+namespace {
+
+nlohmann::json segmentation_json(const Segmentation& s) {
+    return {{"dice", json_interval(s.dice)},
+            {"dice_positive", json_interval(s.dice_positive)},
+            {"threshold", json_number(s.threshold)},
+            {"positive", s.positive},
+            {"values", s.values},
+            {"patients", s.patients},
+            {"protocol", s.protocol}};
+}
+
+Segmentation segmentation_from(const nlohmann::json& json) {
+    Segmentation out;
+    interval_from(json["dice"], out.dice);
+    interval_from(json["dice_positive"], out.dice_positive);
+    out.threshold = number_from(json["threshold"]);
+    out.positive = json["positive"];
+    out.values = json["values"].get<std::vector<double>>();
+    out.patients = json["patients"].get<std::vector<int>>();
+    out.protocol = json["protocol"];
+    return out;
+}
+
+}  // namespace
+
 nlohmann::json to_json(const Evaluation& evaluation) {
     nlohmann::json scores = nlohmann::json::array(), differences = nlohmann::json::array();
-    for (const auto& s : evaluation.scores)
+    for (const auto& s : evaluation.scores) {
+        auto of_classes = nlohmann::json::array(), thresholds = nlohmann::json::array();
+        for (const auto& interval : s.class_auc) of_classes.push_back(json_interval(interval));
+        for (const double threshold : s.thresholds) thresholds.push_back(json_number(threshold));
         scores.push_back({{"model", s.model},
                           {"classifier", s.classifier},
                           {"auc", json_interval(s.auc)},
@@ -41,14 +71,21 @@ nlohmann::json to_json(const Evaluation& evaluation) {
                           {"f1", json_number(s.f1)},
                           {"threshold", json_number(s.threshold)},
                           {"l2", json_number(s.l2)},
+                          {"class_auc", of_classes},
+                          {"thresholds", thresholds},
                           {"probabilities", s.probabilities}});
+    }
     for (const auto& d : evaluation.differences) {
         auto auc = json_interval(d.auc);
         auc["p_value"] = json_number(d.auc.p_value);
         differences.push_back(
             {{"classifier", d.classifier}, {"model", d.model}, {"baseline", d.baseline}, {"auc", auc}});
     }
+    auto segmentation = nlohmann::json();
+    if (evaluation.segmentation) segmentation = segmentation_json(*evaluation.segmentation);
     return {{"classes", evaluation.classes},
+            {"segmentation", segmentation},
+            {"several", evaluation.several},
             {"labels", evaluation.labels},
             {"patients", evaluation.patients},
             {"train_images", evaluation.train_images},
@@ -62,6 +99,9 @@ nlohmann::json to_json(const Evaluation& evaluation) {
 Evaluation evaluation_from_json(const nlohmann::json& json) {
     Evaluation out;
     out.classes = json["classes"].get<std::vector<std::string>>();
+    out.several = json.value("several", false);
+    if (const auto found = json.find("segmentation"); found != json.end() && found->is_object())
+        out.segmentation = segmentation_from(*found);
     out.labels = json["labels"].get<std::vector<int>>();
     out.patients = json.value("patients", std::vector<int>());  // not in files of 0.1.0's first weeks
     out.train_images = json["train_images"];
@@ -78,6 +118,12 @@ Evaluation evaluation_from_json(const nlohmann::json& json) {
         s.threshold = number_from(entry["threshold"]);
         s.l2 = number_from(entry["l2"]);
         s.probabilities = entry["probabilities"].get<std::vector<double>>();
+        for (const auto& interval : entry.value("class_auc", nlohmann::json::array())) {
+            s.class_auc.emplace_back();
+            interval_from(interval, s.class_auc.back());
+        }
+        for (const auto& threshold : entry.value("thresholds", nlohmann::json::array()))
+            s.thresholds.push_back(number_from(threshold));
         out.scores.push_back(std::move(s));
     }
     for (const auto& entry : json["differences"]) {

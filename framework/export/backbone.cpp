@@ -25,9 +25,22 @@ std::optional<VitShape> vit_shape(const NamedTensors& weights) {
     shape.hidden = fc1.size(0);
     shape.qkv_bias = find(weights, "blocks.0.attn.qkv.bias").defined();
     while (find(weights, fmt::format("blocks.{}.norm1.weight", shape.depth)).defined()) ++shape.depth;
-    shape.grid = std::llround(std::sqrt(static_cast<double>(positions.size(1) - 1)));
-    if (shape.grid * shape.grid + 1 != positions.size(1)) return std::nullopt;  // images that are not square
+    shape.grid = grid_of(positions);
+    if (shape.grid == 0) return std::nullopt;  // images that are not square
     return shape;
+}
+
+std::int64_t grid_of(const at::Tensor& positions) {
+    if (positions.dim() != 3 || positions.size(1) < 2) return 0;
+    const auto side = std::llround(std::sqrt(static_cast<double>(positions.size(1) - 1)));
+    return side * side + 1 == positions.size(1) ? side : 0;
+}
+
+at::Tensor resampled_positions(const at::Tensor& positions, std::int64_t grid) {
+    const auto from = grid_of(positions);
+    const auto square = positions.slice(1, 1).reshape({1, from, from, -1}).permute({0, 3, 1, 2});
+    const auto resized = at::_upsample_bicubic2d_aa(square, {grid, grid}, /*align_corners=*/false);
+    return at::cat({positions.slice(1, 0, 1), resized.permute({0, 2, 3, 1}).flatten(1, 2)}, 1);
 }
 
 std::optional<ResnetShape> resnet_shape(const NamedTensors& weights) {

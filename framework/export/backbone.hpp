@@ -44,4 +44,9 @@ at::Tensor find(const NamedTensors& tensors, const std::string& name);
 std::optional<VitShape> vit_shape(const NamedTensors& weights);
 std::optional<ResnetShape> resnet_shape(const NamedTensors& weights);
 
+/// The side of the square grid that positions [1, 1 + n * n, D] belong to; 0 where there is none.
+std::int64_t grid_of(const at::Tensor& positions);
+/// Such positions for a grid of another size, antialiased bicubic as timm; the class token's stay.
+at::Tensor resampled_positions(const at::Tensor& positions, std::int64_t grid);
+
 }  // namespace hearth::exporting

@@ -134,7 +134,12 @@ Package huggingface(const Backbone& backbone) {
     if (!shape) refuse(backbone, "hf", "a vision transformer for square images");
     auto out = plain(backbone, shape->channels);
     out.tensors.clear();
+    const auto grid = backbone.size / shape->patch;  // transformers resamples otherwise than timm: do it here
     for (const auto& [name, tensor] : backbone.weights) {
+        if (name == "pos_embed" && grid != shape->grid) {
+            out.tensors.emplace_back(huggingface_name(name), resampled_positions(tensor, grid).contiguous());
+            continue;
+        }
         if (name.find(".attn.qkv.") == std::string::npos) {
             out.tensors.emplace_back(huggingface_name(name), tensor);
             continue;
@@ -154,7 +159,7 @@ Package huggingface(const Backbone& backbone) {
                                   {"hidden_dropout_prob", 0.0},
                                   {"attention_probs_dropout_prob", 0.0},
                                   {"layer_norm_eps", 1e-6},
-                                  {"image_size", shape->image_size()},
+                                  {"image_size", grid * shape->patch},
                                   {"patch_size", shape->patch},
                                   {"num_channels", shape->channels},
                                   {"qkv_bias", shape->qkv_bias},
@@ -171,7 +176,7 @@ Package huggingface(const Backbone& backbone) {
     out.python =
         "from transformers import ViTModel\n\n"
         "model = ViTModel.from_pretrained(\".\", add_pooling_layer=False).eval()\n"
-        "tokens = model(image, interpolate_pos_encoding=True).last_hidden_state  # [B, 1 + patches, D]\n";
+        "tokens = model(image).last_hidden_state  # [B, 1 + patches, D]\n";
     return out;
 }
 

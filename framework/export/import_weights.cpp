@@ -4,7 +4,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cmath>
 #include <hearth/error.hpp>
 #include <hearth/text.hpp>
 #include <map>
@@ -80,20 +79,12 @@ std::string pick_prefix(const NamedTensors& file, const NamedTensors& target) {
     return most->first;
 }
 
-/// Learned positions [1, 1 + n, D] for a square grid of another size, antialiased bicubic as timm. Undefined
-/// when that is not what the shapes are.
-at::Tensor resampled_positions(const at::Tensor& found, const at::Tensor& target, std::string& note) {
-    if (found.dim() != 3 || target.dim() != 3 || found.size(2) != target.size(2)) return {};
-    const auto side = [](const at::Tensor& positions) {
-        const auto n = std::llround(std::sqrt(static_cast<double>(positions.size(1) - 1)));
-        return n * n + 1 == positions.size(1) ? n : 0;
-    };
-    const std::int64_t from = side(found), to = side(target);
-    if (from == 0 || to == 0) return {};
-    const auto grid = found.slice(1, 1).reshape({1, from, from, -1}).permute({0, 3, 1, 2});
-    const auto resized = at::_upsample_bicubic2d_aa(grid, {to, to}, /*align_corners=*/false);
+/// Positions of the file on the grid of the target; undefined when that is not what the shapes are.
+at::Tensor fitted_positions(const at::Tensor& found, const at::Tensor& target, std::string& note) {
+    const auto from = grid_of(found), to = grid_of(target);
+    if (from == 0 || to == 0 || found.size(2) != target.size(2)) return {};
     note = fmt::format("{} x {} patches resampled to {} x {}", from, from, to, to);
-    return at::cat({found.slice(1, 0, 1), resized.permute({0, 2, 3, 1}).flatten(1, 2)}, 1);
+    return resampled_positions(found, to);
 }
 
 bool is_first_layer(const std::string& name) {
@@ -152,7 +143,7 @@ ImportResult import_weights(const NamedTensors& given, const NamedTensors& targe
         found.erase(at);
         std::string note;
         if (tensor.sizes() != expected.sizes() && name == "pos_embed")
-            if (const auto resized = resampled_positions(tensor, expected, note); resized.defined())
+            if (const auto resized = fitted_positions(tensor, expected, note); resized.defined())
                 tensor = resized;
         if (options.sum_channels && is_first_layer(name) && tensor.dim() == 4 && expected.size(1) == 1 &&
             tensor.size(1) > 1) {

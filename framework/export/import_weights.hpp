@@ -10,12 +10,12 @@
 namespace hearth::exporting {
 
 struct ImportOptions {
-    std::string prefix;         ///< of the names to take ("teacher.backbone."); "" = the one that fits best
+    std::string prefix = {};    ///< of the names to take ("teacher.backbone."); "" = the one that fits best
     bool sum_channels = false;  ///< a first layer for C channels becomes one for a grey image
     /// What the file's network wants done to its input, one value a channel, (x - mean) / std; with
     /// sum_channels it is folded into the first layer together with `target_mean` and `target_std` of the
     /// backbone. Empty: the sum alone.
-    std::vector<double> mean, std;
+    std::vector<double> mean = {}, std = {};
     double target_mean = 0, target_std = 1;
 };
 

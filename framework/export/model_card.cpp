@@ -31,16 +31,15 @@ std::string components(const std::vector<recipe::ComponentSpec>& specs) {
     return names.empty() ? "none" : join(names);
 }
 
-report::Table facts_table(const CardFacts& facts, const Backbone& backbone, const Package& package) {
+report::Table facts_table(const CardFacts& facts, const Backbone& backbone) {
     std::int64_t parameters = 0;
     for (const auto& [name, tensor] : backbone.weights) parameters += tensor.numel();
     const auto& recipe = facts.recipe;
     report::Table table;
     table.headers = {"", ""};
     table.rows = {
-        {"backbone",
-         fmt::format("`{}`, {:.1f} million parameters, {} file(s) of the format `{}`", backbone.component,
-                     static_cast<double>(parameters) / 1e6, package.configs.size() + 1, facts.format)},
+        {"backbone", fmt::format("`{}`, {:.1f} million parameters, format `{}`", backbone.component,
+                                 static_cast<double>(parameters) / 1e6, facts.format)},
         {"recipe", fmt::format("`{}`, hash {}", recipe.name, facts.run.run.value("recipe_hash", "unknown"))},
         {"losses", components(recipe.losses)},
         {"augmentations", components(recipe.augments)},
@@ -71,7 +70,7 @@ std::string evaluation_section(const std::optional<eval::Evaluation>& evaluation
                        spec ? ": " + source_text(spec->source, spec->test_where) : "", evaluation->protocol);
 }
 
-std::string preprocessing_section(const Backbone& backbone) {
+std::string preprocessing_section(const Backbone& backbone, const std::string& format) {
     const auto list = [](const std::vector<double>& values) {
         std::vector<std::string> words;
         for (const double value : values) words.push_back(fmt::format("{:g}", value));
@@ -83,13 +82,14 @@ std::string preprocessing_section(const Backbone& backbone) {
         "with mean {} and std {}. The weights expect that this was done before; Hearth's own format does it "
         "itself.\n",
         backbone.channels, backbone.size, backbone.size, backbone.fit, list(backbone.mean), list(backbone.std));
-    if (const auto vit = vit_shape(backbone.weights); vit && vit->image_size() != backbone.size)
-        text += fmt::format(
-            "\nIts positions belong to images of {} x {}; for {} x {} they are resampled{}.\n",
-            vit->image_size(), vit->image_size(), backbone.size, backbone.size,
-            backbone.resample != "timm"
-                ? " without antialiasing, unlike other libraries do it: features there differ a little"
-                : "");
+    const auto vit = vit_shape(backbone.weights);
+    if (!vit || vit->image_size() == backbone.size) return text;
+    text +=
+        fmt::format("\nIts positions were learned on images of {} x {}; for {} x {} they are resampled{}.\n",
+                    vit->image_size(), vit->image_size(), backbone.size, backbone.size,
+                    format == "hf" ? ", which was done in this file" : "");
+    if (backbone.resample != "timm")
+        text += "Hearth did so without antialiasing for this recipe: features elsewhere differ a little.\n";
     return text;
 }
 
@@ -109,12 +109,12 @@ For research on chest radiographs: features for probing, fine-tuning and retriev
 
 std::string model_card(const CardFacts& facts, const Backbone& backbone, const Package& package) {
     const auto& recipe = facts.recipe;
-    auto out =
-        title_of(recipe, facts.network) + "\n" + report::markdown_table(facts_table(facts, backbone, package));
+    auto out = title_of(recipe, facts.network) + "\n" + report::markdown_table(facts_table(facts, backbone));
     out += "\n## Data\n\n" +
            (facts.texts.data.empty() ? "Trained on " + source_text(recipe.data.source, recipe.data.where) + "."
                                      : facts.texts.data) +
-           "\n\n" + evaluation_section(facts.run.evaluation, recipe) + "\n" + preprocessing_section(backbone);
+           "\n\n" + evaluation_section(facts.run.evaluation, recipe) + "\n" +
+           preprocessing_section(backbone, facts.format);
     out += fmt::format("\n## Loading\n\n```{}\n{}```\n\n", facts.format == "hearth" ? "toml" : "python",
                        package.python);
     out += limits;

@@ -4,13 +4,16 @@
 
 #include <algorithm>
 #include <functional>
+#include <hearth/words.hpp>
 
 namespace hearth::plan {
 
 std::map<std::string, Shape> sources(const recipe::DataSpec& data) {
     std::map<std::string, Shape> out = {{"image", {"B", Dim(data.channels), Dim(data.size), Dim(data.size)}},
                                         {"index", {"B"}}};
-    if (!data.label.empty()) out.emplace("label", Shape{"B"});
+    if (!data.mask.empty()) out.emplace("segmentation", Shape{"B", 1, Dim(data.size), Dim(data.size)});
+    const auto labels = static_cast<std::int64_t>(words_of(data.label).size());
+    if (labels > 0) out.emplace("label", labels == 1 ? Shape{"B"} : Shape{"B", Dim(labels)});
     return out;
 }
 

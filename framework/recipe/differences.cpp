@@ -1,6 +1,5 @@
 #include "recipe/differences.hpp"
 
-#include <algorithm>
 #include <set>
 #include <utility>
 
@@ -9,55 +8,54 @@
 namespace hearth::recipe {
 namespace {
 
-using Leaves = std::vector<std::pair<std::string, std::string>>;  // key, value as TOML
+using Differences = std::vector<ValueDifference>;
 
-void collect(const std::string& key, const Value& value, Leaves& out);
-
-void collect(const std::string& prefix, const Table& table, Leaves& out) {
-    for (std::size_t i = 0; i < table.keys().size(); ++i) {
-        const auto& key = table.keys()[i];
-        collect(prefix.empty() ? key : prefix + "." + key, table.at(i), out);
-    }
-}
-
-/// [[loss]], [[pass]], [[augment]]: each entry below its label, a repeated one with its number ("blur.2").
-void collect_entries(const std::string& key, const Array& entries, Leaves& out) {
+/// Entries of [[loss]], [[pass]], [[augment]] as a table by identity; a repeated one has its number ("blur.2").
+Table by_identity(const std::string& list, const Array& entries) {
+    Table out;
     std::multiset<std::string> seen;
     for (const auto& entry : entries) {
-        const auto label = identity(key, entry);
+        const auto label = identity(list, entry);
         seen.insert(label);
         const auto number = seen.count(label);
-        collect(key + "." + label + (number > 1 ? "." + std::to_string(number) : ""), entry.table(), out);
+        out.set(number > 1 ? label + "." + std::to_string(number) : label, entry);
     }
+    return out;
 }
 
-void collect(const std::string& key, const Value& value, Leaves& out) {
-    if (value.is_table() && !value.table().empty())
-        collect(key, value.table(), out);
-    else if (value.is_array() && is_list_of_entries(key))
-        collect_entries(key, value.array(), out);
-    else
-        out.emplace_back(key, value.to_toml());
+/// `value` as a table where its parts have names; null otherwise. `made` holds it where it had to be made.
+const Table* parts_of(const std::string& key, const Value& value, Table& made) {
+    if (value.is_table()) return &value.table();
+    if (!value.is_array() || !is_list_of_entries(key)) return nullptr;
+    made = by_identity(key, value.array());
+    return &made;
 }
 
-const std::string* find(const Leaves& leaves, const std::string& key) {
-    const auto found = std::ranges::find(leaves, key, &Leaves::value_type::first);
-    return found == leaves.end() ? nullptr : &found->second;
+void collect(const std::string& prefix, const Table& first, const Table& second, Differences& out) {
+    const auto full = [&](const std::string& key) { return prefix.empty() ? key : prefix + "." + key; };
+    for (const auto& key : first.keys()) {
+        const Value& a = *first.find(key);
+        const Value* b = second.find(key);
+        if (b == nullptr) {
+            out.push_back({full(key), a.to_toml(), ""});
+            continue;
+        }
+        Table made_a, made_b;
+        const auto *parts_a = parts_of(full(key), a, made_a), *parts_b = parts_of(full(key), *b, made_b);
+        if (parts_a != nullptr && parts_b != nullptr)
+            collect(full(key), *parts_a, *parts_b, out);
+        else if (!(a == *b))
+            out.push_back({full(key), a.to_toml(), b->to_toml()});
+    }
+    for (const auto& key : second.keys())
+        if (first.find(key) == nullptr) out.push_back({full(key), "", second.find(key)->to_toml()});
 }
 
 }  // namespace
 
-std::vector<ValueDifference> differences(const Table& first, const Table& second) {
-    Leaves a, b;
-    collect("", first, a);
-    collect("", second, b);
-    std::vector<ValueDifference> out;
-    for (const auto& [key, value] : a) {
-        const auto* other = find(b, key);
-        if (other == nullptr || *other != value) out.push_back({key, value, other == nullptr ? "" : *other});
-    }
-    for (const auto& [key, value] : b)
-        if (find(a, key) == nullptr) out.push_back({key, "", value});
+Differences differences(const Table& first, const Table& second) {
+    Differences out;
+    collect("", first, second, out);
     return out;
 }
 

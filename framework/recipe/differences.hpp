@@ -14,9 +14,10 @@ struct ValueDifference {
     std::string first, second;
 };
 
-/// The values in which two merged trees differ, in the order of the first, then what only the second sets.
-/// Entries of a list go by the name that says which one it is ([[loss]] and [[augment]]: `name` or `use`;
-/// [[pass]]: `as` or `network`), so that a dropped entry does not make all later ones look different.
+/// The values in which two merged trees differ: in each table those of the first in its order, then what only
+/// the second sets. A table or entry that one of them lacks is one value. Entries of a list go by the name that
+/// says which one it is ([[loss]] and [[augment]]: `name` or `use`; [[pass]]: `as` or `network`), so that a
+/// dropped one leaves the others alone.
 std::vector<ValueDifference> differences(const Table& first, const Table& second);
 
 }  // namespace hearth::recipe

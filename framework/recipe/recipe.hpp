@@ -59,6 +59,13 @@ struct DataSpec {
     std::int64_t size = 224, channels = 1, workers = 0, prefetch = 4, max_pixels = 0;
     std::string fit = "stretch";
     std::string label, positive, negative;  ///< as in LabelledSpec, for the tensor `label`; "" = there is none
+    std::string uncertain = "ignore",
+                blank = "ignore";  ///< several labels: what "-1" and an empty cell count as
+    std::string mask;  ///< column of segmentation masks, for the tensor `segmentation`; "" = there is none
+    std::string patient = "patient";   ///< column; patients are never divided between parts
+    double fraction = 1;               ///< of the patients of each class
+    std::int64_t folds = 0, fold = 0;  ///< cross-validation: train on all folds but this one
+    std::int64_t split_seed = 0;       ///< of fraction and folds
     double max_bad = 0.01;
     bool cache = true;  ///< keep decoded images in memory (8 bit) after the first epoch
     Origin origin;
@@ -76,7 +83,8 @@ struct TrainSpec {
 struct OptimizerSpec {
     std::string use = "adamw";
     Schedule lr, weight_decay;
-    double lr_batch = 256;  ///< lr is multiplied by global batch / lr_batch; 0 = lr as written
+    double layer_decay = 1;  ///< factor on lr from one layer of a backbone to the one below it
+    double lr_batch = 256;   ///< lr is multiplied by global batch / lr_batch; 0 = lr as written
     double beta1 = 0.9, beta2 = 0.999, eps = 1e-8, clip = 3.0;
     std::string clip_mode = "tensor";  ///< "tensor": each parameter's gradient by its own norm; "global"
     std::vector<std::string>
@@ -113,7 +121,12 @@ struct LabelledSpec {
     std::string label = "label";  ///< column
     std::string positive;         ///< value(s, comma separated) that count as 1; "" = every class (multi-class)
     std::string negative;         ///< value that counts as 0; "" = all others
+    std::string uncertain = "ignore", blank = "ignore";  ///< as in DataSpec
     std::string patient = "patient";  ///< column for the bootstrap; missing column = every image its own
+    std::string head;     ///< the logits of a pass that are evaluated instead of frozen features; "" = none
+    std::string mask;     ///< column of masks: `head` writes a segmentation, measured by Dice
+    double fraction = 1;  ///< of the training patients of each class
+    std::string validation_where;     ///< rows that thresholds are chosen on; "" = the training rows
     std::int64_t every = 10, k = 20;  ///< probe: every n epochs; neighbours
     std::int64_t phantom_count = 400, phantom_seed = 1000;
     std::int64_t limit = 0;             ///< at most this many training and test images (0 = all)

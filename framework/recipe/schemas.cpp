@@ -6,6 +6,15 @@ namespace {
 
 constexpr double any_count = 9e15;  // exactly representable, and more than anybody counts to
 
+void add_unknown_labels(Schema& schema) {
+    schema.text("uncertain", "ignore")
+        .choices({"ignore", "zeros", "ones"})
+        .doc("several labels: what a cell of -1 counts as");
+    schema.text("blank", "ignore")
+        .choices({"ignore", "zeros"})
+        .doc("several labels: what an empty cell counts as");
+}
+
 void add_phantoms(Schema& schema, std::int64_t count, std::int64_t seed) {
     schema.integer("phantom_count", count)
         .range(0, any_count)
@@ -30,10 +39,27 @@ Schema data_schema() {
         .choices({"stretch", "pad"})
         .doc("how an image that is not square becomes one: stretched, or between black bars");
     schema.text("label", "")
-        .doc("column that becomes the tensor `label` for losses that want one; \"\" = none");
+        .doc(
+            "column that becomes the tensor `label` for losses that want one, or several, comma separated, "
+            "each "
+            "1 or 0 by itself; \"\" = none");
     schema.text("positive", "")
         .doc("value or values, comma separated, that count as 1; \"\" = every class by itself");
     schema.text("negative", "").doc("value that counts as 0; \"\" = all others");
+    add_unknown_labels(schema);
+    schema.text("mask", "").doc("column of masks that become the tensor `segmentation`; \"\" = none");
+    schema.text("patient", defaults.patient)
+        .doc(
+            "column whose images stay together in a fraction or fold; without it every image is its own "
+            "patient");
+    schema.number("fraction", defaults.fraction)
+        .range(1e-6, 1)
+        .doc("train on this share of the patients of each class");
+    schema.integer("folds", defaults.folds)
+        .range(0, 1000)
+        .doc("cross-validation: patients are dealt into so many folds, and [eval] tests on `fold`; 0 = none");
+    schema.integer("fold", defaults.fold).range(0, 999).doc("the fold that is not trained on");
+    schema.integer("split_seed", defaults.split_seed).range(0, any_count).doc("seed of fraction and folds");
     schema.integer("workers", defaults.workers)
         .range(0, 1024)
         .doc("threads that load images; 0 = chosen by Hearth");
@@ -79,6 +105,9 @@ Schema optimizer_schema() {
     schema.number("lr_batch", defaults.lr_batch)
         .range(0, any_count)
         .doc("lr is multiplied by global batch / lr_batch; 0 = lr as written");
+    schema.number("layer_decay", defaults.layer_decay)
+        .range(0.01, 1)
+        .doc("factor on lr from one layer of a backbone to the one below it; 1 = the same for all");
     schema.number("weight_decay", 0.05)
         .range(0, 1e3)
         .schedulable()
@@ -125,15 +154,25 @@ Schema monitor_schema() {
 Schema labelled_schema() {
     const LabelledSpec defaults;
     Schema schema;
-    schema.text("source", "").required().doc("\"phantom\", or a manifest (CSV) with labels");
+    schema.text("source", "").doc("\"phantom\", or a manifest (CSV) with labels; \"\" = data.source");
     schema.text("train_where", "").doc("rows the probe learns from");
     schema.text("test_where", "").doc("rows it is measured on");
-    schema.text("label", defaults.label).doc("column of the label");
+    schema.text("label", defaults.label)
+        .doc("column of the label, or several, comma separated, each 1 or 0 by itself");
     schema.text("positive", "")
         .doc("value or values, comma separated, that count as 1; \"\" = every class by itself");
     schema.text("negative", "").doc("value that counts as 0; \"\" = all others");
+    add_unknown_labels(schema);
     schema.text("patient", defaults.patient)
         .doc("column for the bootstrap; without it every image is its own patient");
+    schema.text("head", "")
+        .doc("evaluate these logits, such as \"student.logits\", instead of frozen features");
+    schema.text("mask", "").doc("column of masks: `head` writes a segmentation, which is measured by Dice");
+    schema.number("fraction", defaults.fraction)
+        .range(1e-6, 1)
+        .doc("a probe learns from this share of the training patients of each class");
+    schema.text("validation_where", "")
+        .doc("rows that the thresholds of `head` are chosen on; \"\" = the training rows");
     schema.integer("every", defaults.every).range(0, 1e6).doc("[probe]: epochs between two probes; 0 = never");
     schema.integer("k", defaults.k).range(1, 1e6).doc("neighbours of the k-NN probe");
     schema.text("features", defaults.features)

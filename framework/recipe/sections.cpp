@@ -49,6 +49,14 @@ DataSpec data_from(const Section& section) {
     out.label = options.text("label");
     out.positive = options.text("positive");
     out.negative = options.text("negative");
+    out.uncertain = options.text("uncertain");
+    out.blank = options.text("blank");
+    out.mask = options.text("mask");
+    out.patient = options.text("patient");
+    out.fraction = options.number("fraction");
+    out.folds = options.integer("folds");
+    out.fold = options.integer("fold");
+    out.split_seed = options.integer("split_seed");
     out.workers = options.integer("workers");
     out.prefetch = options.integer("prefetch");
     out.cache = options.boolean("cache");
@@ -80,6 +88,7 @@ OptimizerSpec optimizer_from(const Section& section) {
     out.use = options.text("use");
     out.lr = options.schedule("lr");
     out.weight_decay = options.schedule("weight_decay");
+    out.layer_decay = options.number("layer_decay");
     out.lr_batch = options.number("lr_batch");
     out.beta1 = options.numbers("betas")[0];
     out.beta2 = options.numbers("betas")[1];
@@ -141,7 +150,13 @@ LabelledSpec labelled_from(const Section& section) {
     out.label = options.text("label");
     out.positive = options.text("positive");
     out.negative = options.text("negative");
+    out.uncertain = options.text("uncertain");
+    out.blank = options.text("blank");
     out.patient = options.text("patient");
+    out.head = options.text("head");
+    out.mask = options.text("mask");
+    out.fraction = options.number("fraction");
+    out.validation_where = options.text("validation_where");
     out.every = options.integer("every");
     out.k = options.integer("k");
     out.features = options.text("features");
@@ -151,6 +166,19 @@ LabelledSpec labelled_from(const Section& section) {
     out.phantom_seed = options.integer("phantom_seed");
     out.origin = section.origin;
     return out;
+}
+
+void check_parts(const DataSpec& data, const Origin& fold, Diagnostics& problems) {
+    if (data.folds == 1)
+        problems.add(data.origin, "data.folds: found 1, expected 0 (none) or at least 2");
+    else if (data.fold > 0 && data.fold >= data.folds)
+        problems.add(fold, fmt::format("data.fold: found {}, expected less than data.folds = {}", data.fold,
+                                       data.folds));
+    if ((data.folds > 0 || data.fraction < 1) && data.label.empty())
+        problems.add(
+            data.origin,
+            "data.folds and data.fraction divide the patients of each class: set data.label, the column of "
+            "the class");
 }
 
 bool is_device(const std::string& text) {
@@ -166,6 +194,7 @@ void read_sections(const Table& tree, Recipe& recipe, Diagnostics& problems) {
     recipe.data = data_from(read(tree, "data", data_schema(), recipe, problems));
     if (recipe.data.channels == 2)
         problems.add(place(tree, "data", "channels"), "data.channels: found 2, expected 1 or 3");
+    check_parts(recipe.data, place(tree, "data", "fold"), problems);
     recipe.train = train_from(read(tree, "train", train_schema(), recipe, problems));
     if (!is_device(recipe.train.device))
         problems.add(
@@ -178,6 +207,8 @@ void read_sections(const Table& tree, Recipe& recipe, Diagnostics& problems) {
         recipe.probe = labelled_from(read(tree, "probe", labelled_schema(), recipe, problems));
     if (tree.find("eval") != nullptr)
         recipe.eval = labelled_from(read(tree, "eval", labelled_schema(), recipe, problems));
+    for (auto* labelled : {&recipe.probe, &recipe.eval})
+        if (*labelled && (*labelled)->source.empty()) (*labelled)->source = recipe.data.source;
 }
 
 }  // namespace hearth::recipe

@@ -4,6 +4,7 @@
 #include <torch/torch.h>
 
 #include <cmath>
+#include <hearth/words.hpp>
 
 #include "train/autocast.hpp"
 #include "train/trainer.hpp"
@@ -20,10 +21,13 @@ std::unique_ptr<data::Loader> generated_batches(const recipe::Recipe& recipe, co
                                               .phantom_count = images,
                                               .phantom_seed = 0,
                                               .phantom_lesions = 0});
-    std::vector<int> labels;
-    if (!recipe.data.label.empty())
-        for (std::int64_t i = 0; i < images; ++i) labels.push_back(static_cast<int>(i % 2));
-    auto options = loader_options(recipe, plan, std::move(labels));
+    data::Labels labels;
+    const auto columns = words_of(recipe.data.label);
+    labels.several = columns.size() > 1;
+    labels.classes = columns;
+    for (std::int64_t i = 0; i < images && !columns.empty(); ++i)
+        labels.of.insert(labels.of.end(), columns.size(), static_cast<int>(i % 2));
+    auto options = loader_options(recipe, plan, labels);
     options.batch = images;
     options.workers = 1;
     return std::make_unique<data::Loader>(

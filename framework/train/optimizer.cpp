@@ -9,6 +9,8 @@
 #include <hearth/error.hpp>
 #include <map>
 
+#include "train/layer_decay.hpp"
+
 namespace hearth::train {
 
 bool matches(const std::string& name, const std::string& pattern) {
@@ -20,6 +22,7 @@ bool matches(const std::string& name, const std::string& pattern) {
 Optimizer::Optimizer(const recipe::OptimizerSpec& spec, NamedTensors parameters, std::int64_t global_batch)
     : spec_(spec), parameters_(std::move(parameters)) {
     lr_scale_ = spec_.lr_batch > 0 ? static_cast<double>(global_batch) / spec_.lr_batch : 1.0;
+    std::vector<std::string> names;
     for (const auto& [name, parameter] : parameters_) {
         average_.push_back(at::zeros_like(parameter));
         square_.push_back(at::zeros_like(parameter));
@@ -27,7 +30,10 @@ Optimizer::Optimizer(const recipe::OptimizerSpec& spec, NamedTensors parameters,
         const auto named = [&, &name = name](const std::string& pattern) { return matches(name, pattern); };
         decays_.push_back(parameter.dim() > 1 && !name.ends_with(".bias") &&
                           std::none_of(spec_.no_decay.begin(), spec_.no_decay.end(), named));
+        names.push_back(name);
     }
+    const auto factors = layer_factors(names, spec_.layer_decay);
+    for (std::size_t i = 0; i < names.size(); ++i) groups_[{decays_[i], factors[i]}].push_back(i);
     for (const auto& pattern : spec_.freeze)
         if (std::none_of(parameters_.begin(), parameters_.end(),
                          [&](const auto& p) { return matches(p.first, pattern); }))
@@ -68,11 +74,12 @@ bool Optimizer::frozen(const std::string& name, const Progress& progress) const 
 
 void Optimizer::step(const Progress& progress) {
     at::NoGradGuard no_grad;
-    for (const bool decay : {true, false}) {
+    for (const auto& [habits, members] : groups_) {
+        const auto [decay, factor] = habits;
         std::vector<at::Tensor> parameters, gradients, averages, squares, steps;
-        for (std::size_t i = 0; i < parameters_.size(); ++i) {
+        for (const auto i : members) {
             const auto& [name, parameter] = parameters_[i];
-            if (decays_[i] != decay || !parameter.grad().defined() || frozen(name, progress)) continue;
+            if (!parameter.grad().defined() || frozen(name, progress)) continue;
             steps_[i].add_(1);
             parameters.push_back(parameter);
             gradients.push_back(parameter.grad());
@@ -81,8 +88,9 @@ void Optimizer::step(const Progress& progress) {
             steps.push_back(steps_[i]);
         }
         if (parameters.empty()) continue;
-        at::_fused_adamw_(parameters, gradients, averages, squares, {}, steps, lr(progress), spec_.beta1,
-                          spec_.beta2, decay ? weight_decay(progress) : 0.0, spec_.eps, /*amsgrad=*/false,
+        at::_fused_adamw_(parameters, gradients, averages, squares, {}, steps, lr(progress) * factor,
+                          spec_.beta1, spec_.beta2, decay ? weight_decay(progress) : 0.0, spec_.eps,
+                          /*amsgrad=*/false,
                           /*maximize=*/false);
     }
 }

@@ -6,6 +6,7 @@
 #include <ATen/core/Tensor.h>
 
 #include <hearth/schedule.hpp>
+#include <map>
 #include <string>
 #include <utility>
 #include <vector>
@@ -23,6 +24,7 @@ class Optimizer {
   public:
     Optimizer(const recipe::OptimizerSpec& spec, NamedTensors parameters, std::int64_t global_batch);
 
+    /// Of layers without optimizer.layer_decay, or above all others.
     double lr(const Progress& progress) const;
     double weight_decay(const Progress& progress) const { return spec_.weight_decay(progress); }
     /// Clips gradients as the recipe says and returns their norm over all parameters before that. Parameters
@@ -46,6 +48,8 @@ class Optimizer {
     NamedTensors parameters_;
     std::vector<at::Tensor> average_, square_, steps_;
     std::vector<bool> decays_;
+    /// Parameters that share whether they decay and the factor on lr of their layer.
+    std::map<std::pair<bool, double>, std::vector<std::size_t>> groups_;
     double lr_scale_;
 };
 

@@ -6,7 +6,6 @@
 #include <cmath>
 #include <new>
 
-#include "data/labels.hpp"
 #include "train/autocast.hpp"
 #include "train/initial_weights.hpp"
 #include "train/safetensors.hpp"
@@ -43,43 +42,10 @@ bool use_bf16(const std::string& precision, c10::Device device) {
 #endif
 }
 
-std::shared_ptr<const data::Dataset> open_training_data(const recipe::DataSpec& spec) {
-    return data::open_dataset({.source = spec.source,
-                               .where = spec.where,
-                               .size = static_cast<int>(spec.size),
-                               .fit = spec.fit,
-                               .max_pixels = spec.max_pixels,
-                               .phantom_count = spec.phantom_count,
-                               .phantom_seed = spec.phantom_seed,
-                               .phantom_lesions = spec.phantom_lesions});
-}
-
-std::vector<int> training_labels(const recipe::DataSpec& spec, const data::Dataset& dataset) {
-    if (spec.label.empty()) return {};
-    return data::read_labels(dataset, {.label = spec.label,
-                                       .positive = spec.positive,
-                                       .negative = spec.negative,
-                                       .where = spec.origin.text()})
-        .of;
-}
-
 std::vector<std::string> term_names(const plan::StepOutput& out) {
     std::vector<std::string> names{"loss"};
     for (const auto& [name, value] : out.terms) names.push_back(name);
     return names;
-}
-
-data::LoaderOptions loader_options(const recipe::Recipe& recipe, const plan::Plan& plan,
-                                   std::vector<int> labels) {
-    return {.batch = recipe.train.batch,
-            .workers = recipe.data.workers,
-            .prefetch = recipe.data.prefetch,
-            .seed = static_cast<std::uint64_t>(recipe.train.seed),
-            .channels = recipe.data.channels,
-            .cache = recipe.data.cache,
-            .max_bad = recipe.data.max_bad,
-            .batch_axis = plan.batch_axes(),
-            .labels = std::move(labels)};
 }
 
 Trainer::Trainer(const recipe::Recipe& recipe, const host::Registry& registry, TrainRequest request)
@@ -92,7 +58,7 @@ Trainer::Trainer(const recipe::Recipe& recipe, const host::Registry& registry, T
           torch::manual_seed(static_cast<std::uint64_t>(recipe.train.seed));  // initial weights
           return plan::Plan::build(recipe, registry);
       }()),
-      dataset_(open_training_data(recipe.data)),
+      data_(open_training_data(recipe.data)),
       folder_(RunFolder::open(recipe, request_.out, request_.existing)),
       monitor_(recipe.monitor) {
     if (recipe.train.threads > 0) at::set_num_threads(static_cast<int>(recipe.train.threads));
@@ -101,7 +67,7 @@ Trainer::Trainer(const recipe::Recipe& recipe, const host::Registry& registry, T
 
     auto delivered = plan_.delivered();
     loader_ = std::make_unique<data::Loader>(
-        dataset_, loader_options(recipe, plan_, training_labels(recipe.data, *dataset_)),
+        data_.images, loader_options(recipe, plan_, data_.labels),
         [this](Tensors& views, const RandomKey& key) { plan_.augment(views, key); }, std::move(delivered));
 
     progress_.steps_per_epoch = loader_->batches_per_epoch() / recipe.train.accumulate;
@@ -166,7 +132,7 @@ TrainSummary Trainer::train() {
     view_->say(fmt::format(
         "{} in {}: {} images, {} epochs of {} steps, batch {}{}, {} on {}, {} loader workers",
         folder_.resumes() ? fmt::format("resuming at step {}", first) : "training", folder_.path().string(),
-        dataset_->size(), recipe_.train.epochs, progress_.steps_per_epoch, recipe_.train.batch,
+        data_.images->size(), recipe_.train.epochs, progress_.steps_per_epoch, recipe_.train.batch,
         recipe_.train.accumulate > 1 ? fmt::format(" x {}", recipe_.train.accumulate) : "",
         bf16_ ? "bf16" : "fp32", device_.str(), loader_->workers()));
     for (const auto& warning : plan_.warnings()) view_->say("warning: " + warning);

@@ -8,7 +8,6 @@
 #include <memory>
 #include <optional>
 
-#include "data/loader.hpp"
 #include "plan/plan.hpp"
 #include "train/events.hpp"
 #include "train/files.hpp"
@@ -17,6 +16,7 @@
 #include "train/optimizer.hpp"
 #include "train/progress.hpp"
 #include "train/run_folder.hpp"
+#include "train/training_data.hpp"
 
 namespace hearth::train {
 
@@ -43,14 +43,6 @@ struct TrainSummary {
 c10::Device pick_device(const std::string& wanted);
 /// Whether "auto" precision means bf16 on this device.
 bool use_bf16(const std::string& precision, c10::Device device);
-/// A data set as [data] describes it.
-std::shared_ptr<const data::Dataset> open_training_data(const recipe::DataSpec& spec);
-/// The class of each of its images as data.label says, for the loader; empty without data.label.
-std::vector<int> training_labels(const recipe::DataSpec& spec, const data::Dataset& dataset);
-
-/// Batches as [data] and [train] ask for them, with the views of this plan.
-data::LoaderOptions loader_options(const recipe::Recipe& recipe, const plan::Plan& plan,
-                                   std::vector<int> labels);
 /// The names of a step's loss terms as the log has them, "loss" (the total) first.
 std::vector<std::string> term_names(const plan::StepOutput& out);
 
@@ -81,7 +73,7 @@ class Trainer {
     c10::Device device_;
     bool bf16_;
     plan::Plan plan_;
-    std::shared_ptr<const data::Dataset> dataset_;  ///< opened before the run folder is made
+    TrainingData data_;  ///< opened before the run folder is made
     RunFolder folder_;
     std::unique_ptr<data::Loader> loader_;
     std::unique_ptr<Optimizer> optimizer_;

@@ -45,6 +45,7 @@ TEST_CASE("a sweep trains each recipe with each seed once and tabulates them") {
     CHECK(box.folder.read("out/row/seed-1/resolved.toml").find("seed = 1") != std::string::npos);
     // 2 recipes, 2 seeds, 2 classifiers, 3 kinds of features; and the header
     CHECK(lines_of(box.folder.read("out/sweep.csv")) == 25);
+    CHECK_THAT(box.folder.read("out/sweep.html"), Contains("<table") && Contains("less row 1"));
     CHECK_THAT(box.folder.read("out/sweep.md"), Contains("| full ") && Contains("| row "));
     CHECK_THAT(box.folder.read("out/sweep.md"), Contains(" ± ") && Contains(" [0."));  // over seeds; by patient
 
@@ -60,6 +61,48 @@ TEST_CASE("a sweep trains each recipe with each seed once and tabulates them") {
     CHECK_THAT(second.err, Contains("full seed 0: finished before") &&
                                Contains("row seed 1: finished before") && Contains("resuming at step 5"));
     CHECK(box.folder.read("out/full/seed-0/train.log") == log);
+}
+
+TEST_CASE("a sweep over values of options makes a row for each combination") {
+    const SweepBox box;
+    const auto outcome = box.run({"sweep", "rows/a-full.toml", "train.batch=4,8", "monitor.on_nan=stop,warn",
+                                  "data.where='a, b'", "--out", "out", "--seeds", "2", "--dry-run"});
+    INFO(outcome.err);
+    CHECK(outcome.code == 0);
+    CHECK(lines_of(outcome.out) == 8);
+    CHECK_THAT(outcome.out,
+               Contains("full batch=4 on_nan=stop  seed 0  new  out/full,batch=4,on_nan=stop/seed-0") &&
+                   Contains("full batch=8 on_nan=warn  seed 1  new"));
+    const auto wrong = box.run({"sweep", "rows", "train.batch=4,,8", "--out", "out"});
+    CHECK(wrong.code == 2);
+    CHECK_THAT(wrong.err, Contains("train.batch=4,,8") && Contains("empty value"));
+
+    const auto run = box.run({"sweep", "rows/a-full.toml", "train.batch=4,8", "eval.limit=20", "probe.every=0",
+                              "--out", "out", "--quiet"});
+    INFO(run.err);
+    REQUIRE(run.code == 0);
+    CHECK(box.folder.read("out/full,batch=8/seed-0/resolved.toml").find("batch = 8") != std::string::npos);
+    CHECK_THAT(run.out, Contains("full batch=4") && Contains("less row 1") && Contains(", p "));
+}
+
+TEST_CASE("published figures stand beside ours") {
+    const SweepBox box;
+    box.folder.write("rows/published.csv", "recipe,linear AUC\nrow,77.7\n");
+    const auto outcome = box.sweep({"--quiet"});
+    INFO(outcome.err);
+    REQUIRE(outcome.code == 0);
+    CHECK_THAT(outcome.out, Contains("published linear AUC") && Contains("77.7"));
+    CHECK_THAT(box.folder.read("out/sweep.md"), Contains("77.7"));
+
+    for (const auto& [text, found] : std::vector<std::pair<std::string, std::string>>{
+             {"name,AUC\nrow,1\n", "found no column 'recipe'"},
+             {"recipe,AUC\nrow,1,2\n", "published.csv:2: found 3 fields, expected 2"},
+             {"recipe,AUC\nrow,1\nrow,2\n", "published.csv:3: found 'row' twice"}}) {
+        box.folder.write("rows/published.csv", text);
+        const auto wrong = box.sweep();
+        CHECK(wrong.code == 3);
+        CHECK_THAT(wrong.err, Contains(found));
+    }
 }
 
 TEST_CASE("--dry-run lists the runs and starts none") {

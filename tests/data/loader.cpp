@@ -304,7 +304,7 @@ TEST_CASE("files that are unreadable, truncated, empty or absurd are named with 
         reasons[std::filesystem::path(bad.name).filename().string()] = bad.reason;
     REQUIRE(reasons.size() == 5);
     CHECK_THAT(reasons["empty.png"], Contains("empty (0 bytes)"));
-    CHECK_THAT(reasons["text.png"], Contains("expected PNG or JPEG"));
+    CHECK_THAT(reasons["text.png"], Contains("expected PNG, JPEG or DICOM"));
     CHECK_THAT(reasons["truncated.png"], Contains("truncated"));
     CHECK_THAT(reasons["tiny.png"], Contains("found 4 x 4 pixels"));
     CHECK_THAT(reasons["absurd.png"], Contains("found 16777232 x 16777232 pixels"));
@@ -396,4 +396,46 @@ TEST_CASE("stall is the time spent waiting since it was last asked for") {
     epoch_of(loader, 0);
     CHECK(loader.take_stall() > 0);
     CHECK(loader.take_stall() == 0);
+}
+
+TEST_CASE("a worker makes views on one thread, whatever the training step runs on") {
+    const auto before = at::get_num_threads();
+    at::set_num_threads(4);
+    std::atomic<int> most = 0;
+    Loader loader(numbers(8), {.batch = 4, .workers = 2},
+                  [&](Tensors&, const RandomKey&) { most = std::max(most.load(), at::get_num_threads()); },
+                  {"image"});
+    loader.begin(0);
+    rest_of(loader);
+    CHECK(most == 1);
+    CHECK(at::get_num_threads() == 4);
+    at::set_num_threads(before);
+}
+
+TEST_CASE("several labels come as a table, and masks as a view") {
+    class Masked : public Numbers {
+      public:
+        using Numbers::Numbers;
+        std::optional<cv::Mat> mask(std::int64_t index, const std::string& column) const override {
+            if (column != "outline" || index == 1) return std::nullopt;
+            cv::Mat made = cv::Mat::zeros(4, 4, CV_8U);
+            made.at<uchar>(2, 3) = 255;
+            return made;
+        }
+    };
+    LoaderOptions options;
+    options.batch = 2;
+    options.shuffle = false;
+    options.labels = {1, 0, -1, 0, 1, 1};
+    options.label_width = 3;
+    options.mask = "outline";
+    Loader loader(std::make_shared<Masked>(2), options, nullptr, {"image", "segmentation"});
+    loader.begin(0);
+    const auto batch = rest_of(loader).at(0);
+    CHECK(batch["label"].equal(
+        at::tensor({1, 0, -1, 0, 1, 1}, at::kInt).to(batch["label"].scalar_type()).view({2, 3})));
+    CHECK(batch["segmentation"].sizes() == at::IntArrayRef({2, 1, 4, 4}));
+    CHECK(batch["segmentation"][0].sum().item<double>() == 1);
+    CHECK(batch["segmentation"][0][0][2][3].item<double>() == 1);
+    CHECK(batch["segmentation"][1].eq(-1).all().item<bool>());
 }

@@ -238,37 +238,3 @@ project = { out = 16, hidden = 16, bottleneck = 8 }
     CHECK_FALSE(at::equal(examples.tensors["global 1"], examples.tensors["global 2"]));
     CHECK(examples.restorations.empty());
 }
-
-TEST_CASE("the mean AUC over runs has the interval of one run where all agree, and none where tests differ") {
-    const auto run_of = [](const std::vector<double>& positive, std::vector<int> patients) {
-        Evaluation run;
-        run.classes = {"no", "yes"};
-        run.labels = {0, 0, 1, 1, 0, 1};
-        run.patients = std::move(patients);
-        Score s;
-        s.model = "trained";
-        s.classifier = "knn";
-        for (const double p : positive) s.probabilities.insert(s.probabilities.end(), {1 - p, p});
-        s.auc.value = auc(positive, run.labels);
-        run.scores = {s};
-        return run;
-    };
-    const std::vector<int> patients = {0, 1, 2, 3, 4, 4};
-    const auto good = run_of({0.1, 0.4, 0.3, 0.9, 0.2, 0.8}, patients);    // 8 of 9 pairs in order
-    const auto worse = run_of({0.1, 0.4, 0.3, 0.9, 0.85, 0.8}, patients);  // 6 of 9
-    const auto one = mean_auc({good}, "knn", "trained"), same = mean_auc({good, good, good}, "knn", "trained");
-    REQUIRE((one && same));
-    CHECK(one->value == Approx(8.0 / 9));
-    CHECK(one->low < one->value);
-    CHECK((same->value == Approx(one->value) && same->low == Approx(one->low) &&
-           same->high == Approx(one->high)));
-    CHECK(mean_auc({good, worse}, "knn", "trained")->value == Approx(7.0 / 9));
-    CHECK_FALSE(std::isnan(mean_auc({good, worse}, "knn", "trained")->low));
-
-    const auto elsewhere =
-        mean_auc({good, run_of({0.1, 0.4, 0.3, 0.9, 0.85, 0.8}, {0, 1, 2, 3, 4, 5})}, "knn", "trained");
-    CHECK(elsewhere->value == Approx(7.0 / 9));
-    CHECK(std::isnan(elsewhere->low));
-    CHECK_FALSE(mean_auc({good}, "linear", "trained"));
-    CHECK_FALSE(mean_auc({}, "knn", "trained"));
-}

@@ -58,6 +58,10 @@ TEST_CASE("Hugging Face's names: query, key and value are the thirds of qkv, and
     CHECK(at::equal(find(made.tensors, "encoder.layer.0.intermediate.dense.bias"),
                     find(backbone.weights, "blocks.0.mlp.fc1.bias")));
     CHECK(made.configs.at("config.json")["hidden_size"] == 12);
+    // transformers resamples positions otherwise than timm: they are exported for the size of the evaluation.
+    CHECK(made.configs.at("config.json")["image_size"] == 24);
+    CHECK(at::equal(find(made.tensors, "embeddings.position_embeddings"),
+                    resampled_positions(find(backbone.weights, "pos_embed"), 6)));
     CHECK(made.configs.at("preprocessor_config.json")["image_std"] == std::vector<double>{0.25});
     CHECK(made.metadata.at("format") == "pt");
 }

@@ -29,14 +29,16 @@ TEST_CASE("a changed value, one that only the first sets, one that only the seco
                "[train]\nepochs = 4\nbatch = 8\n[optimizer]\nlr = { from = 0.2, to = 0.0 }\n") ==
           Rows{{"train.epochs", "3", "4"},
                {"train.seed", "1", ""},
-               {"optimizer.lr.from", "0.1", "0.2"},
-               {"train.batch", "", "8"}});
+               {"train.batch", "", "8"},
+               {"optimizer.lr.from", "0.1", "0.2"}});
+    CHECK(rows("[train]\nepochs = 3\n", "[train]\nepochs = { from = 1 }\n") ==
+          Rows{{"train.epochs", "3", "{ from = 1 }"}});
 }
 
 TEST_CASE("entries of lists go by name, so that a dropped one leaves the others alone") {
     CHECK(rows("[[loss]]\nuse = \"a\"\n[[loss]]\nuse = \"b\"\nweight = 2\n",
                "[[loss]]\nuse = \"b\"\nweight = 3\n") ==
-          Rows{{"loss.a.use", "\"a\"", ""}, {"loss.b.weight", "2", "3"}});
+          Rows{{"loss.a", "{ use = \"a\" }", ""}, {"loss.b.weight", "2", "3"}});
     CHECK(rows("[[pass]]\nnetwork = \"s\"\nview = \"x\"\n[[pass]]\nnetwork = \"s\"\nview = \"y\"\n",
                "[[pass]]\nnetwork = \"s\"\nview = \"x\"\n[[pass]]\nnetwork = \"s\"\nview = \"z\"\n") ==
           Rows{{"pass.s.2.view", "\"y\"", "\"z\""}});

@@ -7,6 +7,8 @@
 #include <cmath>
 #include <hearth/error.hpp>
 
+#include "train/layer_decay.hpp"
+
 using namespace hearth;
 using namespace hearth::train;
 using Catch::Matchers::Contains;
@@ -227,4 +229,39 @@ TEST_CASE("an optimiser with loaded state goes on as the one that saved it") {
     saved.pop_back();
     CHECK_THROWS_AS(second.load(saved), DataError);
     CHECK_THROWS_WITH(second.load(saved), Contains("'optimizer.steps.p'"));
+}
+
+TEST_CASE("layers of a backbone are counted from their numbered names") {
+    const std::vector<std::string> names = {
+        "s.backbone.cls_token",          "s.backbone.patch_embed.proj.weight",
+        "s.backbone.blocks.0.norm.bias", "s.backbone.blocks.1.mlp.fc.weight",
+        "s.backbone.norm.weight",        "s.heads.classify.weight"};
+    const std::vector<double> expected = {0.125, 0.125, 0.25, 0.5, 1, 1};
+    CHECK(layer_factors(names, 0.5) == expected);
+    CHECK(layer_factors(names, 1) == std::vector<double>(6, 1.0));
+    CHECK(layer_factors(
+              {"s.backbone.conv1.weight", "s.backbone.layer1.0.conv.weight",
+               "s.backbone.layer1.0.downsample.0.weight", "s.backbone.layer2.0.conv.weight", "loss.scale"},
+              0.5) == std::vector<double>{0.125, 0.25, 0.25, 0.5, 1});
+    CHECK(layer_factors({"a.backbone.blocks.0.w", "b.backbone.blocks.0.w", "b.backbone.blocks.1.w"}, 0.5) ==
+          std::vector<double>{0.5, 0.25, 0.5});
+}
+
+TEST_CASE("layer_decay scales the learning rate of each layer") {
+    auto spec = plain();
+    spec.layer_decay = 0.5;
+    spec.weight_decay = 0.0;
+    std::vector<at::Tensor> tensors;
+    NamedTensors named;
+    for (const auto* name : {"s.backbone.embed.bias", "s.backbone.blocks.0.bias", "s.heads.h.bias"}) {
+        tensors.push_back(at::zeros({1}).set_requires_grad(true));
+        named.emplace_back(name, tensors.back());
+    }
+    Optimizer optimizer(spec, named, 1);
+    for (auto& tensor : tensors) set_gradient(tensor, at::ones({1}));
+    optimizer.step(at_step(0));
+    // The first step of Adam is lr, whatever the gradient.
+    CHECK(tensors[0].item<double>() == Approx(-0.01 * 0.25).epsilon(1e-4));
+    CHECK(tensors[1].item<double>() == Approx(-0.01 * 0.5).epsilon(1e-4));
+    CHECK(tensors[2].item<double>() == Approx(-0.01).epsilon(1e-4));
 }

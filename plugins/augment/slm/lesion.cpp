@@ -7,31 +7,16 @@
 #include <opencv2/imgproc.hpp>
 #include <optional>
 
+#include "common/film.hpp"
+
 namespace slm {
 namespace {
+
+using hearth::film::random_pixel;
 
 constexpr double reference_edge = 224;
 constexpr float grey_level = 1.0F / 255.0F;
 constexpr float blob_intensity = 0.5F;  // eta where there is no texture
-
-/// A pixel of `mask` inside `where`, each with equal probability.
-std::optional<cv::Point> random_pixel(hearth::Random& random, const cv::Mat& mask, const cv::Rect& where) {
-    const cv::Mat view = mask(where);
-    const int count = cv::countNonZero(view);
-    if (count == 0) return std::nullopt;
-    auto left = random.integer(0, count - 1);
-    for (int y = 0; y < view.rows; ++y) {
-        const int in_row = cv::countNonZero(view.row(y));
-        if (left >= in_row) {
-            left -= in_row;
-            continue;
-        }
-        const uchar* row = view.ptr<uchar>(y);
-        for (int x = 0; x < view.cols; ++x)
-            if (row[x] != 0 && left-- == 0) return cv::Point(x, y) + where.tl();
-    }
-    return std::nullopt;
-}
 
 int edge(hearth::Random& random, const Settings& settings, double scale, int limit) {
     const auto low = std::llround(settings.smallest * scale), high = std::llround(settings.largest * scale);

@@ -7,6 +7,7 @@
 #include <hearth/hearth.hpp>
 #include <tuple>
 
+#include "common/range.hpp"
 #include "lesion.hpp"
 
 namespace {
@@ -114,13 +115,6 @@ class Slm final : public Augment {
     }
 
   private:
-    template <class T>
-    static std::pair<T, T> ordered(const std::vector<T>& range, const char* name) {
-        if (range.size() != 2 || range[0] > range[1])
-            throw RecipeError(std::string(name) + ": found the larger value first, expected [lowest, highest]");
-        return {range[0], range[1]};
-    }
-
     slm::Parameters draw_from_bank(const Random& random, const slm::Anatomy& anatomy, bool restricted) const {
         RandomKey key = random.key();
         key.epoch %= bank_;

@@ -1,6 +1,7 @@
 #include "common/transformer/attention.hpp"
 
 #include <ATen/ATen.h>
+#include <ATen/Parallel.h>
 #include <torch/autograd.h>
 
 #include <array>
@@ -17,36 +18,65 @@ using torch::autograd::AutogradContext;
 // Above this length the N x N probabilities that the explicit form keeps for backward outgrow its speed.
 constexpr std::int64_t longest_explicit = 1024;
 
-// Views of one sample's packed projections [N, 3, heads, d]: query, key, value as [heads, N, d].
-std::array<Tensor, 3> unpack(const Tensor& sample) {
-    const auto views = sample.permute({1, 2, 0, 3});
-    return {views[0], views[1], views[2]};
-}
-
-// out = scale * a b
+// out = scale * a b, of as many matrices
 void product(Tensor out, const Tensor& a, const Tensor& b, double scale = 1) {
     at::baddbmm_out(out, out, a, b, 0, scale);
 }
 
-/// Sample by sample: the scores of one sample stay in the cache, products read and write the packed layout, and
-/// no head is copied into a layout of its own.
+/// Some heads of one sample.
+struct Part {
+    std::int64_t sample, first, count;
+
+    // Of packed projections [B, N, 3, heads, d]: query, key and value, [count, N, d] each.
+    std::array<Tensor, 3> unpack(const Tensor& qkv) const {
+        const auto parts = qkv.select(0, sample).narrow(2, first, count).permute({1, 2, 0, 3});
+        return {parts[0], parts[1], parts[2]};
+    }
+    // Of [B, N, heads, d]: [count, N, d].
+    Tensor tokens(const Tensor& x) const { return x.select(0, sample).narrow(1, first, count).transpose(0, 1); }
+    // Of [B, heads, N, N]: [count, N, N].
+    Tensor matrices(const Tensor& x) const { return x.select(0, sample).narrow(0, first, count); }
+};
+
+/// Calls body(part, scratch) for all heads of all samples of qkv [B, N, 3, heads, d]; each thread has a
+/// scratch [matrices, count, N, N] of its own, and its products run on that thread alone.
+template <class Body>
+void for_each_part(const Tensor& qkv, std::int64_t matrices, const Body& body) {
+    const auto b = qkv.size(0), n = qkv.size(1), heads = qkv.size(3);
+    const bool few = b < at::get_num_threads(), bf16 = qkv.scalar_type() == at::kBFloat16;
+    // One head's scores fit a core's cache; but in bf16 oneDNN takes longer to begin a product than to make
+    // one.
+    const auto count = !bf16 && (few || n >= 128) ? 1 : heads;
+    const auto grain = few && count == heads ? b : 1;  // fewer parts than threads: each on all threads
+    at::parallel_for(0, b * heads / count, grain, [&](std::int64_t begin, std::int64_t end) {
+        // Both are a thread's own state, and a worker of the pool begins with the defaults.
+        const at::AutoDispatchBelowADInplaceOrView below;
+        const FullPrecision exact;
+        const auto scratch = at::empty({matrices, count, n, n}, qkv.options());
+        for (auto i = begin; i < end; ++i)
+            body(Part{.sample = i * count / heads, .first = i * count % heads, .count = count}, scratch);
+    });
+}
+
+/// Head by head: scores stay in a core's cache, products read and write the packed layout, and no head is
+/// copied into a layout of its own.
 class AttentionFunction : public torch::autograd::Function<AttentionFunction> {
   public:
     static Tensor forward(AutogradContext* ctx, const Tensor& packed, std::int64_t heads) {
         const at::AutoDispatchBelowADInplaceOrView below;
-        const FullPrecision exact;
         const auto b = packed.size(0), n = packed.size(1), d = packed.size(2) / (3 * heads);
+        const auto scale = 1 / std::sqrt(static_cast<double>(d));
         const auto qkv = packed.contiguous().view({b, n, 3, heads, d});
-        auto out = at::empty({b, n, heads, d}, packed.options());
-        auto probabilities = at::empty({b, heads, n, n}, packed.options());
-        auto scores = at::empty({heads, n, n}, packed.options());
-        for (std::int64_t i = 0; i < b; ++i) {
-            const auto [q, k, v] = unpack(qkv[i]);
-            auto p = probabilities[i];
-            product(scores, q, k.transpose(1, 2), 1 / std::sqrt(static_cast<double>(d)));
+        const auto out = at::empty({b, n, heads, d}, packed.options());
+        const auto probabilities = at::empty({b, heads, n, n}, packed.options());
+        for_each_part(qkv, 1, [&](const Part& part, const Tensor& scratch) {
+            const auto [q, k, v] = part.unpack(qkv);
+            const auto scores = scratch[0];
+            auto p = part.matrices(probabilities);
+            product(scores, q, k.transpose(1, 2), scale);
             at::_softmax_out(p, scores, -1, false);
-            product(out[i].transpose(0, 1), p, v);
-        }
+            product(part.tokens(out), p, v);
+        });
         ctx->save_for_backward({qkv, probabilities});
         return out.view({b, n, heads * d});
     }
@@ -56,26 +86,24 @@ class AttentionFunction : public torch::autograd::Function<AttentionFunction> {
             throw Error(ExitCode::internal,
                         "attention on the CPU has no second derivative (found create_graph); run on CUDA with "
                         "the mathematical kernel, or take the gradient penalty on another network");
-        const FullPrecision exact;
         const auto saved = ctx->get_saved_variables();
         const auto &qkv = saved[0], &probabilities = saved[1];
         const auto b = qkv.size(0), n = qkv.size(1), heads = qkv.size(3), d = qkv.size(4);
         const auto scale = 1 / std::sqrt(static_cast<double>(d));
         const auto grad = grads[0].contiguous().view({b, n, heads, d});
-        auto out = at::empty_like(qkv);
-        auto dp = at::empty({heads, n, n}, qkv.options());
-        auto ds = at::empty_like(dp);
-        for (std::int64_t i = 0; i < b; ++i) {
-            const auto [q, k, v] = unpack(qkv[i]);
-            const auto [dq, dk, dv] = unpack(out[i]);
-            const auto p = probabilities[i];
-            const auto g = grad[i].transpose(0, 1);
+        const auto out = at::empty_like(qkv);
+        for_each_part(qkv, 2, [&](const Part& part, const Tensor& scratch) {
+            const auto [q, k, v] = part.unpack(qkv);
+            const auto [dq, dk, dv] = part.unpack(out);
+            const auto p = part.matrices(probabilities), g = part.tokens(grad);
+            const auto dp = scratch[0];
+            auto ds = scratch[1];
             product(dv, p.transpose(1, 2), g);
             product(dp, g, v.transpose(1, 2));
             at::_softmax_backward_data_out(ds, dp, p, -1, p.scalar_type());
             product(dq, ds, k, scale);
             product(dk, ds.transpose(1, 2), q, scale);
-        }
+        });
         return {out.view({b, n, 3 * heads * d}), Tensor()};
     }
 };

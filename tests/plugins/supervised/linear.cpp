@@ -31,6 +31,25 @@ TEST_CASE("logits are W x + b") {
     CHECK(at::equal(out["logits"], at::tensor({16.0F, 19.5F, 26.0F, 22.0F}).view({2, 2})));
 }
 
+TEST_CASE("features are the class token, the mean token, or both side by side") {
+    const auto cls = at::rand({2, 3}), tokens = at::rand({2, 5, 3});
+    const Tensors in{{"cls", cls}, {"tokens", tokens}};
+    for (const auto& [features, x] : std::vector<std::pair<std::string, Tensor>>{
+             {"cls", cls}, {"mean", tokens.mean(1)}, {"cls+mean", at::cat({cls, tokens.mean(1)}, 1)}}) {
+        CAPTURE(features);
+        Symbols symbols;
+        symbols.bind("D", 3);
+        const auto head = test::make<Head>("linear", {{"features", features}}, symbols);
+        const torch::NoGradGuard no_grad;
+        const auto parameters = head->named_parameters();
+        CHECK(at::allclose(head->forward(in, {})["logits"],
+                           at::linear(x, parameters["weight"], parameters["bias"])));
+        const auto& type = test::registry().find(Kind::head, "linear");
+        CHECK(type.reads(test::options(type, {{"features", features}})).size() ==
+              (features == "cls+mean" ? 2u : 1u));
+    }
+}
+
 TEST_CASE("initial weights are normal with deviation 0.01, the bias 0") {
     const auto head = linear(768, 14);
     auto parameters = head->named_parameters();

@@ -37,14 +37,21 @@ std::vector<Tensor> gradients(const std::function<Tensor()>& f, const std::vecto
 
 TEST_CASE("attention equals the formula, with its gradient") {
     torch::manual_seed(2);
-    for (const std::int64_t heads : {1, 4}) {
-        const auto qkv = at::randn({3, 9, 3 * 16}, at::kDouble).requires_grad_();
+    // Few and many samples for the threads, short and long sequences: each is divided among threads
+    // differently.
+    struct Case {
+        std::int64_t batch, length, heads;
+    };
+    for (const auto [batch, length, heads] : {Case{3, 9, 1}, {3, 9, 4}, {1, 9, 4}, {17, 5, 2}, {3, 130, 4}}) {
+        CAPTURE(batch, length, heads);
+        const auto qkv = at::randn({batch, length, 3 * 16}, at::kDouble).requires_grad_();
         const auto ours = [&] { return attention(qkv, heads); };
         const auto plain = [&] { return plain_attention(qkv, heads); };
         CHECK(at::allclose(ours(), plain(), 0, 1e-12));
         CHECK(at::allclose(gradients(ours, {qkv})[0], gradients(plain, {qkv})[0], 0, 1e-12));
-        CHECK(test::gradient_error([&](const Tensor& x) { return attention(x, heads).square().sum(); }, qkv) <
-              1e-7);
+        if (length < 10)
+            CHECK(test::gradient_error([&](const Tensor& x) { return attention(x, heads).square().sum(); },
+                                       qkv) < 1e-7);
     }
 }
 

@@ -1,0 +1,45 @@
+// What a sweep does, and what came out of it as tables.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "report/text.hpp"
+
+namespace hearth::cli {
+
+/// One run of a sweep.
+struct Job {
+    std::string recipe;  ///< its name, and the values it was given of options that are swept: "full k=64"
+    std::filesystem::path file, folder;
+    std::vector<std::string> overrides;
+    std::int64_t seed = 0;
+    std::string hash;
+    std::string state;  ///< "finished", "new", "unfinished", "failed (exit code 3)"
+};
+
+/// Figures that somebody published for rows of a sweep: published.csv in a folder of recipes, with a column
+/// `recipe` and others of any names. Empty where there is no such file.
+struct Published {
+    std::vector<std::string> columns;
+    std::map<std::string, std::vector<std::string>> rows;  ///< by recipe name
+};
+/// Throws DataError on a file without the column `recipe`, or that names a recipe twice.
+Published read_published(const std::filesystem::path& file);
+
+/// "train.batch=8,16" -> {"train.batch=8", "train.batch=16"}. A comma within quotes, brackets or braces divides
+/// nothing. Throws RecipeError on an empty value.
+std::vector<std::string> split_values(const std::string& assignment);
+
+/// A row for each recipe: AUC, accuracy and F1, the difference to the first row with its p value, what was
+/// published, and the untrained backbone.
+report::Table sweep_table(const std::vector<Job>& jobs, const Published& published);
+
+/// Writes sweep.csv (a line for each score), sweep.md and sweep.html.
+void write_sweep_tables(const std::vector<Job>& jobs, const Published& published,
+                        const std::filesystem::path& out);
+
+}  // namespace hearth::cli

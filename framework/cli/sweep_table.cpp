@@ -1,0 +1,273 @@
+// The tables of a sweep; see sweep.hpp.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <functional>
+#include <hearth/text.hpp>
+
+#include "cli/run.hpp"
+#include "cli/sweep.hpp"
+#include "data/csv.hpp"
+#include "eval/across_runs.hpp"
+#include "report/page.hpp"
+#include "train/files.hpp"
+
+namespace hearth::cli {
+namespace {
+
+namespace fs = std::filesystem;
+using Runs = std::vector<eval::Evaluation>;
+
+Runs evaluations_of(const std::vector<Job>& jobs, const std::string& recipe) {
+    Runs out;
+    for (const auto& job : jobs)
+        if (job.recipe == recipe && job.state == "finished")
+            if (auto evaluation = read_evaluation(job.folder)) out.push_back(std::move(*evaluation));
+    return out;
+}
+
+std::vector<std::string> names_of(const std::vector<Job>& jobs) {
+    std::vector<std::string> names;
+    for (const auto& job : jobs)
+        if (std::find(names.begin(), names.end(), job.recipe) == names.end()) names.push_back(job.recipe);
+    return names;
+}
+
+/// "0.967 ± 0.004": mean and deviation over seeds.
+std::string spread_text(const std::vector<double>& values) {
+    if (values.empty()) return "-";
+    const auto [mean, deviation] = eval::spread(values);
+    return std::isnan(deviation) ? fmt::format("{:.3f}", mean)
+                                 : fmt::format("{:.3f} ± {:.3f}", mean, deviation);
+}
+
+/// The same with the interval by patient: "0.967 ± 0.004 [0.954, 0.979]".
+std::string auc_text(const Runs& runs, const std::string& classifier, const std::string& model) {
+    auto text = spread_text(
+        eval::score_values(runs, classifier, model, [](const eval::Score& score) { return score.auc.value; }));
+    const auto mean = eval::mean_auc(runs, classifier, model);
+    if (mean && !std::isnan(mean->low)) text += fmt::format(" [{:.3f}, {:.3f}]", mean->low, mean->high);
+    return text;
+}
+
+/// "-0.012, p 0.03": the AUC less that of the first row.
+std::string difference_text(const Runs& runs, const Runs& first, const std::string& classifier) {
+    const auto difference = eval::mean_auc_difference(runs, first, classifier, "trained");
+    if (!difference) return "-";
+    const auto p = difference->p_value < 0.001 ? std::string("p < 0.001")
+                                               : fmt::format("p {:.{}f}", difference->p_value, 3);
+    return fmt::format("{:+.3f}, {}", difference->value, p);
+}
+
+}  // namespace
+
+Published read_published(const fs::path& file) {
+    Published out;
+    if (!fs::exists(file)) return out;
+    const auto records = data::parse_csv(data::read_text(file), file.string());
+    if (records.empty() || records[0].fields.empty() || records[0].fields[0] != "recipe")
+        throw DataError(
+            fmt::format("{}: found no column 'recipe' at the start of the header, expected for example "
+                        "recipe,linear AUC",
+                        file.string()));
+    out.columns.assign(records[0].fields.begin() + 1, records[0].fields.end());
+    for (std::size_t i = 1; i < records.size(); ++i) {
+        const auto& fields = records[i].fields;
+        if (fields.size() != records[0].fields.size())
+            throw DataError(fmt::format("{}:{}: found {} fields, expected {} as in the header", file.string(),
+                                        records[i].line, fields.size(), records[0].fields.size()));
+        if (!out.rows.emplace(fields[0], std::vector<std::string>(fields.begin() + 1, fields.end())).second)
+            throw DataError(fmt::format("{}:{}: found '{}' twice", file.string(), records[i].line, fields[0]));
+    }
+    return out;
+}
+
+namespace {
+
+/// One recipe of the sweep.
+struct Row {
+    std::string name;
+    Runs runs;
+    std::size_t planned = 0, finished = 0;
+};
+struct Column {
+    std::string header;
+    std::function<std::string(const Row&)> cell;
+};
+
+std::vector<Row> rows_of(const std::vector<Job>& jobs) {
+    std::vector<Row> rows;
+    for (const auto& name : names_of(jobs)) {
+        Row row{.name = name, .runs = evaluations_of(jobs, name), .planned = 0, .finished = 0};
+        for (const auto& job : jobs) {
+            row.planned += job.recipe == name;
+            row.finished += job.recipe == name && job.state == "finished";
+        }
+        rows.push_back(std::move(row));
+    }
+    return rows;
+}
+
+Column auc_column(const std::string& header, const std::string& classifier, const std::string& model) {
+    return {header, [=](const Row& row) { return auc_text(row.runs, classifier, model); }};
+}
+
+Column field_column(const std::string& header, const std::string& classifier,
+                    double (*field)(const eval::Score&)) {
+    return {header, [=](const Row& row) {
+                return spread_text(eval::score_values(row.runs, classifier, "trained", field));
+            }};
+}
+
+Column dice_column(const std::string& header, eval::Interval eval::Segmentation::*which) {
+    return {header, [=](const Row& row) {
+                std::vector<double> values;
+                for (const auto& run : row.runs)
+                    if (run.segmentation) values.push_back(((*run.segmentation).*which).value);
+                return spread_text(values);
+            }};
+}
+
+bool segments(const std::vector<Row>& rows) {
+    for (const auto& row : rows)
+        for (const auto& run : row.runs)
+            if (run.segmentation) return true;
+    return false;
+}
+
+std::vector<Column> columns_of(const std::vector<Row>& rows, const Published& published,
+                               const std::string& classifier) {
+    if (segments(rows))
+        return {{"recipe", [](const Row& row) { return row.name; }},
+                {"runs", [](const Row& row) { return fmt::format("{}/{}", row.finished, row.planned); }},
+                dice_column("Dice", &eval::Segmentation::dice),
+                dice_column("Dice where something is inside", &eval::Segmentation::dice_positive)};
+    std::vector<Column> out = {
+        {"recipe", [](const Row& row) { return row.name; }},
+        {"runs", [](const Row& row) { return fmt::format("{}/{}", row.finished, row.planned); }},
+        auc_column(classifier + " AUC", classifier, "trained")};
+    if (rows.size() > 1)
+        out.push_back({"less row 1", [&first = rows.front(), classifier](const Row& row) {
+                           return &row == &first ? "" : difference_text(row.runs, first.runs, classifier);
+                       }});
+    out.push_back(
+        field_column("accuracy", classifier, [](const eval::Score& score) { return score.accuracy; }));
+    out.push_back(field_column("F1", classifier, [](const eval::Score& score) { return score.f1; }));
+    if (classifier == "linear") out.push_back(auc_column("k-NN AUC", "knn", "trained"));
+    for (std::size_t i = 0; i < published.columns.size(); ++i)
+        out.push_back({"published " + published.columns[i], [&published, i](const Row& row) {
+                           const auto known = published.rows.find(row.name);
+                           return known == published.rows.end() ? "-" : known->second[i];
+                       }});
+    if (classifier == "linear") {
+        out.push_back(auc_column("linear, untrained", "linear", "untrained"));
+        out.push_back(auc_column("k-NN, untrained", "knn", "untrained"));
+    }
+    return out;
+}
+
+/// What the runs were evaluated by: a head that they trained, or a linear probe.
+std::string main_classifier(const std::vector<Row>& rows) {
+    for (const auto& row : rows)
+        for (const auto& run : row.runs)
+            if (eval::find_score(run, "head", "trained") != nullptr) return "head";
+    return "linear";
+}
+
+}  // namespace
+
+report::Table sweep_table(const std::vector<Job>& jobs, const Published& published) {
+    const auto rows = rows_of(jobs);
+    const auto columns = columns_of(rows, published, main_classifier(rows));
+    report::Table table;
+    table.title = "Sweep";
+    for (const auto& column : columns) table.headers.push_back(column.header);
+    table.align.assign(columns.size(), report::Align::right);
+    table.align[0] = report::Align::left;
+    for (const auto& row : rows) {
+        table.rows.emplace_back();
+        for (const auto& column : columns) table.rows.back().push_back(column.cell(row));
+    }
+    table.caption =
+        "AUC: mean ± standard deviation over seeds, and the 95 % interval of that mean (bootstrap over test "
+        "patients, the same for every seed). Less row 1: difference of the mean AUCs, p by the same bootstrap, "
+        "paired; it says how sure the test set is, not how much seeds differ. Accuracy and F1 of two classes: "
+        "threshold of best F1 on training patients (of a probe: on a fifth that it was not fitted on).";
+    return table;
+}
+
+namespace {
+
+std::string sweep_csv(const std::vector<Job>& jobs) {
+    std::string out = "recipe,seed,state,classifier,features,auc,low,high,accuracy,f1,threshold,run\n";
+    for (const auto& job : jobs) {
+        const auto start = fmt::format("{},{},{}", data::csv_field(job.recipe), job.seed, job.state);
+        const auto end = data::csv_field(job.folder.string());
+        const auto evaluation = job.state == "finished" ? read_evaluation(job.folder) : std::nullopt;
+        if (!evaluation) out += fmt::format("{},,,,,,,,,{}\n", start, end);
+        if (evaluation)
+            for (const auto& score : evaluation->scores)
+                out += fmt::format("{},{},{},{:.6f},{:.6f},{:.6f},{:.6f},{:.6f},{:.6f},{}\n", start,
+                                   score.classifier, score.model, score.auc.value, score.auc.low,
+                                   score.auc.high, score.accuracy, score.f1, score.threshold, end);
+    }
+    return out;
+}
+
+std::string sweep_page(const std::vector<Job>& jobs, report::Table table) {
+    table.title.clear();
+    report::Report page;
+    page.title = "Sweep";
+    page.subtitle = fmt::format("{} recipes, {} runs", names_of(jobs).size(), jobs.size());
+    page.sections = {{.title = "Results", .introduction = "", .content = {std::move(table)}}};
+    report::Table runs;
+    runs.headers = {"recipe", "seed", "state", "run"};
+    for (const auto& job : jobs)
+        runs.rows.push_back({job.recipe, std::to_string(job.seed), job.state, job.folder.string()});
+    page.sections.push_back({.title = "Runs", .introduction = "", .content = {std::move(runs)}});
+    return report::render(page);
+}
+
+}  // namespace
+
+void write_sweep_tables(const std::vector<Job>& jobs, const Published& published, const fs::path& out) {
+    fs::create_directories(out);
+    const auto table = sweep_table(jobs, published);
+    train::write_atomically(out / "sweep.csv", sweep_csv(jobs));
+    train::write_atomically(out / "sweep.md", report::markdown_table(table));
+    train::write_atomically(out / "sweep.html", sweep_page(jobs, table));
+}
+
+std::vector<std::string> split_values(const std::string& assignment) {
+    const auto equals = assignment.find('=');
+    const auto key = assignment.substr(0, equals + 1);
+    std::vector<std::string> out = {key};
+    int depth = 0;
+    char quote = 0;
+    for (const char c : assignment.substr(equals + 1)) {
+        if (quote != 0) {
+            if (c == quote) quote = 0;
+        } else if (c == '"' || c == '\'') {
+            quote = c;
+        } else if (c == '[' || c == '{' || c == '(') {
+            ++depth;
+        } else if (c == ']' || c == '}' || c == ')') {
+            --depth;
+        } else if (c == ',' && depth == 0) {
+            out.push_back(key);
+            continue;
+        }
+        out.back() += c;
+    }
+    if (out.size() > 1)
+        for (const auto& value : out)
+            if (value == key)
+                throw RecipeError(
+                    fmt::format("{}: found an empty value between commas, expected for example {}1,2 "
+                                "(a value that has commas itself goes in quotes)",
+                                assignment, key));
+    return out;
+}
+
+}  // namespace hearth::cli

@@ -1,0 +1,44 @@
+// Parts of a labelled data set: a share of its patients, or folds for cross-validation. Patients are never
+// divided, classes keep their shares, and the same seed gives the same part on every machine.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "data/dataset.hpp"
+
+namespace hearth::data {
+
+/// Positions of the rows of about `fraction` of the patients of each stratum, at least one patient each, in
+/// order. A patient belongs to the largest stratum among its rows (with labels 0 and 1: positive if any film
+/// is). A smaller fraction of the same seed is part of a larger one. `strata` and `patients` hold a number per
+/// row.
+std::vector<std::int64_t> choose_fraction(std::span<const int> strata, std::span<const int> patients,
+                                          double fraction, std::uint64_t seed);
+
+/// The fold (0 .. folds-1) of each row; each stratum's patients are dealt out evenly. Throws DataError where
+/// there are fewer patients than folds.
+std::vector<int> assign_folds(std::span<const int> strata, std::span<const int> patients, int folds,
+                              std::uint64_t seed);
+
+/// How a recipe asks for a part.
+struct SubsetRule {
+    double fraction = 1;
+    int folds = 0;  ///< 0: no folds
+    int fold = 0;
+    bool held_out = false;  ///< the fold itself; otherwise all others
+    std::uint64_t seed = 0;
+};
+
+/// The rows that the rule picks, the folds first: a fraction of what is not held out.
+std::vector<std::int64_t> choose(std::span<const int> strata, std::span<const int> patients,
+                                 const SubsetRule& rule);
+
+/// The images at these positions of another data set.
+std::shared_ptr<const Dataset> part_of(std::shared_ptr<const Dataset> whole,
+                                       std::vector<std::int64_t> positions);
+
+}  // namespace hearth::data

@@ -1,0 +1,80 @@
+#include "eval/across_runs.hpp"
+
+#include <cmath>
+#include <numeric>
+
+namespace hearth::eval {
+namespace {
+
+constexpr BootstrapOptions resampling = {.resamples = 2000, .seed = 0, .level = 0.95};
+
+bool same_rows(const Evaluation& a, const Evaluation& b) {
+    return !a.patients.empty() && a.patients == b.patients && a.labels == b.labels && a.classes == b.classes;
+}
+
+/// The mean of the AUCs of several runs as a statistic of the rows they share.
+struct MeanAuc {
+    std::vector<Statistic> statistics;
+    const Evaluation* first = nullptr;
+    bool comparable = true;
+    double sum = 0;
+
+    double operator()(std::span<const std::size_t> rows) const {
+        double total = 0;
+        for (const auto& statistic : statistics) total += statistic(rows);
+        return total / static_cast<double>(statistics.size());
+    }
+};
+
+MeanAuc collect(const std::vector<Evaluation>& runs, const std::string& classifier, const std::string& model) {
+    MeanAuc out;
+    for (const auto& run : runs) {
+        const auto* score = find_score(run, classifier, model);
+        if (score == nullptr) continue;
+        if (out.first == nullptr) out.first = &run;
+        out.comparable = out.comparable && same_rows(run, *out.first);
+        out.sum += score->auc.value;
+        out.statistics.push_back(auc_statistic(score->probabilities, run.classes.size(), run.labels));
+    }
+    return out;
+}
+
+}  // namespace
+
+std::optional<Interval> mean_auc(const std::vector<Evaluation>& runs, const std::string& classifier,
+                                 const std::string& model) {
+    const auto mean = collect(runs, classifier, model);
+    if (mean.first == nullptr) return std::nullopt;
+    if (!mean.comparable)
+        return Interval{mean.sum / static_cast<double>(mean.statistics.size()), std::nan(""), std::nan(""), 0,
+                        0};
+    return bootstrap(mean.first->patients, mean, resampling);
+}
+
+std::optional<PairedInterval> mean_auc_difference(const std::vector<Evaluation>& a,
+                                                  const std::vector<Evaluation>& b,
+                                                  const std::string& classifier, const std::string& model) {
+    const auto first = collect(a, classifier, model), second = collect(b, classifier, model);
+    if (first.first == nullptr || second.first == nullptr || !first.comparable || !second.comparable ||
+        !same_rows(*first.first, *second.first))
+        return std::nullopt;
+    return paired_bootstrap(first.first->patients, first, second, resampling);
+}
+
+std::vector<double> score_values(const std::vector<Evaluation>& runs, const std::string& classifier,
+                                 const std::string& model, double (*field)(const Score&)) {
+    std::vector<double> out;
+    for (const auto& run : runs)
+        if (const auto* score = find_score(run, classifier, model)) out.push_back(field(*score));
+    return out;
+}
+
+Spread spread(const std::vector<double>& values) {
+    const auto n = static_cast<double>(values.size());
+    const double mean = std::accumulate(values.begin(), values.end(), 0.0) / n;
+    double squares = 0;
+    for (const double value : values) squares += (value - mean) * (value - mean);
+    return {mean, n < 2 ? std::nan("") : std::sqrt(squares / (n - 1))};
+}
+
+}  // namespace hearth::eval

@@ -1,0 +1,146 @@
+#include "eval/head.hpp"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+#include <torch/torch.h>
+
+#include <algorithm>
+#include <hearth/text.hpp>
+#include <set>
+
+#include "eval/metrics.hpp"
+#include "eval/several.hpp"
+
+namespace hearth::eval {
+namespace {
+
+/// The image in the place of every view that the logits are made from, groups of one image included.
+Tensors views_of(const plan::Plan& plan, const std::set<std::string>& names, const at::Tensor& images) {
+    Tensors views;
+    for (const auto& name : names) {
+        const auto rank = plan.shape(name).size();
+        if (rank != 4 && rank != 5)
+            throw RecipeError(
+                fmt::format("eval.head: '{}' is needed for it, which is no image; evaluate a pass that "
+                            "reads images alone",
+                            name));
+        views.set(name, rank == 5 ? images.unsqueeze(0) : images);
+    }
+    return views;
+}
+
+std::vector<double> column(const std::vector<double>& probabilities, std::size_t classes, std::size_t c) {
+    std::vector<double> out;
+    for (std::size_t i = c; i < probabilities.size(); i += classes) out.push_back(probabilities[i]);
+    return out;
+}
+
+void score_one_label(Score& score, const Predictions& validation, const Evaluation& result) {
+    const auto classes = result.classes.size();
+    if (classes == 2) {
+        score.threshold = best_f1_threshold(column(validation.probabilities, 2, 1), validation.labels).value;
+        const auto predicted = apply_threshold(column(score.probabilities, 2, 1), score.threshold);
+        score.accuracy = accuracy(predicted, result.labels);
+        score.f1 = f1(predicted, result.labels);
+    } else {
+        const auto predicted = argmax_rows(score.probabilities, classes);
+        score.accuracy = accuracy(predicted, result.labels);
+        score.f1 = macro_f1(predicted, result.labels, classes);
+    }
+    score.auc = bootstrap(result.patients, auc_statistic(score.probabilities, classes, result.labels),
+                          {.resamples = 2000, .seed = 0});
+}
+
+std::string protocol_of(const recipe::Recipe& recipe, const recipe::LabelledSpec& spec,
+                        const Evaluation& result) {
+    std::string text = fmt::format("'{}' of the trained network", spec.head);
+    if (recipe.data.folds > 0) text += fmt::format(", fold {} of {}", recipe.data.fold, recipe.data.folds);
+    if (recipe.data.fraction < 1)
+        text += fmt::format(", trained on {:g} % of the patients", 100 * recipe.data.fraction);
+    if (result.several || result.classes.size() == 2)
+        text += fmt::format("; threshold of best F1 on the {} rows",
+                            spec.validation_where.empty() ? "training" : "validation");
+    if (result.several)
+        text += fmt::format("; {} labels, each by itself, unknown ones left out, then averaged",
+                            result.classes.size());
+    return text + fmt::format("; intervals: 95 %, bootstrap over {} test patients", result.test_patients);
+}
+
+}  // namespace
+
+void for_each_answer(const plan::Plan& plan, const std::string& logits, const LabelledSet& set,
+                     const recipe::DataSpec& data, const Context& context,
+                     const std::function<void(std::int64_t, const at::Tensor&)>& body) {
+    const torch::NoGradGuard no_grad;
+    const auto needs = plan.needs({logits});
+    for_each_batch(
+        set, data, /*shuffle=*/false, [&](const at::Tensor& images, const std::vector<std::int64_t>& rows) {
+            auto out =
+                plan.outputs(views_of(plan, needs, images.to(context.device)), {logits}, context)[logits];
+            // A group of one image has an axis more.
+            if (out.size(0) != images.size(0) && out.size(0) == 1) out = out[0];
+            for (std::int64_t i = 0; i < images.size(0); ++i)
+                if (rows[static_cast<std::size_t>(i)] >= 0) body(rows[static_cast<std::size_t>(i)], out[i]);
+            return true;
+        });
+}
+
+Predictions predict(const plan::Plan& plan, const std::string& logits, const LabelledSet& set,
+                    const recipe::DataSpec& data, const Context& context) {
+    const auto width = set.labels.classes.size();
+    const auto labels_a_row = set.labels.several ? width : 1;
+    Predictions out;
+    for_each_answer(plan, logits, set, data, context, [&](std::int64_t row, const at::Tensor& answer) {
+        if (answer.dim() != 1 || answer.size(0) != static_cast<std::int64_t>(width))
+            throw RecipeError(
+                fmt::format("eval.head: '{}' has shape [B, {}], expected [B, {}]: one column for each of {}",
+                            logits, fmt::join(answer.sizes().vec(), ", "), width, join(set.labels.classes)));
+        const auto first = set.labels.of.begin() + row * static_cast<std::int64_t>(labels_a_row);
+        const auto last = first + static_cast<std::ptrdiff_t>(labels_a_row);
+        if (std::all_of(first, last, [](int label) { return label < 0; })) return;
+        const auto exact = answer.to(at::kCPU, at::kDouble);
+        const auto probability = (set.labels.several ? exact.sigmoid() : exact.softmax(0)).contiguous();
+        const auto* numbers = probability.const_data_ptr<double>();
+        out.probabilities.insert(out.probabilities.end(), numbers, numbers + width);
+        out.labels.insert(out.labels.end(), first, last);
+        out.patients.push_back(set.labels.patients[static_cast<std::size_t>(row)]);
+    });
+    if (out.patients.empty())
+        throw DataError("found no labelled, readable image to evaluate on, expected at least one");
+    return out;
+}
+
+Evaluation evaluate_head(const recipe::Recipe& recipe, const plan::Plan& trained,
+                         const recipe::LabelledSpec& spec, c10::Device device) {
+    const auto splits = open_splits(recipe, spec);
+    Context context;
+    context.training = false;
+    context.device = device;
+    const torch::NoGradGuard no_grad;
+    const auto test = predict(trained, spec.head, splits.second, recipe.data, context);
+    const auto validation =
+        predict(trained, spec.head, open_validation(recipe, spec, splits.first), recipe.data, context);
+
+    Evaluation out;
+    out.classes = splits.first.labels.classes;
+    out.several = splits.first.labels.several;
+    out.labels = test.labels;
+    out.patients = test.patients;
+    out.train_images = splits.first.images->size();
+    out.test_images = static_cast<std::int64_t>(test.patients.size());
+    out.test_patients =
+        static_cast<std::int64_t>(std::set<int>(test.patients.begin(), test.patients.end()).size());
+    Score score;
+    score.model = "trained";
+    score.classifier = "head";
+    score.probabilities = test.probabilities;
+    if (out.several)
+        score_several(score, validation.probabilities, validation.labels, out);
+    else
+        score_one_label(score, validation, out);
+    out.scores = {std::move(score)};
+    out.protocol = protocol_of(recipe, spec, out);
+    return out;
+}
+
+}  // namespace hearth::eval

@@ -1,0 +1,18 @@
+// A trained segmentation, measured by Dice as the SIIM-ACR challenge does.
+#pragma once
+
+#include "eval/evaluate.hpp"
+
+namespace hearth::eval {
+
+/// 2 |A and B| / (|A| + |B|) of two masks (255 inside); 1 where both are empty.
+double dice(const cv::Mat& a, const cv::Mat& b);
+
+/// [eval] mask and head = "student.logits": a head that writes log-odds [B, 1, H, W]. A pixel is inside where
+/// its probability reaches the threshold, of {0.1, 0.15 .. 0.9} the one of the highest mean Dice on the rows of
+/// eval.validation_where (the training rows without it). Images whose mask is not known are left out. Throws
+/// RecipeError for other logits, DataError when no mask is known.
+Segmentation evaluate_segmentation(const recipe::Recipe& recipe, const plan::Plan& trained,
+                                   const recipe::LabelledSpec& spec, c10::Device device);
+
+}  // namespace hearth::eval

@@ -1,0 +1,56 @@
+#include "train/training_data.hpp"
+
+#include "data/subset.hpp"
+
+namespace hearth::train {
+
+data::LabelRule label_rule(const recipe::DataSpec& spec) {
+    return {.label = spec.label,
+            .positive = spec.positive,
+            .negative = spec.negative,
+            .patient = spec.patient,
+            .uncertain = spec.uncertain,
+            .blank = spec.blank,
+            .where = spec.origin.text()};
+}
+
+TrainingData open_training_data(const recipe::DataSpec& spec) {
+    TrainingData out;
+    out.images = data::open_dataset({.source = spec.source,
+                                     .where = spec.where,
+                                     .size = static_cast<int>(spec.size),
+                                     .fit = spec.fit,
+                                     .max_pixels = spec.max_pixels,
+                                     .phantom_count = spec.phantom_count,
+                                     .phantom_seed = spec.phantom_seed,
+                                     .phantom_lesions = spec.phantom_lesions});
+    if (spec.label.empty()) return out;
+    out.labels = data::read_labels(*out.images, label_rule(spec));
+    if (spec.fraction >= 1 && spec.folds == 0) return out;
+    const auto rows = data::choose(out.labels.strata(), out.labels.patients,
+                                   {.fraction = spec.fraction,
+                                    .folds = static_cast<int>(spec.folds),
+                                    .fold = static_cast<int>(spec.fold),
+                                    .held_out = false,
+                                    .seed = static_cast<std::uint64_t>(spec.split_seed)});
+    out.labels = data::rows_of(out.labels, rows);
+    out.images = data::part_of(out.images, rows);
+    return out;
+}
+
+data::LoaderOptions loader_options(const recipe::Recipe& recipe, const plan::Plan& plan,
+                                   const data::Labels& labels) {
+    return {.batch = recipe.train.batch,
+            .workers = recipe.data.workers,
+            .prefetch = recipe.data.prefetch,
+            .seed = static_cast<std::uint64_t>(recipe.train.seed),
+            .channels = recipe.data.channels,
+            .cache = recipe.data.cache,
+            .max_bad = recipe.data.max_bad,
+            .batch_axis = plan.batch_axes(),
+            .labels = labels.of,
+            .label_width = labels.several ? static_cast<std::int64_t>(labels.classes.size()) : 0,
+            .mask = recipe.data.mask};
+}
+
+}  // namespace hearth::train

@@ -1,0 +1,27 @@
+// The images that a recipe trains on, as [data] describes them.
+#pragma once
+
+#include <memory>
+
+#include "data/labels.hpp"
+#include "data/loader.hpp"
+#include "plan/plan.hpp"
+
+namespace hearth::train {
+
+/// Images and, with data.label, their labels; data.fraction and data.folds applied.
+struct TrainingData {
+    std::shared_ptr<const data::Dataset> images;
+    data::Labels labels;  ///< empty without data.label
+};
+/// Throws DataError and RecipeError as data::open_dataset and data::read_labels do.
+TrainingData open_training_data(const recipe::DataSpec& spec);
+
+/// What [data] says about reading the column data.label.
+data::LabelRule label_rule(const recipe::DataSpec& spec);
+
+/// Batches as [data] and [train] ask for them, with the views of this plan.
+data::LoaderOptions loader_options(const recipe::Recipe& recipe, const plan::Plan& plan,
+                                   const data::Labels& labels);
+
+}  // namespace hearth::train

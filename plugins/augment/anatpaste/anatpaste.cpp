@@ -1,0 +1,113 @@
+// AnatPaste (Sato et al. 2023, iScience 26(7), arXiv:2205.04282): a patch of the image with a blurred edge is
+// pasted into the lungs. Writes the views that slm writes, and can take its place in a recipe.
+#include <algorithm>
+#include <atomic>
+#include <cmath>
+#include <hearth/hearth.hpp>
+#include <tuple>
+
+#include "common/film.hpp"
+#include "common/range.hpp"
+#include "lungs.hpp"
+#include "paste.hpp"
+
+namespace {
+
+using namespace hearth;
+
+/// sample: image [C, H, W], [0, 1] -> normal (the same tensor), abnormal [C, H, W], mask [1, H, W], with
+///   abnormal = image + mask * (patch - image)
+/// The mask is the opacity of the patch, 0 outside the lungs.
+class AnatPaste final : public Augment {
+  public:
+    static void schema(Schema& schema) {
+        schema.numbers("area", {0.02, 0.15})
+            .size(2)
+            .range(1e-4, 1)
+            .doc("smallest and largest patch, as a share of the image");
+        schema.number("aspect", 0.3)
+            .range(0.05, 1)
+            .doc("width over height of a patch is log-uniform in [aspect, 1 / aspect]");
+        schema.number("jitter", 0.1).range(0, 1).doc("brightness and contrast of a patch change by up to this");
+        schema.number("margin", 10)
+            .range(0, 128)
+            .doc("between a patch's edge and its shape, in pixels where the shorter image edge is 256");
+        schema.number("blur", 14)
+            .range(0, 128)
+            .doc("largest standard deviation of the Gaussian on the shape's edge, in pixels as margin");
+        schema.integers("alpha", {150, 254}).size(2).range(1, 255).doc("lowest and highest opacity, of 255");
+        schema.number("ellipses", 0.5).range(0, 1).doc("share of ellipses; the other shapes are rectangles");
+        schema.text("inside", "lungs")
+            .choices({"anywhere", "lungs"})
+            .doc("where a patch is seen; anywhere where no lungs are found");
+        schema.number("min_lung", 400).range(1, 65536).doc("smallest lung, in pixels of a 256 x 256 image");
+    }
+    static Ports reads(const Options&) { return {{"image", "B C H W", "radiograph in [0, 1]"}}; }
+    static Ports writes(const Options&, const Symbols& symbols) {
+        const auto shape = symbols.resolve(parse_shape("B C H W"));
+        return {
+            {"normal", shape, "the image itself"},
+            {"abnormal", shape, "the image with a pasted patch"},
+            Port("mask", symbols.resolve(parse_shape("B 1 H W")), "opacity of the patch, in [0, 1)").maybe()};
+    }
+
+    AnatPaste(const Options& options, const Symbols&)
+        : lungs_(options.text("inside") == "lungs"), min_lung_(options.number("min_lung")) {
+        std::tie(settings_.smallest_area, settings_.largest_area) = ordered(options.numbers("area"), "area");
+        const auto [lowest, highest] = ordered(options.integers("alpha"), "alpha");
+        settings_.lowest_alpha = static_cast<int>(lowest);
+        settings_.highest_alpha = static_cast<int>(highest);
+        settings_.aspect = options.number("aspect");
+        settings_.jitter = options.number("jitter");
+        settings_.margin = options.number("margin");
+        settings_.blur = options.number("blur");
+        settings_.ellipses = options.number("ellipses");
+    }
+
+    Tensors sample(const Tensors& views, Random& random) const override {
+        const at::Tensor& image = views["image"];
+        const at::Tensor source = image.to(at::kFloat).nan_to_num(0).clamp(0, 1).contiguous();
+        const auto channels = static_cast<int>(source.size(0)), height = static_cast<int>(source.size(1)),
+                   width = static_cast<int>(source.size(2));
+        const auto plane = [&](const at::Tensor& tensor, int c) {
+            auto* start = const_cast<float*>(tensor.const_data_ptr<float>());  // written only where it is ours
+            return cv::Mat(height, width, CV_32F, start + static_cast<std::ptrdiff_t>(c) * height * width);
+        };
+        const cv::Mat found =
+            lungs_ ? anatpaste::segment_lungs(
+                         film::to_grey(source.const_data_ptr<float>(), channels, height, width), min_lung_)
+                   : cv::Mat::zeros(height, width, CV_8U);
+        const bool any = cv::countNonZero(found) > 0;
+        if (lungs_ && !any) ++without_lungs_;
+        const auto patch = anatpaste::draw(random, found, settings_);
+
+        at::Tensor mask = at::zeros({1, height, width}, source.options());
+        anatpaste::opacity(patch, found.size()).copyTo(plane(mask, 0), any ? found : cv::Mat());
+        double mean = 0;
+        for (int c = 0; c < channels; ++c)
+            mean += cv::mean(plane(source, c)(cv::Rect(patch.from, patch.size)))[0] / channels;
+        at::Tensor abnormal = at::empty_like(source);
+        for (int c = 0; c < channels; ++c)
+            anatpaste::blend(plane(source, c), patch, plane(mask, 0), mean).copyTo(plane(abnormal, c));
+        return {{"normal", image}, {"abnormal", abnormal}, {"mask", mask}};
+    }
+
+    std::vector<std::pair<std::string, std::int64_t>> counts() const override {
+        return {{"without_lungs", without_lungs_.exchange(0)}};
+    }
+
+  private:
+    bool lungs_;
+    double min_lung_;
+    anatpaste::Settings settings_;
+    mutable std::atomic<std::int64_t> without_lungs_ = 0;
+};
+
+}  // namespace
+
+HEARTH_PLUGIN((PluginInfo{.id = "anatpaste",
+                          .version = "0.1.0",
+                          .summary = "patches of the image with blurred edges, pasted into the lungs",
+                          .paper = "Sato et al. 2023, AnatPaste, iScience 26(7)"}),
+              component<AnatPaste>("anatpaste",
+                                   "pastes a patch into the lungs; writes normal, abnormal and mask"))
