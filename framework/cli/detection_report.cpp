@@ -16,7 +16,8 @@ namespace fs = std::filesystem;
 namespace {
 
 constexpr int picture_side = 224;
-constexpr float coolest = 1;  ///< deviations that a heat map shows as nothing
+// One scale for all runs, in deviations: below it a heat map shows nothing, above it the hottest colour.
+constexpr float coolest = 2, hottest = 8;
 
 std::string three(double value) {
     return std::isnan(value) ? "–" : fmt::format("{:.3f}", value);
@@ -26,36 +27,33 @@ bool localised(const eval::Detection& detection) {
     return !std::isnan(detection.sum().pixel_auroc);
 }
 
-/// The value that the hottest half percent of all shown pixels exceed: one scale for all maps.
-float hottest(const std::vector<eval::HeatMap>& maps) {
-    std::vector<float> values;
-    for (const auto& map : maps) values.insert(values.end(), map.map.begin<float>(), map.map.end<float>());
-    const auto place =
-        values.begin() + static_cast<std::ptrdiff_t>(0.995 * static_cast<double>(values.size() - 1));
-    std::nth_element(values.begin(), place, values.end());
-    return std::max(*place, coolest + 1);
+/// Film and heat map of one image.
+void add_pictures(report::FigureRow& row, const eval::HeatMap& map) {
+    const cv::Mat unit = (map.map - coolest) / (hottest - coolest);
+    const cv::Mat film = enlarged(map.film, picture_side);
+    cv::Mat large;
+    cv::resize(unit, large, film.size(), 0, 0, cv::INTER_LINEAR);
+    row.images.push_back(with_outline(map.film, map.mask, picture_side));
+    row.images.push_back(report::heat_overlay(film, large));
 }
 
+/// Two images a row, as they come.
 report::FigureGrid heat_grid(const eval::Detection& detection) {
     report::FigureGrid grid;
     grid.title = "Heat maps";
-    const float top = hottest(detection.heat_maps);
-    grid.columns = {"film", "heat map"};
-    if (localised(detection)) grid.columns[0] = "film, outline of the lesion";
-    grid.heat_scale = fmt::format("deviations above normal images, {:.0f} to {:.1f}", coolest, top);
-    grid.caption =
-        fmt::format("Test images, abnormal and normal in turn, not picked. Score: {}, threshold {:.2f}.",
-                    detection.sum().name, detection.sum().threshold);
-    for (const auto& map : detection.heat_maps) {
-        const cv::Mat unit = (map.map - coolest) / (top - coolest);
-        const cv::Mat film = enlarged(map.film, picture_side);
-        cv::Mat large;
-        cv::resize(unit, large, film.size(), 0, 0, cv::INTER_LINEAR);
+    grid.columns = {"film", "heat map", "film", "heat map"};
+    grid.heat_scale = fmt::format("deviations above normal images, {:.0f} to {:.0f}", coolest, hottest);
+    grid.caption = fmt::format(
+        "Test images, abnormal and normal in turn, not picked{}. Labels: kind and score of the left and of the right "
+        "image; called abnormal from {:.2f} on.",
+        localised(detection) ? ", lesions outlined" : "", detection.sum().threshold);
+    for (std::size_t i = 0; i < detection.heat_maps.size(); ++i) {
+        const auto& map = detection.heat_maps[i];
+        if (i % 2 == 0) grid.rows.emplace_back();
+        auto& row = grid.rows.back();
         const auto kind = map.kind.empty() ? detection.classes[map.abnormal ? 1 : 0] : map.kind;
-        grid.rows.push_back(
-            {fmt::format("{}: score {:.2f}{}", kind, map.score,
-                         map.score >= detection.sum().threshold ? ", called abnormal" : ""),
-             {with_outline(map.film, map.mask, picture_side), report::heat_overlay(film, large)}});
+        row.label += fmt::format("{}{} {:.2f}", row.label.empty() ? "" : " · ", kind, map.score);
+        add_pictures(row, map);
     }
     return grid;
 }
@@ -94,7 +92,7 @@ report::BarChart kinds(const eval::Detection& detection) {
 report::Table detection_table(const eval::Detection& detection) {
     using report::Align;
     report::Table table;
-    table.title = "Anomaly detection";
+    table.title = "Images and pixels";
     table.headers = {"score", "AUC  [95 % interval]", "AP", "accuracy", "F1", "sensitivity", "specificity"};
     const bool pixels = localised(detection);
     if (pixels) table.headers.insert(table.headers.end(), {"pixel AUROC", "AUPRO"});

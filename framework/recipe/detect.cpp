@@ -185,16 +185,18 @@ std::optional<DetectSpec> read_detect(const Table& tree, Diagnostics& problems) 
         return {};
     }
     DetectSpec out;
-    auto table = section->table();
-    const Value* scores = table.find("scores");
-    if (scores == nullptr || !scores->is_table() || scores->table().empty())
-        problems.add(
-            scores == nullptr ? section->origin : scores->origin,
-            "detect.scores: expected at least one [detect.scores.NAME] with use = \"error\" or \"distance\"");
+    const Value* scores = section->table().find("scores");
+    bool whole = scores != nullptr && scores->is_table() && !scores->table().empty();
+    if (!whole)
+        problems.add(scores == nullptr ? section->origin : scores->origin,
+                     "detect.scores: expected at least one [detect.scores.NAME] with use = \"error\" or \"distance\"");
     else
-        for (const auto& name : scores->table().keys())
-            if (auto score = read_score(name, *scores->table().find(name), problems))
-                out.scores.push_back(std::move(*score));
+        for (const auto& name : scores->table().keys()) {
+            auto score = read_score(name, *scores->table().find(name), problems);
+            whole = whole && score;
+            if (score) out.scores.push_back(std::move(*score));
+        }
+    auto table = section->table();
     table.erase("scores");
     const auto options = bind_options(table, detect_schema(), "detect", section->origin, problems);
     out.labelled.source = options.text("source");
@@ -219,7 +221,7 @@ std::optional<DetectSpec> read_detect(const Table& tree, Diagnostics& problems) 
     out.batch = options.integer("batch");
     out.heatmaps = options.integer("heatmaps");
     const Value* sum = table.find("score");
-    if (out.scores.size() == (scores != nullptr && scores->is_table() ? scores->table().keys().size() : 0))
+    if (whole)  // else the sum would be blamed for scores that are wrong themselves
         weigh(out, sum != nullptr ? sum->origin : section->origin, problems);
     return out;
 }

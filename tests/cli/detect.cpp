@@ -57,9 +57,9 @@ TEST_CASE("detect trains from another run's weights, scores, and writes all it f
     CHECK(std::count(csv.begin(), csv.end(), '\n') == json["test_images"].get<std::int64_t>() + 1);
     CHECK_THAT(made.folder.read("found/resolved.toml"), Contains("init_from = "));
     for (const auto* file :
-         {"detect-roc.svg", "detect-pr.svg", "detect-kinds.svg", "detect-01-1.png", "detect-03-2.png"})
+         {"detect-roc.svg", "detect-pr.svg", "detect-kinds.svg", "detect-01-1.png", "detect-02-2.png"})
         CHECK(made.has(std::string("found/plots/") + file));
-    CHECK_FALSE(made.has("found/plots/detect-04-1.png"));
+    CHECK_FALSE(made.has("found/plots/detect-02-3.png"));
     CHECK_THAT(made.folder.read("found/plots/detect-roc.svg"), !Contains("var("));
     CHECK_THAT(made.folder.read("found/report.html"),
                Contains("Anomaly detection") && Contains("pixel AUROC") && Contains("Heat maps"));
