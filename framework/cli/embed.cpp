@@ -46,10 +46,45 @@ std::vector<std::string> split(const std::string& text) {
     return out;
 }
 
-void embed(const EmbedFlags& flags, const Globals& globals) {
-    if (globals.out.empty())
+/// The columns that go beside `path`. Those that were asked for have to be there, the usual ones need not.
+std::vector<std::string> columns_of(const EmbedFlags& flags, const data::Dataset& images) {
+    if (flags.columns.empty()) return {"patient", "label"};
+    auto columns = split(flags.columns);
+    for (const auto& column : columns)
+        if (!images.cell(0, column))
+            throw RecipeError(fmt::format("--columns: found no column '{}' in {}", column, flags.source));
+    return columns;
+}
+
+/// Everything that can be wrong with the file to write, before the work.
+void prepare(const fs::path& file) {
+    if (file.empty())
         throw RecipeError("found no --out, expected the file to write: -o features.npz, .csv or .safetensors");
-    exporting::check_feature_file(globals.out);
+    exporting::check_feature_file(file);
+    std::error_code failed;
+    if (file.has_parent_path()) fs::create_directories(file.parent_path(), failed);
+    if (failed)
+        throw DataError(fmt::format("cannot make {}: {}", file.parent_path().string(), failed.message()));
+}
+
+void print(const exporting::FeatureTable& table, const Globals& globals) {
+    for (const auto& bad : table.bad) fmt::print(stderr, "left out: {}: {}\n", bad.name, bad.reason);
+    const auto rows = table.features.size(0), width = table.features.size(1);
+    if (!globals.json) {
+        fmt::print("{}: {} images, {} features each{}\n", globals.out, rows, width,
+                   table.bad.empty() ? "" : fmt::format("; {} unreadable images left out", table.bad.size()));
+        return;
+    }
+    auto left_out = nlohmann::json::array();
+    for (const auto& bad : table.bad) left_out.push_back({{"file", bad.name}, {"reason", bad.reason}});
+    fmt::print(
+        "{}\n",
+        nlohmann::json({{"file", globals.out}, {"images", rows}, {"features", width}, {"left_out", left_out}})
+            .dump(2));
+}
+
+void embed(const EmbedFlags& flags, const Globals& globals) {
+    prepare(globals.out);
     const auto run = load_model(flags, globals);
     const auto& data = run->recipe.data;
     const auto network = flags.network.empty() ? eval::trained_network(run->plan) : flags.network;
@@ -61,34 +96,19 @@ void embed(const EmbedFlags& flags, const Globals& globals) {
                                             .phantom_count = 0,
                                             .phantom_seed = 0,
                                             .phantom_lesions = 0});
+    const auto columns = columns_of(flags, *images);
     Context context;
     context.training = false;
     context.device = run->device;
-    const auto found = exporting::make_feature_table(
+    const auto table = exporting::make_feature_table(
         images, data, eval::backbone_features(run->plan, network, flags.features, context),
         Countdown(globals.quiet || globals.json));
-    const auto columns = exporting::text_columns(*images, found.rows,
-                                                 split(flags.columns.empty() ? "patient,label" : flags.columns),
-                                                 !flags.columns.empty());
-    exporting::write_feature_table(globals.out, found, columns,
+    exporting::write_feature_table(globals.out, table, exporting::text_columns(*images, table.rows, columns),
                                    {{"hearth.recipe", run->recipe.name},
                                     {"hearth.network", network},
                                     {"hearth.features", flags.features},
                                     {"hearth.checkpoint", run->checkpoint}});
-    for (const auto& bad : found.bad) fmt::print(stderr, "left out: {}: {}\n", bad.name, bad.reason);
-    if (globals.json) {
-        auto left_out = nlohmann::json::array();
-        for (const auto& bad : found.bad) left_out.push_back({{"file", bad.name}, {"reason", bad.reason}});
-        fmt::print("{}\n", nlohmann::json({{"file", globals.out},
-                                           {"images", found.features.size(0)},
-                                           {"features", found.features.size(1)},
-                                           {"left_out", left_out}})
-                               .dump(2));
-        return;
-    }
-    fmt::print("{}: {} images, {} features each{}\n", globals.out, found.features.size(0),
-               found.features.size(1),
-               found.bad.empty() ? "" : fmt::format("; {} unreadable images left out", found.bad.size()));
+    print(table, globals);
 }
 
 }  // namespace

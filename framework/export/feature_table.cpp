@@ -56,16 +56,12 @@ FeatureTable make_feature_table(const std::shared_ptr<const data::Dataset>& imag
 }
 
 std::vector<TextColumn> text_columns(const data::Dataset& images, const std::vector<std::int64_t>& rows,
-                                     const std::vector<std::string>& names, bool required) {
+                                     const std::vector<std::string>& names) {
     std::vector<TextColumn> out = {{"path", {}}};
     for (const auto row : rows)
         out.front().cells.push_back(images.cell(row, "path").value_or(images.name(row)));
     for (const auto& name : names) {
-        if (name == "path") continue;
-        if (!images.cell(rows.front(), name)) {
-            if (!required) continue;
-            throw RecipeError(fmt::format("--columns: found no column '{}' in the data", name));
-        }
+        if (name == "path" || !images.cell(rows.front(), name)) continue;
         out.push_back({name, {}});
         for (const auto row : rows) out.back().cells.push_back(*images.cell(row, name));
     }

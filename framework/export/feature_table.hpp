@@ -34,10 +34,9 @@ struct TextColumn {
     std::vector<std::string> cells;
 };
 
-/// `path` as the manifest writes it, and each of `names` that the data set has. Throws RecipeError for one of
-/// `required` that it has not.
+/// `path` as the manifest writes it, and each of `names` that the data set has.
 std::vector<TextColumn> text_columns(const data::Dataset& images, const std::vector<std::int64_t>& rows,
-                                     const std::vector<std::string>& names, bool required);
+                                     const std::vector<std::string>& names);
 
 /// Writes by the ending of `file`: .npz (float32 `features`, a text array a column), .csv (the columns, then
 /// f0, f1 ..), .safetensors (`features`; the columns as JSON lists in the metadata, with `metadata`). Throws
