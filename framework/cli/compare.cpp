@@ -109,11 +109,19 @@ report::Table auc_table(const eval::RunRecord& first, const std::vector<Comparis
     return table;
 }
 
-report::Table recipe_table(const eval::RunRecord& first, const Comparison& comparison) {
+/// A long value cut for the terminal, never inside a character; limit 0: whole.
+std::string shortened(const std::string& value, std::size_t limit) {
+    if (limit == 0 || value.size() <= limit) return value;
+    auto end = limit - 2;
+    while (end > 0 && (static_cast<unsigned char>(value[end]) & 0xc0) == 0x80) --end;
+    return value.substr(0, end) + "..";
+}
+
+report::Table recipe_table(const eval::RunRecord& first, const Comparison& comparison, std::size_t limit) {
     report::Table table;
     table.title = "Recipes: " + first.folder.string() + " and " + comparison.run.folder.string();
     table.headers = {"key", "first", "this"};
-    const auto shown = [](const std::string& value) { return value.empty() ? std::string("-") : value; };
+    const auto shown = [&](const std::string& value) { return value.empty() ? "-" : shortened(value, limit); };
     for (const auto& difference : comparison.recipe)
         table.rows.push_back({difference.key, shown(difference.first), shown(difference.second)});
     if (table.rows.empty()) table.caption = "No difference.";
@@ -177,16 +185,18 @@ std::string to_csv(const eval::RunRecord& first, const std::vector<Comparison>& 
     return out;
 }
 
-/// All tables by `write`, which makes text or Markdown of one; what cannot be compared as a line.
+/// All tables by `write`, which makes text or Markdown of one, with values of recipes cut at `limit`; what
+/// cannot be compared as a line.
 template <typename Write>
-std::string document(const eval::RunRecord& first, const std::vector<Comparison>& all, const Write& write) {
+std::string document(const eval::RunRecord& first, const std::vector<Comparison>& all, const Write& write,
+                     std::size_t limit) {
     std::string out;
     if (const auto table = auc_table(first, all); !table.rows.empty()) out += write(table) + "\n";
     for (const auto& comparison : all) {
         if (!comparison.reason.empty())
             out += fmt::format("{}: not compared, no p value: {}\n\n", comparison.run.folder.string(),
                                comparison.reason);
-        out += write(recipe_table(first, comparison)) + "\n";
+        out += write(recipe_table(first, comparison, limit)) + "\n";
     }
     return out;
 }
@@ -199,12 +209,13 @@ void compare(const std::vector<std::string>& folders, const Globals& globals) {
     const auto first = eval::read_run_record(folders.front());
     const auto all = compare_all(first, {folders.begin() + 1, folders.end()});
     if (!out.empty())
-        train::write_atomically(
-            out, out.extension() == ".csv" ? to_csv(first, all) : document(first, all, report::markdown_table));
+        train::write_atomically(out, out.extension() == ".csv"
+                                         ? to_csv(first, all)
+                                         : document(first, all, report::markdown_table, 0));
     if (globals.json)
         fmt::print("{}\n", to_json(first, all).dump(2));
     else
-        fmt::print("{}", document(first, all, report::text_table));
+        fmt::print("{}", document(first, all, report::text_table, 56));
 }
 
 }  // namespace

@@ -76,6 +76,15 @@ TEST_CASE("other test rows are said and get no p value, the recipes are compared
     CHECK_THAT(box.run({"compare", "a", "c"}).out, Contains("c has no eval.json: run `hearth probe` on it"));
 }
 
+TEST_CASE("long values of recipes are cut on the terminal, whole in Markdown and JSON") {
+    const CompareBox box;
+    const std::string note(200, 'n');
+    box.folder.write("b/resolved.toml", "schema = 1\nname = \"mine\"\ndescription = \"" + note + "\"\n");
+    CHECK_THAT(box.run({"compare", "a", "b"}).out, Contains("nnn..") && !Contains(note));
+    REQUIRE(box.run({"compare", "a", "b", "-o", "long.md"}).code == 0);
+    CHECK_THAT(box.folder.read("long.md"), Contains(note));
+}
+
 TEST_CASE("--out writes Markdown or CSV, and nothing else") {
     const CompareBox box;
     REQUIRE(box.run({"compare", "a", "b", "-o", "out.md"}).code == 0);
