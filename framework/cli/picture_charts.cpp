@@ -110,15 +110,15 @@ report::ScatterChart embedding_chart(const std::string& title, const eval::Embed
 report::FigureGrid saliency_grid(const std::vector<eval::Saliency>& maps, const std::string& explained) {
     report::FigureGrid grid;
     grid.title = "Where the network looks";
-    grid.columns = {"film", "attention roll-out", "Grad-CAM"};
-    grid.heat_scale = "share of the largest value of the film";
+    grid.columns = {"film", "attention roll-out", fmt::format("Grad-CAM for '{}'", explained)};
+    grid.heat_scale = "from the least to the largest value of each film";
     grid.caption = fmt::format(
         "Grad-CAM: what speaks for '{}' in a linear probe on the frozen features. The first test "
         "films of each class, not picked.",
         explained);
     for (const auto& map : maps) {
         const auto film = enlarged(map.film, picture_side);
-        grid.rows.push_back({fmt::format("{}: probability of {} {:.2f}", map.label, explained, map.probability),
+        grid.rows.push_back({fmt::format("{}; the probe says {:.2f}", map.label, map.probability),
                              {with_outline(map.film, map.mask, picture_side), over_film(film, map.rollout),
                               over_film(film, map.cam)}});
     }

@@ -15,9 +15,10 @@ using at::Tensor;
 
 constexpr std::int64_t probe_images = 2000;
 
-/// A value for each patch [L] as an image of the patch grid, the largest value 1.
+/// A value for each patch [L] as an image of the patch grid, from 0 for the least to 1 for the largest.
 cv::Mat to_grid(const Tensor& values, const Tensor& image) {
-    const auto plain = (values / values.max().clamp_min(1e-12)).to(at::kFloat).contiguous();
+    const auto above = values - values.min();
+    const auto plain = (above / above.max().clamp_min(1e-12)).to(at::kFloat).contiguous();
     const auto patch = patch_edge(image.size(-2), image.size(-1), plain.size(0));
     cv::Mat grid(static_cast<int>(image.size(-2) / patch), static_cast<int>(image.size(-1) / patch), CV_32F);
     std::copy_n(plain.const_data_ptr<float>(), plain.numel(), grid.ptr<float>());

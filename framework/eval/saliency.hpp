@@ -12,8 +12,9 @@ struct Saliency {
     std::string name, label;
     double probability = 0;  ///< of the class that Grad-CAM explains, by the probe
     cv::Mat film;            ///< CV_32F in [0, 1]
-    cv::Mat rollout, cam;    ///< CV_32F, one value a patch, the largest 1; empty where the backbone offers none
-    cv::Mat mask;            ///< CV_8U; empty where it is not known
+    cv::Mat rollout,
+        cam;       ///< CV_32F, one value a patch, least 0, largest 1; empty where the backbone offers none
+    cv::Mat mask;  ///< CV_8U; empty where it is not known
 };
 
 /// The first `count` test images of each class in turn. Explained is the last class: of two the positive one.

@@ -22,7 +22,12 @@ struct Range {
     double extent() const { return high - low; }
 };
 
-/// Circles, squares and triangles in turn: with eight colours, two groups never look alike below the 24th.
+/// The eight colours of a chart, then that of text: nine locations are a common case.
+std::string colour(std::size_t group) {
+    return group % 9 == 8 ? std::string(ink::text) : ink::series(group % 9);
+}
+
+/// Circles, squares and triangles in turn.
 std::string mark(double x, double y, std::size_t group, double size) {
     switch (group % 3) {
         case 0:
@@ -45,7 +50,7 @@ double draw_legend(Canvas& canvas, const std::vector<ScatterGroup>& groups, doub
             x = 2;
             y += 18;
         }
-        canvas.add(fmt::format("<g style=\"fill:{}\">{}</g>", ink::series(g), mark(x + 5, y - 4, g, 4)));
+        canvas.add(fmt::format("<g style=\"fill:{}\">{}</g>", colour(g), mark(x + 5, y - 4, g, 4)));
         canvas.text(x + 14, y, name);
         x += width;
     }
@@ -75,7 +80,7 @@ std::string scatter_chart(const ScatterChart& chart) {
         for (std::size_t i = 0; i < group.x.size(); ++i)
             marks += mark(left + plot_side * (0.5 + (group.x[i] - xs.middle()) / extent),
                           top + plot_side * (0.5 - (group.y[i] - ys.middle()) / extent), g, 2.4);
-        canvas.add(fmt::format("<g opacity=\"0.75\" style=\"fill:{}\">{}</g>", ink::series(g), marks));
+        canvas.add(fmt::format("<g opacity=\"0.75\" style=\"fill:{}\">{}</g>", colour(g), marks));
     }
     canvas.text(left, top + plot_side + 18, shorten(chart.caption, 74), {.size = 11.5, .fill = ink::muted});
     canvas.resize(chart_width, top + plot_side + (chart.caption.empty() ? 8 : 28));
