@@ -44,7 +44,8 @@ report::FigureGrid heat_grid(const eval::Detection& detection) {
     grid.columns = {"film", "heat map", "film", "heat map"};
     grid.heat_scale = fmt::format("deviations above normal images, {:.0f} to {:.0f}", coolest, hottest);
     grid.caption = fmt::format(
-        "Test images, abnormal and normal in turn, not picked{}. Labels: kind and score of the left and of the right "
+        "Test images, abnormal and normal in turn, not picked{}. Labels: kind and score of the left and of the "
+        "right "
         "image; called abnormal from {:.2f} on.",
         localised(detection) ? ", lesions outlined" : "", detection.sum().threshold);
     for (std::size_t i = 0; i < detection.heat_maps.size(); ++i) {

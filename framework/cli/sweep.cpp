@@ -44,7 +44,8 @@ std::vector<std::int64_t> read_seeds(const std::string& text) {
         out.resize(static_cast<std::size_t>(count));
         std::iota(out.begin(), out.end(), std::int64_t{0});
     }
-    if (out.empty()) throw RecipeError("--seeds: found no seed, expected at least one");
+    if (out.empty())
+        throw RecipeError("--seeds: found 0, expected how many, at least 1; seed 0 alone is written 0,");
     return out;
 }
 

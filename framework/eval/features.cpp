@@ -8,6 +8,7 @@
 
 #include "data/loader.hpp"
 #include "data/subset.hpp"
+#include "train/training_data.hpp"
 
 namespace hearth::eval {
 
@@ -85,7 +86,11 @@ std::pair<LabelledSet, LabelledSet> open_splits(const recipe::Recipe& recipe,
 
 LabelledSet open_validation(const recipe::Recipe& recipe, const recipe::LabelledSpec& spec,
                             const LabelledSet& train) {
-    if (spec.validation_where.empty()) return train;
+    if (spec.validation_where.empty()) {
+        // Not all of train_where: a threshold chosen with more labels than the network had would flatter it.
+        auto trained = train::open_training_data(recipe.data);
+        return trained.labels.of.empty() ? train : LabelledSet{trained.images, trained.labels};
+    }
     LabelledSet out{open_rows(recipe, spec, spec.validation_where), {}};
     out.labels = read_labels(*out.images, spec, train.labels.classes);
     return out;

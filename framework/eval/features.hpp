@@ -25,7 +25,7 @@ struct LabelledSet {
 /// data.folds the rows of train_where are divided as those of [data] were, and the fold is the test split;
 /// [data] then has to read the same rows and label. `fraction` is applied to the training split.
 std::pair<LabelledSet, LabelledSet> open_splits(const recipe::Recipe& recipe, const recipe::LabelledSpec& spec);
-/// The rows of validation_where; without it, the training split.
+/// The rows of validation_where; without it the images that were trained on, with their labels.
 LabelledSet open_validation(const recipe::Recipe& recipe, const recipe::LabelledSpec& spec,
                             const LabelledSet& train);
 

@@ -10,6 +10,7 @@
 
 #include "eval/metrics.hpp"
 #include "eval/several.hpp"
+#include "train/training_data.hpp"
 
 namespace hearth::eval {
 namespace {
@@ -126,7 +127,7 @@ Evaluation evaluate_head(const recipe::Recipe& recipe, const plan::Plan& trained
     out.several = splits.first.labels.several;
     out.labels = test.labels;
     out.patients = test.patients;
-    out.train_images = splits.first.images->size();
+    out.train_images = train::open_training_data(recipe.data).images->size();
     out.test_images = static_cast<std::int64_t>(test.patients.size());
     out.test_patients =
         static_cast<std::int64_t>(std::set<int>(test.patients.begin(), test.patients.end()).size());

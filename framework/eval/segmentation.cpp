@@ -10,6 +10,7 @@
 #include <set>
 
 #include "eval/head.hpp"
+#include "train/training_data.hpp"
 
 namespace hearth::eval {
 namespace {
@@ -106,7 +107,7 @@ Segmentation evaluate_segmentation(const recipe::Recipe& recipe, const plan::Pla
         "counts 1; "
         "threshold of the highest Dice on the {} rows; {} images to train on{}",
         out.values.size(), out.positive, spec.validation_where.empty() ? "training" : "validation",
-        splits.first.images->size(),
+        train::open_training_data(recipe.data).images->size(),
         recipe.data.folds > 0 ? fmt::format(", fold {} of {}", recipe.data.fold, recipe.data.folds) : "");
     return out;
 }

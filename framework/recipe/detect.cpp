@@ -188,8 +188,9 @@ std::optional<DetectSpec> read_detect(const Table& tree, Diagnostics& problems) 
     const Value* scores = section->table().find("scores");
     bool whole = scores != nullptr && scores->is_table() && !scores->table().empty();
     if (!whole)
-        problems.add(scores == nullptr ? section->origin : scores->origin,
-                     "detect.scores: expected at least one [detect.scores.NAME] with use = \"error\" or \"distance\"");
+        problems.add(
+            scores == nullptr ? section->origin : scores->origin,
+            "detect.scores: expected at least one [detect.scores.NAME] with use = \"error\" or \"distance\"");
     else
         for (const auto& name : scores->table().keys()) {
             auto score = read_score(name, *scores->table().find(name), problems);

@@ -72,7 +72,8 @@ std::string refusal(const std::string& text, const std::vector<std::string>& ove
 
 TEST_CASE("a detection describes every test image, and its sum is made of its scores") {
     // The bank of an untrained network says nothing; the normal images' own mean does.
-    const Case made(detecting(), {"detect.score=restore + 0.5 * distance", "detect.scores.distance.prototypes="});
+    const Case made(detecting(),
+                    {"detect.score=restore + 0.5 * distance", "detect.scores.distance.prototypes="});
     const auto detection = made.run();
     REQUIRE(detection.results.size() == 3);
     CHECK(detection.results[0].name == "restore");
@@ -87,7 +88,9 @@ TEST_CASE("a detection describes every test image, and its sum is made of its sc
     for (std::size_t i = 0; i < n; ++i)
         expected.push_back(detection.results[0].scores[i] + 0.5 * detection.results[1].scores[i]);
     const auto [low, high] = std::minmax_element(expected.begin(), expected.end());
-    const auto at = [&](auto place) { return detection.sum().scores[static_cast<std::size_t>(place - expected.begin())]; };
+    const auto at = [&](auto place) {
+        return detection.sum().scores[static_cast<std::size_t>(place - expected.begin())];
+    };
     const double slope = (at(high) - at(low)) / (*high - *low);
     CHECK(slope > 0);
     for (std::size_t i = 0; i < n; ++i)

@@ -89,7 +89,7 @@ TEST_CASE("a head that does not fit the labels is named, and so is one that is n
         std::string message;
         try {
             evaluate(run.recipe, registry(), plan, *run.recipe.eval, c10::kCPU);
-        } catch (const RecipeError& e) {
+        } catch (const Error& e) {
             message = e.what();
         }
         return message;

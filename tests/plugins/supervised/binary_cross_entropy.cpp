@@ -54,7 +54,7 @@ TEST_CASE("unknown labels give no gradient, and a batch of them none at all") {
     const auto logits = at::randn({2, 3}).requires_grad_();
     compute(logits, labels({-1, 1, -1, -1, 0, -1}, 3)).total.backward();
     CHECK(logits.grad().ne(0).sum(0).equal(labels({0, 2, 0}, 3)[0]));
-    logits.mutable_grad() = {};
+    logits.mutable_grad() = Tensor();
     const auto none = compute(logits, labels({-1, -1, -1, -1, -1, -1}, 3));
     none.total.backward();
     CHECK(none.total.item<double>() == 0);
