@@ -3,7 +3,7 @@
 #include <torch/torch.h>
 
 #include <hearth/text.hpp>
-#include <sstream>
+#include <hearth/words.hpp>
 
 #include "cli/countdown.hpp"
 #include "cli/run.hpp"
@@ -38,18 +38,10 @@ std::unique_ptr<LoadedRun> load_model(const EmbedFlags& flags, const Globals& gl
     return run;
 }
 
-std::vector<std::string> split(const std::string& text) {
-    std::vector<std::string> out;
-    std::istringstream stream(text);
-    for (std::string word; std::getline(stream, word, ',');)
-        if (!word.empty()) out.push_back(word);
-    return out;
-}
-
 /// The columns that go beside `path`. Those that were asked for have to be there, the usual ones need not.
 std::vector<std::string> columns_of(const EmbedFlags& flags, const data::Dataset& images) {
     if (flags.columns.empty()) return {"patient", "label"};
-    auto columns = split(flags.columns);
+    auto columns = words_of(flags.columns);
     for (const auto& column : columns)
         if (!images.cell(0, column))
             throw RecipeError(fmt::format("--columns: found no column '{}' in {}", column, flags.source));

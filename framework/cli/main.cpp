@@ -134,7 +134,7 @@ bool computes(int argc, char** argv) {
 // again with a shorter spin (docs/benchmarks.md, "Beside another process"). What the user has set stays.
 void shorten_openmp_spin(char** argv) {
     if (std::getenv("GOMP_SPINCOUNT") != nullptr || std::getenv("OMP_WAIT_POLICY") != nullptr) return;
-    if (setenv("GOMP_SPINCOUNT", "1000", 0) != 0) return;
+    if (setenv("GOMP_SPINCOUNT", "10000", 0) != 0) return;
     execv(own_program().c_str(), argv);  // returns only where it fails: then all goes on as it was
 }
 

@@ -3,7 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <sstream>
+#include <hearth/words.hpp>
 
 namespace hearth::eval {
 namespace {
@@ -30,9 +30,7 @@ LabelledSet labelled(const recipe::Recipe& recipe, const std::string& where) {
 
 /// Scores are standardised on these images, so an abnormal one among them would hide what it looks like.
 void expect_normal(const data::Dataset& images, const recipe::LabelledSpec& spec) {
-    std::vector<std::string> positive;
-    std::istringstream list(spec.positive);
-    for (std::string word; std::getline(list >> std::ws, word, ',');) positive.push_back(word);
+    const auto positive = words_of(spec.positive);
     for (std::int64_t i = 0; i < images.size(); ++i) {
         const auto label = images.cell(i, spec.label);
         if (label && std::find(positive.begin(), positive.end(), *label) != positive.end())

@@ -2,9 +2,22 @@
 
 #include <ATen/ATen.h>
 
+#include <algorithm>
+
 #include "data/loader.hpp"
 
 namespace hearth::eval {
+namespace {
+
+/// Whether anything is known of the image; of several labels, any.
+bool labelled(const Labels& labels, std::int64_t image) {
+    if (labels.of.empty()) return true;
+    const auto width = static_cast<std::int64_t>(labels.several ? labels.classes.size() : 1);
+    const auto first = labels.of.begin() + image * width;
+    return std::any_of(first, first + width, [](int label) { return label >= 0; });
+}
+
+}  // namespace
 
 void for_each_batch(const LabelledSet& set, const recipe::DataSpec& data, std::int64_t size, std::int64_t limit,
                     const BatchUse& use) {
@@ -26,8 +39,8 @@ void for_each_batch(const LabelledSet& set, const recipe::DataSpec& data, std::i
         const auto* index = batch["index"].const_data_ptr<std::int64_t>();
         for (std::int64_t i = 0; i < batch["index"].size(0) && (limit <= 0 || used < limit); ++i) {
             const auto at = static_cast<std::size_t>(index[i]);
-            const bool unlabelled = !set.labels.of.empty() && set.labels.of[at] < 0;
-            if (unlabelled || seen[at]) continue;  // an unreadable image is replaced by one that is met again
+            if (!labelled(set.labels, index[i]) || seen[at])
+                continue;  // an unreadable image is replaced by one that is met again
             seen[at] = true;
             ++used;
             rows.push_back(i);

@@ -6,8 +6,8 @@
 #include <algorithm>
 #include <functional>
 
-#include "data/loader.hpp"
 #include "data/subset.hpp"
+#include "eval/batches.hpp"
 #include "train/training_data.hpp"
 
 namespace hearth::eval {
@@ -96,51 +96,21 @@ LabelledSet open_validation(const recipe::Recipe& recipe, const recipe::Labelled
     return out;
 }
 
-void for_each_batch(const LabelledSet& set, const recipe::DataSpec& data, bool shuffle, const BatchBody& body) {
-    data::Loader loader(set.images,
-                        {.batch = 64,
-                         .workers = data.workers,
-                         .channels = data.channels,
-                         .shuffle = shuffle,
-                         .drop_last = false,
-                         .cache = false,
-                         .max_bad = data.max_bad},
-                        nullptr, {"image", "index"});
-    loader.begin(0);
-    std::vector<bool> seen(static_cast<std::size_t>(set.images->size()), false);
-    Tensors batch;
-    while (loader.next(batch)) {
-        const auto* index = batch["index"].const_data_ptr<std::int64_t>();
-        std::vector<std::int64_t> rows;
-        for (std::int64_t i = 0; i < batch["index"].size(0); ++i) {
-            const auto at = static_cast<std::size_t>(index[i]);
-            rows.push_back(seen[at] ? -1 : index[i]);
-            seen[at] = true;
-        }
-        if (!body(batch["image"], rows)) return;
-    }
-}
-
 FeatureSet extract(const LabelledSet& set, const recipe::DataSpec& data, std::int64_t limit,
                    const Extractor& extractor) {
     const torch::NoGradGuard no_grad;
     FeatureSet out;
     std::vector<at::Tensor> features;
-    const auto full = [&] { return limit > 0 && static_cast<std::int64_t>(features.size()) >= limit; };
-    for_each_batch(set, data, limit > 0, [&](const at::Tensor& images, const std::vector<std::int64_t>& rows) {
-        const auto made = extractor(images).to(at::kCPU, at::kFloat);
-        for (std::size_t i = 0; i < rows.size() && !full(); ++i) {
-            const auto row = static_cast<std::size_t>(rows[i]);
-            if (rows[i] < 0 || set.labels.of[row] < 0) continue;
-            features.push_back(made[static_cast<std::int64_t>(i)]);
-            out.labels.push_back(set.labels.of[row]);
-            out.patients.push_back(set.labels.patients[row]);
+    for_each_batch(set, data, 64, limit, [&](const at::Tensor& images, const std::vector<std::int64_t>& rows) {
+        features.push_back(extractor(images).to(at::kCPU, at::kFloat));
+        for (const auto row : rows) {
+            out.labels.push_back(set.labels.of[static_cast<std::size_t>(row)]);
+            out.patients.push_back(set.labels.patients[static_cast<std::size_t>(row)]);
         }
-        return !full();
     });
     if (features.empty())
         throw DataError("found no labelled, readable image to evaluate on, expected at least one");
-    out.x = at::stack(features);
+    out.x = at::cat(features);
     return out;
 }
 

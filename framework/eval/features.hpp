@@ -38,12 +38,6 @@ struct FeatureSet {
 /// One batch of images [B, C, H, W] -> features [B, F].
 using Extractor = std::function<at::Tensor(const at::Tensor& images)>;
 
-/// Calls body(images [B, C, H, W], rows) for all images of a set in batches, until it returns false; in a fixed
-/// random order, or as they are. `rows` says which image each one is; -1: it was met before, in the place of an
-/// unreadable one.
-using BatchBody = std::function<bool(const at::Tensor& images, const std::vector<std::int64_t>& rows)>;
-void for_each_batch(const LabelledSet& set, const recipe::DataSpec& data, bool shuffle, const BatchBody& body);
-
 FeatureSet extract(const LabelledSet& set, const recipe::DataSpec& data, std::int64_t limit,
                    const Extractor& extractor);
 

@@ -4,10 +4,10 @@
 #include <fmt/ranges.h>
 #include <torch/torch.h>
 
-#include <algorithm>
 #include <hearth/text.hpp>
 #include <set>
 
+#include "eval/batches.hpp"
 #include "eval/metrics.hpp"
 #include "eval/several.hpp"
 #include "train/training_data.hpp"
@@ -74,16 +74,12 @@ void for_each_answer(const plan::Plan& plan, const std::string& logits, const La
                      const std::function<void(std::int64_t, const at::Tensor&)>& body) {
     const torch::NoGradGuard no_grad;
     const auto needs = plan.needs({logits});
-    for_each_batch(
-        set, data, /*shuffle=*/false, [&](const at::Tensor& images, const std::vector<std::int64_t>& rows) {
-            auto out =
-                plan.outputs(views_of(plan, needs, images.to(context.device)), {logits}, context)[logits];
-            // A group of one image has an axis more.
-            if (out.size(0) != images.size(0) && out.size(0) == 1) out = out[0];
-            for (std::int64_t i = 0; i < images.size(0); ++i)
-                if (rows[static_cast<std::size_t>(i)] >= 0) body(rows[static_cast<std::size_t>(i)], out[i]);
-            return true;
-        });
+    for_each_batch(set, data, 64, 0, [&](const at::Tensor& images, const std::vector<std::int64_t>& rows) {
+        auto out = plan.outputs(views_of(plan, needs, images.to(context.device)), {logits}, context)[logits];
+        // A group of one image has an axis more.
+        if (out.size(0) != images.size(0) && out.size(0) == 1) out = out[0];
+        for (std::size_t i = 0; i < rows.size(); ++i) body(rows[i], out[static_cast<std::int64_t>(i)]);
+    });
 }
 
 Predictions predict(const plan::Plan& plan, const std::string& logits, const LabelledSet& set,
@@ -98,7 +94,6 @@ Predictions predict(const plan::Plan& plan, const std::string& logits, const Lab
                             logits, fmt::join(answer.sizes().vec(), ", "), width, join(set.labels.classes)));
         const auto first = set.labels.of.begin() + row * static_cast<std::int64_t>(labels_a_row);
         const auto last = first + static_cast<std::ptrdiff_t>(labels_a_row);
-        if (std::all_of(first, last, [](int label) { return label < 0; })) return;
         const auto exact = answer.to(at::kCPU, at::kDouble);
         const auto probability = (set.labels.several ? exact.sigmoid() : exact.softmax(0)).contiguous();
         const auto* numbers = probability.const_data_ptr<double>();

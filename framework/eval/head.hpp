@@ -12,7 +12,8 @@ struct Predictions {
     std::vector<int> patients;
 };
 
-/// Calls body(image, logits) for each readable image of a set, with what a pass of the plan writes when each
+/// Calls body(image, logits) for each readable image of a set that has a label (of a
+/// set without labels: for each), with what a pass of the plan writes when each
 /// view it is made from is the image itself: logits without the batch axis. Throws RecipeError for a name that
 /// no pass writes.
 void for_each_answer(const plan::Plan& plan, const std::string& logits, const LabelledSet& set,

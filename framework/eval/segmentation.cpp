@@ -33,21 +33,23 @@ struct Measured {
 Measured measure(const plan::Plan& plan, const recipe::LabelledSpec& spec, const LabelledSet& set,
                  const recipe::DataSpec& data, const Context& context, const std::vector<double>& at) {
     Measured out;
-    for_each_answer(plan, spec.head, set, data, context, [&](std::int64_t row, const at::Tensor& logits) {
-        if (logits.dim() != 3 || logits.size(0) != 1)
-            throw RecipeError(
-                fmt::format("eval.head: '{}' has shape [B, {}], expected [B, 1, H, W] with eval.mask",
-                            spec.head, fmt::join(logits.sizes().vec(), ", ")));
-        const auto truth = set.images->mask(row, spec.mask);
-        if (!truth) return;
-        const auto probability = logits.to(at::kCPU, at::kFloat).sigmoid().contiguous();
-        const cv::Mat map(static_cast<int>(logits.size(1)), static_cast<int>(logits.size(2)), CV_32F,
-                          probability.data_ptr());
-        out.patients.push_back(set.labels.patients[static_cast<std::size_t>(row)]);
-        out.positive.push_back(cv::countNonZero(*truth) > 0);
-        out.dice.emplace_back();
-        for (const double threshold : at) out.dice.back().push_back(dice(map >= threshold, *truth));
-    });
+    // Images without a label may have a mask.
+    for_each_answer(
+        plan, spec.head, {set.images, {}}, data, context, [&](std::int64_t row, const at::Tensor& logits) {
+            if (logits.dim() != 3 || logits.size(0) != 1)
+                throw RecipeError(
+                    fmt::format("eval.head: '{}' has shape [B, {}], expected [B, 1, H, W] with eval.mask",
+                                spec.head, fmt::join(logits.sizes().vec(), ", ")));
+            const auto truth = set.images->mask(row, spec.mask);
+            if (!truth) return;
+            const auto probability = logits.to(at::kCPU, at::kFloat).sigmoid().contiguous();
+            const cv::Mat map(static_cast<int>(logits.size(1)), static_cast<int>(logits.size(2)), CV_32F,
+                              probability.data_ptr());
+            out.patients.push_back(set.labels.patients[static_cast<std::size_t>(row)]);
+            out.positive.push_back(cv::countNonZero(*truth) > 0);
+            out.dice.emplace_back();
+            for (const double threshold : at) out.dice.back().push_back(dice(map >= threshold, *truth));
+        });
     if (out.dice.empty())
         throw DataError(fmt::format("{}: found no known mask in column '{}' of {}, expected at least one",
                                     spec.origin.text(), spec.mask, spec.source));
