@@ -35,8 +35,7 @@ std::vector<std::string> initial_weights(const recipe::Recipe& recipe, const fs:
 
 /// The folder of the run that was trained, or nothing when a signal stopped it.
 std::optional<fs::path> train_first(const DetectFlags& flags, Globals& globals) {
-    if (flags.resume && flags.overwrite)
-        throw RecipeError("found both --resume and --overwrite, expected one of them");
+    const auto existing = existing_run(flags.resume, flags.overwrite);
     auto arguments = flags.arguments;
     auto recipe = arguments.load(globals);
     if (!recipe.detect)
@@ -46,12 +45,7 @@ std::optional<fs::path> train_first(const DetectFlags& flags, Globals& globals) 
         for (auto& word : initial_weights(recipe, flags.init)) arguments.overrides.push_back(std::move(word));
         recipe = arguments.load(globals);
     }
-    using Existing = train::RunFolder::Existing;
-    const auto summary = train_recipe(recipe,
-                                      flags.resume      ? Existing::resume
-                                      : flags.overwrite ? Existing::overwrite
-                                                        : Existing::refuse,
-                                      globals);
+    const auto summary = train_recipe(recipe, existing, globals);
     return summary.stopped ? std::nullopt : std::optional(summary.run);
 }
 

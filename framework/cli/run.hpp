@@ -23,6 +23,8 @@ struct LoadedRun {
     std::string checkpoint;  ///< file name
 };
 
+/// What --resume and --overwrite ask for. Throws RecipeError for both at once.
+train::RunFolder::Existing existing_run(bool resume, bool overwrite);
 /// Trains into a run folder (--out), probing as the recipe says. A run that a signal stopped sets the exit
 /// code.
 train::TrainSummary train_recipe(const recipe::Recipe& recipe, train::RunFolder::Existing existing,

@@ -9,10 +9,6 @@ namespace {
 struct TrainFlags {
     RecipeArguments arguments;
     bool resume = false, overwrite = false, no_report = false;
-    train::RunFolder::Existing existing() const {
-        using Existing = train::RunFolder::Existing;
-        return resume ? Existing::resume : overwrite ? Existing::overwrite : Existing::refuse;
-    }
 };
 
 void evaluate_and_report(const std::filesystem::path& folder, const recipe::Recipe& recipe,
@@ -20,9 +16,10 @@ void evaluate_and_report(const std::filesystem::path& folder, const recipe::Reci
     const auto run = load_run(folder, "last", globals);
     if (recipe.eval || recipe.probe) {
         const auto evaluation = evaluate_run(*run);
-        if (!globals.json)
+        if (!globals.json) {
             for (const auto& table : result_tables(evaluation)) fmt::print("\n{}", report::text_table(table));
-        fmt::print("\n");
+            fmt::print("\n");
+        }
     }
     const auto page = write_report(*run);
     if (globals.json)
@@ -32,14 +29,19 @@ void evaluate_and_report(const std::filesystem::path& folder, const recipe::Reci
 }
 
 void train(const TrainFlags& flags, Globals& globals) {
-    if (flags.resume && flags.overwrite)
-        throw RecipeError("found both --resume and --overwrite, expected one of them");
+    const auto existing = existing_run(flags.resume, flags.overwrite);
     const auto recipe = flags.arguments.load(globals);
-    const auto summary = train_recipe(recipe, flags.existing(), globals);
+    const auto summary = train_recipe(recipe, existing, globals);
     if (!summary.stopped && !flags.no_report) evaluate_and_report(summary.run, recipe, globals);
 }
 
 }  // namespace
+
+train::RunFolder::Existing existing_run(bool resume, bool overwrite) {
+    using Existing = train::RunFolder::Existing;
+    if (resume && overwrite) throw RecipeError("found both --resume and --overwrite, expected one of them");
+    return resume ? Existing::resume : overwrite ? Existing::overwrite : Existing::refuse;
+}
 
 train::TrainSummary train_recipe(const recipe::Recipe& recipe, train::RunFolder::Existing existing,
                                  Globals& globals) {

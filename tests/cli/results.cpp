@@ -38,6 +38,7 @@ TEST_CASE("train --json prints where the run and its report are") {
     INFO(trained.outcome.err);
     REQUIRE(trained.outcome.code == 0);
     const auto json = trained.outcome.json();
+    CHECK(trained.outcome.out.starts_with("{"));  // nothing beside the JSON
     CHECK(json["run"] == "run");
     CHECK(json["report"] == "run/report.html");
     CHECK(std::filesystem::file_size(trained.folder / "run/report.html") > 10000);
