@@ -89,11 +89,9 @@ void embed(const EmbedFlags& flags, const Globals& globals) {
                                             .phantom_seed = 0,
                                             .phantom_lesions = 0});
     const auto columns = columns_of(flags, *images);
-    Context context;
-    context.training = false;
-    context.device = run->device;
     const auto table = exporting::make_feature_table(
-        images, data, eval::backbone_features(run->plan, network, flags.features, context),
+        images, data,
+        eval::backbone_features(run->plan, network, flags.features, eval::evaluation_context(run->device)),
         Countdown(globals.quiet || globals.json));
     exporting::write_feature_table(globals.out, table, exporting::text_columns(*images, table.rows, columns),
                                    {{"hearth.recipe", run->recipe.name},

@@ -9,6 +9,7 @@
 #include <opencv2/imgproc.hpp>
 
 #include "cli/plots.hpp"
+#include "eval/class_auc.hpp"
 #include "eval/metrics.hpp"
 #include "eval/tsne.hpp"
 #include "report/html.hpp"
@@ -52,12 +53,6 @@ cv::Mat mosaic(const at::Tensor& similarity) {
     return sheet;
 }
 
-std::vector<double> column(const eval::Score& score, std::size_t classes, std::size_t c) {
-    std::vector<double> out;
-    for (std::size_t i = c; i < score.probabilities.size(); i += classes) out.push_back(score.probabilities[i]);
-    return out;
-}
-
 std::string bars_by_class(const eval::Evaluation& evaluation) {
     report::BarChart chart{.title = "AUC of each class against the rest, linear probe",
                            .value_label = "AUC",
@@ -65,13 +60,13 @@ std::string bars_by_class(const eval::Evaluation& evaluation) {
                            .baseline = 0.5,
                            .description = ""};
     for (std::size_t c = 0; c < evaluation.classes.size(); ++c) {
-        std::vector<int> positive;
-        for (const int label : evaluation.labels) positive.push_back(label == static_cast<int>(c) ? 1 : 0);
         for (const auto& s : evaluation.scores) {
             if (s.classifier != "linear" || s.model == "pixels") continue;
-            const auto scores = column(s, evaluation.classes.size(), c);
-            const auto auc = eval::bootstrap(evaluation.patients, eval::ResampledAuc(scores, positive),
-                                             {.resamples = 2000, .seed = 0});
+            const auto rest =
+                eval::against_rest(s.probabilities, evaluation.classes.size(), evaluation.labels, c);
+            const auto auc =
+                eval::bootstrap(evaluation.patients, eval::ResampledAuc(rest.scores, rest.positive),
+                                {.resamples = 2000, .seed = 0});
             chart.bars.push_back({fmt::format("{}, {}", evaluation.classes[c], s.model), auc.value, auc.low,
                                   auc.high, s.model == "trained"});
         }
@@ -80,14 +75,6 @@ std::string bars_by_class(const eval::Evaluation& evaluation) {
 }
 
 }  // namespace
-
-plan::Plan untrained_plan(const LoadedRun& run) {
-    torch::manual_seed(static_cast<std::uint64_t>(run.recipe.train.seed));
-    auto plan = plan::Plan::build(run.recipe, run.registry);
-    plan.to(run.device);
-    plan.train(false);
-    return plan;
-}
 
 report::ScatterChart embedding_chart(const std::string& title, const eval::Embedding& embedding) {
     const auto n = embedding.x.size(0);
@@ -151,7 +138,7 @@ std::vector<std::pair<std::string, std::string>> result_charts(const eval::Evalu
                     static_cast<double>(evaluation.labels.size());
     for (const auto& s : evaluation.scores) {
         if (s.classifier != "linear") continue;
-        const auto positive = column(s, 2, 1);
+        const auto positive = eval::column(s.probabilities, 2, 1);
         roc.curves.push_back({s.model, eval::roc_points(positive, evaluation.labels), s.auc.value});
         pr.curves.push_back({s.model, eval::pr_points(positive, evaluation.labels),
                              eval::average_precision(positive, evaluation.labels)});

@@ -9,9 +9,6 @@
 
 namespace hearth::cli {
 
-/// The recipe's networks with the weights that the run started from.
-plan::Plan untrained_plan(const LoadedRun& run);
-
 /// t-SNE of the features; the caption has the silhouette of the features themselves.
 report::ScatterChart embedding_chart(const std::string& title, const eval::Embedding& embedding);
 

@@ -63,10 +63,10 @@ struct Models {
     Context context;
 
     explicit Models(const LoadedRun& loaded)
-        : run(loaded), untrained(untrained_plan(loaded)), network(eval::trained_network(loaded.plan)) {
-        context.training = false;
-        context.device = run.device;
-    }
+        : run(loaded),
+          untrained(eval::untrained_plan(loaded.recipe, loaded.registry, loaded.device)),
+          network(eval::trained_network(loaded.plan)),
+          context(eval::evaluation_context(loaded.device)) {}
     std::vector<std::pair<std::string, const plan::Plan*>> both() const {
         return {{"trained", &run.plan}, {"untrained", &untrained}};
     }

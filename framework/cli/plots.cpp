@@ -1,5 +1,7 @@
 #include "cli/plots.hpp"
 
+#include <ATen/ATen.h>
+
 #include <fmt/format.h>
 
 #include <fstream>
@@ -116,6 +118,13 @@ cv::Mat with_outline(const cv::Mat& film, const cv::Mat& mask, int side) {
     cv::findContours(large, outlines, cv::RETR_EXTERNAL, cv::CHAIN_APPROX_NONE);
     cv::drawContours(colour, outlines, -1, cv::Scalar(80, 220, 60), 1, cv::LINE_AA);
     return colour;
+}
+
+cv::Mat picture(const at::Tensor& images, std::int64_t i) {
+    const auto plane = images[i].to(at::kFloat).mean(0).clamp(0, 1).contiguous();
+    cv::Mat mat(static_cast<int>(plane.size(0)), static_cast<int>(plane.size(1)), CV_32F);
+    std::copy_n(plane.const_data_ptr<float>(), plane.numel(), mat.ptr<float>());
+    return mat;
 }
 
 }  // namespace hearth::cli

@@ -1,6 +1,8 @@
 // Pictures as files of a run's folder plots/, and back into a report.
 #pragma once
 
+#include <ATen/core/Tensor.h>
+
 #include <filesystem>
 #include <nlohmann/json.hpp>
 #include <string>
@@ -29,5 +31,8 @@ cv::Mat enlarged(const cv::Mat& image, int side);
 
 /// A film, CV_32F in [0, 1], enlarged, with the outline of its mask (CV_8U, or empty) in green.
 cv::Mat with_outline(const cv::Mat& film, const cv::Mat& mask, int side);
+
+/// Image i of [B, C, H, W] in [0, 1]: float grey [H, W], the mean of the channels.
+cv::Mat picture(const at::Tensor& images, std::int64_t i);
 
 }  // namespace hearth::cli

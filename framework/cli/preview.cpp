@@ -6,6 +6,7 @@
 #include <opencv2/imgcodecs.hpp>
 
 #include "cli/cli.hpp"
+#include "cli/plots.hpp"
 #include "eval/views.hpp"
 #include "report/contact_sheet.hpp"
 
@@ -19,13 +20,6 @@ struct PreviewFlags {
     std::int64_t count = 16, epoch = 0;
     int cell = 160;
 };
-
-/// Image `i` of [B, C, H, W] in [0, 1]: float grey, the mean of the channels.
-cv::Mat picture(const at::Tensor& images, std::int64_t i) {
-    const auto grey = images[i].mean(0).clamp(0, 1).contiguous();
-    return cv::Mat(static_cast<int>(grey.size(0)), static_cast<int>(grey.size(1)), CV_32F, grey.data_ptr())
-        .clone();
-}
 
 void preview(const PreviewFlags& flags, const Globals& globals) {
     const fs::path out = globals.out.empty() ? fs::path("preview.png") : fs::path(globals.out);

@@ -3,9 +3,9 @@
 #include <fmt/format.h>
 #include <torch/torch.h>
 
-#include <fstream>
 #include <optional>
 
+#include "cli/plots.hpp"
 #include "train/files.hpp"
 #include "train/safetensors.hpp"
 #include "train/trainer.hpp"
@@ -13,10 +13,10 @@
 namespace hearth::cli {
 namespace {
 
+/// Empty where the file is not there or is broken.
 nlohmann::json read_json(const std::filesystem::path& file) {
-    std::ifstream in(file);
-    auto json = nlohmann::json::parse(in, nullptr, false);
-    return json.is_discarded() ? nlohmann::json::object() : json;
+    auto json = read_json_file(file);
+    return json.is_null() ? nlohmann::json::object() : json;
 }
 
 }  // namespace

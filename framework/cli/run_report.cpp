@@ -10,6 +10,7 @@
 
 #include "cli/detection_report.hpp"
 #include "cli/pictures.hpp"
+#include "cli/plots.hpp"
 #include "cli/run.hpp"
 #include "eval/metrics.hpp"
 #include "report/page.hpp"
@@ -149,13 +150,6 @@ report::Plan plan_picture(const plan::Plan& plan) {
     return out;
 }
 
-cv::Mat to_mat(const at::Tensor& images, std::int64_t i) {
-    const auto plane = images[i].to(at::kFloat).mean(0).clamp(0, 1).contiguous();
-    cv::Mat mat(static_cast<int>(plane.size(0)), static_cast<int>(plane.size(1)), CV_32F);
-    std::copy_n(plane.const_data_ptr<float>(), plane.numel(), mat.ptr<float>());
-    return mat;
-}
-
 Section pictures(const eval::Examples& examples) {
     Section section;
     section.title = "Examples";
@@ -168,7 +162,7 @@ Section pictures(const eval::Examples& examples) {
         grid.columns = examples.views;
         for (std::int64_t i = 0; i < count; ++i) {
             report::FigureRow row;
-            for (const auto& view : examples.views) row.images.push_back(to_mat(examples.tensors[view], i));
+            for (const auto& view : examples.views) row.images.push_back(picture(examples.tensors[view], i));
             grid.rows.push_back(std::move(row));
         }
         section.content.emplace_back(std::move(grid));
@@ -186,10 +180,10 @@ Section pictures(const eval::Examples& examples) {
         const auto &x = examples.tensors[r.input], &y = examples.tensors[r.output],
                    &z = examples.tensors[r.target];
         for (std::int64_t i = 0; i < std::min<std::int64_t>(count, 6); ++i)
-            grid.rows.push_back(
-                {"",
-                 {to_mat(x, i), to_mat(y, i), to_mat(z, i), report::heat_map(to_mat((x - z).abs() / 0.3, i)),
-                  report::heat_map(to_mat((y - z).abs() / 0.3, i))}});
+            grid.rows.push_back({"",
+                                 {picture(x, i), picture(y, i), picture(z, i),
+                                  report::heat_map(picture((x - z).abs() / 0.3, i)),
+                                  report::heat_map(picture((y - z).abs() / 0.3, i))}});
         section.content.emplace_back(std::move(grid));
     }
     return section;
@@ -214,9 +208,9 @@ Section results(const eval::Evaluation& evaluation) {
         roc.title = "ROC of the " + classifier_text(shown);
         for (const auto& s : evaluation.scores) {
             if (s.classifier != shown) continue;
-            std::vector<double> positive;
-            for (std::size_t i = 1; i < s.probabilities.size(); i += 2) positive.push_back(s.probabilities[i]);
-            roc.curves.push_back({s.model, eval::roc_points(positive, evaluation.labels), s.auc.value});
+            roc.curves.push_back({s.model,
+                                  eval::roc_points(eval::column(s.probabilities, 2, 1), evaluation.labels),
+                                  s.auc.value});
         }
         section.content.emplace_back(std::move(roc));
     }

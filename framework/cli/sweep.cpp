@@ -7,10 +7,10 @@
 #include <algorithm>
 #include <csignal>
 #include <cstring>
-#include <fstream>
 #include <hearth/text.hpp>
 #include <numeric>
 
+#include "cli/plots.hpp"
 #include "cli/run.hpp"
 #include "cli/sweep.hpp"
 #include "train/progress.hpp"
@@ -75,14 +75,9 @@ std::vector<fs::path> find_recipes(const std::vector<std::string>& words) {
     return out;
 }
 
-nlohmann::json read_or_null(const fs::path& file) {
-    std::ifstream stream(file);
-    return stream ? nlohmann::json::parse(stream, nullptr, /*allow_exceptions=*/false) : nlohmann::json();
-}
-
 /// What the run folder says about the job. A folder of another recipe is refused, never overwritten.
 std::string state_of(const Job& job) {
-    const auto run = read_or_null(job.folder / "run.json");
+    const auto run = read_json_file(job.folder / "run.json");
     if (!run.is_object()) return "new";
     const auto hash = run.value("recipe_hash", "");
     if (hash != job.hash)

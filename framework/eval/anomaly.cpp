@@ -234,9 +234,7 @@ Detection detect(const recipe::Recipe& recipe, const plan::Plan& plan, c10::Devi
     Scorers scorers;
     for (const auto& score : spec.scores) scorers.push_back(make_scorer(score, recipe.data, plan));
     const auto images = open_anomaly_images(recipe);
-    Context context;
-    context.training = false;
-    context.device = device;
+    const auto context = evaluation_context(device);
 
     for (auto& scorer : scorers)
         if (scorer->learns())

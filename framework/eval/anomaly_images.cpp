@@ -8,22 +8,8 @@
 namespace hearth::eval {
 namespace {
 
-constexpr double phantom_lesions = 0.5;
-
-std::shared_ptr<const data::Dataset> open(const recipe::Recipe& recipe, const std::string& where) {
-    const auto& spec = recipe.detect->labelled;
-    return data::open_dataset({.source = spec.source,
-                               .where = where,
-                               .size = static_cast<int>(recipe.data.size),
-                               .fit = recipe.data.fit,
-                               .max_pixels = recipe.data.max_pixels,
-                               .phantom_count = spec.phantom_count,
-                               .phantom_seed = spec.phantom_seed,
-                               .phantom_lesions = phantom_lesions});
-}
-
 LabelledSet labelled(const recipe::Recipe& recipe, const std::string& where) {
-    LabelledSet set{open(recipe, where), {}};
+    LabelledSet set{open_rows(recipe, recipe.detect->labelled, where), {}};
     set.labels = read_labels(*set.images, recipe.detect->labelled, {});
     return set;
 }
@@ -46,7 +32,7 @@ void expect_normal(const data::Dataset& images, const recipe::LabelledSpec& spec
 AnomalyImages open_anomaly_images(const recipe::Recipe& recipe) {
     const auto& spec = *recipe.detect;
     AnomalyImages out;
-    out.normal.images = open(recipe, spec.labelled.train_where);
+    out.normal.images = open_rows(recipe, spec.labelled, spec.labelled.train_where);
     expect_normal(*out.normal.images, spec.labelled);
     if (!spec.validation_where.empty()) out.validation = labelled(recipe, spec.validation_where);
     out.test = labelled(recipe, spec.labelled.test_where);

@@ -6,11 +6,11 @@
 #include <cmath>
 #include <set>
 
+#include "eval/class_auc.hpp"
 #include "eval/classifiers.hpp"
 #include "eval/head.hpp"
 #include "eval/metrics.hpp"
 #include "eval/segmentation.hpp"
-#include "eval/several.hpp"
 
 namespace hearth::eval {
 namespace {
@@ -19,12 +19,6 @@ std::vector<double> to_vector(const at::Tensor& probabilities) {
     const auto plain = probabilities.to(at::kDouble).contiguous();
     const auto* data = plain.const_data_ptr<double>();
     return {data, data + plain.numel()};
-}
-
-std::vector<double> positive_column(const std::vector<double>& probabilities) {
-    std::vector<double> out;
-    for (std::size_t i = 1; i < probabilities.size(); i += 2) out.push_back(probabilities[i]);
-    return out;
 }
 
 Score score(const std::string& model, const std::string& classifier, const at::Tensor& probabilities,
@@ -37,7 +31,7 @@ Score score(const std::string& model, const std::string& classifier, const at::T
     out.probabilities = to_vector(probabilities);
     out.auc = bootstrap(test.patients, auc_statistic(out.probabilities, classes, test.labels),
                         {.resamples = 2000, .seed = 0});
-    const auto predicted = classes == 2 ? apply_threshold(positive_column(out.probabilities), threshold)
+    const auto predicted = classes == 2 ? apply_threshold(column(out.probabilities, 2, 1), threshold)
                                         : argmax_rows(out.probabilities, classes);
     out.accuracy = accuracy(predicted, test.labels);
     out.f1 = classes == 2 ? f1(predicted, test.labels) : macro_f1(predicted, test.labels, classes);
@@ -46,19 +40,25 @@ Score score(const std::string& model, const std::string& classifier, const at::T
 
 }  // namespace
 
+std::vector<double> column(const std::vector<double>& table, std::size_t columns, std::size_t c) {
+    std::vector<double> out;
+    for (std::size_t i = c; i < table.size(); i += columns) out.push_back(table[i]);
+    return out;
+}
+
 Statistic auc_statistic(const std::vector<double>& probabilities, std::size_t classes,
                         const std::vector<int>& labels) {
-    if (labels.size() == probabilities.size()) return several_auc_statistic(probabilities, classes, labels);
-    if (classes == 2) return ResampledAuc(positive_column(probabilities), labels);
-    return [&probabilities, classes, &labels](std::span<const std::size_t> rows) {
-        std::vector<double> scores;
-        std::vector<int> truth;
-        for (const auto row : rows) {
-            for (std::size_t c = 0; c < classes; ++c) scores.push_back(probabilities[row * classes + c]);
-            truth.push_back(labels[row]);
-        }
-        return macro_auc(scores, classes, truth);
-    };
+    if (classes == 2 && labels.size() != probabilities.size())
+        return ResampledAuc(column(probabilities, 2, 1), labels);
+    return mean_auc_statistic(probabilities, classes, labels);
+}
+
+plan::Plan untrained_plan(const recipe::Recipe& recipe, const host::Registry& registry, c10::Device device) {
+    torch::manual_seed(static_cast<std::uint64_t>(recipe.train.seed));
+    auto plan = plan::Plan::build(recipe, registry);
+    plan.to(device);
+    plan.train(false);
+    return plan;
 }
 
 const Score* find_score(const Evaluation& evaluation, const std::string& classifier, const std::string& model) {
@@ -81,15 +81,10 @@ Evaluation evaluate(const recipe::Recipe& recipe, const host::Registry& registry
             fmt::format("{}: found {} label columns, which a probe on frozen features does not read; set "
                         "head = \"student.logits\" of a recipe that trains a head on them",
                         spec.origin.text(), train.labels.classes.size()));
-    Context context;
-    context.training = false;
-    context.device = device;
+    const auto context = evaluation_context(device);
     const auto network = trained_network(trained);
 
-    torch::manual_seed(static_cast<std::uint64_t>(recipe.train.seed));
-    auto untrained = plan::Plan::build(recipe, registry);
-    untrained.to(device);
-    untrained.train(false);
+    const auto untrained = untrained_plan(recipe, registry, device);
 
     Evaluation out;
     out.classes = train.labels.classes;
@@ -143,7 +138,7 @@ std::vector<std::pair<std::string, double>> quick_probe(const recipe::Recipe& re
     const auto classes = splits.first.labels.classes.size();
     const auto votes = to_vector(knn(train, test, classes, spec.k));
     const double value =
-        classes == 2 ? auc(positive_column(votes), test.labels) : macro_auc(votes, classes, test.labels);
+        classes == 2 ? auc(column(votes, 2, 1), test.labels) : macro_auc(votes, classes, test.labels);
     return {{"knn_auc", value}, {"knn_accuracy", accuracy(argmax_rows(votes, classes), test.labels)}};
 }
 

@@ -48,6 +48,9 @@ struct Evaluation {
     std::string protocol;  ///< one line, for tables
 };
 
+/// The recipe's networks with the weights that a run with its seed starts from.
+plan::Plan untrained_plan(const recipe::Recipe& recipe, const host::Registry& registry, c10::Device device);
+
 /// `trained` holds the weights of the run. The untrained backbone is built from the recipe's seed. With
 /// eval.head it is that head's answers that are measured instead (head.hpp).
 Evaluation evaluate(const recipe::Recipe& recipe, const host::Registry& registry, const plan::Plan& trained,
@@ -55,6 +58,9 @@ Evaluation evaluate(const recipe::Recipe& recipe, const host::Registry& registry
 
 /// That score, or null.
 const Score* find_score(const Evaluation& evaluation, const std::string& classifier, const std::string& model);
+
+/// Column c of [N, C].
+std::vector<double> column(const std::vector<double>& table, std::size_t columns, std::size_t c);
 
 /// The AUC of resampled rows of probabilities [N, C]: of class 1 where there are two classes, else one-vs-rest,
 /// averaged; with labels [N, C] the mean over those that have one. The arguments have to outlive it.

@@ -56,9 +56,7 @@ Examples make_examples(const recipe::Recipe& recipe, const plan::Plan& plan, c10
         for (const auto& wire : node.writes)
             if (node.runs && node.kind != Kind::augment && is_image(wire.shape, recipe.data))
                 out.outputs.push_back(wire.name);
-    Context context;
-    context.training = false;
-    context.device = device;
+    const auto context = evaluation_context(device);
     Tensors moved;
     for (const auto& [name, tensor] : views.batch) moved.set(name, tensor.to(device));
     const auto step = plan.step(moved, context);

@@ -8,7 +8,6 @@
 
 #include "data/subset.hpp"
 #include "eval/batches.hpp"
-#include "train/training_data.hpp"
 
 namespace hearth::eval {
 
@@ -25,8 +24,6 @@ Labels read_labels(const data::Dataset& dataset, const recipe::LabelledSpec& spe
                              std::move(classes));
 }
 
-namespace {
-
 std::shared_ptr<const data::Dataset> open_rows(const recipe::Recipe& recipe, const recipe::LabelledSpec& spec,
                                                const std::string& where) {
     return data::open_dataset({.source = spec.source,
@@ -38,6 +35,15 @@ std::shared_ptr<const data::Dataset> open_rows(const recipe::Recipe& recipe, con
                                .phantom_seed = spec.phantom_seed,
                                .phantom_lesions = 0.5});
 }
+
+Context evaluation_context(c10::Device device) {
+    Context context;
+    context.training = false;
+    context.device = device;
+    return context;
+}
+
+namespace {
 
 LabelledSet part_of(const LabelledSet& set, const data::SubsetRule& rule) {
     const auto rows = data::choose(set.labels.strata(), set.labels.patients, rule);
@@ -85,12 +91,10 @@ std::pair<LabelledSet, LabelledSet> open_splits(const recipe::Recipe& recipe,
 }
 
 LabelledSet open_validation(const recipe::Recipe& recipe, const recipe::LabelledSpec& spec,
-                            const LabelledSet& train) {
-    if (spec.validation_where.empty()) {
+                            const LabelledSet& train, const train::TrainingData& trained_on) {
+    if (spec.validation_where.empty())
         // Not all of train_where: a threshold chosen with more labels than the network had would flatter it.
-        auto trained = train::open_training_data(recipe.data);
-        return trained.labels.of.empty() ? train : LabelledSet{trained.images, trained.labels};
-    }
+        return trained_on.labels.of.empty() ? train : LabelledSet{trained_on.images, trained_on.labels};
     LabelledSet out{open_rows(recipe, spec, spec.validation_where), {}};
     out.labels = read_labels(*out.images, spec, train.labels.classes);
     return out;

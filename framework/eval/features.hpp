@@ -7,6 +7,7 @@
 
 #include "data/labels.hpp"
 #include "plan/plan.hpp"
+#include "train/training_data.hpp"
 
 namespace hearth::eval {
 
@@ -21,13 +22,19 @@ struct LabelledSet {
     std::shared_ptr<const data::Dataset> images;
     Labels labels;
 };
+/// The rows of a labelled data set that a filter selects, images sized as the recipe says.
+std::shared_ptr<const data::Dataset> open_rows(const recipe::Recipe& recipe, const recipe::LabelledSpec& spec,
+                                               const std::string& where);
+/// What components are told when nothing is trained.
+Context evaluation_context(c10::Device device);
 /// The training and the test split of a labelled data set, images sized as the recipe's [data] says. With
 /// data.folds the rows of train_where are divided as those of [data] were, and the fold is the test split;
 /// [data] then has to read the same rows and label. `fraction` is applied to the training split.
 std::pair<LabelledSet, LabelledSet> open_splits(const recipe::Recipe& recipe, const recipe::LabelledSpec& spec);
-/// The rows of validation_where; without it the images that were trained on, with their labels.
+/// The rows of validation_where; without it the images that were trained on, or the training split where [data]
+/// reads no labels.
 LabelledSet open_validation(const recipe::Recipe& recipe, const recipe::LabelledSpec& spec,
-                            const LabelledSet& train);
+                            const LabelledSet& train, const train::TrainingData& trained_on);
 
 /// Rows of features with their labels; unlabelled and unreadable images are left out.
 struct FeatureSet {

@@ -10,7 +10,6 @@
 #include "eval/batches.hpp"
 #include "eval/metrics.hpp"
 #include "eval/several.hpp"
-#include "train/training_data.hpp"
 
 namespace hearth::eval {
 namespace {
@@ -28,12 +27,6 @@ Tensors views_of(const plan::Plan& plan, const std::set<std::string>& names, con
         views.set(name, rank == 5 ? images.unsqueeze(0) : images);
     }
     return views;
-}
-
-std::vector<double> column(const std::vector<double>& probabilities, std::size_t classes, std::size_t c) {
-    std::vector<double> out;
-    for (std::size_t i = c; i < probabilities.size(); i += classes) out.push_back(probabilities[i]);
-    return out;
 }
 
 void score_one_label(Score& score, const Predictions& validation, const Evaluation& result) {
@@ -109,20 +102,19 @@ Predictions predict(const plan::Plan& plan, const std::string& logits, const Lab
 Evaluation evaluate_head(const recipe::Recipe& recipe, const plan::Plan& trained,
                          const recipe::LabelledSpec& spec, c10::Device device) {
     const auto splits = open_splits(recipe, spec);
-    Context context;
-    context.training = false;
-    context.device = device;
+    const auto context = evaluation_context(device);
     const torch::NoGradGuard no_grad;
     const auto test = predict(trained, spec.head, splits.second, recipe.data, context);
-    const auto validation =
-        predict(trained, spec.head, open_validation(recipe, spec, splits.first), recipe.data, context);
+    const auto trained_on = train::open_training_data(recipe.data);
+    const auto validation = predict(trained, spec.head, open_validation(recipe, spec, splits.first, trained_on),
+                                    recipe.data, context);
 
     Evaluation out;
     out.classes = splits.first.labels.classes;
     out.several = splits.first.labels.several;
     out.labels = test.labels;
     out.patients = test.patients;
-    out.train_images = train::open_training_data(recipe.data).images->size();
+    out.train_images = trained_on.images->size();
     out.test_images = static_cast<std::int64_t>(test.patients.size());
     out.test_patients =
         static_cast<std::int64_t>(std::set<int>(test.patients.begin(), test.patients.end()).size());

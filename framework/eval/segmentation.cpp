@@ -10,7 +10,6 @@
 #include <set>
 
 #include "eval/head.hpp"
-#include "train/training_data.hpp"
 
 namespace hearth::eval {
 namespace {
@@ -84,13 +83,12 @@ double dice(const cv::Mat& a, const cv::Mat& b) {
 Segmentation evaluate_segmentation(const recipe::Recipe& recipe, const plan::Plan& trained,
                                    const recipe::LabelledSpec& spec, c10::Device device) {
     const auto splits = open_splits(recipe, spec);
-    Context context;
-    context.training = false;
-    context.device = device;
+    const auto context = evaluation_context(device);
     const torch::NoGradGuard no_grad;
+    const auto trained_on = train::open_training_data(recipe.data);
     const auto candidates = thresholds();
-    const auto chosen_on =
-        measure(trained, spec, open_validation(recipe, spec, splits.first), recipe.data, context, candidates);
+    const auto chosen_on = measure(trained, spec, open_validation(recipe, spec, splits.first, trained_on),
+                                   recipe.data, context, candidates);
     std::size_t best = 0;
     for (std::size_t i = 1; i < candidates.size(); ++i)
         if (mean_at(chosen_on, i) > mean_at(chosen_on, best)) best = i;
@@ -109,7 +107,7 @@ Segmentation evaluate_segmentation(const recipe::Recipe& recipe, const plan::Pla
         "counts 1; "
         "threshold of the highest Dice on the {} rows; {} images to train on{}",
         out.values.size(), out.positive, spec.validation_where.empty() ? "training" : "validation",
-        train::open_training_data(recipe.data).images->size(),
+        trained_on.images->size(),
         recipe.data.folds > 0 ? fmt::format(", fold {} of {}", recipe.data.fold, recipe.data.folds) : "");
     return out;
 }

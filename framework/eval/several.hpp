@@ -10,11 +10,6 @@ namespace hearth::eval {
 std::vector<double> label_auc(const std::vector<double>& probabilities, std::size_t width,
                               const std::vector<int>& labels);
 
-/// The mean of label_auc over the labels that have one among all rows, as a statistic of resampled rows; NaN
-/// for a resample in which one of these has none. The arguments have to outlive it.
-Statistic several_auc_statistic(const std::vector<double>& probabilities, std::size_t width,
-                                const std::vector<int>& labels);
-
 /// Fills auc, class_auc, thresholds, accuracy and f1 (means over labels) of a score with probabilities of the
 /// test rows of `result`. Thresholds are those of best F1 on the given rows; 0.5 for a label without a positive
 /// there.

@@ -64,6 +64,13 @@ std::string timm_architecture(const VitShape& shape) {
     return fmt::format("vit_{}_patch16_224", size);
 }
 
+/// Python that makes `model` from the files of a package.
+const std::string timm_model =
+    "import json, timm\nfrom safetensors.torch import load_file\n\n"
+    "config = json.load(open(\"config.json\"))\n"
+    "model = timm.create_model(config[\"architecture\"], num_classes=0, **config[\"model_args\"])\n"
+    "model.load_state_dict(load_file(\"model.safetensors\"), strict=True)\n";
+
 Package timm_vit(const Backbone& backbone, const VitShape& shape) {
     auto out = plain(backbone, shape.channels);
     const Json arguments = {{"img_size", shape.image_size()},
@@ -82,10 +89,7 @@ Package timm_vit(const Backbone& backbone, const VitShape& shape) {
                                   {"model_args", arguments},
                                   {"pretrained_cfg", pretrained_cfg(backbone, shape.channels, backbone.size)}};
     out.python =
-        "import json, timm\nfrom safetensors.torch import load_file\n\n"
-        "config = json.load(open(\"config.json\"))\n"
-        "model = timm.create_model(config[\"architecture\"], num_classes=0, **config[\"model_args\"])\n"
-        "model.load_state_dict(load_file(\"model.safetensors\"), strict=True)\n"
+        timm_model +
         "tokens = model.eval().forward_features(image)  # [B, 1 + patches, D], the class token first\n";
     return out;
 }
@@ -96,12 +100,7 @@ Package timm_resnet(const Backbone& backbone, const ResnetShape& shape) {
                                   {"num_classes", 0},
                                   {"model_args", {{"in_chans", shape.channels}}},
                                   {"pretrained_cfg", pretrained_cfg(backbone, shape.channels, backbone.size)}};
-    out.python =
-        "import json, timm\nfrom safetensors.torch import load_file\n\n"
-        "config = json.load(open(\"config.json\"))\n"
-        "model = timm.create_model(config[\"architecture\"], num_classes=0, **config[\"model_args\"])\n"
-        "model.load_state_dict(load_file(\"model.safetensors\"), strict=True)\n"
-        "features = model.eval()(image)  # [B, D]\n";
+    out.python = timm_model + "features = model.eval()(image)  # [B, D]\n";
     return out;
 }
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <hearth/error.hpp>
+#include <hearth/option.hpp>
 #include <string>
 #include <utility>
 #include <vector>
@@ -10,9 +11,9 @@ namespace hearth {
 
 /// The two values of an option [lowest, highest]. Throws RecipeError where they are exchanged.
 template <class T>
-std::pair<T, T> ordered(const std::vector<T>& range, const char* name) {
+std::pair<T, T> ordered(const std::vector<T>& range, const std::string& name) {
     if (range.size() != 2 || range[0] > range[1])
-        throw RecipeError(std::string(name) + ": found the larger value first, expected [lowest, highest]");
+        throw RecipeError(name + ": found " + to_string(OptionValue(range)) + ", expected [lowest, highest]");
     return {range[0], range[1]};
 }
 

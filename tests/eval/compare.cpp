@@ -74,6 +74,7 @@ TEST_CASE(
             labels.push_back(0);                             // nobody has it
         }
         run->labels = labels;
+        run->several = true;
     }
     const auto found = compare(first, second);
     REQUIRE(found.size() == 4);

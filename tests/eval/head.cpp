@@ -6,6 +6,7 @@
 #include <cmath>
 #include <set>
 
+#include "eval/class_auc.hpp"
 #include "eval/segmentation.hpp"
 #include "eval/several.hpp"
 #include "train/support.hpp"
@@ -150,7 +151,7 @@ TEST_CASE("the AUC of several labels leaves unknown ones out, and is undefined w
     CHECK(auc[0] == Approx(0.5));  // of (0.9, 0.1) against 0.2
     CHECK(auc[1] == 1);
     CHECK(std::isnan(auc[2]));
-    const auto statistic = several_auc_statistic(p, 3, labels);
+    const auto statistic = mean_auc_statistic(p, 3, labels);
     const std::vector<std::size_t> all = {0, 1, 2, 3}, without = {0, 2, 2, 2};
     CHECK(statistic(all) == Approx(0.75));
     CHECK(std::isnan(statistic(without)));  // no known negative of A is left
@@ -180,7 +181,6 @@ TEST_CASE("Dice of masks") {
 }
 
 TEST_CASE("a segmentation is evaluated by Dice, and survives JSON") {
-    const TrainingRun run(supervised, {});
     auto text = supervised;
     const auto swap = [&](const std::string& from, const std::string& to) {
         const auto at = text.find(from);

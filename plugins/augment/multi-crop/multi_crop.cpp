@@ -7,6 +7,7 @@
 #include <atomic>
 #include <hearth/hearth.hpp>
 
+#include "common/range.hpp"
 #include "render.hpp"
 
 namespace {
@@ -135,11 +136,8 @@ class MultiCrop final : public Augment {
 
   private:
     static Range ordered(const Options& options, const std::string& name) {
-        const auto& range = options.numbers(name);
-        if (range.size() != 2 || range[0] > range[1])
-            throw RecipeError(name + ": found " + to_string(OptionValue(range)) +
-                              ", expected [lowest, highest]");
-        return {range[0], range[1]};
+        const auto [low, high] = hearth::ordered(options.numbers(name), name);
+        return {low, high};
     }
 
     /// One value for each large crop. A default that was left alone fits any count: its last value goes on.
