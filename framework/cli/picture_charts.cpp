@@ -9,8 +9,6 @@
 #include <opencv2/imgproc.hpp>
 
 #include "cli/plots.hpp"
-#include "eval/class_auc.hpp"
-#include "eval/metrics.hpp"
 #include "eval/tsne.hpp"
 #include "report/html.hpp"
 
@@ -53,27 +51,6 @@ cv::Mat mosaic(const at::Tensor& similarity) {
     return sheet;
 }
 
-std::string bars_by_class(const eval::Evaluation& evaluation) {
-    report::BarChart chart{.title = "AUC of each class against the rest, linear probe",
-                           .value_label = "AUC",
-                           .bars = {},
-                           .baseline = 0.5,
-                           .description = ""};
-    for (std::size_t c = 0; c < evaluation.classes.size(); ++c) {
-        for (const auto& s : evaluation.scores) {
-            if (s.classifier != "linear" || s.model == "pixels") continue;
-            const auto rest =
-                eval::against_rest(s.probabilities, evaluation.classes.size(), evaluation.labels, c);
-            const auto auc =
-                eval::bootstrap(evaluation.patients, eval::ResampledAuc(rest.scores, rest.positive),
-                                {.resamples = 2000, .seed = 0});
-            chart.bars.push_back({fmt::format("{}, {}", evaluation.classes[c], s.model), auc.value, auc.low,
-                                  auc.high, s.model == "trained"});
-        }
-    }
-    return report::bar_chart(chart);
-}
-
 }  // namespace
 
 report::ScatterChart embedding_chart(const std::string& title, const eval::Embedding& embedding) {
@@ -95,19 +72,40 @@ report::ScatterChart embedding_chart(const std::string& title, const eval::Embed
 }
 
 report::FigureGrid saliency_grid(const std::vector<eval::Saliency>& maps, const std::string& explained) {
+    const bool with_cam = !maps.empty() && !maps.front().cam.empty();
     report::FigureGrid grid;
     grid.title = "Where the network looks";
-    grid.columns = {"film", "attention roll-out", fmt::format("Grad-CAM for '{}'", explained)};
+    grid.columns = {"film", "attention roll-out"};
     grid.heat_scale = "from the least to the largest value of each film";
-    grid.caption = fmt::format(
-        "Grad-CAM: what speaks for '{}' in a linear probe on the frozen features. The first test "
-        "films of each class, not picked.",
-        explained);
+    grid.caption = "The first test films of each class, not picked.";
+    if (with_cam) {
+        grid.columns.push_back(fmt::format("Grad-CAM for '{}'", explained));
+        grid.caption +=
+            fmt::format(" Grad-CAM: what speaks for '{}' in a linear probe on the frozen features.", explained);
+    }
     for (const auto& map : maps) {
         const auto film = enlarged(map.film, picture_side);
-        grid.rows.push_back({fmt::format("{}; the probe says {:.2f}", map.label, map.probability),
-                             {with_outline(map.film, map.mask, picture_side), over_film(film, map.rollout),
-                              over_film(film, map.cam)}});
+        report::FigureRow row{map.label, {with_outline(map.film, map.mask, picture_side)}};
+        row.images.push_back(over_film(film, map.rollout));
+        if (with_cam) row.images.push_back(over_film(film, map.cam));
+        if (!std::isnan(map.probability)) row.label += fmt::format("; the probe says {:.2f}", map.probability);
+        grid.rows.push_back(std::move(row));
+    }
+    return grid;
+}
+
+report::FigureGrid segmentation_grid(const std::vector<eval::SegmentedFilm>& films, double threshold) {
+    report::FigureGrid grid;
+    grid.title = "Segmentation";
+    grid.columns = {"film, the truth outlined", "probability", fmt::format("inside, from {:.2f}", threshold)};
+    grid.heat_scale = "probability, 0 to 1";
+    grid.caption = "The first test films with something inside, not picked.";
+    for (const auto& one : films) {
+        const cv::Mat inside = one.probability >= threshold;
+        grid.rows.push_back({fmt::format("Dice {:.2f}", eval::dice(inside, one.mask)),
+                             {with_outline(one.film, one.mask, picture_side),
+                              over_film(enlarged(one.film, picture_side), one.probability),
+                              with_outline(one.film, inside, picture_side)}});
     }
     return grid;
 }
@@ -127,23 +125,6 @@ report::FigureGrid position_grid(const eval::PositionMap& map) {
     grid.rows.push_back(
         {"", {resized(whole, whole.size() * scale, cv::INTER_NEAREST), mosaic(map.similarity)}});
     return grid;
-}
-
-std::vector<std::pair<std::string, std::string>> result_charts(const eval::Evaluation& evaluation) {
-    if (evaluation.classes.size() > 2) return {{"auc-by-class", bars_by_class(evaluation)}};
-    report::RocChart roc{.title = "ROC of the linear probe", .curves = {}, .description = ""};
-    report::PrChart pr{
-        .title = "Precision and recall of the linear probe", .curves = {}, .prevalence = 0, .description = ""};
-    pr.prevalence = static_cast<double>(std::count(evaluation.labels.begin(), evaluation.labels.end(), 1)) /
-                    static_cast<double>(evaluation.labels.size());
-    for (const auto& s : evaluation.scores) {
-        if (s.classifier != "linear") continue;
-        const auto positive = eval::column(s.probabilities, 2, 1);
-        roc.curves.push_back({s.model, eval::roc_points(positive, evaluation.labels), s.auc.value});
-        pr.curves.push_back({s.model, eval::pr_points(positive, evaluation.labels),
-                             eval::average_precision(positive, evaluation.labels)});
-    }
-    return {{"roc", report::roc_chart(roc)}, {"pr", report::pr_chart(pr)}};
 }
 
 }  // namespace hearth::cli

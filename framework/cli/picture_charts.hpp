@@ -5,6 +5,7 @@
 #include "eval/embeddings.hpp"
 #include "eval/position_map.hpp"
 #include "eval/saliency.hpp"
+#include "eval/segmentation.hpp"
 #include "report/page.hpp"
 
 namespace hearth::cli {
@@ -14,10 +15,10 @@ report::ScatterChart embedding_chart(const std::string& title, const eval::Embed
 
 report::FigureGrid saliency_grid(const std::vector<eval::Saliency>& maps, const std::string& explained);
 
+/// Beside each film with the truth outlined: the probability, and what is decided at the threshold.
+report::FigureGrid segmentation_grid(const std::vector<eval::SegmentedFilm>& films, double threshold);
+
 /// All positions against all, and for each position a small map of those that resemble it.
 report::FigureGrid position_grid(const eval::PositionMap& map);
-
-/// File name and SVG of ROC and precision-recall curves (two classes) or of bars by class (more).
-std::vector<std::pair<std::string, std::string>> result_charts(const eval::Evaluation& evaluation);
 
 }  // namespace hearth::cli

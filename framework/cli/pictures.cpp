@@ -11,6 +11,7 @@
 
 #include "cli/picture_charts.hpp"
 #include "cli/plots.hpp"
+#include "cli/result_charts.hpp"
 #include "cli/run.hpp"
 #include "eval/batches.hpp"
 #include "eval/embeddings.hpp"
@@ -98,6 +99,16 @@ void draw_saliency(Album& album, const Models& models, const recipe::LabelledSpe
     album.grid("looks", saliency_grid(maps, splits.second.labels.classes.back()));
 }
 
+void draw_segmentation(Album& album, const Models& models, const recipe::LabelledSpec& spec,
+                       const eval::LabelledSet& test, std::int64_t count) {
+    const auto evaluation = read_evaluation(models.run.folder);
+    const double threshold = evaluation && evaluation->segmentation ? evaluation->segmentation->threshold : 0.5;
+    album.grid("segmentation",
+               segmentation_grid(eval::segmented_films(models.run.plan, spec, test, models.run.recipe.data,
+                                                       models.context, count),
+                                 threshold));
+}
+
 void draw_positions(Album& album, const Models& models, const eval::LabelledSet& test) {
     at::Tensor images;
     eval::for_each_batch(test, models.run.recipe.data, 32, 32,
@@ -122,10 +133,14 @@ void draw(const PictureFlags& flags, Globals& globals) {
     draw_embeddings(album, models, *spec, splits.second, flags);
     say("attention roll-out and Grad-CAM");
     draw_saliency(album, models, *spec, splits, flags.films);
+    if (!spec->mask.empty()) {
+        say("segmentations beside the truth");
+        draw_segmentation(album, models, *spec, splits.second, flags.films);
+    }
     say("positions that resemble each other");
     draw_positions(album, models, splits.second);
     if (const auto evaluation = read_evaluation(run->folder))
-        for (const auto& [name, svg] : result_charts(*evaluation)) album.chart(name, svg);
+        for (const auto& chart : result_charts(*evaluation)) album.chart(chart.name, chart.svg);
     album.finish();
     const auto page = write_report(*run);
     const auto folder = (run->folder / "plots").string();

@@ -15,12 +15,6 @@ std::string with_interval(const eval::Interval& i) {
     return fmt::format("{:.3f}  [{:.3f}, {:.3f}]", i.value, i.low, i.high);
 }
 
-}  // namespace
-
-std::string classifier_text(const std::string& classifier) {
-    return classifier == "knn" ? "k-NN" : classifier == "linear" ? "linear probe" : classifier;
-}
-
 report::Table score_table(const eval::Evaluation& evaluation) {
     const bool head = eval::find_score(evaluation, "head", "trained") != nullptr;
     report::Table table;
@@ -80,6 +74,12 @@ report::Table segmentation_table(const eval::Segmentation& segmentation) {
                    with_interval(segmentation.dice_positive)}};
     table.caption = segmentation.protocol + "; intervals: bootstrap over patients.";
     return table;
+}
+
+}  // namespace
+
+std::string classifier_text(const std::string& classifier) {
+    return classifier == "knn" ? "k-NN" : classifier == "linear" ? "linear probe" : classifier;
 }
 
 std::vector<report::Table> result_tables(const eval::Evaluation& evaluation) {

@@ -43,7 +43,6 @@ std::optional<eval::Evaluation> read_evaluation(const std::filesystem::path& fol
 std::string classifier_text(const std::string& classifier);
 /// The results as tables: scores, the differences to the untrained backbone, each of several labels.
 std::vector<report::Table> result_tables(const eval::Evaluation& evaluation);
-report::Table score_table(const eval::Evaluation& evaluation);
 
 /// Builds report.html in the folder and returns its path.
 std::filesystem::path write_report(LoadedRun& run);

@@ -11,8 +11,8 @@
 #include "cli/detection_report.hpp"
 #include "cli/pictures.hpp"
 #include "cli/plots.hpp"
+#include "cli/result_charts.hpp"
 #include "cli/run.hpp"
-#include "eval/metrics.hpp"
 #include "report/page.hpp"
 #include "train/files.hpp"
 #include "train/run_folder.hpp"
@@ -193,27 +193,7 @@ Section results(const eval::Evaluation& evaluation) {
     Section section;
     section.title = "Results";
     for (auto& table : result_tables(evaluation)) section.content.emplace_back(std::move(table));
-    report::BarChart bars;
-    bars.title = "AUC with 95 % interval";
-    bars.value_label = "AUC";
-    bars.baseline = 0.5;
-    for (const auto& s : evaluation.scores)
-        bars.bars.push_back(
-            {s.classifier + ", " + s.model, s.auc.value, s.auc.low, s.auc.high, s.model == "trained"});
-    section.content.emplace_back(std::move(bars));
-    if (evaluation.classes.size() == 2 && !evaluation.several) {
-        const std::string shown =
-            eval::find_score(evaluation, "head", "trained") != nullptr ? "head" : "linear";
-        report::RocChart roc;
-        roc.title = "ROC of the " + classifier_text(shown);
-        for (const auto& s : evaluation.scores) {
-            if (s.classifier != shown) continue;
-            roc.curves.push_back({s.model,
-                                  eval::roc_points(eval::column(s.probabilities, 2, 1), evaluation.labels),
-                                  s.auc.value});
-        }
-        section.content.emplace_back(std::move(roc));
-    }
+    for (auto& chart : result_charts(evaluation)) section.content.push_back(std::move(chart.chart));
     return section;
 }
 
@@ -262,6 +242,10 @@ std::filesystem::path write_report(LoadedRun& run) {
 
     const auto examples = eval::make_examples(run.recipe, run.plan, run.device, 8);
     if (evaluation) {
+        if (const auto& s = evaluation->segmentation)
+            page.highlights.push_back(
+                {"Dice", fmt::format("{:.3f}", s->dice.value),
+                 fmt::format("95 % interval {:.3f} to {:.3f}", s->dice.low, s->dice.high)});
         for (const auto& s : evaluation->scores)
             if (s.model == "trained")
                 page.highlights.push_back(

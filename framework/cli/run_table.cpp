@@ -12,14 +12,19 @@
 namespace hearth::cli {
 namespace {
 
-/// "linear.auc" and the like that some run has, in order of appearance.
-std::vector<std::string> auc_columns(const Runs& runs) {
+bool has_dice(const eval::RunRecord& record) {
+    return record.evaluation && record.evaluation->segmentation;
+}
+
+/// "linear.auc" and the like, and "dice", that some run has, in order of appearance.
+std::vector<std::string> score_columns(const Runs& runs) {
     std::vector<std::string> out;
     for (const auto& record : runs.records)
         for (const auto& score : scores_of(record))
             if (const auto name = score.classifier + ".auc";
                 score.model == "trained" && std::ranges::find(out, name) == out.end())
                 out.push_back(name);
+    if (std::ranges::any_of(runs.records, has_dice)) out.push_back("dice");
     return out;
 }
 
@@ -44,7 +49,7 @@ const std::vector<eval::Score>& scores_of(const eval::RunRecord& record) {
 
 std::vector<std::string> columns_of(const Runs& runs) {
     std::vector<std::string> out = {"run", "recipe", "seed", "status", "epoch", "epochs", "loss"};
-    std::ranges::copy(auc_columns(runs), std::back_inserter(out));
+    std::ranges::copy(score_columns(runs), std::back_inserter(out));
     out.insert(out.end(), {"age", "size"});
     return out;
 }
@@ -56,6 +61,7 @@ double number_of(const eval::RunRecord& record, const std::string& column) {
     if (column == "loss") return record.loss;
     if (column == "age") return record.age;
     if (column == "size") return static_cast<double>(record.bytes);
+    if (column == "dice" && has_dice(record)) return record.evaluation->segmentation->dice.value;
     for (const auto& score : scores_of(record))
         if (score.model == "trained" && score.classifier + ".auc" == column) return score.auc.value;
     return std::nan("");
@@ -122,10 +128,10 @@ std::string score_text(double value) {
 
 report::Table table_of(const Runs& runs) {
     using report::Align;
-    const auto aucs = auc_columns(runs);
+    const auto scores = score_columns(runs);
     report::Table table;
     table.headers = {"run", "recipe", "seed", "status", "epochs", "loss"};
-    table.headers.insert(table.headers.end(), aucs.begin(), aucs.end());
+    table.headers.insert(table.headers.end(), scores.begin(), scores.end());
     table.headers.insert(table.headers.end(), {"age", "size"});
     table.align = {Align::left, Align::left, Align::right, Align::left};
     table.align.resize(table.headers.size(), Align::right);
@@ -136,7 +142,7 @@ report::Table table_of(const Runs& runs) {
                                         record.status,
                                         fmt::format("{}/{}", record.epoch, record.epochs),
                                         score_text(record.loss)};
-        for (const auto& auc : aucs) row.push_back(score_text(number_of(record, auc)));
+        for (const auto& score : scores) row.push_back(score_text(number_of(record, score)));
         row.push_back(age_text(record.age));
         row.push_back(size_text(record.bytes));
         table.rows.push_back(std::move(row));

@@ -73,7 +73,9 @@ void show(const std::string& folder, const Globals& globals) {
             {"best while training", fmt::format("{} {} in epoch {}", best->value("metric", ""),
                                                 (*best)["value"].dump(), (*best)["epoch"].dump())});
     fmt::print("{}", report::text_table(facts));
-    if (record.evaluation) fmt::print("\n{}", report::text_table(score_table(*record.evaluation)));
+    if (record.evaluation)
+        for (const auto& table : result_tables(*record.evaluation))
+            fmt::print("\n{}", report::text_table(table));
     if (record.status == "died" || record.status == "stopped")
         fmt::print("\nIt can go on: hearth train RECIPE --out {} --resume\n", record.folder.string());
 }
@@ -118,8 +120,8 @@ void add_list(CLI::App& verb, Globals& globals) {
     list_verb->add_option("--sort", flags->by, "By this column, rising");
     list_verb->add_flag("--descending", flags->descending, "Sort falling");
     list_verb->footer(
-        "Columns: run, recipe, seed, status, epoch, epochs, loss, linear.auc, knn.auc, age (s), size "
-        "(bytes).\n\n"
+        "Columns: run, recipe, seed, status, epoch, epochs, loss, the scores that runs have (linear.auc, "
+        "knn.auc, head.auc, dice), age (s), size (bytes).\n\n"
         "Examples:\n  hearth runs list\n  hearth runs list runs/first --sort linear.auc --descending\n"
         "  hearth runs list --where 'status == \"died\"'");
     list_verb->callback(

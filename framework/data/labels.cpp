@@ -111,6 +111,18 @@ Labels read_one(const Dataset& dataset, const LabelRule& rule, std::vector<std::
 
 }  // namespace
 
+std::string Labels::name(std::int64_t image) const {
+    if (!several) {
+        const int label = of[static_cast<std::size_t>(image)];
+        return label < 0 ? "" : classes[static_cast<std::size_t>(label)];
+    }
+    std::string out;
+    for (std::size_t c = 0; c < classes.size(); ++c)
+        if (of[static_cast<std::size_t>(image) * classes.size() + c] == 1)
+            out += (out.empty() ? "" : " + ") + classes[c];
+    return out.empty() ? "none" : out;
+}
+
 std::vector<int> Labels::strata() const {
     std::vector<int> out;
     if (!several) {

@@ -28,6 +28,8 @@ struct Labels {
     std::vector<int> of;
     std::vector<int> patients;  ///< by image; an image without one is its own patient
 
+    /// The class of an image, "" without one; of several those that it has, "none" where it has none.
+    std::string name(std::int64_t image) const;
     /// By image, what fractions and folds keep in proportion: its class + 1 (0: no label); of several the
     /// rarest that it has, numbered from the most frequent (1) to the rarest, 0: none of them.
     std::vector<int> strata() const;

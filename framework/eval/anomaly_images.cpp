@@ -47,7 +47,9 @@ cv::Mat load_mask(const LabelledSet& set, std::int64_t index, const recipe::Labe
     if (!set.images->cell(index, column))
         throw RecipeError(fmt::format("{}: found no column '{}' in {}, expected one with masks, or mask = \"\"",
                                       spec.origin.text(), column, spec.source));
-    return set.labels.of[static_cast<std::size_t>(index)] == 0 ? cv::Mat::zeros(side, side, CV_8U) : cv::Mat();
+    return !set.labels.several && set.labels.of[static_cast<std::size_t>(index)] == 0
+               ? cv::Mat::zeros(side, side, CV_8U)
+               : cv::Mat();
 }
 
 }  // namespace hearth::eval

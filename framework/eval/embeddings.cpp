@@ -42,11 +42,7 @@ Embedding image_embedding(const LabelledSet& set, const recipe::DataSpec& data, 
         set, data, batch, limit, [&](const Tensor& images, const std::vector<std::int64_t>& indices) {
             parts.push_back(extractor(images).to(at::kCPU, at::kFloat));
             for (const auto index : indices) {
-                const auto cell =
-                    column.empty()
-                        ? set.labels
-                              .classes[static_cast<std::size_t>(set.labels.of[static_cast<std::size_t>(index)])]
-                        : set.images->cell(index, column);
+                const auto cell = column.empty() ? set.labels.name(index) : set.images->cell(index, column);
                 if (!cell)
                     throw RecipeError(
                         fmt::format("found no column '{}' to colour by in the labelled data", column));

@@ -13,7 +13,7 @@ struct Embedding {
 };
 
 /// Features of at most `limit` images of a set; groups are the cells of `column`, or the classes where it is
-/// "".
+/// "" (several labels: each combination of them is a group).
 Embedding image_embedding(const LabelledSet& set, const recipe::DataSpec& data, const std::string& column,
                           std::int64_t limit, const Extractor& extractor);
 

@@ -3,6 +3,7 @@
 #include <ATen/ATen.h>
 
 #include <hearth/tokens.hpp>
+#include <optional>
 #include <set>
 
 #include "eval/anomaly_images.hpp"
@@ -26,12 +27,13 @@ cv::Mat to_grid(const Tensor& values, const Tensor& image) {
 }
 
 std::vector<std::int64_t> first_of_each_class(const Labels& labels, std::int64_t count) {
-    std::vector<std::vector<std::int64_t>> of(labels.classes.size());
-    for (std::size_t i = 0; i < labels.of.size(); ++i)
-        if (labels.of[i] >= 0)
-            of[static_cast<std::size_t>(labels.of[i])].push_back(static_cast<std::int64_t>(i));
+    std::vector<std::vector<std::int64_t>> of(labels.classes.size() + 1);
+    const auto strata = labels.strata();
+    for (std::size_t i = 0; i < strata.size(); ++i)
+        if (labels.several || strata[i] > 0)
+            of[static_cast<std::size_t>(strata[i])].push_back(static_cast<std::int64_t>(i));
     std::vector<std::int64_t> out;
-    for (std::size_t i = 0; std::ssize(out) < count && i < labels.of.size(); ++i)
+    for (std::size_t i = 0; std::ssize(out) < count && i < strata.size(); ++i)
         for (auto rows = of.rbegin(); rows != of.rend() && std::ssize(out) < count; ++rows)
             if (i < rows->size()) out.push_back((*rows)[i]);
     return out;
@@ -54,8 +56,11 @@ std::vector<Saliency> saliency_maps(const recipe::Recipe& recipe, const recipe::
     const auto& [train, test] = splits;
     const auto classes = test.labels.classes.size();
     const auto limit = spec.limit > 0 ? std::min(spec.limit, probe_images) : probe_images;
-    const auto features = extract(train, recipe.data, limit, extractor);
-    const auto probe = linear_probe(features, features, classes, static_cast<std::uint64_t>(recipe.train.seed));
+    std::optional<LinearProbe> probe;
+    if (!test.labels.several) {
+        const auto features = extract(train, recipe.data, limit, extractor);
+        probe = linear_probe(features, features, classes, static_cast<std::uint64_t>(recipe.train.seed));
+    }
 
     static const std::set<std::string> wanted = {"tokens", "cls", "attention", "activations"};
     auto asking = context;
@@ -64,17 +69,19 @@ std::vector<Saliency> saliency_maps(const recipe::Recipe& recipe, const recipe::
     for (const auto index : first_of_each_class(test.labels, count)) {
         Saliency one;
         one.name = test.images->name(index);
-        one.label =
-            test.labels.classes[static_cast<std::size_t>(test.labels.of[static_cast<std::size_t>(index)])];
+        one.label = test.labels.name(index);
         one.film = test.images->load(index);
-        one.mask = load_mask(test, index, spec, recipe.detect ? recipe.detect->mask : "", recipe.data);
+        one.mask = load_mask(test, index, spec, recipe.detect ? recipe.detect->mask : spec.mask, recipe.data);
         const auto image = to_batch(one.film, recipe.data.channels).to(context.device);
         const at::AutoGradMode with_graph(true);
         const auto made = plan.features(network, image, asking);
-        const auto x = join_features(made, spec.features, network).to(at::kCPU, at::kDouble);
-        const auto logits = at::addmm(probe.bias, (x - probe.mean) / probe.scale, probe.weight);
-        one.probability = logits.softmax(1)[0][-1].item<double>();
-        if (made.has("activations")) {
+        Tensor logits;
+        if (probe) {
+            const auto x = join_features(made, spec.features, network).to(at::kCPU, at::kDouble);
+            logits = at::addmm(probe->bias, (x - probe->mean) / probe->scale, probe->weight);
+            one.probability = logits.softmax(1)[0][-1].item<double>();
+        }
+        if (probe && made.has("activations")) {
             const auto& activations = made["activations"];
             const auto prefix = activations.size(1) - made["tokens"].size(1);
             // For the class and against the others: a constant added to all logits changes nothing.

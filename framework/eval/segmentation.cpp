@@ -9,6 +9,7 @@
 #include <numeric>
 #include <set>
 
+#include "data/subset.hpp"
 #include "eval/head.hpp"
 
 namespace hearth::eval {
@@ -29,26 +30,32 @@ struct Measured {
     std::vector<std::vector<double>> dice;
 };
 
+/// The probabilities [H, W] of the logits [1, H, W] of an image.
+cv::Mat probability_of(const at::Tensor& logits, const std::string& head) {
+    if (logits.dim() != 3 || logits.size(0) != 1)
+        throw RecipeError(fmt::format("eval.head: '{}' has shape [B, {}], expected [B, 1, H, W] with eval.mask",
+                                      head, fmt::join(logits.sizes().vec(), ", ")));
+    const auto values = logits.to(at::kCPU, at::kFloat).sigmoid().contiguous();
+    return cv::Mat(static_cast<int>(values.size(1)), static_cast<int>(values.size(2)), CV_32F,
+                   values.data_ptr())
+        .clone();
+}
+
 Measured measure(const plan::Plan& plan, const recipe::LabelledSpec& spec, const LabelledSet& set,
                  const recipe::DataSpec& data, const Context& context, const std::vector<double>& at) {
     Measured out;
     // Images without a label may have a mask.
-    for_each_answer(
-        plan, spec.head, {set.images, {}}, data, context, [&](std::int64_t row, const at::Tensor& logits) {
-            if (logits.dim() != 3 || logits.size(0) != 1)
-                throw RecipeError(
-                    fmt::format("eval.head: '{}' has shape [B, {}], expected [B, 1, H, W] with eval.mask",
-                                spec.head, fmt::join(logits.sizes().vec(), ", ")));
-            const auto truth = set.images->mask(row, spec.mask);
-            if (!truth) return;
-            const auto probability = logits.to(at::kCPU, at::kFloat).sigmoid().contiguous();
-            const cv::Mat map(static_cast<int>(logits.size(1)), static_cast<int>(logits.size(2)), CV_32F,
-                              probability.data_ptr());
-            out.patients.push_back(set.labels.patients[static_cast<std::size_t>(row)]);
-            out.positive.push_back(cv::countNonZero(*truth) > 0);
-            out.dice.emplace_back();
-            for (const double threshold : at) out.dice.back().push_back(dice(map >= threshold, *truth));
-        });
+    for_each_answer(plan, spec.head, {set.images, {}}, data, context,
+                    [&](std::int64_t row, const at::Tensor& logits) {
+                        const auto map = probability_of(logits, spec.head);
+                        const auto truth = set.images->mask(row, spec.mask);
+                        if (!truth) return;
+                        out.patients.push_back(set.labels.patients[static_cast<std::size_t>(row)]);
+                        out.positive.push_back(cv::countNonZero(*truth) > 0);
+                        out.dice.emplace_back();
+                        for (const double threshold : at)
+                            out.dice.back().push_back(dice(map >= threshold, *truth));
+                    });
     if (out.dice.empty())
         throw DataError(fmt::format("{}: found no known mask in column '{}' of {}, expected at least one",
                                     spec.origin.text(), spec.mask, spec.source));
@@ -109,6 +116,29 @@ Segmentation evaluate_segmentation(const recipe::Recipe& recipe, const plan::Pla
         out.values.size(), out.positive, spec.validation_where.empty() ? "training" : "validation",
         trained_on.images->size(),
         recipe.data.folds > 0 ? fmt::format(", fold {} of {}", recipe.data.fold, recipe.data.folds) : "");
+    return out;
+}
+
+std::vector<SegmentedFilm> segmented_films(const plan::Plan& trained, const recipe::LabelledSpec& spec,
+                                           const LabelledSet& set, const recipe::DataSpec& data,
+                                           const Context& context, std::int64_t count) {
+    const torch::NoGradGuard no_grad;
+    std::vector<std::int64_t> rows;
+    std::vector<cv::Mat> masks;
+    for (std::int64_t i = 0; i < set.images->size() && std::ssize(rows) < count; ++i) {
+        const auto mask = set.images->mask(i, spec.mask);
+        if (!mask || cv::countNonZero(*mask) == 0) continue;
+        rows.push_back(i);
+        masks.push_back(*mask);
+    }
+    std::vector<SegmentedFilm> out;
+    for_each_answer(
+        trained, spec.head, {data::part_of(set.images, rows), {}}, data, context,
+        [&](std::int64_t row, const at::Tensor& logits) {
+            const auto image = rows[static_cast<std::size_t>(row)];
+            out.push_back({set.images->name(image), set.images->load(image), probability_of(logits, spec.head),
+                           masks[static_cast<std::size_t>(row)]});
+        });
     return out;
 }
 

@@ -15,4 +15,15 @@ double dice(const cv::Mat& a, const cv::Mat& b);
 Segmentation evaluate_segmentation(const recipe::Recipe& recipe, const plan::Plan& trained,
                                    const recipe::LabelledSpec& spec, c10::Device device);
 
+/// What a segmentation says of one image.
+struct SegmentedFilm {
+    std::string name;
+    cv::Mat film, probability;  ///< CV_32F in [0, 1]
+    cv::Mat mask;               ///< CV_8U, 255 inside
+};
+/// The first `count` images of a set that have something inside.
+std::vector<SegmentedFilm> segmented_films(const plan::Plan& trained, const recipe::LabelledSpec& spec,
+                                           const LabelledSet& set, const recipe::DataSpec& data,
+                                           const Context& context, std::int64_t count);
+
 }  // namespace hearth::eval

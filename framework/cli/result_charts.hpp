@@ -1,0 +1,20 @@
+// What an evaluation measured, as charts: in the report, and as files of a run's folder plots/.
+#pragma once
+
+#include "eval/evaluate.hpp"
+#include "report/page.hpp"
+
+namespace hearth::cli {
+
+struct ResultChart {
+    std::string name;  ///< of its file, without ending
+    report::Content chart;
+    std::string svg;
+};
+
+/// Bars of all scores; of each class or label where there are more than two classes or several labels; ROC and
+/// precision-recall curves where there are two classes; of a segmentation, bars of its Dice. Classes, labels
+/// and curves are those of the trained head where the run has one, else of the linear probe.
+std::vector<ResultChart> result_charts(const eval::Evaluation& evaluation);
+
+}  // namespace hearth::cli

@@ -1,0 +1,101 @@
+// hearth pictures: what it draws of frozen features, of several labels, and of a segmentation.
+#include <fmt/format.h>
+
+#include <sstream>
+
+#include "cli/support.hpp"
+
+using namespace hearth::test;
+using Catch::Matchers::Contains;
+
+namespace {
+
+bool exists(const Sandbox& box, const std::string& name) {
+    return std::filesystem::exists(box.folder / name);
+}
+
+/// A fine-tuning recipe on a manifest, at a size that takes a second.
+std::string tiny_finetuning(const std::string& base, const std::string& manifest, const std::string& label) {
+    return fmt::format(R"(schema = 1
+name = "tiny"
+extends = ["{}/recipes/eval/{}.toml"]
+[data]
+source = "{}"
+where = ""
+label = "{}"
+size = 32
+workers = 1
+[networks.student]
+backbone = {{ size = "tiny", patch = 8, dim = 48, depth = 2, heads = 3 }}
+[train]
+epochs = 1
+batch = 8
+threads = 1
+[optimizer]
+lr = {{ warmup = 0 }}
+[eval]
+source = "{}"
+train_where = ""
+test_where = ""
+label = "{}"
+)",
+                       HEARTH_TEST_SOURCE_DIR, base, manifest, label, manifest, label);
+}
+
+/// Trains a recipe and draws the run.
+void draw(const Sandbox& box, const std::string& recipe) {
+    box.folder.write("recipe.toml", recipe);
+    const auto trained = box.run({"train", "recipe.toml", "--out", "run"});
+    INFO(trained.err);
+    REQUIRE(trained.code == 0);
+    const auto drawn = box.run({"pictures", "run", "--images", "100", "--films", "2"});
+    INFO(drawn.err);
+    REQUIRE(drawn.code == 0);
+}
+
+}  // namespace
+
+TEST_CASE("pictures of frozen features: t-SNE, attention, Grad-CAM, positions and curves, in the report too") {
+    const Sandbox box;
+    draw(box, tiny_recipe);
+    for (const auto* file : {"tsne-classes-trained.svg", "tsne-crops-untrained.svg", "tsne-tokens-trained.svg",
+                             "looks-01-3.png", "auc.svg", "roc.svg", "pr.svg"})
+        CHECK(exists(box, std::string("run/plots/") + file));
+    CHECK_THAT(box.folder.read("run/report.html"), Contains("Where the network looks") &&
+                                                       Contains("Grad-CAM for") &&
+                                                       Contains("Precision and recall"));
+}
+
+TEST_CASE("pictures of several labels: bars by label, no Grad-CAM, images named by what they have") {
+    const Sandbox box;
+    REQUIRE(box.run({"data", "phantom", "--out", "films", "-n", "24", "--size", "32"}).code == 0);
+    std::ostringstream manifest;
+    manifest << "path,edema,effusion,fracture\n";
+    std::istringstream rows(box.folder.read("films/manifest.csv"));
+    std::string row;
+    std::getline(rows, row);
+    for (int i = 0; std::getline(rows, row); ++i)
+        manifest << row.substr(0, row.find(',')) << fmt::format(",{},{},0\n", i % 2, i % 3 == 0 ? 1 : 0);
+    box.folder.write("films/labels.csv", manifest.str());
+    draw(box, tiny_finetuning("multilabel", "films/labels.csv", "edema, effusion, fracture") +
+                  "[networks.student.heads]\nclassify = { out = 3 }\n");
+    const auto bars = box.folder.read("run/plots/auc-by-class.svg");
+    CHECK_THAT(bars, Contains("AUC of each label, head") && Contains("edema") && Contains("fracture"));
+    CHECK_FALSE(exists(box, "run/plots/roc.svg"));
+    CHECK(exists(box, "run/plots/looks-01-2.png"));
+    CHECK_FALSE(exists(box, "run/plots/looks-01-3.png"));
+    CHECK_THAT(box.folder.read("run/plots/tsne-classes-trained.svg"), Contains("edema + effusion"));
+}
+
+TEST_CASE("pictures of a segmentation: films beside the truth, and Dice") {
+    const Sandbox box;
+    REQUIRE(box.run({"data", "phantom", "--out", "films", "-n", "24", "--size", "32"}).code == 0);
+    draw(box, tiny_finetuning("segment", "films/manifest.csv", "label") +
+                  "[networks.student.heads]\nsegment = { width = 8 }\n");
+    CHECK(exists(box, "run/plots/segmentation-01-3.png"));
+    CHECK_THAT(box.folder.read("run/plots/dice.svg"), Contains("with something inside"));
+    CHECK_THAT(box.folder.read("run/report.html"), Contains("film, the truth outlined"));
+    CHECK_THAT(box.run({"runs", "show", "run"}).out, Contains("Segmentation") && Contains("Dice"));
+    CHECK_THAT(box.run({"runs", "list", "."}).out, Contains("dice"));
+    CHECK(box.run({"runs", "best", ".", "--by", "dice"}).out == "./run\n");
+}
