@@ -19,7 +19,7 @@ cv::Mat as_bgr(const cv::Mat& picture) {
 }
 
 /// The picture in the middle of its cell, enlarged or reduced to fit.
-void place(cv::Mat cell, const cv::Mat& picture) {
+void place(const cv::Mat& cell, const cv::Mat& picture) {
     if (picture.empty()) return;
     const double scale =
         std::min(static_cast<double>(cell.cols) / picture.cols, static_cast<double>(cell.rows) / picture.rows);
