@@ -43,6 +43,7 @@ std::string own_program();
 host::Registry make_registry(const Globals& globals, const recipe::Recipe* recipe = nullptr);
 
 void add_train(CLI::App& app, Globals& globals);
+void add_bench(CLI::App& app, Globals& globals);
 void add_check(CLI::App& app, Globals& globals);
 void add_plan(CLI::App& app, Globals& globals);
 void add_sweep(CLI::App& app, Globals& globals);

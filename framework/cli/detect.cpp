@@ -46,7 +46,7 @@ std::optional<fs::path> train_first(const DetectFlags& flags, Globals& globals) 
         recipe = arguments.load(globals);
     }
     const auto summary = train_recipe(recipe, existing, globals);
-    return summary.stopped ? std::nullopt : std::optional(summary.run);
+    return summary.stopped || !summary.first ? std::nullopt : std::optional(summary.run);
 }
 
 void detect(const DetectFlags& flags, Globals& globals) {

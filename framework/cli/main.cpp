@@ -94,6 +94,7 @@ int run(int argc, char** argv) {
         "75 stopped and resumable.");
     add_train(app, globals);
     add_check(app, globals);
+    add_bench(app, globals);
     add_plan(app, globals);
     add_sweep(app, globals);
     add_probe(app, globals);
@@ -158,7 +159,8 @@ int main(int argc, char** argv) {
     } catch (const c10::OutOfMemoryError& error) {
         return fail(ExitCode::out_of_memory, error.what_without_backtrace());
     } catch (const std::bad_alloc&) {
-        return fail(ExitCode::out_of_memory, "out of memory; lower train.batch, or set data.cache = false");
+        return fail(ExitCode::out_of_memory,
+                    "out of memory; lower train.batch, or set data.cache = \"packed\"");
     } catch (const c10::Error& error) {
         return fail(ExitCode::internal,
                     std::string("internal error in LibTorch: ") + error.what_without_backtrace());

@@ -83,10 +83,10 @@ report::Chart chart(const std::string& title, const std::vector<nlohmann::json>&
 
 // Loss terms are the keys of a metrics line that the loop itself does not write.
 std::vector<std::string> term_keys(const std::vector<nlohmann::json>& lines) {
-    static const std::vector<std::string> own = {"step",          "epoch",      "time", "images_per_second",
-                                                 "loader_stall",  "memory_mib", "lr",   "weight_decay",
-                                                 "gradient_norm", "momentum",   "loss", "std",
-                                                 "rank",          "entropy",    "event"};
+    static const std::vector<std::string> own = {"step",          "epoch",      "time",  "images_per_second",
+                                                 "loader_stall",  "memory_mib", "lr",    "weight_decay",
+                                                 "gradient_norm", "momentum",   "loss",  "std",
+                                                 "rank",          "entropy",    "event", "phases"};
     std::vector<std::string> keys;
     for (const auto& line : lines) {
         if (line.contains("event")) continue;

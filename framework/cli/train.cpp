@@ -2,6 +2,8 @@
 #include <fmt/format.h>
 
 #include "cli/run.hpp"
+#include "dist/process_group.hpp"
+#include "train/fit_batch.hpp"
 
 namespace hearth::cli {
 namespace {
@@ -32,7 +34,30 @@ void train(const TrainFlags& flags, Globals& globals) {
     const auto existing = existing_run(flags.resume, flags.overwrite);
     const auto recipe = flags.arguments.load(globals);
     const auto summary = train_recipe(recipe, existing, globals);
-    if (!summary.stopped && !flags.no_report) evaluate_and_report(summary.run, recipe, globals);
+    if (!summary.stopped && !flags.no_report && summary.first)
+        evaluate_and_report(summary.run, recipe, globals);
+}
+
+/// The other processes of this run, or null.
+std::unique_ptr<dist::ProcessGroup> join_others(const recipe::Recipe& recipe) {
+    const auto launch = dist::read_launch(dist::process_environment());
+    if (!launch) return nullptr;
+    return std::make_unique<dist::ProcessGroup>(*launch, train::pick_device(recipe.train.device),
+                                                std::chrono::seconds(recipe.train.timeout));
+}
+
+/// With train.batch = "auto": what fits, or what the run to resume has.
+recipe::Recipe with_batch(const recipe::Recipe& recipe, const host::Registry& registry,
+                          train::RunFolder::Existing existing, const Globals& globals) {
+    if (recipe.train.batch != recipe::TrainSpec::auto_batch) return recipe;
+    const auto resolved = std::filesystem::path(globals.out) / "resolved.toml";
+    if (existing == train::RunFolder::Existing::resume && !globals.out.empty() &&
+        std::filesystem::exists(resolved))
+        return train::with_batch(recipe, recipe::load(resolved).train.batch);
+    auto fitting = train::with_fitting_batch(recipe, registry);
+    if (!globals.quiet)
+        fmt::print(stderr, "train.batch = \"auto\": {} samples a step fit the memory\n", fitting.train.batch);
+    return fitting;
 }
 
 }  // namespace
@@ -43,16 +68,21 @@ train::RunFolder::Existing existing_run(bool resume, bool overwrite) {
     return resume ? Existing::resume : overwrite ? Existing::overwrite : Existing::refuse;
 }
 
-train::TrainSummary train_recipe(const recipe::Recipe& recipe, train::RunFolder::Existing existing,
+train::TrainSummary train_recipe(const recipe::Recipe& written, train::RunFolder::Existing existing,
                                  Globals& globals) {
-    const auto registry = make_registry(globals, &recipe);
+    const auto registry = make_registry(globals, &written);
+    const auto group = join_others(written);
+    if (group && written.train.batch == recipe::TrainSpec::auto_batch)
+        throw RecipeError("found train.batch = \"auto\" with several processes, expected a number");
+    const auto recipe = with_batch(written, registry, existing, globals);
     train::TrainRequest request;
     request.out = globals.out;
     request.existing = existing;
     request.quiet = globals.quiet;
     request.command = globals.command;
+    request.group = group.get();
     std::optional<std::pair<eval::LabelledSet, eval::LabelledSet>> splits;
-    if (recipe.probe) {
+    if (recipe.probe && (!group || group->rank() == 0)) {
         splits = eval::open_splits(recipe, *recipe.probe);
         request.probe = [&](const plan::Plan& plan, const Context& context) {
             return eval::quick_probe(recipe, *recipe.probe, *splits, plan, context);
@@ -61,7 +91,7 @@ train::TrainSummary train_recipe(const recipe::Recipe& recipe, train::RunFolder:
     train::Trainer trainer(recipe, registry, request);
     auto summary = trainer.run();
     if (summary.stopped) globals.exit_code = static_cast<int>(ExitCode::stopped);
-    if (!summary.stopped && !globals.quiet)
+    if (!summary.stopped && !globals.quiet && summary.first)
         fmt::print(stderr, "trained {} steps in {}\n", summary.steps, train::duration_text(summary.seconds));
     return summary;
 }
@@ -77,6 +107,7 @@ void add_train(CLI::App& app, Globals& globals) {
         "Examples:\n  hearth train recipe.toml\n"
         "  hearth train recipe.toml data.source=chests.csv train.batch=32 --out runs/first\n"
         "  hearth train recipe.toml data.source=chests.csv train.batch=32 --out runs/first --resume\n\n"
+        "  torchrun --no-python --nproc_per_node 2 hearth train recipe.toml\n\n"
         "Ctrl-C writes a checkpoint and leaves with exit code 75; the same command with --resume goes on.");
     verb->callback([flags, &globals] { train(*flags, globals); });
 }

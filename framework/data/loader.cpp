@@ -62,10 +62,11 @@ Loader::Loader(std::shared_ptr<const Dataset> dataset, LoaderOptions options, Tr
       transform_(std::move(transform)),
       delivered_(std::move(delivered)),
       cache_(options.cache ? static_cast<std::size_t>(dataset_->size()) : 0) {
-    if (options_.drop_last && dataset_->size() < options_.batch)
+    if (options_.drop_last && batches_per_epoch() < 1)
         throw DataError(fmt::format(
-            "found {} images, expected at least one batch of {}; lower train.batch or widen data.where",
-            dataset_->size(), options_.batch));
+            "found {} images{}, expected at least one batch of {}{}; lower train.batch or widen data.where",
+            dataset_->size(), options_.copies > 1 ? fmt::format(" x {}", options_.copies) : "", options_.batch,
+            options_.world > 1 ? fmt::format(" for each of {} processes", options_.world) : ""));
     cv::setNumThreads(0);  // the workers are the parallelism
     const auto cores = static_cast<std::int64_t>(std::max(1u, std::thread::hardware_concurrency()));
     const auto count = options_.workers > 0 ? options_.workers : cores;
@@ -82,8 +83,8 @@ Loader::~Loader() {
 }
 
 std::int64_t Loader::batches_per_epoch() const {
-    const auto n = dataset_->size();
-    return options_.drop_last ? n / options_.batch : (n + options_.batch - 1) / options_.batch;
+    const auto n = dataset_->size() * options_.copies, together = options_.batch * options_.world;
+    return options_.drop_last ? n / together : (n + together - 1) / together;
 }
 
 std::vector<std::int64_t> Loader::order_of(std::int64_t epoch) const {
@@ -191,24 +192,28 @@ bool Loader::readable(std::int64_t index, cv::Mat& image) {
 }
 
 Tensors Loader::make(std::int64_t epoch, std::int64_t number, const std::vector<std::int64_t>& order) {
-    const auto first = number * options_.batch;
-    const auto last = std::min(first + options_.batch, dataset_->size());
+    const auto first = (number * options_.world + options_.rank) * options_.batch;
+    const auto last = std::min(first + options_.batch, dataset_->size() * options_.copies);
     std::map<std::string, std::vector<at::Tensor>> rows;
     std::vector<std::int64_t> indices, labels;
+    cv::Mat image;
+    std::int64_t index = -1;
     for (auto at = first; at < last; ++at) {
-        // An unreadable image is replaced by the next readable one of the epoch's order, which is the same in
-        // every run.
-        cv::Mat image;
-        auto place = static_cast<std::size_t>(at);
-        while (!readable(order[place], image)) place = (place + 1) % order.size();
-        const auto index = order[place];
+        const auto copy = at % options_.copies;
+        if (copy == 0 || index < 0) {
+            // An unreadable image is replaced by the next readable one of the epoch's order, which is the same
+            // in every run.
+            auto place = static_cast<std::size_t>(at / options_.copies);
+            while (!readable(order[place], image)) place = (place + 1) % order.size();
+            index = order[place];
+        }
         Tensors views;
         views.set("image", to_tensor(image, options_.channels));
         if (!options_.mask.empty())
             views.set("segmentation", mask_tensor(dataset_->mask(index, options_.mask), image));
         if (transform_)
             transform_(views, {.seed = options_.seed,
-                               .epoch = static_cast<std::uint64_t>(epoch),
+                               .epoch = static_cast<std::uint64_t>(epoch * options_.copies + copy),
                                .sample = static_cast<std::uint64_t>(index),
                                .stream = 0});
         for (const auto& name : delivered_)

@@ -29,6 +29,10 @@ struct LoaderOptions {
     bool shuffle = true;
     bool drop_last = true;  ///< leave out the last batch when it is smaller
     bool cache = true;      ///< keep decoded images in memory, 16 bit each
+    /// Samples made of each image, in consecutive rows; an epoch makes so many of every image.
+    std::int64_t copies = 1;
+    /// Of `world` processes that share an epoch this is the one that gets every rank-th batch.
+    std::int64_t rank = 0, world = 1;
     double max_bad = 0.01;  ///< share of the data set
     /// Where the batch axis of a view goes, if it is not the first: 1 for "G B C H W", a group of crops.
     std::map<std::string, std::int64_t> batch_axis = {};

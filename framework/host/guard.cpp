@@ -23,6 +23,8 @@ namespace {
             throw NumericError(message);
         case ExitCode::out_of_memory:
             throw OutOfMemory(message);
+        case ExitCode::communication:
+            throw CommunicationLost(message);
         default:
             throw Error(code, message);
     }

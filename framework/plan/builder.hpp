@@ -44,6 +44,7 @@ class Builder {
     void check_reach();
     void collect(Plan& plan);
     void mark_wanted(Plan& plan) const;
+    void mark_once_per_image(Plan& plan) const;
     bool network_is_trained(const std::string& name) const;
     bool writer_is_trained(const std::string& name) const;
     std::vector<std::string> names_in_flow() const;

@@ -96,13 +96,34 @@ void Plan::run(const Node& node, const Context& context, Tensors& tensors) const
                         node.group > 0 ? out[wire.port].unflatten(0, {node.group, -1}) : out[wire.port]);
 }
 
-StepOutput Plan::step(const Tensors& batch, const Context& whole) const {
+// Rows of one image follow each other: every masks_per_image_-th row has all images.
+void Plan::run_once_per_image(const Node& node, const Context& context, Tensors& tensors,
+                              Tensors& unique) const {
+    for (const auto& wire : node.reads)
+        if (!wire.name.empty() && !unique.has(wire.name))
+            unique.set(wire.name, tensors[wire.name].slice(0, 0, std::nullopt, masks_per_image_));
+    run(node, context, unique);
+    for (const auto& wire : node.writes) {
+        if (!unique.has(wire.name)) continue;
+        const auto& made = unique[wire.name];
+        const bool by_image = !wire.shape.empty() && wire.shape.front().text() == "B";
+        tensors.set(wire.name, by_image ? made.repeat_interleave(masks_per_image_, 0) : made);
+    }
+}
+
+StepOutput Plan::step(const Tensors& batch, const Context& whole, const NodeObserver& observer) const {
     StepOutput result;
     result.tensors = batch;
+    Tensors unique;
     for (const auto& node : nodes_) {
         if (!node.runs || node.kind == Kind::augment) continue;
+        if (observer) observer(&node);
         auto context = whole;
         context.wanted = &node.wanted;
+        if (node.once_per_image && masks_per_image_ > 1) {
+            run_once_per_image(node, context, result.tensors, unique);
+            continue;
+        }
         if (node.kind != Kind::loss) {
             run(node, context, result.tensors);
             continue;
@@ -116,6 +137,7 @@ StepOutput Plan::step(const Tensors& batch, const Context& whole) const {
         result.total = result.total.defined() ? result.total + weighted : weighted;
         for (const auto& [name, value] : out.terms) result.terms.emplace_back(name, value.detach());
     }
+    if (observer) observer(nullptr);
     return result;
 }
 

@@ -5,6 +5,7 @@
 // opened (docs/recipes.md, "Wiring").
 #pragma once
 
+#include <functional>
 #include <hearth/hearth.hpp>
 #include <map>
 #include <memory>
@@ -41,6 +42,9 @@ struct Node {
     /// The pass runs on a group of views of one size, "G B C H W": its components see G * B images, and what
     /// they write gets the group axis back. 0: no group.
     std::int64_t group = 0;
+    /// Not trained and made from the plain images alone: with data.masks_per_image its answers for one image
+    /// are the same, and step() computes them once.
+    bool once_per_image = false;
 };
 
 /// A network's components under the names its checkpoint uses: "backbone", "heads.<name>".
@@ -66,6 +70,9 @@ struct StepOutput {
     Tensors tensors;                                        ///< everything by its dataflow name
 };
 
+/// Called before a node runs, and with null after the last one.
+using NodeObserver = std::function<void(const Node* node)>;
+
 class Plan {
   public:
     /// Throws RecipeError with every problem found.
@@ -83,7 +90,7 @@ class Plan {
     /// Runs the augments on one sample: `views` has the sources without batch axis and receives the views.
     void augment(Tensors& views, const RandomKey& key) const;
     /// Runs passes and losses on a batch.
-    StepOutput step(const Tensors& batch, const Context& context) const;
+    StepOutput step(const Tensors& batch, const Context& context, const NodeObserver& observer = {}) const;
     /// The sources and views that the tensors `names` are made from. Throws RecipeError for a name that no pass
     /// writes.
     std::set<std::string> needs(const std::set<std::string>& names) const;
@@ -109,6 +116,7 @@ class Plan {
   private:
     friend class Builder;
     void run(const Node& node, const Context& context, Tensors& tensors) const;
+    void run_once_per_image(const Node& node, const Context& context, Tensors& tensors, Tensors& unique) const;
     std::vector<const Node*> writers(std::set<std::string>& names) const;
     std::vector<Node> nodes_;
     std::vector<Network> networks_;
@@ -117,6 +125,7 @@ class Plan {
     std::vector<std::string> warnings_;
     std::set<std::string> delivered_;
     std::map<std::string, std::int64_t> batch_axes_;
+    std::int64_t masks_per_image_ = 1;
 };
 
 /// The plan as a table for the terminal, as Mermaid, or as Graphviz dot.

@@ -218,7 +218,21 @@ void Builder::collect(Plan& plan) {
     }
     for (auto& draft : drafts_) plan.nodes_.push_back(std::move(draft.node));
     mark_wanted(plan);
+    mark_once_per_image(plan);
     plan.warnings_ = std::move(warnings_);
+}
+
+void Builder::mark_once_per_image(Plan& plan) const {
+    plan.masks_per_image_ = recipe_.data.masks_per_image;
+    std::set<std::string> plain = {"image"};
+    for (auto& node : plan.nodes_) {
+        const bool passes = node.kind == Kind::backbone || node.kind == Kind::head;
+        if (!passes || node.trained || node.group > 0) continue;
+        node.once_per_image = std::ranges::all_of(
+            node.reads, [&](const Wire& wire) { return wire.name.empty() || plain.count(wire.name) != 0; });
+        if (!node.once_per_image) continue;
+        for (const auto& wire : node.writes) plain.insert(wire.name);
+    }
 }
 
 void Builder::mark_wanted(Plan& plan) const {

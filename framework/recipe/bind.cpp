@@ -84,7 +84,10 @@ std::optional<OptionValue> convert(const Value& value, const OptionSpec& spec, c
         case OptionType::boolean:
             return flag(value, path);
         case OptionType::integer:
-            return integer(value, path);
+            if (!spec.special || !value.is_text()) return integer(value, path);
+            problems.add(value.origin, fmt::format("{}: found \"{}\", expected an integer or \"{}\"", path,
+                                                   value.text(), spec.special->first));
+            return std::nullopt;
         case OptionType::text:
             return text(value, path);
         case OptionType::integers:
@@ -221,6 +224,10 @@ Options bind_options(const Table& raw, const Schema& schema, const std::string& 
                                            ? fmt::format("{}: unknown key, {} has no options", at, path)
                                            : fmt::format("{}: unknown key, expected one of {}{}", at,
                                                          join(names), did_you_mean(key, names)));
+            continue;
+        }
+        if (spec->special && value.is_text() && value.text() == spec->special->first) {
+            out.set(key, spec->special->second);
             continue;
         }
         auto converted = convert(value, *spec, at, problems);

@@ -67,15 +67,19 @@ struct DataSpec {
     std::int64_t folds = 0, fold = 0;  ///< cross-validation: train on all folds but this one
     std::int64_t split_seed = 0;       ///< of fraction and folds
     double max_bad = 0.01;
-    bool cache = true;  ///< keep decoded images in memory (8 bit) after the first epoch
+    std::string cache = "memory";      ///< "none", "memory" or "packed"
+    std::string cache_folder;          ///< of packed files; "" = data::default_cache_folder()
+    std::int64_t masks_per_image = 1;  ///< samples that are made of each image, one after the other in a batch
     Origin origin;
 };
 
 /// [train]
 struct TrainSpec {
+    static constexpr std::int64_t auto_batch = 0;  ///< `batch` that is yet to be chosen
     std::int64_t epochs = 100, batch = 64, accumulate = 1, seed = 0, threads = 0, log_every = 10,
                  checkpoint_every = 0;
     std::string precision = "auto", device = "auto";
+    std::int64_t timeout = 600;  ///< seconds until a process that does not answer counts as lost
     Origin origin;
 };
 

@@ -64,7 +64,19 @@ Schema data_schema() {
         .range(0, 1024)
         .doc("threads that load images; 0 = chosen by Hearth");
     schema.integer("prefetch", defaults.prefetch).range(1, 1024).doc("batches that are loaded ahead");
-    schema.boolean("cache", defaults.cache).doc("keep decoded images in memory (8 bit) after the first epoch");
+    schema.text("cache", defaults.cache)
+        .choices({"none", "memory", "packed"})
+        .doc(
+            "decoded images at training size: kept in memory (16 bit), or packed once into a file (8 bit) that "
+            "all processes map");
+    schema.text("cache_folder", defaults.cache_folder)
+        .doc("where packed files are; \"\" = hearth in the user's cache folder");
+    schema.integer("masks_per_image", defaults.masks_per_image)
+        .range(1, 1024)
+        .doc(
+            "samples made of each image, side by side in a batch: passes that are not trained and see the "
+            "image "
+            "as it is run once for all of them");
     schema.integer("max_pixels", defaults.max_pixels)
         .range(0, any_count)
         .doc("larger images are set aside as bad; 0 = 100 million");
@@ -78,7 +90,10 @@ Schema train_schema() {
     const TrainSpec defaults;
     Schema schema;
     schema.integer("epochs", defaults.epochs).range(1, 1e6).doc("passes over the data");
-    schema.integer("batch", defaults.batch).range(1, 1e6).doc("images of one step in one process");
+    schema.integer("batch", defaults.batch)
+        .range(1, 1e6)
+        .or_word("auto", TrainSpec::auto_batch)
+        .doc("samples of one step in one process; \"auto\": as many as fit the memory");
     schema.integer("accumulate", defaults.accumulate)
         .range(1, 1e6)
         .doc("batches whose gradients are summed before the optimiser steps");
@@ -90,6 +105,9 @@ Schema train_schema() {
     schema.integer("threads", defaults.threads)
         .range(0, 4096)
         .doc("threads for arithmetic; 0 = one for each core");
+    schema.integer("timeout", defaults.timeout)
+        .range(1, 1e6)
+        .doc("several processes: seconds until one that does not answer counts as lost, and all end");
     schema.integer("log_every", defaults.log_every).range(1, 1e9).doc("steps between two log lines");
     schema.integer("checkpoint_every", defaults.checkpoint_every)
         .range(0, 1e9)

@@ -59,7 +59,9 @@ DataSpec data_from(const Section& section) {
     out.split_seed = options.integer("split_seed");
     out.workers = options.integer("workers");
     out.prefetch = options.integer("prefetch");
-    out.cache = options.boolean("cache");
+    out.cache = options.text("cache");
+    out.cache_folder = options.text("cache_folder");
+    out.masks_per_image = options.integer("masks_per_image");
     out.max_pixels = options.integer("max_pixels");
     out.max_bad = options.number("max_bad");
     out.origin = section.origin;
@@ -77,6 +79,7 @@ TrainSpec train_from(const Section& section) {
     out.seed = options.integer("seed");
     out.threads = options.integer("threads");
     out.log_every = options.integer("log_every");
+    out.timeout = options.integer("timeout");
     out.checkpoint_every = options.integer("checkpoint_every");
     out.origin = section.origin;
     return out;
@@ -196,6 +199,12 @@ void read_sections(const Table& tree, Recipe& recipe, Diagnostics& problems) {
         problems.add(place(tree, "data", "channels"), "data.channels: found 2, expected 1 or 3");
     check_parts(recipe.data, place(tree, "data", "fold"), problems);
     recipe.train = train_from(read(tree, "train", train_schema(), recipe, problems));
+    if (recipe.train.batch % recipe.data.masks_per_image != 0)
+        problems.add(
+            place(tree, "data", "masks_per_image"),
+            fmt::format("data.masks_per_image: found {} with train.batch = {}, expected a divisor of it: a "
+                        "batch holds all samples of an image",
+                        recipe.data.masks_per_image, recipe.train.batch));
     if (!is_device(recipe.train.device))
         problems.add(
             place(tree, "train", "device"),

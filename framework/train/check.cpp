@@ -13,19 +13,21 @@ namespace hearth::train {
 
 std::unique_ptr<data::Loader> generated_batches(const recipe::Recipe& recipe, const plan::Plan& plan,
                                                 std::int64_t images) {
+    const auto copies = recipe.data.masks_per_image;
+    images = (images + copies - 1) / copies * copies;
     const auto phantoms = data::open_dataset({.source = "phantom",
                                               .where = "",
                                               .size = static_cast<int>(recipe.data.size),
                                               .fit = "stretch",
                                               .max_pixels = 0,
-                                              .phantom_count = images,
+                                              .phantom_count = images / copies,
                                               .phantom_seed = 0,
                                               .phantom_lesions = 0});
     data::Labels labels;
     const auto columns = words_of(recipe.data.label);
     labels.several = columns.size() > 1;
     labels.classes = columns;
-    for (std::int64_t i = 0; i < images && !columns.empty(); ++i)
+    for (std::int64_t i = 0; i < images / copies && !columns.empty(); ++i)
         labels.of.insert(labels.of.end(), columns.size(), static_cast<int>(i % 2));
     auto options = loader_options(recipe, plan, labels);
     options.batch = images;

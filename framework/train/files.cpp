@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <sys/file.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -26,7 +27,8 @@ bool sync(const std::filesystem::path& path, int flags) {
 
 }  // namespace
 
-void write_atomically(const std::filesystem::path& file, const std::function<void(std::ostream&)>& body) {
+void write_atomically(const std::filesystem::path& file, const std::function<void(std::ostream&)>& body,
+                      const std::filesystem::path& before) {
     const auto temporary = std::filesystem::path(file.string() + ".tmp");
     const auto give_up = [&] {
         const std::string reason = std::strerror(errno);
@@ -43,12 +45,27 @@ void write_atomically(const std::filesystem::path& file, const std::function<voi
     } catch (const std::ios_base::failure&) {
         give_up();
     }
-    if (!sync(temporary, O_RDONLY) || std::rename(temporary.c_str(), file.c_str()) != 0) give_up();
+    if (!sync(temporary, O_RDONLY)) give_up();
+    if (!before.empty() && std::rename(file.c_str(), before.c_str()) != 0 && errno != ENOENT) give_up();
+    if (std::rename(temporary.c_str(), file.c_str()) != 0) give_up();
     sync(file.has_parent_path() ? file.parent_path() : ".", O_RDONLY | O_DIRECTORY);
 }
 
 void write_atomically(const std::filesystem::path& file, const std::string& text) {
     write_atomically(file, [&](std::ostream& out) { out << text; });
+}
+
+std::shared_ptr<const FileLock> FileLock::take(const std::filesystem::path& file) {
+    const int descriptor = ::open(file.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666);
+    if (descriptor < 0) throw DataError(fmt::format("cannot make {}: {}", file.string(), std::strerror(errno)));
+    if (::flock(descriptor, LOCK_EX | LOCK_NB) == 0)
+        return std::shared_ptr<const FileLock>(new FileLock(descriptor));
+    ::close(descriptor);
+    return nullptr;
+}
+
+FileLock::~FileLock() {
+    ::close(descriptor_);
 }
 
 }  // namespace hearth::train

@@ -69,29 +69,42 @@ fs::path newest_run(const fs::path& folder) {
     return newest;
 }
 
+/// Not there, or with no more than a run leaves that was killed before it wrote anything.
+bool is_bare(const fs::path& folder) {
+    if (!fs::exists(folder)) return true;
+    const fs::directory_iterator entries(folder);
+    return std::all_of(begin(entries), end(entries), [](const auto& entry) {
+        const auto name = entry.path().filename();
+        return name == "lock" || (name == "checkpoints" && fs::is_empty(entry.path()));
+    });
+}
+
 }  // namespace
 
 std::string utc_now() {
     return fmt::format("{:%Y-%m-%dT%H:%M:%SZ}", fmt::gmtime(std::time(nullptr)));
 }
 
-std::string recipe_hash(const recipe::Recipe& recipe) {
+std::string recipe_hash(const recipe::Recipe& recipe, int world) {
     std::uint64_t hash = 14695981039346656037ull;
     auto tree = recipe.tree;
     // A run may go on with other workers or on another machine.
     const std::pair<const char*, std::vector<const char*>> of_the_machine[] = {
-        {"data", {"workers", "prefetch", "cache"}},
-        {"train", {"threads", "device", "log_every", "checkpoint_every"}}};
+        {"data", {"workers", "prefetch", "cache", "cache_folder"}},
+        {"train", {"threads", "device", "timeout", "log_every", "checkpoint_every"}}};
     for (const auto& [section, keys] : of_the_machine)
         if (auto* table = tree.find(section); table != nullptr && table->is_table())
             for (const auto* key : keys) table->table().erase(key);
+    if (auto* train = tree.find("train"); world > 1 && train != nullptr && train->is_table())
+        if (auto* batch = train->table().find("batch")) batch->data = recipe.train.batch * world;
     for (const char c : recipe::to_toml(tree, false))
         hash = (hash ^ static_cast<unsigned char>(c)) * 1099511628211ull;
     return fmt::format("{:016x}", hash);
 }
 
-RunFolder RunFolder::open(const recipe::Recipe& recipe, const fs::path& out, Existing existing) {
+RunFolder RunFolder::open(const recipe::Recipe& recipe, const fs::path& out, Existing existing, int world) {
     RunFolder folder;
+    folder.world_ = world;
     const auto home = fs::path("runs") / recipe.name;
     folder.path_ = out;
     if (out.empty() && existing == Existing::resume) folder.path_ = newest_run(home);
@@ -106,21 +119,22 @@ RunFolder RunFolder::open(const recipe::Recipe& recipe, const fs::path& out, Exi
             fmt::format("{} already holds a run; go on with --resume, start again with --overwrite, or choose "
                         "another --out",
                         folder.path_.string()));
-    if (!there && fs::exists(folder.path_) && !fs::is_empty(folder.path_) && existing != Existing::resume)
+    if (!there && !is_bare(folder.path_) && existing != Existing::resume)
         throw RecipeError(
             fmt::format("{} exists and is no run folder; choose another --out", folder.path_.string()));
-    if (there && existing == Existing::overwrite) fs::remove_all(folder.path_);
-    folder.resumes_ = there && existing == Existing::resume && fs::exists(folder.checkpoint("last"));
+    folder.resumes_ = there && existing == Existing::resume &&
+                      (fs::exists(folder.checkpoint("last")) || fs::exists(folder.checkpoint("previous")));
     if (existing == Existing::resume && !there)
         throw RecipeError(
             fmt::format("{} holds no run to resume; start one without --resume", folder.path_.string()));
     std::error_code failed;
     fs::create_directories(folder.path_ / "checkpoints", failed);
     if (failed) throw DataError(fmt::format("cannot make {}: {}", folder.path_.string(), failed.message()));
+    folder.lock(there && existing == Existing::overwrite);
     if (folder.resumes_) {
         std::ifstream in(folder.path_ / "run.json");
         folder.run_ = nlohmann::json::parse(in, nullptr, false);
-        const auto hash = recipe_hash(recipe);
+        const auto hash = recipe_hash(recipe, world);
         if (folder.run_.is_discarded()) folder.run_ = nlohmann::json::object();
         if (folder.run_.contains("recipe_hash") && folder.run_["recipe_hash"] != hash)
             throw RecipeError(
@@ -132,9 +146,31 @@ RunFolder RunFolder::open(const recipe::Recipe& recipe, const fs::path& out, Exi
     return folder;
 }
 
+RunFolder RunFolder::of_other_process(const fs::path& path, bool resumes) {
+    RunFolder folder;
+    folder.path_ = path;
+    folder.resumes_ = resumes;
+    folder.writes_ = false;
+    return folder;
+}
+
+void RunFolder::lock(bool empty) {
+    const auto file = path_ / "lock";
+    lock_ = FileLock::take(file);
+    if (!lock_)
+        throw RecipeError(
+            fmt::format("{}: another process writes this run; wait for it, stop it, or choose another --out",
+                        path_.string()));
+    if (!empty) return;
+    for (const auto& entry : fs::directory_iterator(path_))
+        if (entry.path() != file) fs::remove_all(entry.path());
+    fs::create_directories(path_ / "checkpoints");
+}
+
 void RunFolder::describe(const recipe::Recipe& recipe, const host::Registry& registry,
                          const std::string& plan_text, const std::string& plan_mermaid,
                          const std::vector<std::string>& command) {
+    if (!writes_) return;
     if (!resumes_) {
         fs::copy_file(recipe.file, path_ / "recipe.toml", fs::copy_options::overwrite_existing);
         write_atomically(path_ / "resolved.toml", recipe::to_toml(recipe.tree, true));
@@ -143,7 +179,7 @@ void RunFolder::describe(const recipe::Recipe& recipe, const host::Registry& reg
         write_atomically(path_ / "env.json", environment(registry, command).dump(2) + "\n");
         run_["name"] = recipe.name;
         run_["recipe"] = recipe.file.string();
-        run_["recipe_hash"] = recipe_hash(recipe);
+        run_["recipe_hash"] = recipe_hash(recipe, world_);
         run_["started"] = utc_now();
     }
     for (const auto* of_the_end : {"exit_code", "error"}) run_.erase(of_the_end);
@@ -151,17 +187,20 @@ void RunFolder::describe(const recipe::Recipe& recipe, const host::Registry& reg
 }
 
 void RunFolder::update(const nlohmann::json& values) {
+    if (!writes_) return;
     run_.update(values);
     run_["heartbeat"] = utc_now();
     write_atomically(path_ / "run.json", run_.dump(2) + "\n");
 }
 
 void RunFolder::metrics(const nlohmann::json& line) {
+    if (!writes_) return;
     if (!metrics_.is_open()) metrics_.open(path_ / "metrics.jsonl", std::ios::app);
     metrics_ << line.dump() << std::endl;
 }
 
 void RunFolder::rewind(std::int64_t step) {
+    if (!writes_) return;
     std::string kept;
     std::ifstream in(path_ / "metrics.jsonl");
     for (std::string line; std::getline(in, line);) {

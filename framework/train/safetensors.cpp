@@ -9,6 +9,8 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 
+#include <zlib.h>
+
 #include "train/files.hpp"
 
 namespace hearth::train {
@@ -46,6 +48,37 @@ std::optional<std::uint64_t> bytes_of(const std::vector<std::int64_t>& shape, at
     return bytes;
 }
 
+// CRC-32 (zlib's) of header and data, with zeros in the header where the checksum itself stands.
+constexpr const char* checksum_key = "hearth.crc32";
+constexpr std::size_t checksum_digits = 8;
+
+class Checksum {
+  public:
+    void add(const void* bytes, std::uint64_t count) {
+        const auto* next = static_cast<const Bytef*>(bytes);
+        for (constexpr std::uint64_t most = 1 << 30; count > 0;) {
+            const auto part = std::min(count, most);
+            value_ = ::crc32(value_, next, static_cast<uInt>(part));
+            next += part;
+            count -= part;
+        }
+    }
+    void add(const at::Tensor& plain) { add(plain.data_ptr(), plain.nbytes()); }
+    std::string text() const { return fmt::format("{:08x}", value_); }
+
+  private:
+    uLong value_ = 0;
+};
+
+/// Where the digits of the checksum are in a header, or npos.
+std::size_t place_of_checksum(const std::string& header) {
+    const auto key = fmt::format("\"{}\":\"", checksum_key);
+    const auto found = header.find(key);
+    return found == std::string::npos || header.size() < found + key.size() + checksum_digits
+               ? std::string::npos
+               : found + key.size();
+}
+
 }  // namespace
 
 at::Tensor SafeTensors::find(const std::string& name) const {
@@ -56,9 +89,11 @@ at::Tensor SafeTensors::find(const std::string& name) const {
 
 void write_safetensors(const std::filesystem::path& file,
                        const std::vector<std::pair<std::string, at::Tensor>>& tensors,
-                       const std::map<std::string, std::string>& metadata) {
+                       const std::map<std::string, std::string>& metadata,
+                       const std::filesystem::path& before) {
     nlohmann::ordered_json header;
     header["__metadata__"] = metadata;
+    header["__metadata__"][checksum_key] = std::string(checksum_digits, '0');
     std::uint64_t offset = 0;
     for (const auto& [name, tensor] : tensors) {
         const std::uint64_t end = offset + tensor.nbytes();
@@ -69,15 +104,21 @@ void write_safetensors(const std::filesystem::path& file,
     }
     auto text = header.dump();
     text.resize((text.size() + 7) / 8 * 8, ' ');  // data starts aligned to 8 bytes
-    write_atomically(file, [&](std::ostream& out) {
+    std::vector<at::Tensor> plain;
+    for (const auto& [name, tensor] : tensors) plain.push_back(tensor.detach().cpu().contiguous());
+    Checksum checksum;
+    checksum.add(text.data(), text.size());
+    for (const auto& tensor : plain) checksum.add(tensor);
+    text.replace(place_of_checksum(text), checksum_digits, checksum.text());
+    const auto body = [&](std::ostream& out) {
         const std::uint64_t size = text.size();
         out.write(reinterpret_cast<const char*>(&size), sizeof size);
         out << text;
-        for (const auto& [name, tensor] : tensors) {
-            const auto plain = tensor.detach().cpu().contiguous();
-            out.write(static_cast<const char*>(plain.data_ptr()), static_cast<std::streamsize>(plain.nbytes()));
-        }
-    });
+        for (const auto& tensor : plain)
+            out.write(static_cast<const char*>(tensor.data_ptr()),
+                      static_cast<std::streamsize>(tensor.nbytes()));
+    };
+    write_atomically(file, body, before);
 }
 
 SafeTensors read_safetensors(const std::filesystem::path& file) {
@@ -117,6 +158,17 @@ SafeTensors read_safetensors(const std::filesystem::path& file) {
             in.read(static_cast<char*>(tensor.data_ptr()), static_cast<std::streamsize>(tensor.nbytes()));
             if (!in) throw DataError(fmt::format("{}: cannot read tensor '{}'", file.string(), name));
             out.tensors.emplace_back(name, tensor);
+        }
+        out.metadata.erase(checksum_key);
+        if (const auto place = place_of_checksum(text); place != std::string::npos) {
+            const auto expected = text.substr(place, checksum_digits);
+            text.replace(place, checksum_digits, checksum_digits, '0');
+            Checksum checksum;
+            checksum.add(text.data(), text.size());
+            for (const auto& [name, tensor] : out.tensors) checksum.add(tensor);
+            if (checksum.text() != expected)
+                throw DataError(fmt::format("{}: found checksum {}, expected {}: the file is damaged",
+                                            file.string(), checksum.text(), expected));
         }
     } catch (const nlohmann::json::exception& error) {
         throw DataError(fmt::format("{}: broken safetensors header: {}", file.string(), error.what()));

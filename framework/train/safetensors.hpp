@@ -19,11 +19,15 @@ struct SafeTensors {
     at::Tensor find(const std::string& name) const;
 };
 
-/// Writes atomically: temporary file beside it, fsync, rename, fsync of the folder. Throws DataError.
+/// Writes atomically: temporary file beside it, fsync, rename, fsync of the folder. A checksum of header and
+/// data goes into the metadata. With `before`, the file that was there gets that name. Throws DataError; the
+/// old file then stays.
 void write_safetensors(const std::filesystem::path& file,
                        const std::vector<std::pair<std::string, at::Tensor>>& tensors,
-                       const std::map<std::string, std::string>& metadata);
-/// Reads and checks a file. Throws DataError that says what is wrong with it.
+                       const std::map<std::string, std::string>& metadata,
+                       const std::filesystem::path& before = {});
+/// Reads and checks a file, with its checksum where it has one. Throws DataError that says what is wrong with
+/// it.
 SafeTensors read_safetensors(const std::filesystem::path& file);
 
 }  // namespace hearth::train

@@ -6,41 +6,24 @@
 #include <cmath>
 #include <new>
 
-#include "train/autocast.hpp"
 #include "train/initial_weights.hpp"
 #include "train/safetensors.hpp"
 #include "train/signals.hpp"
 
 namespace hearth::train {
 
-c10::Device pick_device(const std::string& wanted) {
-    const bool cuda = torch::cuda::is_available();
-    if (wanted == "auto") return cuda ? c10::Device(c10::kCUDA) : c10::Device(c10::kCPU);
-    if (wanted.starts_with("cuda") && !cuda)
-        throw RecipeError(fmt::format(
-            "train.device is \"{}\", but no CUDA device is usable here; set train.device = \"auto\", or "
-            "see `hearth doctor`",
-            wanted));
-    const c10::Device device(wanted);
-    if (device.is_cuda() && device.index() >= static_cast<int>(torch::cuda::device_count()))
-        throw RecipeError(
-            fmt::format("train.device is \"{}\", but there are {} CUDA devices here, numbered from 0", wanted,
-                        torch::cuda::device_count()));
-    return device;
+namespace {
+
+/// Which images these are, in their order: FNV-1a of their names, 16 hex digits.
+std::string fingerprint(const data::Dataset& images) {
+    std::uint64_t hash = 14695981039346656037ull;
+    for (std::int64_t i = 0; i < images.size(); ++i)
+        for (const char c : images.name(i) + '\n')
+            hash = (hash ^ static_cast<unsigned char>(c)) * 1099511628211ull;
+    return fmt::format("{:016x}", hash);
 }
 
-bool use_bf16(const std::string& precision, c10::Device device) {
-    if (precision != "auto") return precision == "bf16";
-    if (device.is_cuda()) return true;
-#if defined(__x86_64__)
-    // oneDNN gains from AMX, and from avx512bf16 on AMD; on an Intel machine without AMX bf16 took 1.7 times as
-    // long as fp32 (docs/benchmarks.md).
-    return __builtin_cpu_supports("amx-bf16") != 0 ||
-           (__builtin_cpu_supports("avx512bf16") != 0 && __builtin_cpu_is("amd") != 0);
-#else
-    return false;
-#endif
-}
+}  // namespace
 
 std::vector<std::string> term_names(const plan::StepOutput& out) {
     std::vector<std::string> names{"loss"};
@@ -53,13 +36,12 @@ Trainer::Trainer(const recipe::Recipe& recipe, const host::Registry& registry, T
       registry_(registry),
       request_(std::move(request)),
       device_(pick_device(recipe.train.device)),
-      bf16_(use_bf16(recipe.train.precision, device_)),
       plan_([&] {
           torch::manual_seed(static_cast<std::uint64_t>(recipe.train.seed));  // initial weights
           return plan::Plan::build(recipe, registry);
       }()),
       data_(open_training_data(recipe.data)),
-      folder_(RunFolder::open(recipe, request_.out, request_.existing)),
+      folder_(open_folder()),
       monitor_(recipe.monitor) {
     if (recipe.train.threads > 0) at::set_num_threads(static_cast<int>(recipe.train.threads));
     plan_.to(device_);
@@ -67,7 +49,7 @@ Trainer::Trainer(const recipe::Recipe& recipe, const host::Registry& registry, T
 
     auto delivered = plan_.delivered();
     loader_ = std::make_unique<data::Loader>(
-        data_.images, loader_options(recipe, plan_, data_.labels),
+        data_.images, loader_options(recipe, plan_, data_.labels, comm()),
         [this](Tensors& views, const RandomKey& key) { plan_.augment(views, key); }, std::move(delivered));
 
     progress_.steps_per_epoch = loader_->batches_per_epoch() / recipe.train.accumulate;
@@ -77,22 +59,43 @@ Trainer::Trainer(const recipe::Recipe& recipe, const host::Registry& registry, T
             "train.accumulate",
             loader_->batches_per_epoch(), recipe.train.accumulate));
     progress_.total_steps = progress_.steps_per_epoch * recipe.train.epochs;
-    optimizer_ = std::make_unique<Optimizer>(recipe.optimizer, plan_.trained_parameters(),
-                                             recipe.train.batch * recipe.train.accumulate);
-    for (const auto& network : plan_.networks())
-        if (!network.follows.empty()) followers_.emplace_back(network, *plan_.network(network.follows));
+    stepper_ = std::make_unique<Stepper>(recipe, plan_, device_, request_.group);
     if (folder_.resumes())
         restore();
     else
         folder_.rewind(0);  // a run that was killed before its first checkpoint starts again
-    events_ = std::make_unique<EventWriter>(folder_.path());
-    view_ = std::make_unique<ProgressView>(folder_.path() / "train.log", request_.quiet, progress_.step);
+    const bool first = comm().rank() == 0;
+    const std::filesystem::path log = first ? folder_.path() / "train.log" : "/dev/null";
+    if (first) events_ = std::make_unique<EventWriter>(folder_.path());
+    view_ = std::make_unique<ProgressView>(log, request_.quiet || !first, progress_.step);
     if (!folder_.resumes())
         for (const auto& warning : load_initial_weights(recipe, plan_)) view_->say("warning: " + warning);
 }
 
+RunFolder Trainer::open_folder() const {
+    if (request_.group == nullptr) return RunFolder::open(recipe_, request_.out, request_.existing);
+    if (comm().rank() == 0) {
+        auto folder = RunFolder::open(recipe_, request_.out, request_.existing, comm().world_size());
+        request_.group->from_first(nlohmann::json({{"path", std::filesystem::absolute(folder.path()).string()},
+                                                   {"resumes", folder.resumes()}})
+                                       .dump());
+        return folder;
+    }
+    const auto opened = nlohmann::json::parse(request_.group->from_first(""));
+    return RunFolder::of_other_process(opened["path"].get<std::string>(), opened["resumes"]);
+}
+
+bool Trainer::stop_asked() const {
+    const int here = StopSignals::received();
+    if (request_.group == nullptr) return here != 0;
+    auto everywhere = at::full({1}, here, at::kFloat);
+    comm().all_reduce_sum(everywhere);
+    return everywhere.item<float>() != 0;
+}
+
 Context Trainer::context() const {
     Context context;
+    context.comm = &comm();
     context.progress = progress_;
     context.device = device_;
     context.seed = static_cast<std::uint64_t>(recipe_.train.seed);
@@ -103,19 +106,21 @@ TrainSummary Trainer::run() {
     const auto fail = [&](const char* status, int code, const std::string& message) {
         folder_.update({{"status", status}, {"exit_code", code}, {"error", message}});
     };
+    const auto out_of_memory = [&](const std::string& reason) -> TrainSummary {
+        fail("failed", static_cast<int>(ExitCode::out_of_memory), "out of memory");
+        throw OutOfMemory(fmt::format(
+            "out of memory at step {}: {}; lower train.batch (it is {}; \"auto\" finds what fits) and raise "
+            "train.accumulate, or set data.cache = \"packed\"",
+            progress_.step, reason, recipe_.train.batch));
+    };
     try {
         return train();
     } catch (const c10::OutOfMemoryError& error) {
-        fail("failed", 6, "out of memory");
-        throw OutOfMemory(
-            fmt::format("out of device memory at step {}: {}; lower train.batch and raise train.accumulate",
-                        progress_.step, error.what_without_backtrace()));
+        return out_of_memory(error.what_without_backtrace());
+    } catch (const OutOfMemory& error) {
+        return out_of_memory(error.what());
     } catch (const std::bad_alloc&) {
-        fail("failed", 6, "out of memory");
-        throw OutOfMemory(fmt::format(
-            "out of memory at step {}; lower train.batch and raise train.accumulate, or set data.cache = "
-            "false",
-            progress_.step));
+        return out_of_memory("the system gives no more");
     } catch (const Error& error) {
         fail("failed", static_cast<int>(error.code()), error.what());
         throw;
@@ -130,14 +135,16 @@ TrainSummary Trainer::train() {
     const auto start = std::chrono::steady_clock::now();
     const auto first = progress_.step;
     view_->say(fmt::format(
-        "{} in {}: {} images, {} epochs of {} steps, batch {}{}, {} on {}, {} loader workers",
+        "{} in {}: {} images, {} epochs of {} steps, batch {}{}{}, {} on {}, {} loader workers",
         folder_.resumes() ? fmt::format("resuming at step {}", first) : "training", folder_.path().string(),
         data_.images->size(), recipe_.train.epochs, progress_.steps_per_epoch, recipe_.train.batch,
         recipe_.train.accumulate > 1 ? fmt::format(" x {}", recipe_.train.accumulate) : "",
-        bf16_ ? "bf16" : "fp32", device_.str(), loader_->workers()));
+        comm().world_size() > 1 ? fmt::format(" x {} processes", comm().world_size()) : "",
+        stepper_->bf16() ? "bf16" : "fp32", device_.str(), loader_->workers()));
     for (const auto& warning : plan_.warnings()) view_->say("warning: " + warning);
     plan_.train(true);
     window_ = {};
+    stepper_->clock().take();
     bool stopped = false;
     while (progress_.step < progress_.total_steps && !stopped) stopped = !epoch();
     TrainSummary summary;
@@ -145,14 +152,15 @@ TrainSummary Trainer::train() {
     summary.steps = progress_.step;
     summary.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
     summary.stopped = stopped;
+    summary.first = comm().rank() == 0;
     if (stopped) {
-        save("last");
+        if (comm().rank() == 0) save("last");
         view_->say(fmt::format("stopped by signal {} at step {}; go on with --resume", StopSignals::received(),
                                progress_.step));
     }
     const auto status = stopped ? "stopped" : "finished";
     folder_.update({{"status", status}, {"exit_code", stopped ? 75 : 0}, {"step", progress_.step}});
-    events_->flush();
+    if (events_) events_->flush();
     return summary;
 }
 
@@ -164,73 +172,46 @@ bool Trainer::epoch() {
         host::guarded(name + ": on_epoch_begin", [&, &c = component] { c->on_epoch_begin(context()); });
     for (auto i = done; i < progress_.steps_per_epoch; ++i) {
         if (!step()) break;
-        if (StopSignals::received() != 0 && i + 1 < progress_.steps_per_epoch) return false;
+        if (stop_asked() && i + 1 < progress_.steps_per_epoch) return false;
     }
     end_of_epoch();
-    return StopSignals::received() == 0;
+    return !stop_asked();
 }
 
-double Trainer::micro_step(const Tensors& batch, std::int64_t micro) {
-    // Dropout and its like are keyed by the step too, so that a resumed run draws what an uninterrupted one
-    // would have.
-    torch::manual_seed(static_cast<std::uint64_t>(recipe_.train.seed) * 1000003u +
-                       static_cast<std::uint64_t>(progress_.step * recipe_.train.accumulate + micro));
-    Tensors moved;
-    for (const auto& [name, tensor] : batch) moved.set(name, tensor.to(device_, /*non_blocking=*/true));
-    plan::StepOutput out;
-    {
-        const Autocast autocast(device_.type(), bf16_);
-        out = plan_.step(moved, context());
-    }
-    const double loss = out.total.item<double>();
-    if (!std::isfinite(loss)) {
+void Trainer::watch(const plan::StepOutput& out, std::int64_t images, bool finite) {
+    if (!finite) {
         on_nan(out);
-        return loss;
+        return;
     }
-    (recipe_.train.accumulate > 1 ? out.total / static_cast<double>(recipe_.train.accumulate) : out.total)
-        .backward();
-    window_.loss += loss;
+    if (progress_.step == 0) monitor_.require(term_names(out));
+    window_.loss += out.total.item<double>();
     for (const auto& [name, value] : out.terms) {
         if (window_.sums.count(name) == 0) window_.order.push_back(name);
         window_.sums[name] += value.item<double>();
     }
-    if (progress_.step == 0 && micro == 0) monitor_.require(term_names(out));
     ++window_.micro_steps;
-    window_.images += moved["index"].size(0);
-    const auto& watch = recipe_.monitor;
-    const auto features = plan_.watched_features(watch);
+    window_.images += images;
+    const auto& watched = recipe_.monitor;
+    const auto features = plan_.watched_features(watched);
     if (out.tensors.has(features)) last_features_ = out.tensors[features].detach();
-    if (!watch.assignments.empty()) last_assignments_ = out.tensors[watch.assignments].detach();
-    return loss;
+    if (!watched.assignments.empty()) last_assignments_ = out.tensors[watched.assignments].detach();
 }
 
 bool Trainer::step() {
-    const auto now = context();
-    for (auto& follower : followers_)
-        if (!follower.after_step()) follower.update(progress_);
-    for (const auto& [name, component] : plan_.components())
-        host::guarded(name + ": before_step", [&, &c = component] { c->before_step(now); });
-    optimizer_->zero_grad();
     bool finite = true;
-    for (std::int64_t micro = 0; micro < recipe_.train.accumulate; ++micro) {
-        Tensors batch;
-        if (!loader_->next(batch)) return false;
-        finite = std::isfinite(micro_step(batch, micro)) && finite;
-    }
-    for (const auto& [name, component] : plan_.components())
-        host::guarded(name + ": after_backward", [&, &c = component] { c->after_backward(now); });
-    const double norm = optimizer_->clip();
-    if (finite && std::isfinite(norm)) {
-        window_.gradient_norm += norm;
+    const auto result = stepper_->step(
+        context(), [&](Tensors& batch) { return loader_->next(batch); },
+        [&](const plan::StepOutput& out, std::int64_t images, bool good) {
+            finite = good && finite;
+            watch(out, images, good);
+        });
+    if (!result.complete) return false;
+    if (result.updated) {
+        window_.gradient_norm += result.gradient_norm;
         ++window_.steps;
-        optimizer_->step(progress_);
-        for (auto& follower : followers_)
-            if (follower.after_step()) follower.update(progress_);
     } else if (finite) {
         on_nan({});
     }
-    for (const auto& [name, component] : plan_.components())
-        host::guarded(name + ": after_step", [&, &c = component] { c->after_step(now); });
     ++progress_.step;
     if (progress_.step % recipe_.train.log_every == 0 || progress_.step == progress_.total_steps) report();
     return true;
@@ -250,26 +231,59 @@ void Trainer::on_nan(const plan::StepOutput& out) {
     const auto message =
         fmt::format("not-a-number at step {}: the first that is not finite is {}", progress_.step, first);
     folder_.metrics({{"step", progress_.step}, {"event", "nan"}, {"first", first}});
+    const auto bundle = save_bundle(out);
     if (recipe_.monitor.on_nan == "stop")
-        throw NumericError(message +
-                           "; lower optimizer.lr, or set train.precision = \"fp32\"; checkpoints/last, if "
-                           "there is one, is from before");
+        throw NumericError(
+            fmt::format("{}; lower optimizer.lr, or set train.precision = \"fp32\". {} has the batch and the "
+                        "weights of this "
+                        "step; checkpoints/last, if there is one, is from before",
+                        message, bundle.string()));
     view_->say("warning: " + message + "; the step is skipped");
+}
+
+void Trainer::scalar(const std::string& name, double value) {
+    if (events_) events_->scalar(name, progress_.step, value);
+}
+
+Trainer::Sums Trainer::global_sums() const {
+    std::vector<double> values = {window_.loss, static_cast<double>(window_.images),
+                                  static_cast<double>(window_.micro_steps)};
+    for (const auto& name : window_.order) values.push_back(window_.sums.at(name));
+    if (request_.group != nullptr) {
+        auto tensor = at::tensor(values, at::kDouble);
+        comm().all_reduce_sum(tensor);
+        const auto* summed = tensor.const_data_ptr<double>();
+        values.assign(summed, summed + values.size());
+    }
+    return {values[0], values[1], values[2], {values.begin() + 3, values.end()}};
+}
+
+// The weights as they were, for the step was not made, and the views of the batch that led to it.
+std::filesystem::path Trainer::save_bundle(const plan::StepOutput& out) {
+    const auto file = folder_.path() / "not-a-number.safetensors";
+    if (comm().rank() != 0 || std::filesystem::exists(file)) return file;
+    auto tensors = plan_.state();
+    for (const auto& name : plan_.delivered())
+        if (out.tensors.has(name)) tensors.emplace_back("batch." + name, out.tensors[name]);
+    write_safetensors(file, tensors, {{"format", "pt"}, {"hearth.step", std::to_string(progress_.step)}});
+    return file;
 }
 
 void Trainer::report() {
     const auto seconds =
         std::chrono::duration<double>(std::chrono::steady_clock::now() - window_.start).count();
-    const auto micro = static_cast<double>(std::max<std::int64_t>(1, window_.micro_steps));
+    const auto sums = global_sums();
+    const auto micro = std::max(1.0, sums.micro_steps);
     Report report;
     report.step = progress_.step;
     report.total_steps = progress_.total_steps;
     report.epoch = (progress_.step - 1) / progress_.steps_per_epoch;
     report.total_epochs = recipe_.train.epochs;
-    report.images_per_second = static_cast<double>(window_.images) / seconds;
+    report.images_per_second = sums.images / seconds;
     report.stall = loader_->take_stall() / seconds;
-    report.values.emplace_back("loss", window_.loss / micro);
-    for (const auto& name : window_.order) report.values.emplace_back(name, window_.sums[name] / micro);
+    report.values.emplace_back("loss", sums.loss / micro);
+    for (std::size_t i = 0; i < sums.terms.size(); ++i)
+        report.values.emplace_back(window_.order[i], sums.terms[i] / micro);
 
     nlohmann::json line = {
         {"step", progress_.step},
@@ -278,15 +292,21 @@ void Trainer::report() {
         {"images_per_second", report.images_per_second},
         {"loader_stall", report.stall},
         {"memory_mib", peak_memory_mib()},
-        {"lr", optimizer_->lr(progress_)},
-        {"weight_decay", optimizer_->weight_decay(progress_)},
+        {"lr", stepper_->optimizer().lr(progress_)},
+        {"weight_decay", stepper_->optimizer().weight_decay(progress_)},
         {"gradient_norm",
          window_.gradient_norm / static_cast<double>(std::max<std::int64_t>(1, window_.steps))}};
-    for (const auto& follower : followers_) line["momentum"] = follower.momentum(progress_);
+    const auto phases = stepper_->clock().take();
+    for (std::size_t i = 0; i < phases.size(); ++i)
+        if (phases[i] > 0) line["phases"][phase_names[i]] = phases[i];
+    for (const auto& follower : stepper_->followers()) line["momentum"] = follower.momentum(progress_);
     const auto terms = report.values;
     std::optional<Health> health;
     if (last_features_.defined()) {
-        health = measure_health(last_features_, last_assignments_);
+        const auto all = [&](const at::Tensor& x) {
+            return x.defined() ? comm().all_gather(x, /*with_grad=*/false) : x;
+        };
+        health = measure_health(all(last_features_), all(last_assignments_));
         report.values.emplace_back("std", health->std);
         report.values.emplace_back("rank", health->rank);
         if (health->entropy) report.values.emplace_back("entropy", *health->entropy);
@@ -294,89 +314,114 @@ void Trainer::report() {
     const auto alarm = monitor_.check(health, terms);
     for (const auto& [name, value] : report.values) {
         line[name] = value;
-        events_->scalar("train/" + name, progress_.step, value);
+        scalar("train/" + name, value);
     }
-    events_->scalar("train/lr", progress_.step, optimizer_->lr(progress_));
-    events_->scalar("speed/images_per_second", progress_.step, report.images_per_second);
-    events_->scalar("speed/loader_stall", progress_.step, report.stall);
+    scalar("train/lr", stepper_->optimizer().lr(progress_));
+    scalar("speed/images_per_second", report.images_per_second);
+    scalar("speed/loader_stall", report.stall);
     folder_.metrics(line);
     view_->show(report);
     window_ = {};
     if (alarm.empty()) return;
     folder_.metrics({{"step", progress_.step}, {"event", "collapse"}, {"reason", alarm}});
     if (recipe_.monitor.on_collapse == "stop") {
-        save("last");
+        if (comm().rank() == 0) save("last");
         throw NumericError(fmt::format("step {}: {}; see docs/collapse.md", progress_.step, alarm));
     }
     view_->say(fmt::format("warning: step {}: {}", progress_.step, alarm));
 }
 
+void Trainer::probe(std::int64_t epoch) {
+    plan_.train(false);
+    auto now = context();
+    now.training = false;
+    now.comm = &Comm::local();
+    const auto values = request_.probe(plan_, now);
+    plan_.train(true);
+    nlohmann::json line = {{"step", progress_.step}, {"epoch", static_cast<double>(epoch)}, {"event", "probe"}};
+    std::string text;
+    for (const auto& [name, value] : values) {
+        line[name] = value;
+        scalar("probe/" + name, value);
+        text += fmt::format("  {} {:.4f}", name, value);
+    }
+    folder_.metrics(line);
+    view_->say(fmt::format("probe after epoch {}:{}", epoch, text));
+    if (values.empty() || !std::isfinite(values.front().second) || (best_ && values.front().second <= *best_))
+        return;
+    best_ = values.front().second;
+    save("best");
+    folder_.update({{"best", {{"metric", values.front().first}, {"value", *best_}, {"epoch", epoch}}}});
+}
+
+void Trainer::list_bad_images(std::int64_t epoch) {
+    const auto bad = loader_->quarantine();
+    if (bad.empty()) return;
+    nlohmann::json list = nlohmann::json::array();
+    for (const auto& entry : bad) list.push_back({{"file", entry.name}, {"reason", entry.reason}});
+    const auto name = comm().rank() == 0 ? "quarantine.json" : fmt::format("quarantine-{}.json", comm().rank());
+    write_atomically(folder_.path() / name, list.dump(2) + "\n");
+    if (epoch == 1)
+        view_->say(fmt::format("warning: {} unreadable images were left out; {} names them", bad.size(), name));
+}
+
 void Trainer::end_of_epoch() {
     const auto epoch = progress_.step / progress_.steps_per_epoch;  // epochs finished
     const bool last = progress_.step >= progress_.total_steps;
-    if (request_.probe && recipe_.probe && recipe_.probe->every > 0 &&
-        (epoch % recipe_.probe->every == 0 || last)) {
-        plan_.train(false);
-        auto now = context();
-        now.training = false;
-        const auto values = request_.probe(plan_, now);
-        plan_.train(true);
-        nlohmann::json line = {
-            {"step", progress_.step}, {"epoch", static_cast<double>(epoch)}, {"event", "probe"}};
-        std::string text;
-        for (const auto& [name, value] : values) {
-            line[name] = value;
-            events_->scalar("probe/" + name, progress_.step, value);
-            text += fmt::format("  {} {:.4f}", name, value);
-        }
-        folder_.metrics(line);
-        view_->say(fmt::format("probe after epoch {}:{}", epoch, text));
-        if (!values.empty() && std::isfinite(values.front().second) &&
-            (!best_ || values.front().second > *best_)) {
-            best_ = values.front().second;
-            save("best");
-            folder_.update({{"best", {{"metric", values.front().first}, {"value", *best_}, {"epoch", epoch}}}});
-        }
-    }
+    const bool first = comm().rank() == 0;
+    const bool probes = request_.probe && recipe_.probe && recipe_.probe->every > 0 &&
+                        (epoch % recipe_.probe->every == 0 || last);
+    if (probes && first) probe(epoch);
     for (const auto& [name, component] : plan_.components())
         if (const auto* augment = dynamic_cast<const Augment*>(component.get()))
             for (const auto& [what, count] : augment->counts())
                 if (count > 0)
                     folder_.metrics({{"step", progress_.step}, {"event", name + "." + what}, {"count", count}});
-    const auto bad = loader_->quarantine();
-    nlohmann::json list = nlohmann::json::array();
-    for (const auto& entry : bad) list.push_back({{"file", entry.name}, {"reason", entry.reason}});
-    if (!bad.empty()) {
-        write_atomically(folder_.path() / "quarantine.json", list.dump(2) + "\n");
-        if (epoch == 1)
-            view_->say(fmt::format("warning: {} unreadable images were left out; quarantine.json names them",
-                                   bad.size()));
+    list_bad_images(epoch);
+    if (first) {
+        save("last");
+        if (recipe_.train.checkpoint_every > 0 && epoch % recipe_.train.checkpoint_every == 0)
+            save(fmt::format("step_{}", progress_.step));
     }
-    save("last");
-    if (recipe_.train.checkpoint_every > 0 && epoch % recipe_.train.checkpoint_every == 0)
-        save(fmt::format("step_{}", progress_.step));
-    folder_.update({{"step", progress_.step}, {"epoch", epoch}, {"quarantined", bad.size()}});
-    events_->flush();
+    folder_.update({{"step", progress_.step}, {"epoch", epoch}, {"quarantined", loader_->quarantine().size()}});
+    if (events_) events_->flush();
+    // A probe takes as long as it takes.
+    if (request_.group != nullptr) request_.group->wait_for_all(std::chrono::hours(24));
 }
 
 void Trainer::save(const std::string& name) {
     auto tensors = plan_.state();
-    for (auto& item : optimizer_->state()) tensors.push_back(std::move(item));
+    for (auto& item : stepper_->optimizer().state()) tensors.push_back(std::move(item));
     std::map<std::string, std::string> metadata = {
         {"format", "pt"},
         {"hearth.step", std::to_string(progress_.step)},
         {"hearth.total_steps", std::to_string(progress_.total_steps)},
         {"hearth.steps_per_epoch", std::to_string(progress_.steps_per_epoch)},
         {"hearth.recipe", recipe_.name},
-        {"hearth.recipe_hash", recipe_hash(recipe_)}};
+        {"hearth.recipe_hash", recipe_hash(recipe_, comm().world_size())}};
     if (best_) metadata["hearth.best"] = fmt::format("{}", *best_);
-    write_safetensors(folder_.checkpoint(name), tensors, metadata);
+    metadata["hearth.data"] = fingerprint(*data_.images);
+    write_safetensors(folder_.checkpoint(name), tensors, metadata,
+                      name == "last" ? folder_.checkpoint("previous") : std::filesystem::path());
+}
+
+// The last checkpoint that can be read: a crash or a disk may have spoilt the newest.
+std::pair<std::filesystem::path, SafeTensors> Trainer::read_checkpoint() {
+    const auto last = folder_.checkpoint("last"), previous = folder_.checkpoint("previous");
+    try {
+        return {last, read_safetensors(last)};
+    } catch (const DataError& error) {
+        if (!std::filesystem::exists(previous)) throw;
+        if (!request_.quiet && comm().rank() == 0)
+            fmt::print(stderr, "warning: {}; going on from the checkpoint before it, {}\n", error.what(),
+                       previous.string());
+        return {previous, read_safetensors(previous)};
+    }
 }
 
 void Trainer::restore() {
-    const auto file = folder_.checkpoint("last");
-    const auto saved = read_safetensors(file);
-    const auto number = [&](const char* key) {
+    const auto [file, saved] = read_checkpoint();
+    const auto number = [&, &file = file, &saved = saved](const char* key) {
         const auto found = saved.metadata.find(key);
         if (found == saved.metadata.end())
             throw DataError(fmt::format("{}: found no {}, not a checkpoint", file.string(), key));
@@ -389,13 +434,20 @@ void Trainer::restore() {
             "changed; choose another --out",
             file.string(), number("hearth.steps_per_epoch"), number("hearth.total_steps"),
             progress_.steps_per_epoch, progress_.total_steps));
+    if (const auto made_with = saved.metadata.find("hearth.data");
+        made_with != saved.metadata.end() && made_with->second != fingerprint(*data_.images))
+        throw DataError(
+            fmt::format("{} was made with other images than {} selects now: the manifest, the folder or the "
+                        "filter changed; "
+                        "put it back, or start another run with --out",
+                        file.string(), recipe_.data.source));
     torch::NoGradGuard no_grad;
     for (auto& [name, tensor] : plan_.state()) {
         const auto source = saved.find(name);
         if (!source.defined()) throw DataError(fmt::format("{}: found no tensor '{}'", file.string(), name));
         tensor.copy_(source);
     }
-    optimizer_->load(saved.tensors);
+    stepper_->optimizer().load(saved.tensors);
     progress_.step = number("hearth.step");
     if (saved.metadata.count("hearth.best") != 0) best_ = std::stod(saved.metadata.at("hearth.best"));
     folder_.rewind(progress_.step);

@@ -11,11 +11,11 @@
 #include "plan/plan.hpp"
 #include "train/events.hpp"
 #include "train/files.hpp"
-#include "train/follower.hpp"
 #include "train/monitor.hpp"
-#include "train/optimizer.hpp"
 #include "train/progress.hpp"
 #include "train/run_folder.hpp"
+#include "train/safetensors.hpp"
+#include "train/stepper.hpp"
 #include "train/training_data.hpp"
 
 namespace hearth::train {
@@ -27,6 +27,9 @@ struct TrainRequest {
     RunFolder::Existing existing = RunFolder::Existing::refuse;
     bool quiet = false;
     std::vector<std::string> command;  ///< as typed, for env.json
+    /// The other processes of the run; null where there is one alone. Process 0 keeps the run folder, logs and
+    /// probes.
+    const dist::ProcessGroup* group = nullptr;
     /// Called every `probe.every` epochs and after the last: named metrics of the features so far; the first
     /// one decides what is "best".
     std::function<Values(const plan::Plan&, const Context&)> probe;
@@ -37,12 +40,9 @@ struct TrainSummary {
     std::int64_t steps = 0;
     double seconds = 0;
     bool stopped = false;  ///< by a signal, after a checkpoint
+    bool first = true;     ///< this process keeps the run folder
 };
 
-/// "cpu" or "cuda" for a recipe's device. Throws RecipeError when the device is not there.
-c10::Device pick_device(const std::string& wanted);
-/// Whether "auto" precision means bf16 on this device.
-bool use_bf16(const std::string& precision, c10::Device device);
 /// The names of a step's loss terms as the log has them, "loss" (the total) first.
 std::vector<std::string> term_names(const plan::StepOutput& out);
 
@@ -58,26 +58,38 @@ class Trainer {
   private:
     TrainSummary train();
     void restore();
+    std::pair<std::filesystem::path, SafeTensors> read_checkpoint();
+    std::filesystem::path save_bundle(const plan::StepOutput& out);
     void save(const std::string& name);
     bool epoch();  ///< false when a signal arrived
     bool step();   ///< one optimiser step; false at the end of the epoch
-    double micro_step(const Tensors& batch, std::int64_t micro);
+    void watch(const plan::StepOutput& out, std::int64_t images, bool finite);
     void report();
     void end_of_epoch();
+    void scalar(const std::string& name, double value);  ///< to the event file
+    /// Of the window, over all processes.
+    struct Sums {
+        double loss, images, micro_steps;
+        std::vector<double> terms;  ///< in the window's order
+    };
+    Sums global_sums() const;
     void on_nan(const plan::StepOutput& out);
     Context context() const;
+    const Comm& comm() const { return request_.group != nullptr ? *request_.group : Comm::local(); }
+    RunFolder open_folder() const;
+    bool stop_asked() const;  ///< by a signal that any process got
+    void probe(std::int64_t epoch);
+    void list_bad_images(std::int64_t epoch);
 
     const recipe::Recipe& recipe_;
     const host::Registry& registry_;
     TrainRequest request_;
     c10::Device device_;
-    bool bf16_;
     plan::Plan plan_;
     TrainingData data_;  ///< opened before the run folder is made
     RunFolder folder_;
     std::unique_ptr<data::Loader> loader_;
-    std::unique_ptr<Optimizer> optimizer_;
-    std::vector<Follower> followers_;
+    std::unique_ptr<Stepper> stepper_;
     Monitor monitor_;
     std::unique_ptr<EventWriter> events_;
     std::unique_ptr<ProgressView> view_;

@@ -1,5 +1,10 @@
 #include "train/training_data.hpp"
 
+#include <fmt/format.h>
+
+#include <chrono>
+
+#include "data/packed.hpp"
 #include "data/subset.hpp"
 
 namespace hearth::train {
@@ -14,6 +19,37 @@ data::LabelRule label_rule(const recipe::DataSpec& spec) {
             .where = spec.origin.text()};
 }
 
+namespace {
+
+/// Prints at most every ten seconds, so that a short one says nothing.
+class PackingNotes {
+  public:
+    void operator()(std::int64_t done, std::int64_t all, const std::filesystem::path& file) {
+        const auto now = std::chrono::steady_clock::now();
+        if (now - last_ < std::chrono::seconds(10)) return;
+        last_ = now;
+        const auto seconds = std::chrono::duration<double>(now - start_).count();
+        const auto left =
+            done > 0 ? seconds * static_cast<double>(all - done) / static_cast<double>(done) : 0.0;
+        fmt::print(stderr, "packing {} of {} images into {}, ETA {:.0f} s\n", done, all, file.string(), left);
+    }
+
+  private:
+    std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now(), last_ = start_;
+};
+
+data::PackRequest pack_request(const recipe::DataSpec& spec) {
+    return {.folder = spec.cache_folder,
+            .size = static_cast<int>(spec.size),
+            .identity = spec.source == "phantom"
+                            ? fmt::format("phantom {} {}", spec.phantom_seed, spec.phantom_lesions)
+                            : fmt::format("{} {}", spec.fit, spec.max_pixels),
+            .workers = static_cast<int>(spec.workers),
+            .progress = PackingNotes()};
+}
+
+}  // namespace
+
 TrainingData open_training_data(const recipe::DataSpec& spec) {
     TrainingData out;
     out.images = data::open_dataset({.source = spec.source,
@@ -24,6 +60,7 @@ TrainingData open_training_data(const recipe::DataSpec& spec) {
                                      .phantom_count = spec.phantom_count,
                                      .phantom_seed = spec.phantom_seed,
                                      .phantom_lesions = spec.phantom_lesions});
+    if (spec.cache == "packed") out.images = data::packed(out.images, pack_request(spec));
     if (spec.label.empty()) return out;
     out.labels = data::read_labels(*out.images, label_rule(spec));
     if (spec.fraction >= 1 && spec.folds == 0) return out;
@@ -39,13 +76,16 @@ TrainingData open_training_data(const recipe::DataSpec& spec) {
 }
 
 data::LoaderOptions loader_options(const recipe::Recipe& recipe, const plan::Plan& plan,
-                                   const data::Labels& labels) {
+                                   const data::Labels& labels, const Comm& comm) {
     return {.batch = recipe.train.batch,
             .workers = recipe.data.workers,
             .prefetch = recipe.data.prefetch,
             .seed = static_cast<std::uint64_t>(recipe.train.seed),
             .channels = recipe.data.channels,
-            .cache = recipe.data.cache,
+            .cache = recipe.data.cache == "memory",
+            .copies = recipe.data.masks_per_image,
+            .rank = comm.rank(),
+            .world = comm.world_size(),
             .max_bad = recipe.data.max_bad,
             .batch_axis = plan.batch_axes(),
             .labels = labels.of,

@@ -22,6 +22,6 @@ data::LabelRule label_rule(const recipe::DataSpec& spec);
 
 /// Batches as [data] and [train] ask for them, with the views of this plan.
 data::LoaderOptions loader_options(const recipe::Recipe& recipe, const plan::Plan& plan,
-                                   const data::Labels& labels);
+                                   const data::Labels& labels, const Comm& comm = Comm::local());
 
 }  // namespace hearth::train

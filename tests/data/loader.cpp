@@ -439,3 +439,34 @@ TEST_CASE("several labels come as a table, and masks as a view") {
     CHECK(batch["segmentation"][0][0][2][3].item<double>() == 1);
     CHECK(batch["segmentation"][1].eq(-1).all().item<bool>());
 }
+
+TEST_CASE("several samples of an image stand side by side, each with noise of its own") {
+    Loader loader(numbers(6), {.batch = 6, .workers = 2, .copies = 3}, add_noise, image_and_noise);
+    CHECK(loader.batches_per_epoch() == 3);
+    const auto batches = epoch_of(loader, 1);
+    const auto drawn = indices(batches);
+    for (std::size_t i = 0; i < drawn.size(); i += 3)
+        CHECK((drawn[i] == drawn[i + 1] && drawn[i] == drawn[i + 2]));
+    auto once = drawn;
+    std::sort(once.begin(), once.end());
+    once.erase(std::unique(once.begin(), once.end()), once.end());
+    CHECK(once == first_integers(6));
+    const auto noise = batches[0]["noise"];
+    CHECK_FALSE(at::equal(noise[0], noise[1]));
+    CHECK_FALSE(at::equal(noise[1], noise[2]));
+    CHECK(at::equal(batches[0]["image"][0], batches[0]["image"][2]));
+    CHECK_FALSE(same(batches, epoch_of(loader, 2)));
+}
+
+TEST_CASE("processes share an epoch: together they get the batches of one, none twice") {
+    const auto noisy = [](std::int64_t rank, std::int64_t world, std::int64_t batch) {
+        return epoch_of({.batch = batch, .workers = 2, .rank = rank, .world = world}, 3);
+    };
+    const auto whole = noisy(0, 1, 4), first = noisy(0, 2, 2), second = noisy(1, 2, 2);
+    REQUIRE(whole.size() == 5);
+    REQUIRE(first.size() == 5);
+    REQUIRE(second.size() == 5);
+    for (std::size_t i = 0; i < whole.size(); ++i)
+        for (const std::string name : {"image", "noise", "index"})
+            CHECK(at::equal(at::cat({first[i][name], second[i][name]}), whole[i][name]));
+}

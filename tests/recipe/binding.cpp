@@ -12,6 +12,7 @@ Schema schema() {
     Schema out;
     out.boolean("flag", true);
     out.integer("count", 4).range(1, 10);
+    out.integer("images", 8).range(1, 64).or_word("auto", 0);
     out.number("rate", 0.5).range(0, 10).schedulable();
     out.number("fixed", 0.5).range(0, 1);
     out.text("mode", "a").choices({"alpha", "beta", "a"});
@@ -152,4 +153,13 @@ TEST_CASE("a schedule's mistakes are named by key") {
 TEST_CASE("a number that may not change refuses a schedule") {
     CHECK(bound("fixed = { shape = \"linear\", from = 1, to = 0 }").problems ==
           "a.toml:2:1: loss.x.fixed: found a table, expected a number: this option cannot be a schedule\n");
+}
+
+TEST_CASE("a word may stand for an integer, and no other") {
+    const auto [options, problems] = bound("images = \"auto\"\n");
+    CHECK(problems.empty());
+    CHECK(options.integer("images") == 0);
+    CHECK(bound("images = 16").options.integer("images") == 16);
+    CHECK_THAT(bound("images = \"max\"").problems, Contains("found \"max\", expected an integer or \"auto\""));
+    CHECK_THAT(bound("images = 0").problems, Contains("expected between 1 and 64"));
 }

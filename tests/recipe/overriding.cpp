@@ -63,7 +63,7 @@ TEST_CASE("entries of lists are addressed by what they are called, or by number"
 
 TEST_CASE("a value is TOML, and a bare word is text") {
     CHECK(after("train.seed=0x10", {"train", "seed"}) == "16");
-    CHECK(after("data.cache=false", {"data", "cache"}) == "false");
+    CHECK(after("eval.normalise=false", {"eval", "normalise"}) == "false");
     CHECK(after("data.where=label == \"normal\"", {"data", "where"}) == "'label == \"normal\"'");
     CHECK(after("monitor.features=\"3\"", {"monitor", "features"}) == "\"3\"");
     CHECK(after("monitor.features=", {"monitor", "features"}) == "\"\"");

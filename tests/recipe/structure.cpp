@@ -103,7 +103,7 @@ channels = 3
 fit = "pad"
 workers = 4
 prefetch = 5
-cache = false
+cache = "none"
 max_pixels = 6
 max_bad = 0.25
 [train]
@@ -159,7 +159,7 @@ phantom_seed = 5
            data.phantom_lesions == 0.5));
     CHECK((data.size == 32 && data.channels == 3 && data.fit == "pad" && data.workers == 4 &&
            data.prefetch == 5));
-    CHECK((!data.cache && data.max_pixels == 6 && data.max_bad == 0.25));
+    CHECK((data.cache == "none" && data.max_pixels == 6 && data.max_bad == 0.25));
     const auto& train = recipe.train;
     CHECK((train.epochs == 2 && train.batch == 3 && train.accumulate == 4 && train.seed == 5 &&
            train.threads == 6));

@@ -89,18 +89,21 @@ TEST_CASE("overwrite removes what an earlier run left") {
 
 TEST_CASE("resume goes on with a run, clears how it ended, and starts anew where there is no checkpoint") {
     const Made made;
-    auto first = made.begun();
-    first.update({{"status", "failed"}, {"exit_code", 5}, {"error", "not-a-number"}, {"best", 0.75}});
-    auto second = made.open(Existing::resume);
-    CHECK(second.resumes());
-    second.describe(made.recipe(), registry(), "", "", {});
+    made.begun().update({{"status", "failed"}, {"exit_code", 5}, {"error", "not-a-number"}, {"best", 0.75}});
+    {
+        auto second = made.open(Existing::resume);
+        CHECK(second.resumes());
+        second.describe(made.recipe(), registry(), "", "", {});
+        CHECK_THAT(made.refusal(Existing::resume), Contains("another process writes this run"));
+        CHECK_THAT(made.refusal(Existing::overwrite), Contains("another process writes this run"));
+    }
     const auto run = read_json(made.out / "run.json");
     CHECK(run["status"] == "running");
     CHECK(run["resumed"] == true);
     CHECK(run["best"] == 0.75);
     CHECK_FALSE(run.contains("exit_code"));
     CHECK_FALSE(run.contains("error"));
-    fs::remove(first.checkpoint("last"));
+    fs::remove(made.out / "checkpoints/last.safetensors");
     CHECK_FALSE(made.open(Existing::resume).resumes());
 }
 
@@ -116,9 +119,8 @@ TEST_CASE("without --out there must be a run of that name to resume") {
     const auto before = fs::current_path();
     fs::current_path(made.folder.path());
     const auto message = message_of<RecipeError>([&] { RunFolder::open(made.recipe(), "", Existing::resume); });
-    auto older = RunFolder::open(made.recipe(), "runs/parts/20250101-000000", Existing::refuse);
-    auto newer = RunFolder::open(made.recipe(), "runs/parts/20250102-000000", Existing::refuse);
-    for (auto* run : {&older, &newer}) run->describe(made.recipe(), registry(), "", "", {});
+    for (const auto* name : {"runs/parts/20250101-000000", "runs/parts/20250102-000000"})
+        RunFolder::open(made.recipe(), name, Existing::refuse).describe(made.recipe(), registry(), "", "", {});
     const auto found = RunFolder::open(made.recipe(), "", Existing::resume).path();
     const auto fresh = RunFolder::open(made.recipe(), "", Existing::refuse).path();
     fs::current_path(before);

@@ -2,6 +2,7 @@
 #include "train/trainer.hpp"
 
 #include "train/autocast.hpp"
+#include "train/fit_batch.hpp"
 #include "train/support.hpp"
 
 using namespace hearth;
@@ -229,5 +230,42 @@ TEST_CASE("checkpoint_every keeps a checkpoint every so many epochs") {
     for (const auto& entry : fs::directory_iterator(run.path() / "checkpoints"))
         names.push_back(entry.path().filename().string());
     std::sort(names.begin(), names.end());
-    CHECK(names == std::vector<std::string>{"last.safetensors", "step_4.safetensors", "step_8.safetensors"});
+    CHECK(names == std::vector<std::string>{"last.safetensors", "previous.safetensors", "step_4.safetensors",
+                                            "step_8.safetensors"});
+}
+
+TEST_CASE("a packed cache changes pixels by half a step of 8 bit, and the run not more") {
+    TrainingRun plain(linear_map), packed(linear_map, {"data.cache=packed", "data.cache_folder=\"CACHE\""});
+    packed.recipe.data.cache_folder = packed.folder / "cache";
+    plain.run();
+    packed.run();
+    CHECK(std::distance(fs::directory_iterator(packed.folder / "cache"), fs::directory_iterator()) == 2);
+    const auto a = losses_of(plain), b = losses_of(packed);
+    REQUIRE(a.size() == b.size());
+    for (std::size_t i = 0; i < a.size(); ++i) CHECK(b[i] == Approx(a[i]).epsilon(0.02));
+}
+
+TEST_CASE("with several samples of an image an epoch has so many steps more") {
+    TrainingRun run(linear_map, {"data.masks_per_image=2", "train.epochs=1"});
+    CHECK(run.run().steps == 4);
+}
+
+TEST_CASE("an automatic batch is a number in the run's recipe, no larger than the data") {
+    CHECK(train::next_fits({}, 1));
+    CHECK(train::next_fits({100, 110}, 131));
+    CHECK_FALSE(train::next_fits({100, 110}, 129));
+    TrainingRun run(linear_map, {"train.batch=auto"});
+    REQUIRE(run.recipe.train.batch == recipe::TrainSpec::auto_batch);
+    run.recipe = train::with_fitting_batch(run.recipe, registry());
+    CHECK(run.recipe.train.batch == 16);
+    CHECK(run.run().steps == 2);
+    CHECK(recipe::load(run.path() / "resolved.toml").train.batch == 16);
+}
+
+TEST_CASE("the log says where the time went") {
+    TrainingRun run(linear_map, {"train.epochs=1"});
+    run.run();
+    for (const auto& line : run.metrics())
+        for (const auto* phase : {"data", "forward", "loss", "backward", "clip", "optimizer"})
+            CHECK(line["phases"].contains(phase));
 }

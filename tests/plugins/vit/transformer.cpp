@@ -11,7 +11,9 @@
 #include "common/transformer/block.hpp"
 #include "common/transformer/linear.hpp"
 #include "common/transformer/positions.hpp"
+#include "common/transformer/recompute.hpp"
 #include "support/gradients.hpp"
+#include "train/autocast.hpp"
 
 using namespace hearth;
 using namespace hearth::transformer;
@@ -210,4 +212,42 @@ TEST_CASE("a branch that is dropped for some samples has the values and gradient
     const auto together = [&] { return sample.block->forward(sample.x, keep); };
     CHECK(at::allclose(together(), one_by_one(), 1e-10, 1e-12));
     check_same(gradients(together, sample.inputs), gradients(one_by_one, sample.inputs));
+}
+
+TEST_CASE("a block that is computed again in the backward pass gives the same values and gradients") {
+    torch::manual_seed(4);
+    Block block({.dim = 24, .heads = 3});
+    const auto x = at::randn({5, 7, 24}).requires_grad_();
+    auto keep = at::ones({2, 5, 1, 1});
+    keep[1][2] = 0;
+    auto inputs = block.parameters();
+    inputs.push_back(x);
+    for (const bool bf16 : {false, true}) {
+        for (const auto& scale : {Tensor(), keep}) {
+            const auto in_precision = [&](const auto& forward) {
+                return [&, forward] {
+                    const train::Autocast autocast(at::kCPU, bf16);
+                    return forward();
+                };
+            };
+            const auto plain = in_precision([&] { return block.forward(x, scale); });
+            const auto again = in_precision([&] { return forward_recomputed(block, x, scale); });
+            CHECK(at::equal(plain(), again()));
+            const auto expected = gradients(plain, inputs), found = gradients(again, inputs);
+            for (std::size_t i = 0; i < inputs.size(); ++i) {
+                CAPTURE(bf16, scale.defined(), i);
+                CHECK(at::allclose(found[i], expected[i], 1e-5, 1e-6));
+            }
+        }
+    }
+    const at::NoGradGuard no_grad;
+    CHECK_FALSE(forward_recomputed(block, x, {}).requires_grad());
+}
+
+TEST_CASE("a frozen block that is computed again passes its input's gradient on") {
+    Block block({.dim = 8, .heads = 2});
+    for (auto& parameter : block.parameters()) parameter.set_requires_grad(false);
+    const auto x = at::randn({2, 3, 8}).requires_grad_();
+    forward_recomputed(block, x, {}).sum().backward();
+    CHECK(x.grad().abs().max().item<double>() > 0);
 }

@@ -15,6 +15,7 @@ enum class ExitCode {
     plugin = 4,         ///< a plugin that cannot be loaded or that threw
     numeric = 5,        ///< not-a-number, or a collapsed representation
     out_of_memory = 6,  ///< host or device memory
+    communication = 7,  ///< another process of the run was lost, or did not answer in time
     stopped = 75,       ///< stopped by a signal after a checkpoint; --resume goes on
 };
 
@@ -47,6 +48,10 @@ struct NumericError : Error {
 /// Host or device memory ran out.
 struct OutOfMemory : Error {
     explicit OutOfMemory(const std::string& message) : Error(ExitCode::out_of_memory, message) {}
+};
+/// Another process of the run is out of reach.
+struct CommunicationLost : Error {
+    explicit CommunicationLost(const std::string& message) : Error(ExitCode::communication, message) {}
 };
 
 }  // namespace hearth

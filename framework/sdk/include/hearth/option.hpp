@@ -30,6 +30,9 @@ struct OptionSpec {
     std::optional<double> low, high;    ///< inclusive, for numbers and each entry of lists
     std::vector<std::string> allowed;   ///< for texts
     std::optional<std::size_t> length;  ///< exact length of a list
+    /// Of an integer: a text that may stand there, and the value it is read as, which `low` and `high` need not
+    /// allow.
+    std::optional<std::pair<std::string, std::int64_t>> special;
     bool may_schedule = false;
     bool needed = false;  ///< no default: the recipe must give it
     std::string help;
@@ -44,6 +47,10 @@ struct OptionSpec {
     }
     OptionSpec& size(std::size_t entries) {
         length = entries;
+        return *this;
+    }
+    OptionSpec& or_word(std::string text, std::int64_t value) {
+        special.emplace(std::move(text), value);
         return *this;
     }
     OptionSpec& schedulable() {

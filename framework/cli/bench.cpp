@@ -1,0 +1,113 @@
+// hearth bench: what a training step costs here, and where its time goes.
+#include "train/bench.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+
+#include "cli/cli.hpp"
+#include "report/text.hpp"
+#include "train/fit_batch.hpp"
+
+namespace hearth::cli {
+namespace {
+
+using report::Align;
+
+constexpr std::size_t shown_components = 8;
+
+nlohmann::json to_json(const recipe::Recipe& recipe, const train::BenchResult& result) {
+    nlohmann::json phases = {{"step", {{"min", result.fastest()}, {"median", result.median()}}}};
+    for (const auto& [name, seconds] : result.phases) phases[name] = {{"mean", seconds}};
+    return {{"recipe", recipe.name},
+            {"batch", recipe.train.batch},
+            {"accumulate", recipe.train.accumulate},
+            {"images", result.images},
+            {"precision", result.bf16 ? "bf16" : "fp32"},
+            {"threads", result.threads},
+            {"device", result.device},
+            {"steps", result.step_seconds.size()},
+            {"step_seconds", result.step_seconds},
+            {"phases_s", phases},
+            {"components_s", result.components},
+            {"images_per_second", result.images_per_second()},
+            {"flops", result.flops},
+            {"gemm_flops_per_second", result.gemm_flops},
+            {"utilisation", result.utilisation()},
+            {"loader_stall", result.stall},
+            {"host_overhead", result.host_overhead},
+            {"peak_memory_mib", result.peak_memory_mib},
+            {"trained_parameters", result.trained_parameters},
+            {"last_loss", result.last_loss}};
+}
+
+report::Table seconds_table(const std::string& title, const std::vector<std::pair<std::string, double>>& rows,
+                            double whole) {
+    report::Table table;
+    table.title = title;
+    table.headers = {"", "ms", "of the step"};
+    table.align = {Align::left, Align::right, Align::right};
+    for (const auto& [name, seconds] : rows)
+        table.rows.push_back(
+            {name, fmt::format("{:.1f}", 1e3 * seconds), fmt::format("{:.1f} %", 100 * seconds / whole)});
+    return table;
+}
+
+std::string to_text(const recipe::Recipe& recipe, const train::BenchResult& result) {
+    std::string out = fmt::format(
+        "{}: {} images a step, {} on {}, {} threads, {} steps\n"
+        "  {:.2f} images/s; a step takes {:.3f} s (fastest {:.3f})\n",
+        recipe.name, result.images, result.bf16 ? "bf16" : "fp32", result.device, result.threads,
+        result.step_seconds.size(), result.images_per_second(), result.median(), result.fastest());
+    out += fmt::format(
+        "  {:.2f} GFLOP an image, {:.0f} GFLOP/s: {:.0f} % of the {:.0f} GFLOP/s of a matrix product here\n"
+        "  loader stall {:.1f} %, host overhead {:.1f} %, peak memory {:.0f} MiB, {:.2f} M trained "
+        "parameters\n\n",
+        result.flops / 1e9 / static_cast<double>(result.images), result.flops / result.median() / 1e9,
+        100 * result.utilisation(), result.gemm_flops / 1e9, 100 * result.stall, 100 * result.host_overhead,
+        result.peak_memory_mib, static_cast<double>(result.trained_parameters) / 1e6);
+    double whole = 0;
+    for (const auto& [name, seconds] : result.phases) whole += seconds;
+    out += report::text_table(seconds_table("Where a step's time goes", result.phases, whole)) + "\n";
+    auto components = result.components;
+    components.resize(std::min(components.size(), shown_components));
+    return out + report::text_table(seconds_table("Slowest components, forward", components, whole));
+}
+
+}  // namespace
+
+void add_bench(CLI::App& app, Globals& globals) {
+    auto arguments = std::make_shared<RecipeArguments>();
+    auto request = std::make_shared<train::BenchRequest>();
+    auto* verb =
+        app.add_subcommand("bench", "Measure a recipe's training step: images/s and where the time goes");
+    arguments->add_to(*verb);
+    verb->add_option("--steps", request->steps, "Steps measured")
+        ->capture_default_str()
+        ->check(CLI::Range(1, 10000));
+    verb->add_option("--warmup", request->warmup, "Steps before them")
+        ->capture_default_str()
+        ->check(CLI::Range(0, 10000));
+    verb->add_flag(
+        "--generated", request->generated,
+        "One batch of phantoms made beforehand: the recipe's data is not opened, nor the loader measured");
+    verb->footer(
+        "Examples:\n  hearth bench recipe.toml\n  hearth bench recipe.toml train.batch=16 "
+        "train.precision=bf16 --generated\n  hearth bench recipe.toml --json > bench.json\n\n"
+        "GFLOP are counted in matrix products, convolutions and fused attention. Host overhead is what is "
+        "neither\n"
+        "inside an operation of LibTorch nor waiting for data. Nothing is written.");
+    verb->callback([=, &globals] {
+        auto recipe = arguments->load(globals);
+        const auto registry = make_registry(globals, &recipe);
+        recipe = train::with_fitting_batch(std::move(recipe), registry);
+        const auto result = train::bench(recipe, registry, *request);
+        if (globals.json)
+            fmt::print("{}\n", to_json(recipe, result).dump(2));
+        else
+            fmt::print("{}", to_text(recipe, result));
+    });
+}
+
+}  // namespace hearth::cli

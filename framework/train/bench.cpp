@@ -1,0 +1,164 @@
+#include "train/bench.hpp"
+
+#include <torch/torch.h>
+
+#include <algorithm>
+#include <map>
+#include <numeric>
+
+#include "train/check.hpp"
+#include "train/operations.hpp"
+#include "train/progress.hpp"
+
+namespace hearth::train {
+namespace {
+
+double now() {
+    return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
+}
+
+/// Epoch after epoch of a loader, as if it never ended.
+class Batches {
+  public:
+    explicit Batches(data::Loader& loader) : loader_(loader) { loader_.begin(epoch_); }
+    void next(Tensors& batch) {
+        if (loader_.next(batch)) return;
+        loader_.begin(++epoch_);
+        if (!loader_.next(batch))
+            throw DataError("found no whole batch in the data, expected at least one; lower train.batch");
+    }
+
+  private:
+    data::Loader& loader_;
+    std::int64_t epoch_ = 0;
+};
+
+/// Seconds between the calls of a plan's observer, by node.
+class NodeTimes {
+  public:
+    plan::NodeObserver observer() {
+        return [this](const plan::Node* next) {
+            const double time = now();
+            if (node_ != nullptr) seconds_[node_->id] += time - since_;
+            node_ = next;
+            since_ = time;
+        };
+    }
+    void clear() { seconds_.clear(); }
+    std::vector<std::pair<std::string, double>> slowest_first(std::int64_t steps) const {
+        std::vector<std::pair<std::string, double>> out;
+        for (const auto& [id, seconds] : seconds_) out.emplace_back(id, seconds / static_cast<double>(steps));
+        std::ranges::sort(out, [](const auto& a, const auto& b) { return a.second > b.second; });
+        return out;
+    }
+
+  private:
+    std::map<std::string, double> seconds_;
+    const plan::Node* node_ = nullptr;
+    double since_ = 0;
+};
+
+}  // namespace
+
+double BenchResult::fastest() const {
+    return *std::ranges::min_element(step_seconds);
+}
+
+double BenchResult::median() const {
+    auto sorted = step_seconds;
+    std::ranges::sort(sorted);
+    return sorted[sorted.size() / 2];
+}
+
+BenchResult bench(const recipe::Recipe& recipe, const host::Registry& registry, const BenchRequest& request) {
+    const auto device = pick_device(recipe.train.device);
+    if (recipe.train.threads > 0) at::set_num_threads(static_cast<int>(recipe.train.threads));
+    torch::manual_seed(static_cast<std::uint64_t>(recipe.train.seed));
+    auto plan = plan::Plan::build(recipe, registry);
+    plan.to(device);
+    plan.train(true);
+    Stepper stepper(recipe, plan, device);
+
+    std::unique_ptr<data::Loader> loader;
+    if (request.generated) {
+        loader = generated_batches(recipe, plan, recipe.train.batch);
+    } else {
+        const auto data = open_training_data(recipe.data);
+        loader = std::make_unique<data::Loader>(
+            data.images, loader_options(recipe, plan, data.labels),
+            [&](Tensors& views, const RandomKey& key) { plan.augment(views, key); }, plan.delivered());
+    }
+    Batches batches(*loader);
+    Tensors kept;
+    if (request.generated) batches.next(kept);
+    const auto source = [&](Tensors& batch) {
+        if (request.generated)
+            batch = kept;
+        else
+            batches.next(batch);
+        return true;
+    };
+
+    BenchResult result;
+    result.bf16 = stepper.bf16();
+    const auto type = result.bf16 ? at::kBFloat16 : at::kFloat;
+    result.gemm_flops = measure_gemm(device, type);
+    Context context;
+    context.device = device;
+    context.seed = static_cast<std::uint64_t>(recipe.train.seed);
+    context.progress = {.step = 1, .total_steps = 1000, .steps_per_epoch = 1};  // nothing is frozen any more
+    NodeTimes nodes;
+    const auto step = [&] {
+        const double start = now();
+        result.images = 0;
+        const auto outcome =
+            stepper.step(context, source, [&](const plan::StepOutput& out, std::int64_t images, bool) {
+                result.images += images;
+                result.last_loss = out.total.item<double>();
+            });
+        if (!outcome.updated)
+            throw NumericError("a loss or a gradient is not finite; `hearth check` names the first one");
+        if (device.is_cuda()) torch::cuda::synchronize();
+        ++context.progress.step;
+        return now() - start;
+    };
+
+    stepper.observe(nodes.observer());
+    for (std::int64_t i = 0; i < request.warmup; ++i) step();
+    stepper.clock().stop();
+    stepper.clock().take();
+    loader->take_stall();
+    nodes.clear();
+    for (std::int64_t i = 0; i < request.steps; ++i) result.step_seconds.push_back(step());
+    stepper.clock().stop();
+    const auto steps = static_cast<double>(request.steps);
+    const double total = std::accumulate(result.step_seconds.begin(), result.step_seconds.end(), 0.0);
+    const auto seconds = stepper.clock().take();
+    for (std::size_t i = 0; i < seconds.size(); ++i)
+        if (seconds[i] > 0) result.phases.emplace_back(phase_names[i], seconds[i] / steps);
+    result.stall = loader->take_stall() / total;
+    result.components = nodes.slowest_first(request.steps);
+    stepper.observe({});
+    {
+        const OperationCounter counter(/*shapes=*/true);
+        step();
+        result.flops = counter.flops();
+    }
+    stepper.clock().take();
+    {
+        const OperationCounter counter(/*shapes=*/false);
+        const double whole = step();
+        stepper.clock().stop();
+        const double waiting = stepper.clock().take()[static_cast<std::size_t>(Phase::data)];
+        result.host_overhead = std::max(0.0, whole - waiting - counter.seconds()) / whole;
+    }
+    result.gemm_flops = std::max(result.gemm_flops, measure_gemm(device, type));
+    result.threads = at::get_num_threads();
+    result.device = device.str();
+    result.peak_memory_mib = peak_memory_mib();
+    for (const auto& [name, parameter] : plan.trained_parameters())
+        result.trained_parameters += parameter.numel();
+    return result;
+}
+
+}  // namespace hearth::train

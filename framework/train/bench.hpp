@@ -1,0 +1,40 @@
+// `hearth bench`: what a step of a recipe costs on this machine, and where the time goes.
+#pragma once
+
+#include "train/stepper.hpp"
+#include "train/training_data.hpp"
+
+namespace hearth::train {
+
+struct BenchRequest {
+    std::int64_t steps = 5, warmup = 2;
+    bool generated = false;  ///< one batch of phantoms made beforehand: the loader is not measured
+};
+
+struct BenchResult {
+    std::int64_t images = 0;  ///< a step, all micro-steps together
+    bool bf16 = false;
+    int threads = 0;
+    std::string device;
+    std::vector<double> step_seconds;                        ///< of each measured step
+    std::vector<std::pair<std::string, double>> phases;      ///< mean seconds a step
+    std::vector<std::pair<std::string, double>> components;  ///< forward pass by node, mean seconds a step
+    double stall = 0;       ///< share of the time that the step waited for the loader
+    double flops = 0;       ///< a step, counted
+    double gemm_flops = 0;  ///< a second, measured before and after: the better one
+    /// Share of a step that is neither inside an operation of LibTorch nor waiting for data, on one step more.
+    double host_overhead = 0;
+    double peak_memory_mib = 0;
+    std::int64_t trained_parameters = 0;
+    double last_loss = 0;
+
+    double fastest() const;
+    double median() const;
+    double images_per_second() const { return static_cast<double>(images) / median(); }
+    double utilisation() const { return flops / median() / gemm_flops; }
+};
+
+/// Throws what training would throw.
+BenchResult bench(const recipe::Recipe& recipe, const host::Registry& registry, const BenchRequest& request);
+
+}  // namespace hearth::train

@@ -1,0 +1,129 @@
+#include "train/fit_batch.hpp"
+
+#include <ATen/DeviceAccelerator.h>
+#include <fmt/format.h>
+#include <torch/torch.h>
+
+#include <algorithm>
+#include <fstream>
+#include <new>
+#include <optional>
+#include <sstream>
+
+#include "train/check.hpp"
+#include "train/progress.hpp"
+#include "train/stepper.hpp"
+#include "train/training_data.hpp"
+
+namespace hearth::train {
+namespace {
+
+constexpr double share = 0.8;
+constexpr std::int64_t largest = 1024;
+constexpr double mib = 1024.0 * 1024.0;
+
+/// A number in a file of the kernel; nothing where there is none ("max", or no such file).
+std::optional<double> number_in(const char* file) {
+    std::ifstream in(file);
+    double value = 0;
+    return in >> value ? std::optional(value) : std::nullopt;
+}
+
+/// Bytes of "MemAvailable" in /proc/meminfo.
+double available_memory() {
+    std::ifstream in("/proc/meminfo");
+    for (std::string line; std::getline(in, line);) {
+        std::istringstream words(line);
+        std::string name;
+        double kib = 0;
+        if (words >> name >> kib && name == "MemAvailable:") return kib * 1024;
+    }
+    throw Error(ExitCode::internal, "found no MemAvailable in /proc/meminfo; set train.batch to a number");
+}
+
+/// Largest use of the device's memory so far, and all that this process may use.
+struct Memory {
+    c10::Device device;
+    double limit = 0;
+
+    explicit Memory(c10::Device where) : device(where) {
+        if (device.is_cuda()) {
+            limit = share * static_cast<double>(at::accelerator::getMemoryInfo(index()).first);
+        } else {
+            limit = share * (free_memory() + peak_memory_mib() * mib);
+        }
+    }
+    double peak() const {
+        if (!device.is_cuda()) return peak_memory_mib() * mib;
+        return static_cast<double>(at::accelerator::getDeviceStats(index()).reserved_bytes[0].peak);
+    }
+    c10::DeviceIndex index() const { return std::max<c10::DeviceIndex>(0, device.index()); }
+};
+
+/// One step on generated images.
+void step(const recipe::Recipe& recipe, const plan::Plan& plan, Stepper& stepper, std::int64_t batch,
+          c10::Device device) {
+    const auto loader = generated_batches(recipe, plan, batch);
+    loader->begin(0);
+    Context context;
+    context.device = device;
+    context.progress = {.step = 1, .total_steps = 1000, .steps_per_epoch = 1};
+    stepper.step(context, [&](Tensors& next) { return loader->next(next); });
+}
+
+}  // namespace
+
+double free_memory() {
+    double free = available_memory();
+    if (const auto limit = number_in("/sys/fs/cgroup/memory.max"))
+        free = std::min(free, *limit - number_in("/sys/fs/cgroup/memory.current").value_or(0));
+    return free;
+}
+
+bool next_fits(const std::vector<double>& used, double limit) {
+    if (used.empty()) return true;
+    const double growth = used.size() > 1 ? used.back() - used[used.size() - 2] : 0;
+    return used.back() + 2 * growth < limit;
+}
+
+recipe::Recipe with_batch(recipe::Recipe recipe, std::int64_t batch) {
+    recipe.train.batch = batch;
+    if (auto* train = recipe.tree.find("train"); train != nullptr && train->is_table())
+        if (auto* value = train->table().find("batch")) value->data = batch;
+    return recipe;
+}
+
+recipe::Recipe with_fitting_batch(recipe::Recipe recipe, const host::Registry& registry) {
+    if (recipe.train.batch != recipe::TrainSpec::auto_batch) return recipe;
+    const auto device = pick_device(recipe.train.device);
+    if (recipe.train.threads > 0) at::set_num_threads(static_cast<int>(recipe.train.threads));
+    const auto copies = recipe.data.masks_per_image;
+    const auto enough = std::min(largest, open_training_data(recipe.data).images->size() * copies);
+    std::int64_t batch = 0;
+    try {
+        auto trial = with_batch(recipe, copies);
+        trial.train.accumulate = 1;
+        auto plan = plan::Plan::build(trial, registry);
+        plan.to(device);
+        plan.train(true);
+        Stepper stepper(trial, plan, device);
+        const Memory memory(device);
+        std::vector<double> used;
+        for (auto next = copies; next <= enough && next_fits(used, memory.limit); next *= 2) {
+            step(trial, plan, stepper, next, device);
+            used.push_back(memory.peak());
+            if (used.back() > memory.limit) break;
+            batch = next;
+        }
+    } catch (const c10::OutOfMemoryError&) {  // the last one that went well
+    } catch (const std::bad_alloc&) {
+    }
+    if (batch == 0)
+        throw OutOfMemory(fmt::format(
+            "train.batch = \"auto\": not even {} sample(s) fit the memory of {}; choose a smaller backbone or "
+            "data.size",
+            copies, device.str()));
+    return with_batch(std::move(recipe), batch);
+}
+
+}  // namespace hearth::train

@@ -1,0 +1,24 @@
+// train.batch = "auto": as many samples a step as fit the memory.
+#pragma once
+
+#include "host/registry.hpp"
+#include "recipe/recipe.hpp"
+
+namespace hearth::train {
+
+/// The recipe with a batch instead of "auto"; other recipes as they are. Steps on generated images, of 1, 2, 4
+/// .. times data.masks_per_image samples, until the next would take more than 80 % of what is free on the
+/// device, a batch would be more than the data has, or 1024. Throws OutOfMemory where not even one fits.
+recipe::Recipe with_fitting_batch(recipe::Recipe recipe, const host::Registry& registry);
+
+/// The recipe with this batch, as if it had been written.
+recipe::Recipe with_batch(recipe::Recipe recipe, std::int64_t batch);
+
+/// Of growing batches (1, 2, 4 .. times the first) took `used` bytes at their peak: whether twice the last one
+/// fits `limit` if memory grows as it did.
+bool next_fits(const std::vector<double>& used, double limit);
+
+/// Bytes that this process may still take: what the system or its control group has free.
+double free_memory();
+
+}  // namespace hearth::train

@@ -1,0 +1,35 @@
+// Counts what LibTorch does: floating-point operations of matrix products and convolutions, and the time spent
+// inside operations.
+#pragma once
+
+#include <ATen/record_function.h>
+
+#include <atomic>
+#include <memory>
+
+namespace hearth::train {
+
+/// Counts while it lives. One at a time.
+class OperationCounter {
+  public:
+    /// `shapes` false: only seconds(), at less cost.
+    explicit OperationCounter(bool shapes);
+    ~OperationCounter();
+    OperationCounter(const OperationCounter&) = delete;
+    OperationCounter& operator=(const OperationCounter&) = delete;
+
+    /// Of mm, addmm, bmm, baddbmm, convolutions and fused attention, forward and backward, on all threads; a
+    /// multiplication and an addition are two.
+    double flops() const;
+    /// Spent in operations that this thread called.
+    double seconds() const;
+
+  private:
+    at::CallbackHandle handle_;
+};
+
+/// Floating-point operations a second of large matrix products in float or bfloat16 here and now, the best of
+/// several shapes. Takes about two seconds.
+double measure_gemm(c10::Device device, at::ScalarType type);
+
+}  // namespace hearth::train

@@ -1,0 +1,99 @@
+#include "common/transformer/recompute.hpp"
+
+#include <ATen/ATen.h>
+#include <ATen/autocast_mode.h>
+#include <torch/autograd.h>
+
+#include <algorithm>
+
+namespace hearth::transformer {
+namespace {
+
+using at::Tensor;
+using torch::autograd::AutogradContext;
+using torch::autograd::tensor_list;
+
+/// Autocast as it was in the forward pass, for the one within the backward pass.
+class SameAutocast {
+  public:
+    SameAutocast(at::DeviceType device, bool on, at::ScalarType type)
+        : device_(device),
+          was_on_(at::autocast::is_autocast_enabled(device)),
+          was_type_(at::autocast::get_autocast_dtype(device)) {
+        at::autocast::set_autocast_enabled(device, on);
+        at::autocast::set_autocast_dtype(device, type);
+        at::autocast::increment_nesting();
+    }
+    ~SameAutocast() {
+        if (at::autocast::decrement_nesting() == 0) at::autocast::clear_cache();
+        at::autocast::set_autocast_enabled(device_, was_on_);
+        at::autocast::set_autocast_dtype(device_, was_type_);
+    }
+    SameAutocast(const SameAutocast&) = delete;
+    SameAutocast& operator=(const SameAutocast&) = delete;
+
+  private:
+    at::DeviceType device_;
+    bool was_on_;
+    at::ScalarType was_type_;
+};
+
+// A function takes no undefined tensor: an empty one stands for it.
+Tensor or_undefined(const Tensor& keep) {
+    return keep.numel() == 0 ? Tensor() : keep;
+}
+
+// The parameters are inputs of the function, so that the graph shows what depends on them.
+class Recomputed : public torch::autograd::Function<Recomputed> {
+  public:
+    static Tensor forward(AutogradContext* ctx, const Tensor& x, const Tensor& keep,
+                          const tensor_list& parameters, Block* block) {
+        const auto device = x.device().type();
+        ctx->saved_data["block"] = reinterpret_cast<std::int64_t>(block);
+        ctx->saved_data["autocast"] = at::autocast::is_autocast_enabled(device);
+        ctx->saved_data["type"] = static_cast<std::int64_t>(at::autocast::get_autocast_dtype(device));
+        ctx->saved_data["parameters"] = static_cast<std::int64_t>(parameters.size());
+        ctx->save_for_backward({x, keep});
+        const at::NoGradGuard no_grad;
+        return block->forward(x, or_undefined(keep));
+    }
+
+    static tensor_list backward(AutogradContext* ctx, const tensor_list& gradients) {
+        const auto saved = ctx->get_saved_variables();
+        auto* block = reinterpret_cast<Block*>(ctx->saved_data["block"].toInt());
+        const auto x = saved[0].detach().requires_grad_();
+        tensor_list inputs = {x};
+        for (const auto& parameter : block->parameters())
+            if (parameter.requires_grad()) inputs.push_back(parameter);
+        tensor_list found;
+        {
+            const at::AutoGradMode with_graph(true);
+            Tensor y;
+            {
+                const SameAutocast autocast(x.device().type(), ctx->saved_data["autocast"].toBool(),
+                                            static_cast<at::ScalarType>(ctx->saved_data["type"].toInt()));
+                y = block->forward(x, or_undefined(saved[1]));
+            }
+            found = torch::autograd::grad({y}, inputs, {gradients[0]}, /*retain_graph=*/false,
+                                          /*create_graph=*/false, /*allow_unused=*/true);
+        }
+        // In the order of the arguments: x, keep, the parameters, the block.
+        tensor_list out = {found[0], Tensor()};
+        out.insert(out.end(), found.begin() + 1, found.end());
+        out.emplace_back();
+        return out;
+    }
+};
+
+}  // namespace
+
+Tensor forward_recomputed(Block& block, const Tensor& x, const Tensor& keep) {
+    tensor_list parameters;
+    for (const auto& parameter : block.parameters())
+        if (parameter.requires_grad()) parameters.push_back(parameter);
+    const bool asked = at::GradMode::is_enabled() && (x.requires_grad() || !parameters.empty());
+    if (!asked) return block.forward(x, keep);
+    return Recomputed::apply(x, keep.defined() ? keep : at::empty({0}), parameters, &block);
+}
+
+}  // namespace hearth::transformer

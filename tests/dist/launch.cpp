@@ -1,0 +1,77 @@
+// What torchrun, srun and mpirun leave in the environment.
+#include "dist/launch.hpp"
+
+#include <catch2/catch.hpp>
+#include <hearth/error.hpp>
+#include <map>
+
+using namespace hearth;
+using Catch::Matchers::Contains;
+
+namespace {
+
+std::optional<dist::Launch> launch(const std::map<std::string, std::string>& variables) {
+    return dist::read_launch([&](const std::string& name) -> std::optional<std::string> {
+        const auto found = variables.find(name);
+        return found == variables.end() ? std::nullopt : std::optional(found->second);
+    });
+}
+
+}  // namespace
+
+TEST_CASE("without a launcher, or with one process, a run is alone") {
+    CHECK_FALSE(launch({}));
+    CHECK_FALSE(launch({{"RANK", "0"}, {"WORLD_SIZE", "1"}}));
+    // A batch script of SLURM, which is no step.
+    CHECK_FALSE(launch({{"SLURM_PROCID", "0"}, {"SLURM_NTASKS", "8"}, {"SLURM_JOB_ID", "7"}}));
+}
+
+TEST_CASE("torchrun") {
+    const auto found = launch({{"RANK", "5"},
+                               {"WORLD_SIZE", "8"},
+                               {"LOCAL_RANK", "1"},
+                               {"MASTER_ADDR", "node1"},
+                               {"MASTER_PORT", "29400"}});
+    REQUIRE(found);
+    CHECK((found->rank == 5 && found->world == 8 && found->local_rank == 1));
+    CHECK((found->address == "node1" && found->port == 29400));
+}
+
+TEST_CASE("srun: the address is the step's first host, the port follows from the job") {
+    const auto found = launch({{"SLURM_PROCID", "3"},
+                               {"SLURM_STEP_NUM_TASKS", "4"},
+                               {"SLURM_LOCALID", "1"},
+                               {"SLURM_STEP_NODELIST", "gpu[07-08]"},
+                               {"SLURM_JOB_ID", "123456"}});
+    REQUIRE(found);
+    CHECK((found->rank == 3 && found->world == 4 && found->local_rank == 1));
+    CHECK((found->address == "gpu07" && found->port == 20000 + 123456 % 20000));
+}
+
+TEST_CASE("hosts in SLURM's notation") {
+    CHECK(dist::first_host("node1") == "node1");
+    CHECK(dist::first_host("node1,node2") == "node1");
+    CHECK(dist::first_host("node[03-07,9],other") == "node03");
+    CHECK(dist::first_host("a,node[03-07]") == "a");
+    CHECK(dist::first_host("node[5]") == "node5");
+}
+
+TEST_CASE("mpirun on one machine needs no address, on several it does") {
+    std::map<std::string, std::string> variables = {{"OMPI_COMM_WORLD_RANK", "1"},
+                                                    {"OMPI_COMM_WORLD_SIZE", "2"},
+                                                    {"OMPI_COMM_WORLD_LOCAL_RANK", "1"},
+                                                    {"OMPI_COMM_WORLD_LOCAL_SIZE", "2"}};
+    REQUIRE(launch(variables));
+    CHECK(launch(variables)->address == "127.0.0.1");
+    variables["OMPI_COMM_WORLD_LOCAL_SIZE"] = "1";
+    CHECK_THROWS_WITH(launch(variables), Contains("mpirun started this process, but found no MASTER_ADDR"));
+    variables["MASTER_ADDR"] = "node1";
+    CHECK(launch(variables)->address == "node1");
+}
+
+TEST_CASE("what is missing or wrong is named") {
+    CHECK_THROWS_WITH(launch({{"RANK", "0"}, {"WORLD_SIZE", "2"}}), Contains("MASTER_ADDR"));
+    CHECK_THROWS_WITH(launch({{"RANK", "x"}, {"WORLD_SIZE", "2"}}),
+                      Contains("RANK: found \"x\", expected a number from 0"));
+    CHECK_THROWS_WITH(launch({{"RANK", "2"}, {"WORLD_SIZE", "2"}}), Contains("expected a rank below"));
+}

@@ -1,0 +1,150 @@
+// Training in two and four processes: the same as in one on the same global batch, and nothing lost when one of
+// them is killed.
+#include <ATen/ATen.h>
+
+#include <nlohmann/json.hpp>
+
+#include "cli/support.hpp"
+#include "support/processes.hpp"
+#include "train/safetensors.hpp"
+
+using namespace hearth;
+using namespace hearth::test;
+using Catch::Matchers::Contains;
+
+namespace {
+
+using Words = std::vector<std::string>;
+
+/// `hearth train tiny.toml` of a sandbox in so many processes, 8 images a step in all.
+Words train_in(int world, const std::string& out, Words more = {}) {
+    Words words = {HEARTH_TEST_BINARY_DIR "/bin/hearth",
+                   "train",
+                   "tiny.toml",
+                   "--out",
+                   out,
+                   "--no-report",
+                   "probe.every=0",
+                   "train.precision=fp32",
+                   "optimizer.lr={ shape = \"constant\", from = 1e-3 }",
+                   "train.batch=" + std::to_string(8 / world)};
+    words.insert(words.end(), more.begin(), more.end());
+    return words;
+}
+
+void finish(const Sandbox& box, int world, const Words& words) {
+    Processes processes(box.folder, world, words);
+    const auto codes = processes.wait();
+    for (int rank = 0; rank < world; ++rank) {
+        INFO(processes.printed(rank));
+        REQUIRE(codes[static_cast<std::size_t>(rank)] == 0);
+    }
+}
+
+train::SafeTensors last(const Sandbox& box, const std::string& run) {
+    return train::read_safetensors(box.folder / (run + "/checkpoints/last.safetensors"));
+}
+
+/// Without the biases of keys: attention is the same for any, so their gradient is rounding noise.
+at::Tensor meaningful(const std::string& name, const at::Tensor& tensor) {
+    if (!name.ends_with("qkv.bias")) return tensor;
+    const auto parts = tensor.chunk(3);
+    return at::cat({parts[0], parts[2]});
+}
+
+/// The tensor in which two checkpoints differ most, and by how much of its largest value.
+std::pair<std::string, double> largest_difference(const train::SafeTensors& a, const train::SafeTensors& b) {
+    std::pair<std::string, double> out = {"", 0};
+    REQUIRE(a.tensors.size() == b.tensors.size());
+    for (const auto& [name, tensor] : a.tensors) {
+        const auto other = b.find(name);
+        REQUIRE(other.defined());
+        const auto a_part = meaningful(name, tensor), b_part = meaningful(name, other);
+        const double scale = a_part.abs().max().item<double>() + 1e-12;
+        const double difference = (a_part - b_part).abs().max().item<double>() / scale;
+        if (difference > out.second) out = {name, difference};
+    }
+    return out;
+}
+
+}  // namespace
+
+TEST_CASE("the gradients of two and four processes are those of one on the same global batch") {
+    const Sandbox box;
+    // One step: the first moment is (1 - beta1) times the gradient.
+    const Words one_step = {"data.phantom_count=8"};
+    finish(box, 1, train_in(1, "one", one_step));
+    for (const int world : {2, 4}) {
+        const auto name = "in" + std::to_string(world);
+        finish(box, world, train_in(world, name, one_step));
+        const auto [tensor, difference] = largest_difference(last(box, "one"), last(box, name));
+        INFO(world << " processes: " << tensor);
+        CHECK(difference < 2e-3);
+    }
+}
+
+TEST_CASE("after an epoch the weights are those of one process, and the log has global figures") {
+    const Sandbox box;
+    finish(box, 1, train_in(1, "one"));
+    finish(box, 2, train_in(2, "two"));
+    const auto one = last(box, "one"), two = last(box, "two");
+    for (const auto& [name, tensor] : one.tensors) {
+        if (name.starts_with("optimizer.")) continue;
+        INFO(name);
+        CHECK(at::allclose(meaningful(name, tensor), meaningful(name, two.find(name)), 1e-2, 2e-4));
+    }
+    const auto lines = [&](const std::string& run) {
+        std::istringstream in(box.folder.read(run + "/metrics.jsonl"));
+        std::vector<nlohmann::json> out;
+        for (std::string line; std::getline(in, line);) out.push_back(nlohmann::json::parse(line));
+        return out;
+    };
+    const auto a = lines("one"), b = lines("two");
+    REQUIRE(a.size() == b.size());
+    for (std::size_t i = 0; i < a.size(); ++i)
+        if (a[i].contains("loss"))
+            CHECK(b[i]["loss"].get<double>() == Approx(a[i]["loss"].get<double>()).epsilon(1e-3));
+    CHECK(nlohmann::json::parse(box.folder.read("two/run.json"))["status"] == "finished");
+}
+
+TEST_CASE("when a process is killed the others end with exit code 7, and all together go on") {
+    const Sandbox box;
+    const Words longer = {"train.epochs=40", "train.timeout=20"};
+    {
+        Processes processes(box.folder, 2, train_in(2, "run", longer));
+        const auto start = std::chrono::steady_clock::now();
+        while (!std::filesystem::exists(box.folder / "run/checkpoints/last.safetensors") &&
+               std::chrono::steady_clock::now() - start < std::chrono::seconds(120))
+            ::usleep(20000);
+        processes.kill(1);
+        const auto codes = processes.wait();
+        INFO(processes.printed(0));
+        CHECK(codes == std::vector<int>{7, 128 + SIGKILL});
+        CHECK_THAT(processes.printed(0), Contains("process 0 of 2") && Contains("--resume"));
+    }
+    auto words = train_in(2, "run", {"train.epochs=40", "train.timeout=20", "--resume"});
+    finish(box, 2, words);
+    const auto run = nlohmann::json::parse(box.folder.read("run/run.json"));
+    CHECK(run["status"] == "finished");
+    CHECK(run["resumed"] == true);
+    CHECK(run["step"] == 200);
+}
+
+TEST_CASE("a run of two processes goes on in one with the same global batch") {
+    const Sandbox box;
+    const Words two_epochs = {"train.epochs=2", "train.checkpoint_every=1"};
+    finish(box, 2, train_in(2, "run", two_epochs));
+    const auto whole = last(box, "run");
+    // As if it had been stopped after the first epoch, of 5 steps.
+    std::filesystem::copy_file(box.folder / "run/checkpoints/step_5.safetensors",
+                               box.folder / "run/checkpoints/last.safetensors",
+                               std::filesystem::copy_options::overwrite_existing);
+    auto words = train_in(1, "run", two_epochs);
+    words.push_back("--resume");
+    finish(box, 1, words);
+    for (const auto& [name, tensor] : last(box, "run").tensors) {
+        if (name.starts_with("optimizer.")) continue;
+        INFO(name);
+        CHECK(at::allclose(meaningful(name, tensor), meaningful(name, whole.find(name)), 1e-2, 2e-4));
+    }
+}
