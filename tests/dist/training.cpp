@@ -47,7 +47,7 @@ train::SafeTensors last(const Sandbox& box, const std::string& run) {
 
 /// Without the biases of keys: attention is the same for any, so their gradient is rounding noise.
 at::Tensor meaningful(const std::string& name, const at::Tensor& tensor) {
-    if (!name.ends_with("qkv.bias")) return tensor;
+    if (!name.ends_with("qkv.bias") || tensor.dim() == 0) return tensor;
     const auto parts = tensor.chunk(3);
     return at::cat({parts[0], parts[2]});
 }

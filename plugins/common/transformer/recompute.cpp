@@ -46,8 +46,8 @@ Tensor or_undefined(const Tensor& keep) {
 // The parameters are inputs of the function, so that the graph shows what depends on them.
 class Recomputed : public torch::autograd::Function<Recomputed> {
   public:
-    static Tensor forward(AutogradContext* ctx, const Tensor& x, const Tensor& keep,
-                          const tensor_list& parameters, Block* block) {
+    static Tensor forward(AutogradContext* ctx, const Tensor& x, const Tensor& keep, at::TensorList parameters,
+                          Block* block) {
         const auto device = x.device().type();
         ctx->saved_data["block"] = reinterpret_cast<std::int64_t>(block);
         ctx->saved_data["autocast"] = at::autocast::is_autocast_enabled(device);
@@ -93,7 +93,7 @@ Tensor forward_recomputed(Block& block, const Tensor& x, const Tensor& keep) {
         if (parameter.requires_grad()) parameters.push_back(parameter);
     const bool asked = at::GradMode::is_enabled() && (x.requires_grad() || !parameters.empty());
     if (!asked) return block.forward(x, keep);
-    return Recomputed::apply(x, keep.defined() ? keep : at::empty({0}), parameters, &block);
+    return Recomputed::apply(x, keep.defined() ? keep : at::empty({0}), at::TensorList(parameters), &block);
 }
 
 }  // namespace hearth::transformer
