@@ -74,7 +74,7 @@ class Bench:
             sys.exit(f"hearth {' '.join(words)} ended with {code}:\n{err}")
 
     def start(self, words):
-        return subprocess.Popen([self.hearth, *words], cwd=self.folder, env=self.environment(), stdout=subprocess.DEVNULL,
+        return subprocess.Popen([self.hearth, "--quiet", *words], cwd=self.folder, env=self.environment(), stdout=subprocess.DEVNULL,
                                 stderr=subprocess.PIPE, text=True)
 
     def last(self, run, name="last"):
@@ -157,7 +157,7 @@ def both_gone(bench):
 def vanished(bench):
     """data file vanishes during the run"""
     film = next((bench.folder / "films").rglob("*7.png"))
-    process = bench.start(bench.train("vanished", "data.cache=none", "data.max_bad=0.2"))
+    process = bench.start(bench.train("vanished", "train.epochs=60", "data.cache=none", "data.max_bad=0.2"))
     while not bench.last("vanished").exists():
         time.sleep(0.005)
     hidden = film.rename(film.with_suffix(".hidden"))

@@ -1,4 +1,5 @@
 // Every recipe in recipes/ wires up: baselines, ablation rows, hybrids.
+#include <algorithm>
 #include <cstdlib>
 #include <filesystem>
 
@@ -21,7 +22,12 @@ TEST_CASE("every shipped recipe can be planned, and nothing in it is idle") {
         CHECK_FALSE(recipe.name.empty());
         const auto plan = plan::Plan::build(recipe, registry());
         for (const auto& warning : plan.warnings()) CHECK(warning == "");
-        CHECK_FALSE(plan.trained_parameters().empty());
+        const auto trained = plan.trained_parameters();
+        CHECK_FALSE(trained.empty());
+        for (const auto& pattern : recipe.optimizer.freeze)
+            CHECK(std::any_of(trained.begin(), trained.end(), [&](const auto& parameter) {
+                return parameter.first.find(pattern) != std::string::npos;
+            }));
         ++planned_recipes;
     }
     CHECK(planned_recipes >= 17);
