@@ -61,7 +61,7 @@ std::string to_text(const recipe::Recipe& recipe, const train::BenchResult& resu
         recipe.name, result.images, result.bf16 ? "bf16" : "fp32", result.device, result.threads,
         result.step_seconds.size(), result.images_per_second(), result.median(), result.fastest());
     out += fmt::format(
-        "  {:.2f} GFLOP an image, {:.0f} GFLOP/s: {:.0f} % of the {:.0f} GFLOP/s of a matrix product here\n"
+        "  {:.3g} GFLOP an image, {:.3g} GFLOP/s: {:.0f} % of the {:.3g} GFLOP/s of a matrix product here\n"
         "  loader stall {:.1f} %, host overhead {:.1f} %, peak memory {:.0f} MiB, {:.2f} M trained "
         "parameters\n\n",
         result.flops / 1e9 / static_cast<double>(result.images), result.flops / result.median() / 1e9,
