@@ -24,6 +24,13 @@ def last_json(command):
     sys.exit(f"no JSON line from {shlex.join(command)}:\n{done.stdout[-500:]}{done.stderr[-2000:]}")
 
 
+def our_bench(command):
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode != 0:
+        sys.exit(f"{shlex.join(command)} ended with {done.returncode}:\n{done.stderr[-2000:]}")
+    return json.loads(done.stdout)
+
+
 def step_median(result):
     phases = result["phases_s"]
     for key in ("step", "total"):
@@ -34,7 +41,7 @@ def step_median(result):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--bench", default="build/release/bin/bench_step", help="our step benchmark")
+    parser.add_argument("--hearth", default="build/release/bin/hearth", help="whose `bench --generated` is our side")
     parser.add_argument("--recipe", default="recipes/afire.toml")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="override of the recipe")
     parser.add_argument("--reference", required=True, help="command template of the other implementation")
@@ -49,8 +56,9 @@ def main():
         for batch in args.batches:
             ours, theirs = [], []
             for _ in range(args.rounds):
-                ours.append(step_median(last_json([args.bench, args.recipe, f"train.batch={batch}", f"train.precision={precision}",
-                                                   *args.set, "--steps", str(args.steps), "--warmup", "2"])))
+                ours.append(step_median(our_bench([args.hearth, "bench", args.recipe, "data.source=phantom", f"train.batch={batch}",
+                                                   f"train.precision={precision}", *args.set, "--generated", "--json",
+                                                   "--steps", str(args.steps), "--warmup", "2"])))
                 theirs.append(step_median(last_json(shlex.split(args.reference.format(batch=batch, precision=precision)))))
             a, b = min(ours), min(theirs)
             slower |= a >= b

@@ -140,7 +140,7 @@ void draw(const PictureFlags& flags, Globals& globals) {
     say("positions that resemble each other");
     draw_positions(album, models, splits.second);
     if (const auto evaluation = read_evaluation(run->folder))
-        for (const auto& chart : result_charts(*evaluation)) album.chart(chart.name, chart.svg);
+        for (const auto& chart : result_charts(*evaluation)) album.chart(chart.name, chart.svg());
     album.finish();
     const auto page = write_report(*run);
     const auto folder = (run->folder / "plots").string();

@@ -10,11 +10,6 @@
 namespace hearth::cli {
 namespace {
 
-ResultChart bars(std::string name, report::BarChart chart) {
-    auto svg = report::bar_chart(chart);
-    return {std::move(name), std::move(chart), std::move(svg)};
-}
-
 report::Bar bar(std::string label, const eval::Interval& interval, bool stressed) {
     return {std::move(label), interval.value, interval.low, interval.high, stressed};
 }
@@ -27,7 +22,7 @@ ResultChart all_scores(const eval::Evaluation& evaluation) {
     auto chart = auc_bars("AUC with 95 % interval");
     for (const auto& s : evaluation.scores)
         chart.bars.push_back(bar(classifier_text(s.classifier) + ", " + s.model, s.auc, s.model == "trained"));
-    return bars("auc", std::move(chart));
+    return {"auc", std::move(chart)};
 }
 
 /// The scores of one classifier but the projection of the pixels.
@@ -54,7 +49,7 @@ ResultChart by_class(const eval::Evaluation& evaluation, const std::string& clas
         for (const auto* s : models)
             chart.bars.push_back(bar(evaluation.classes[c] + (models.size() > 1 ? ", " + s->model : ""),
                                      class_interval(evaluation, *s, c), s->model == "trained"));
-    return bars("auc-by-class", std::move(chart));
+    return {"auc-by-class", std::move(chart)};
 }
 
 std::vector<ResultChart> two_classes(const eval::Evaluation& evaluation, const std::string& classifier) {
@@ -71,7 +66,7 @@ std::vector<ResultChart> two_classes(const eval::Evaluation& evaluation, const s
         pr.curves.push_back({s.model, eval::pr_points(positive, evaluation.labels),
                              eval::average_precision(positive, evaluation.labels)});
     }
-    return {{"roc", roc, report::roc_chart(roc)}, {"pr", pr, report::pr_chart(pr)}};
+    return {{"roc", std::move(roc)}, {"pr", std::move(pr)}};
 }
 
 ResultChart dice_bars(const eval::Segmentation& segmentation) {
@@ -82,10 +77,16 @@ ResultChart dice_bars(const eval::Segmentation& segmentation) {
                            .description = ""};
     chart.bars = {bar("all images", segmentation.dice, true),
                   bar("with something inside", segmentation.dice_positive, false)};
-    return bars("dice", std::move(chart));
+    return {"dice", std::move(chart)};
 }
 
 }  // namespace
+
+std::string ResultChart::svg() const {
+    if (const auto* bars = std::get_if<report::BarChart>(&chart)) return report::bar_chart(*bars);
+    if (const auto* roc = std::get_if<report::RocChart>(&chart)) return report::roc_chart(*roc);
+    return report::pr_chart(std::get<report::PrChart>(chart));
+}
 
 std::vector<ResultChart> result_charts(const eval::Evaluation& evaluation) {
     if (evaluation.segmentation) return {dice_bars(*evaluation.segmentation)};

@@ -1,6 +1,8 @@
 // What an evaluation measured, as charts: in the report, and as files of a run's folder plots/.
 #pragma once
 
+#include <variant>
+
 #include "eval/evaluate.hpp"
 #include "report/page.hpp"
 
@@ -8,8 +10,9 @@ namespace hearth::cli {
 
 struct ResultChart {
     std::string name;  ///< of its file, without ending
-    report::Content chart;
-    std::string svg;
+    std::variant<report::BarChart, report::RocChart, report::PrChart> chart;
+
+    std::string svg() const;
 };
 
 /// Bars of all scores; of each class or label where there are more than two classes or several labels; ROC and

@@ -193,7 +193,8 @@ Section results(const eval::Evaluation& evaluation) {
     Section section;
     section.title = "Results";
     for (auto& table : result_tables(evaluation)) section.content.emplace_back(std::move(table));
-    for (auto& chart : result_charts(evaluation)) section.content.push_back(std::move(chart.chart));
+    for (auto& chart : result_charts(evaluation))
+        std::visit([&](auto& drawn) { section.content.emplace_back(std::move(drawn)); }, chart.chart);
     return section;
 }
 

@@ -18,6 +18,8 @@
 #include <system_error>
 #include <thread>
 
+#include "data/fnv.hpp"
+
 namespace hearth::data {
 namespace {
 
@@ -36,14 +38,14 @@ struct Entry {
 };
 constexpr char magic[8] = {'H', 'e', 'a', 'r', 't', 'h', 'P', '1'};
 
+/// `text` and an end that no text contains.
 std::uint64_t mixed(std::uint64_t hash, std::string_view text) {
-    for (const char c : text) hash = (hash ^ static_cast<unsigned char>(c)) * 1099511628211ull;
-    return (hash ^ 0xff) * 1099511628211ull;
+    return fnv1a("\xff", fnv1a(text, hash));
 }
 
 /// What the pixels depend on: files by name, size and time of change.
 std::uint64_t key_of(const Dataset& dataset, const PackRequest& request) {
-    auto hash = mixed(14695981039346656037ull, fmt::format("{} {}", request.identity, request.size));
+    auto hash = mixed(fnv_start, fmt::format("{} {}", request.identity, request.size));
     for (std::int64_t i = 0; i < dataset.size(); ++i) {
         const fs::path file = dataset.name(i);
         std::error_code none;

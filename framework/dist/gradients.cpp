@@ -23,8 +23,7 @@ class QuietHandler : public c10::WarningHandler {
 }  // namespace
 
 GradientAverage::GradientAverage(const std::vector<std::pair<std::string, at::Tensor>>& parameters,
-                                 const ProcessGroup& group)
-    : group_(group) {
+                                 const ProcessGroup& group) {
     std::vector<at::Tensor> tensors;
     std::unordered_map<std::size_t, std::string> names;
     for (const auto& [name, tensor] : parameters) {

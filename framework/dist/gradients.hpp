@@ -30,7 +30,6 @@ class GradientAverage {
     void prepare(const at::Tensor& loss);
 
   private:
-    const ProcessGroup& group_;
     std::shared_ptr<c10d::Reducer> reducer_;
 };
 

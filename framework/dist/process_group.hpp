@@ -37,7 +37,6 @@ class ProcessGroup : public Comm {
     void wait_for_all(std::chrono::seconds patience) const;
 
     const c10::intrusive_ptr<c10d::ProcessGroup>& group() const { return group_; }
-    const Launch& launch() const { return launch_; }
     /// Rethrows what the call `what` threw as CommunicationLost.
     [[noreturn]] void lost(const std::string& what, const std::string& reason) const;
 

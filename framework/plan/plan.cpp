@@ -106,7 +106,7 @@ void Plan::run_once_per_image(const Node& node, const Context& context, Tensors&
     for (const auto& wire : node.writes) {
         if (!unique.has(wire.name)) continue;
         const auto& made = unique[wire.name];
-        const bool by_image = !wire.shape.empty() && wire.shape.front().text() == "B";
+        const bool by_image = !wire.shape.empty() && wire.shape.front() == Dim("B");
         tensors.set(wire.name, by_image ? made.repeat_interleave(masks_per_image_, 0) : made);
     }
 }

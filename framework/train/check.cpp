@@ -4,9 +4,9 @@
 #include <torch/torch.h>
 
 #include <cmath>
+#include <hearth/mixed_precision.hpp>
 #include <hearth/words.hpp>
 
-#include "train/autocast.hpp"
 #include "train/trainer.hpp"
 
 namespace hearth::train {
@@ -60,7 +60,7 @@ CheckResult check(const recipe::Recipe& recipe, const host::Registry& registry, 
     for (const auto& [name, tensor] : batch) moved.set(name, tensor.to(device));
     plan::StepOutput out;
     {
-        const Autocast autocast(device.type(), use_bf16(recipe.train.precision, device));
+        const MixedPrecision mixed(device.type(), use_bf16(recipe.train.precision, device));
         out = plan.step(moved, context);
     }
     for (const auto& node : plan.nodes())

@@ -116,6 +116,7 @@ recipe::Recipe with_fitting_batch(recipe::Recipe recipe, const host::Registry& r
             batch = next;
         }
     } catch (const c10::OutOfMemoryError&) {  // the last one that went well
+    } catch (const OutOfMemory&) {
     } catch (const std::bad_alloc&) {
     }
     if (batch == 0)

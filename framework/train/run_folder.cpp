@@ -12,6 +12,7 @@
 #include <hearth/error.hpp>
 #include <thread>
 
+#include "data/fnv.hpp"
 #include "train/files.hpp"
 
 namespace hearth::train {
@@ -86,7 +87,6 @@ std::string utc_now() {
 }
 
 std::string recipe_hash(const recipe::Recipe& recipe, int world) {
-    std::uint64_t hash = 14695981039346656037ull;
     auto tree = recipe.tree;
     // A run may go on with other workers or on another machine.
     const std::pair<const char*, std::vector<const char*>> of_the_machine[] = {
@@ -97,9 +97,7 @@ std::string recipe_hash(const recipe::Recipe& recipe, int world) {
             for (const auto* key : keys) table->table().erase(key);
     if (auto* train = tree.find("train"); world > 1 && train != nullptr && train->is_table())
         if (auto* batch = train->table().find("batch")) batch->data = recipe.train.batch * world;
-    for (const char c : recipe::to_toml(tree, false))
-        hash = (hash ^ static_cast<unsigned char>(c)) * 1099511628211ull;
-    return fmt::format("{:016x}", hash);
+    return fmt::format("{:016x}", data::fnv1a(recipe::to_toml(tree, false)));
 }
 
 RunFolder RunFolder::open(const recipe::Recipe& recipe, const fs::path& out, Existing existing, int world) {

@@ -4,8 +4,7 @@
 #include <torch/torch.h>
 
 #include <cmath>
-
-#include "train/autocast.hpp"
+#include <hearth/mixed_precision.hpp>
 
 namespace hearth::train {
 
@@ -73,7 +72,7 @@ bool Stepper::micro_step(const Context& now, const Tensors& batch, std::int64_t 
     for (const auto& [name, tensor] : batch) moved.set(name, tensor.to(device_, /*non_blocking=*/true));
     plan::StepOutput out;
     {
-        const Autocast autocast(device_.type(), bf16_);
+        const MixedPrecision mixed(device_.type(), bf16_);
         out = plan_.step(moved, now, [&](const plan::Node* node) {
             clock_.enter(node == nullptr            ? Phase::other
                          : node->kind == Kind::loss ? Phase::loss

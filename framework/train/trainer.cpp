@@ -6,6 +6,7 @@
 #include <cmath>
 #include <new>
 
+#include "data/fnv.hpp"
 #include "train/initial_weights.hpp"
 #include "train/safetensors.hpp"
 #include "train/signals.hpp"
@@ -16,10 +17,8 @@ namespace {
 
 /// Which images these are, in their order: FNV-1a of their names, 16 hex digits.
 std::string fingerprint(const data::Dataset& images) {
-    std::uint64_t hash = 14695981039346656037ull;
-    for (std::int64_t i = 0; i < images.size(); ++i)
-        for (const char c : images.name(i) + '\n')
-            hash = (hash ^ static_cast<unsigned char>(c)) * 1099511628211ull;
+    auto hash = data::fnv_start;
+    for (std::int64_t i = 0; i < images.size(); ++i) hash = data::fnv1a(images.name(i) + '\n', hash);
     return fmt::format("{:016x}", hash);
 }
 
@@ -41,6 +40,7 @@ Trainer::Trainer(const recipe::Recipe& recipe, const host::Registry& registry, T
           return plan::Plan::build(recipe, registry);
       }()),
       data_(open_training_data(recipe.data)),
+      fingerprint_(fingerprint(*data_.images)),
       folder_(open_folder()),
       monitor_(recipe.monitor) {
     if (recipe.train.threads > 0) at::set_num_threads(static_cast<int>(recipe.train.threads));
@@ -64,17 +64,16 @@ Trainer::Trainer(const recipe::Recipe& recipe, const host::Registry& registry, T
         restore();
     else
         folder_.rewind(0);  // a run that was killed before its first checkpoint starts again
-    const bool first = comm().rank() == 0;
-    const std::filesystem::path log = first ? folder_.path() / "train.log" : "/dev/null";
-    if (first) events_ = std::make_unique<EventWriter>(folder_.path());
-    view_ = std::make_unique<ProgressView>(log, request_.quiet || !first, progress_.step);
+    const std::filesystem::path log = first() ? folder_.path() / "train.log" : "/dev/null";
+    if (first()) events_ = std::make_unique<EventWriter>(folder_.path());
+    view_ = std::make_unique<ProgressView>(log, request_.quiet || !first(), progress_.step);
     if (!folder_.resumes())
         for (const auto& warning : load_initial_weights(recipe, plan_)) view_->say("warning: " + warning);
 }
 
 RunFolder Trainer::open_folder() const {
     if (request_.group == nullptr) return RunFolder::open(recipe_, request_.out, request_.existing);
-    if (comm().rank() == 0) {
+    if (first()) {
         auto folder = RunFolder::open(recipe_, request_.out, request_.existing, comm().world_size());
         request_.group->from_first(nlohmann::json({{"path", std::filesystem::absolute(folder.path()).string()},
                                                    {"resumes", folder.resumes()}})
@@ -133,10 +132,10 @@ TrainSummary Trainer::run() {
 TrainSummary Trainer::train() {
     const StopSignals signals;
     const auto start = std::chrono::steady_clock::now();
-    const auto first = progress_.step;
+    const auto from = progress_.step;
     view_->say(fmt::format(
         "{} in {}: {} images, {} epochs of {} steps, batch {}{}{}, {} on {}, {} loader workers",
-        folder_.resumes() ? fmt::format("resuming at step {}", first) : "training", folder_.path().string(),
+        folder_.resumes() ? fmt::format("resuming at step {}", from) : "training", folder_.path().string(),
         data_.images->size(), recipe_.train.epochs, progress_.steps_per_epoch, recipe_.train.batch,
         recipe_.train.accumulate > 1 ? fmt::format(" x {}", recipe_.train.accumulate) : "",
         comm().world_size() > 1 ? fmt::format(" x {} processes", comm().world_size()) : "",
@@ -152,9 +151,9 @@ TrainSummary Trainer::train() {
     summary.steps = progress_.step;
     summary.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
     summary.stopped = stopped;
-    summary.first = comm().rank() == 0;
+    summary.first = first();
     if (stopped) {
-        if (comm().rank() == 0) save("last");
+        if (first()) save("last");
         view_->say(fmt::format("stopped by signal {} at step {}; go on with --resume", StopSignals::received(),
                                progress_.step));
     }
@@ -325,7 +324,7 @@ void Trainer::report() {
     if (alarm.empty()) return;
     folder_.metrics({{"step", progress_.step}, {"event", "collapse"}, {"reason", alarm}});
     if (recipe_.monitor.on_collapse == "stop") {
-        if (comm().rank() == 0) save("last");
+        if (first()) save("last");
         throw NumericError(fmt::format("step {}: {}; see docs/collapse.md", progress_.step, alarm));
     }
     view_->say(fmt::format("warning: step {}: {}", progress_.step, alarm));
@@ -354,36 +353,36 @@ void Trainer::probe(std::int64_t epoch) {
     folder_.update({{"best", {{"metric", values.front().first}, {"value", *best_}, {"epoch", epoch}}}});
 }
 
-void Trainer::list_bad_images(std::int64_t epoch) {
+std::size_t Trainer::list_bad_images(std::int64_t epoch) {
     const auto bad = loader_->quarantine();
-    if (bad.empty()) return;
+    if (bad.empty()) return 0;
     nlohmann::json list = nlohmann::json::array();
     for (const auto& entry : bad) list.push_back({{"file", entry.name}, {"reason", entry.reason}});
-    const auto name = comm().rank() == 0 ? "quarantine.json" : fmt::format("quarantine-{}.json", comm().rank());
+    const auto name = first() ? "quarantine.json" : fmt::format("quarantine-{}.json", comm().rank());
     write_atomically(folder_.path() / name, list.dump(2) + "\n");
     if (epoch == 1)
         view_->say(fmt::format("warning: {} unreadable images were left out; {} names them", bad.size(), name));
+    return bad.size();
 }
 
 void Trainer::end_of_epoch() {
     const auto epoch = progress_.step / progress_.steps_per_epoch;  // epochs finished
     const bool last = progress_.step >= progress_.total_steps;
-    const bool first = comm().rank() == 0;
     const bool probes = request_.probe && recipe_.probe && recipe_.probe->every > 0 &&
                         (epoch % recipe_.probe->every == 0 || last);
-    if (probes && first) probe(epoch);
+    if (probes && first()) probe(epoch);
     for (const auto& [name, component] : plan_.components())
         if (const auto* augment = dynamic_cast<const Augment*>(component.get()))
             for (const auto& [what, count] : augment->counts())
                 if (count > 0)
                     folder_.metrics({{"step", progress_.step}, {"event", name + "." + what}, {"count", count}});
-    list_bad_images(epoch);
-    if (first) {
+    const auto bad = list_bad_images(epoch);
+    if (first()) {
         save("last");
         if (recipe_.train.checkpoint_every > 0 && epoch % recipe_.train.checkpoint_every == 0)
             save(fmt::format("step_{}", progress_.step));
     }
-    folder_.update({{"step", progress_.step}, {"epoch", epoch}, {"quarantined", loader_->quarantine().size()}});
+    folder_.update({{"step", progress_.step}, {"epoch", epoch}, {"quarantined", bad}});
     if (events_) events_->flush();
     // A probe takes as long as it takes.
     if (request_.group != nullptr) request_.group->wait_for_all(std::chrono::hours(24));
@@ -400,7 +399,7 @@ void Trainer::save(const std::string& name) {
         {"hearth.recipe", recipe_.name},
         {"hearth.recipe_hash", recipe_hash(recipe_, comm().world_size())}};
     if (best_) metadata["hearth.best"] = fmt::format("{}", *best_);
-    metadata["hearth.data"] = fingerprint(*data_.images);
+    metadata["hearth.data"] = fingerprint_;
     write_safetensors(folder_.checkpoint(name), tensors, metadata,
                       name == "last" ? folder_.checkpoint("previous") : std::filesystem::path());
 }
@@ -412,7 +411,7 @@ std::pair<std::filesystem::path, SafeTensors> Trainer::read_checkpoint() {
         return {last, read_safetensors(last)};
     } catch (const DataError& error) {
         if (!std::filesystem::exists(previous)) throw;
-        if (!request_.quiet && comm().rank() == 0)
+        if (!request_.quiet && first())
             fmt::print(stderr, "warning: {}; going on from the checkpoint before it, {}\n", error.what(),
                        previous.string());
         return {previous, read_safetensors(previous)};
@@ -435,7 +434,7 @@ void Trainer::restore() {
             file.string(), number("hearth.steps_per_epoch"), number("hearth.total_steps"),
             progress_.steps_per_epoch, progress_.total_steps));
     if (const auto made_with = saved.metadata.find("hearth.data");
-        made_with != saved.metadata.end() && made_with->second != fingerprint(*data_.images))
+        made_with != saved.metadata.end() && made_with->second != fingerprint_)
         throw DataError(
             fmt::format("{} was made with other images than {} selects now: the manifest, the folder or the "
                         "filter changed; "

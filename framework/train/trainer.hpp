@@ -76,17 +76,19 @@ class Trainer {
     void on_nan(const plan::StepOutput& out);
     Context context() const;
     const Comm& comm() const { return request_.group != nullptr ? *request_.group : Comm::local(); }
+    bool first() const { return comm().rank() == 0; }  ///< this process keeps the run folder
     RunFolder open_folder() const;
     bool stop_asked() const;  ///< by a signal that any process got
     void probe(std::int64_t epoch);
-    void list_bad_images(std::int64_t epoch);
+    std::size_t list_bad_images(std::int64_t epoch);  ///< how many
 
     const recipe::Recipe& recipe_;
     const host::Registry& registry_;
     TrainRequest request_;
     c10::Device device_;
     plan::Plan plan_;
-    TrainingData data_;  ///< opened before the run folder is made
+    TrainingData data_;        ///< opened before the run folder is made
+    std::string fingerprint_;  ///< of its images, in their order
     RunFolder folder_;
     std::unique_ptr<data::Loader> loader_;
     std::unique_ptr<Stepper> stepper_;

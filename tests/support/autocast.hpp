@@ -1,13 +1,13 @@
 // Mixed precision in tests, switched off again whatever happens in between.
 #pragma once
 
-#include "train/autocast.hpp"
+#include <hearth/mixed_precision.hpp>
 
 namespace hearth::test {
 
 /// bf16 autocast on the CPU while it lives.
-struct Autocast : train::Autocast {
-    Autocast() : train::Autocast(at::kCPU, true) {}
+struct Autocast : MixedPrecision {
+    Autocast() : MixedPrecision(at::kCPU, true) {}
 };
 
 /// What `run` returns under bf16 autocast on the CPU.

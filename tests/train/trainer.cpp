@@ -1,7 +1,8 @@
 // The loop as a whole, on a linear map and on the demo's method made tiny.
 #include "train/trainer.hpp"
 
-#include "train/autocast.hpp"
+#include <hearth/mixed_precision.hpp>
+
 #include "train/fit_batch.hpp"
 #include "train/support.hpp"
 
@@ -171,9 +172,9 @@ TEST_CASE("autocast ends with its scope and leaves what was set before") {
     const auto was = at::autocast::get_autocast_dtype(at::kCPU);
     at::autocast::set_autocast_dtype(at::kCPU, at::kHalf);
     {
-        const train::Autocast off(at::kCPU, false);
+        const MixedPrecision off(at::kCPU, false);
         CHECK(at::mm(a, a).scalar_type() == at::kFloat);
-        const train::Autocast on(at::kCPU, true);
+        const MixedPrecision on(at::kCPU, true);
         CHECK(at::mm(a, a).scalar_type() == at::kBFloat16);
     }
     CHECK(at::mm(a, a).scalar_type() == at::kFloat);
@@ -182,7 +183,7 @@ TEST_CASE("autocast ends with its scope and leaves what was set before") {
     at::autocast::set_autocast_dtype(at::kCPU, was);
     CHECK_THROWS_AS(
         [&] {
-            const train::Autocast on(at::kCPU, true);
+            const MixedPrecision on(at::kCPU, true);
             throw DataError("out of here");
         }(),
         DataError);
@@ -193,7 +194,7 @@ TEST_CASE("autocast does not keep a weight's old bf16 copy") {
     auto weight = at::ones({2, 2}).set_requires_grad(true);
     const auto x = at::ones({2, 2});
     const auto product = [&] {
-        const train::Autocast on(at::kCPU, true);
+        const MixedPrecision on(at::kCPU, true);
         return at::mm(x, weight).sum().item<double>();
     };
     CHECK(product() == 8);

@@ -4,6 +4,7 @@
 
 #include "data/boxes.hpp"
 #include "data/check/check.hpp"
+#include "data/fnv.hpp"
 #include "data/image_file.hpp"
 #include "data/mask.hpp"
 
@@ -13,11 +14,9 @@ namespace {
 
 constexpr std::size_t most_examples = 5;
 
-/// FNV-1a, 64 bits. Files with the same value are compared byte by byte.
+/// Files with the same value are compared byte by byte.
 std::uint64_t hash_of(const std::vector<std::uint8_t>& bytes) {
-    std::uint64_t hash = 14695981039346656037ULL;
-    for (const std::uint8_t byte : bytes) hash = (hash ^ byte) * 1099511628211ULL;
-    return hash ^ bytes.size();
+    return fnv1a({reinterpret_cast<const char*>(bytes.data()), bytes.size()}) ^ bytes.size();
 }
 
 /// Groups of rows with identical files, found one file at a time.

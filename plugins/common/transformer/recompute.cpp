@@ -1,10 +1,9 @@
 #include "common/transformer/recompute.hpp"
 
 #include <ATen/ATen.h>
-#include <ATen/autocast_mode.h>
 #include <torch/autograd.h>
 
-#include <algorithm>
+#include <hearth/mixed_precision.hpp>
 
 namespace hearth::transformer {
 namespace {
@@ -12,31 +11,6 @@ namespace {
 using at::Tensor;
 using torch::autograd::AutogradContext;
 using torch::autograd::tensor_list;
-
-/// Autocast as it was in the forward pass, for the one within the backward pass.
-class SameAutocast {
-  public:
-    SameAutocast(at::DeviceType device, bool on, at::ScalarType type)
-        : device_(device),
-          was_on_(at::autocast::is_autocast_enabled(device)),
-          was_type_(at::autocast::get_autocast_dtype(device)) {
-        at::autocast::set_autocast_enabled(device, on);
-        at::autocast::set_autocast_dtype(device, type);
-        at::autocast::increment_nesting();
-    }
-    ~SameAutocast() {
-        if (at::autocast::decrement_nesting() == 0) at::autocast::clear_cache();
-        at::autocast::set_autocast_enabled(device_, was_on_);
-        at::autocast::set_autocast_dtype(device_, was_type_);
-    }
-    SameAutocast(const SameAutocast&) = delete;
-    SameAutocast& operator=(const SameAutocast&) = delete;
-
-  private:
-    at::DeviceType device_;
-    bool was_on_;
-    at::ScalarType was_type_;
-};
 
 // A function takes no undefined tensor: an empty one stands for it.
 Tensor or_undefined(const Tensor& keep) {
@@ -70,8 +44,8 @@ class Recomputed : public torch::autograd::Function<Recomputed> {
             const at::AutoGradMode with_graph(true);
             Tensor y;
             {
-                const SameAutocast autocast(x.device().type(), ctx->saved_data["autocast"].toBool(),
-                                            static_cast<at::ScalarType>(ctx->saved_data["type"].toInt()));
+                const MixedPrecision mixed(x.device().type(), ctx->saved_data["autocast"].toBool(),
+                                           static_cast<at::ScalarType>(ctx->saved_data["type"].toInt()));
                 y = block->forward(x, or_undefined(saved[1]));
             }
             found = torch::autograd::grad({y}, inputs, {gradients[0]}, /*retain_graph=*/false,

@@ -7,13 +7,13 @@
 #include <cmath>
 #include <functional>
 #include <hearth/hearth.hpp>
+#include <hearth/mixed_precision.hpp>
 
 #include "common/transformer/block.hpp"
 #include "common/transformer/linear.hpp"
 #include "common/transformer/positions.hpp"
 #include "common/transformer/recompute.hpp"
 #include "support/gradients.hpp"
-#include "train/autocast.hpp"
 
 using namespace hearth;
 using namespace hearth::transformer;
@@ -226,7 +226,7 @@ TEST_CASE("a block that is computed again in the backward pass gives the same va
         for (const auto& scale : {Tensor(), keep}) {
             const auto in_precision = [&](const auto& forward) {
                 return [&, forward] {
-                    const train::Autocast autocast(at::kCPU, bf16);
+                    const MixedPrecision mixed(at::kCPU, bf16);
                     return forward();
                 };
             };

@@ -3,29 +3,29 @@
 
 #include <ATen/autocast_mode.h>
 
-namespace hearth::train {
+namespace hearth {
 
-/// While it lives, operations on `device` that gain from it run in bf16. With `on` false it does nothing.
-class Autocast {
+/// While it lives, operations on `device` that gain from it run in `type`. With `on` false it does nothing.
+class MixedPrecision {
   public:
-    Autocast(c10::DeviceType device, bool on)
+    MixedPrecision(c10::DeviceType device, bool on, at::ScalarType type = at::kBFloat16)
         : device_(device),
           was_(at::autocast::is_autocast_enabled(device)),
           on_(on),
           dtype_(at::autocast::get_autocast_dtype(device)) {
         if (!on_) return;
         at::autocast::set_autocast_enabled(device_, true);
-        at::autocast::set_autocast_dtype(device_, at::kBFloat16);
+        at::autocast::set_autocast_dtype(device_, type);
         at::autocast::increment_nesting();
     }
-    ~Autocast() {
+    ~MixedPrecision() {
         if (!on_) return;
         if (at::autocast::decrement_nesting() == 0) at::autocast::clear_cache();
         at::autocast::set_autocast_dtype(device_, dtype_);
         at::autocast::set_autocast_enabled(device_, was_);
     }
-    Autocast(const Autocast&) = delete;
-    Autocast& operator=(const Autocast&) = delete;
+    MixedPrecision(const MixedPrecision&) = delete;
+    MixedPrecision& operator=(const MixedPrecision&) = delete;
 
   private:
     c10::DeviceType device_;
@@ -33,4 +33,4 @@ class Autocast {
     at::ScalarType dtype_;
 };
 
-}  // namespace hearth::train
+}  // namespace hearth
