@@ -31,7 +31,7 @@ class LinearPixels : public Head {
         predict_ = register_module(
             "predict",
             torch::nn::Linear(torch::nn::LinearOptions(inputs, outputs).bias(options.boolean("bias"))));
-        const torch::NoGradGuard no_grad;
+        const at::NoGradGuard no_grad;
         predict_->weight.normal_(0, options.number("init_std"));
         if (predict_->bias.defined()) predict_->bias.zero_();
     }

@@ -15,9 +15,12 @@ namespace {
 
 using report::Align;
 
-constexpr std::size_t shown_components = 8;
+constexpr std::size_t shown_rows = 8, shown_operations = 14;
 
 nlohmann::json to_json(const recipe::Recipe& recipe, const train::BenchResult& result) {
+    nlohmann::json operations = nlohmann::json::array();
+    for (const auto& [name, seconds, calls] : result.operations)
+        operations.push_back({{"name", name}, {"seconds", seconds}, {"calls", calls}});
     nlohmann::json phases = {{"step", {{"min", result.fastest()}, {"median", result.median()}}}};
     for (const auto& [name, seconds] : result.phases) phases[name] = {{"mean", seconds}};
     return {{"recipe", recipe.name},
@@ -31,6 +34,7 @@ nlohmann::json to_json(const recipe::Recipe& recipe, const train::BenchResult& r
             {"step_seconds", result.step_seconds},
             {"phases_s", phases},
             {"components_s", result.components},
+            {"operations_s", operations},
             {"images_per_second", result.images_per_second()},
             {"flops", result.flops},
             {"gemm_flops_per_second", result.gemm_flops},
@@ -40,6 +44,16 @@ nlohmann::json to_json(const recipe::Recipe& recipe, const train::BenchResult& r
             {"peak_memory_mib", result.peak_memory_mib},
             {"trained_parameters", result.trained_parameters},
             {"last_loss", result.last_loss}};
+}
+
+/// "aten::mm"; "backward of AttentionFunction" for a name of the autograd engine, which has the whole C++ type.
+std::string readable(const std::string& operation) {
+    constexpr std::string_view engine = "autograd::engine::evaluate_function: ", type = "CppNode<";
+    if (!operation.starts_with(engine)) return operation;
+    auto name = operation.substr(engine.size());
+    if (name.find(type) != std::string::npos)
+        name = name.substr(name.rfind(':') + 1, name.rfind('>') - name.rfind(':') - 1);
+    return "backward of " + name;
 }
 
 report::Table seconds_table(const std::string& title, const std::vector<std::pair<std::string, double>>& rows,
@@ -71,8 +85,18 @@ std::string to_text(const recipe::Recipe& recipe, const train::BenchResult& resu
     for (const auto& [name, seconds] : result.phases) whole += seconds;
     out += report::text_table(seconds_table("Where a step's time goes", result.phases, whole)) + "\n";
     auto components = result.components;
-    components.resize(std::min(components.size(), shown_components));
-    return out + report::text_table(seconds_table("Slowest components, forward", components, whole));
+    components.resize(std::min(components.size(), shown_rows));
+    out += report::text_table(seconds_table("Slowest components, forward", components, whole)) + "\n";
+    std::vector<std::pair<std::string, double>> operations;
+    double others = 0;
+    for (const auto& [name, seconds, calls] : result.operations)
+        if (operations.size() < shown_operations)
+            operations.emplace_back(fmt::format("{} x {}", readable(name), calls), seconds);
+        else
+            others += seconds;
+    operations.emplace_back("the others", others);
+    return out +
+           report::text_table(seconds_table("Slowest operations, without those they call", operations, whole));
 }
 
 }  // namespace

@@ -1,6 +1,8 @@
 // hearth doctor: versions, devices, plugin folders, and what is wrong with them.
+#include <ATen/ATen.h>
+#include <ATen/Parallel.h>
 #include <fmt/format.h>
-#include <torch/torch.h>
+#include <torch/cuda.h>
 #include <torch/version.h>
 
 #include <nlohmann/json.hpp>

@@ -1,6 +1,6 @@
 // hearth embed: features of every image of a manifest or folder, as a file for Python or a spreadsheet.
+#include <ATen/ATen.h>
 #include <fmt/format.h>
-#include <torch/torch.h>
 
 #include <hearth/text.hpp>
 #include <hearth/words.hpp>
@@ -29,7 +29,7 @@ std::unique_ptr<LoadedRun> load_model(const EmbedFlags& flags, const Globals& gl
     run->recipe = arguments.load(globals);
     run->registry = make_registry(globals, &run->recipe);
     run->device = train::pick_device(run->recipe.train.device);
-    torch::manual_seed(static_cast<std::uint64_t>(run->recipe.train.seed));
+    at::manual_seed(static_cast<std::uint64_t>(run->recipe.train.seed));
     run->plan = plan::Plan::build(run->recipe, run->registry);
     for (const auto& warning : train::load_initial_weights(run->recipe, run->plan))
         fmt::print(stderr, "warning: {}\n", warning);

@@ -1,7 +1,8 @@
 #include "cli/run.hpp"
 
+#include <ATen/ATen.h>
+#include <ATen/core/grad_mode.h>
 #include <fmt/format.h>
-#include <torch/torch.h>
 
 #include <optional>
 
@@ -38,7 +39,7 @@ std::unique_ptr<LoadedRun> load_run(const std::filesystem::path& folder, const s
     run->checkpoint = checkpoint + ".safetensors";
 
     const auto saved = train::read_safetensors(folder / "checkpoints" / run->checkpoint);
-    torch::NoGradGuard no_grad;
+    at::NoGradGuard no_grad;
     for (auto& [name, tensor] : run->plan.state()) {
         const auto source = saved.find(name);
         if (!source.defined())

@@ -33,8 +33,9 @@ struct ImageError : DataError {
     ImageFault fault;
 };
 
-/// CV_32F, one channel, [0, 1] (8 bit: value / 255, 16 bit: value / 65535; DICOM: displayed brightness). Throws
-/// ImageError.
+/// CV_32F, one channel, [0, 1] (8 bit: value / 255, 16 bit: value / 65535; DICOM: displayed brightness). A JPEG
+/// of at least four times options.size is decoded at a half, a quarter or an eighth, and averaged from there.
+/// Throws ImageError.
 cv::Mat load_gray(const std::filesystem::path& file, const LoadOptions& options = {});
 
 /// Resizes as LoadOptions says: area average where a side shrinks, linear where it grows.

@@ -19,6 +19,14 @@ std::string end_of(ImageFormat format) {
     return std::string("end marker (") + (format == ImageFormat::png ? "PNG IEND" : "JPEG EOI") + ')';
 }
 
+int decoding_flags(int reduction) {
+    if (reduction == 1) return cv::IMREAD_UNCHANGED;  // 16 bits stay
+    const int grey = reduction == 2   ? cv::IMREAD_REDUCED_GRAYSCALE_2
+                     : reduction == 4 ? cv::IMREAD_REDUCED_GRAYSCALE_4
+                                      : cv::IMREAD_REDUCED_GRAYSCALE_8;
+    return grey | cv::IMREAD_IGNORE_ORIENTATION;
+}
+
 }  // namespace
 
 std::vector<std::uint8_t> read_image_bytes(const fs::path& file) {
@@ -63,14 +71,15 @@ ImageHeader check_image_header(std::span<const std::uint8_t> bytes, const fs::pa
     return header;
 }
 
-cv::Mat decode_image(std::span<const std::uint8_t> bytes, ImageFormat format, const fs::path& file) {
+cv::Mat decode_image(std::span<const std::uint8_t> bytes, ImageFormat format, const fs::path& file,
+                     int reduction) {
     if (format == ImageFormat::dicom) return decode_dicom(bytes, file);
     cv::Mat decoded;
     try {
-        // imdecode only reads. Unchanged: 16 bits stay, EXIF rotation is not applied.
+        // imdecode only reads. EXIF rotation is never applied.
         const cv::Mat encoded(1, static_cast<int>(bytes.size()), CV_8U,
                               const_cast<std::uint8_t*>(bytes.data()));
-        decoded = cv::imdecode(encoded, cv::IMREAD_UNCHANGED);
+        decoded = cv::imdecode(encoded, decoding_flags(reduction));
     } catch (const cv::Exception& error) {
         throw ImageError(ImageFault::undecodable, file, "cannot be decoded: " + std::string(error.err));
     }
@@ -80,6 +89,14 @@ cv::Mat decode_image(std::span<const std::uint8_t> bytes, ImageFormat format, co
         throw ImageError(ImageFault::undecodable, file, "expected 8 or 16 bits a pixel");
     }
     return decoded;
+}
+
+int reduction_for(const ImageHeader& header, int size) {
+    if (header.format != ImageFormat::jpeg || size <= 0) return 1;
+    const auto shorter = std::min(header.width, header.height);
+    for (const int reduction : {8, 4, 2})
+        if (shorter >= 2 * std::int64_t{size} * reduction) return reduction;
+    return 1;
 }
 
 cv::Mat to_gray(const cv::Mat& image) {

@@ -1,6 +1,10 @@
 #include "eval/classifiers.hpp"
 
-#include <torch/torch.h>
+#include <ATen/ATen.h>
+#include <ATen/Parallel.h>
+#include <ATen/core/grad_mode.h>
+#include <torch/nn/functional/loss.h>
+#include <torch/optim/lbfgs.h>
 
 #include <algorithm>
 #include <cmath>
@@ -32,13 +36,13 @@ struct Linear {
 };
 
 Linear fit(const at::Tensor& x, const at::Tensor& y, std::int64_t classes, double l2) {
-    auto weight = torch::zeros({x.size(1), classes}, x.options().requires_grad(true));
-    auto bias = torch::zeros({classes}, x.options().requires_grad(true));
+    auto weight = at::zeros({x.size(1), classes}, x.options()).set_requires_grad(true);
+    auto bias = at::zeros({classes}, x.options()).set_requires_grad(true);
     torch::optim::LBFGS lbfgs(
         {weight, bias},
         torch::optim::LBFGSOptions(1.0).max_iter(100).history_size(10).tolerance_grad(1e-6).line_search_fn(
             "strong_wolfe"));
-    const torch::AutoGradMode on(true);
+    const at::AutoGradMode on(true);
     lbfgs.step([&] {
         lbfgs.zero_grad();
         auto loss = torch::nn::functional::cross_entropy(at::addmm(bias, x, weight), y) +

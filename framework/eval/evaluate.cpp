@@ -1,7 +1,7 @@
 #include "eval/evaluate.hpp"
 
+#include <ATen/ATen.h>
 #include <fmt/format.h>
-#include <torch/torch.h>
 
 #include <cmath>
 #include <set>
@@ -54,7 +54,7 @@ Statistic auc_statistic(const std::vector<double>& probabilities, std::size_t cl
 }
 
 plan::Plan untrained_plan(const recipe::Recipe& recipe, const host::Registry& registry, c10::Device device) {
-    torch::manual_seed(static_cast<std::uint64_t>(recipe.train.seed));
+    at::manual_seed(static_cast<std::uint64_t>(recipe.train.seed));
     auto plan = plan::Plan::build(recipe, registry);
     plan.to(device);
     plan.train(false);

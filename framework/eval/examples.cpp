@@ -1,6 +1,7 @@
 // Pictures for a report, found from the wiring alone: every image-shaped view and pass output, and each loss
 // that compares an output with a view tells what the output is meant to become.
-#include <torch/torch.h>
+#include <ATen/ATen.h>
+#include <ATen/core/grad_mode.h>
 
 #include <algorithm>
 #include <cmath>
@@ -43,7 +44,7 @@ Restoration measure(const std::string& output, const std::string& input, const s
 
 Examples make_examples(const recipe::Recipe& recipe, const plan::Plan& plan, c10::Device device,
                        std::int64_t images) {
-    torch::NoGradGuard no_grad;
+    at::NoGradGuard no_grad;
     // Epochs from 1000 on: these views were not trained on, though their images were.
     const auto views = make_views(recipe, plan, images, 1'000'000);
     Examples out;

@@ -1,7 +1,8 @@
 #include "eval/features.hpp"
 
+#include <ATen/ATen.h>
+#include <ATen/core/grad_mode.h>
 #include <fmt/format.h>
-#include <torch/torch.h>
 
 #include <algorithm>
 #include <functional>
@@ -102,7 +103,7 @@ LabelledSet open_validation(const recipe::Recipe& recipe, const recipe::Labelled
 
 FeatureSet extract(const LabelledSet& set, const recipe::DataSpec& data, std::int64_t limit,
                    const Extractor& extractor) {
-    const torch::NoGradGuard no_grad;
+    const at::NoGradGuard no_grad;
     FeatureSet out;
     std::vector<at::Tensor> features;
     for_each_batch(set, data, 64, limit, [&](const at::Tensor& images, const std::vector<std::int64_t>& rows) {

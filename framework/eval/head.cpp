@@ -1,8 +1,9 @@
 #include "eval/head.hpp"
 
+#include <ATen/ATen.h>
+#include <ATen/core/grad_mode.h>
 #include <fmt/format.h>
 #include <fmt/ranges.h>
-#include <torch/torch.h>
 
 #include <hearth/text.hpp>
 #include <set>
@@ -65,7 +66,7 @@ std::string protocol_of(const recipe::Recipe& recipe, const recipe::LabelledSpec
 void for_each_answer(const plan::Plan& plan, const std::string& logits, const LabelledSet& set,
                      const recipe::DataSpec& data, const Context& context,
                      const std::function<void(std::int64_t, const at::Tensor&)>& body) {
-    const torch::NoGradGuard no_grad;
+    const at::NoGradGuard no_grad;
     const auto needs = plan.needs({logits});
     for_each_batch(set, data, 64, 0, [&](const at::Tensor& images, const std::vector<std::int64_t>& rows) {
         auto out = plan.outputs(views_of(plan, needs, images.to(context.device)), {logits}, context)[logits];
@@ -103,7 +104,7 @@ Evaluation evaluate_head(const recipe::Recipe& recipe, const plan::Plan& trained
                          const recipe::LabelledSpec& spec, c10::Device device) {
     const auto splits = open_splits(recipe, spec);
     const auto context = evaluation_context(device);
-    const torch::NoGradGuard no_grad;
+    const at::NoGradGuard no_grad;
     const auto test = predict(trained, spec.head, splits.second, recipe.data, context);
     const auto trained_on = train::open_training_data(recipe.data);
     const auto validation = predict(trained, spec.head, open_validation(recipe, spec, splits.first, trained_on),

@@ -1,6 +1,7 @@
 #include "eval/position_map.hpp"
 
 #include <ATen/ATen.h>
+#include <ATen/core/grad_mode.h>
 
 #include <algorithm>
 #include <cmath>

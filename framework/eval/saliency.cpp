@@ -1,6 +1,7 @@
 #include "eval/saliency.hpp"
 
 #include <ATen/ATen.h>
+#include <ATen/core/grad_mode.h>
 
 #include <hearth/tokens.hpp>
 #include <optional>

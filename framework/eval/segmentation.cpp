@@ -1,8 +1,9 @@
 #include "eval/segmentation.hpp"
 
+#include <ATen/ATen.h>
+#include <ATen/core/grad_mode.h>
 #include <fmt/format.h>
 #include <fmt/ranges.h>
-#include <torch/torch.h>
 
 #include <algorithm>
 #include <cmath>
@@ -91,7 +92,7 @@ Segmentation evaluate_segmentation(const recipe::Recipe& recipe, const plan::Pla
                                    const recipe::LabelledSpec& spec, c10::Device device) {
     const auto splits = open_splits(recipe, spec);
     const auto context = evaluation_context(device);
-    const torch::NoGradGuard no_grad;
+    const at::NoGradGuard no_grad;
     const auto trained_on = train::open_training_data(recipe.data);
     const auto candidates = thresholds();
     const auto chosen_on = measure(trained, spec, open_validation(recipe, spec, splits.first, trained_on),
@@ -122,7 +123,7 @@ Segmentation evaluate_segmentation(const recipe::Recipe& recipe, const plan::Pla
 std::vector<SegmentedFilm> segmented_films(const plan::Plan& trained, const recipe::LabelledSpec& spec,
                                            const LabelledSet& set, const recipe::DataSpec& data,
                                            const Context& context, std::int64_t count) {
-    const torch::NoGradGuard no_grad;
+    const at::NoGradGuard no_grad;
     std::vector<std::int64_t> rows;
     std::vector<cv::Mat> masks;
     for (std::int64_t i = 0; i < set.images->size() && std::ssize(rows) < count; ++i) {

@@ -1,7 +1,8 @@
 #include "plan/plan.hpp"
 
+#include <ATen/ATen.h>
+#include <ATen/core/grad_mode.h>
 #include <fmt/format.h>
-#include <torch/torch.h>
 
 #include <algorithm>
 #include <hearth/text.hpp>
@@ -84,7 +85,7 @@ Tensors inputs(const Node& node, const Tensors& tensors) {
 
 void Plan::run(const Node& node, const Context& context, Tensors& tensors) const {
     const auto in = inputs(node, tensors);
-    torch::AutoGradMode gradients(node.trained && torch::GradMode::is_enabled());
+    at::AutoGradMode gradients(node.trained && at::GradMode::is_enabled());
     const auto out = host::guarded(node.where + ": " + node.id, [&] {
         return node.kind == Kind::backbone
                    ? std::static_pointer_cast<Backbone>(node.component)->forward(in, context)

@@ -184,7 +184,7 @@ void Builder::collect(Plan& plan) {
     // Followers start as copies of their leaders, and nothing but trained networks asks for gradients.
     for (auto& network : plan.networks_) {
         if (network.trained()) continue;
-        torch::NoGradGuard no_grad;
+        at::NoGradGuard no_grad;
         for (const auto& [name, component] : network.components()) {
             for (auto& parameter : component->parameters()) parameter.set_requires_grad(false);
             if (network.follows.empty()) continue;

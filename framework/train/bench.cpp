@@ -1,13 +1,14 @@
 #include "train/bench.hpp"
 
-#include <torch/torch.h>
+#include <ATen/ATen.h>
+#include <ATen/Parallel.h>
+#include <torch/cuda.h>
 
 #include <algorithm>
 #include <map>
 #include <numeric>
 
 #include "train/check.hpp"
-#include "train/operations.hpp"
 #include "train/progress.hpp"
 
 namespace hearth::train {
@@ -73,7 +74,7 @@ double BenchResult::median() const {
 BenchResult bench(const recipe::Recipe& recipe, const host::Registry& registry, const BenchRequest& request) {
     const auto device = pick_device(recipe.train.device);
     if (recipe.train.threads > 0) at::set_num_threads(static_cast<int>(recipe.train.threads));
-    torch::manual_seed(static_cast<std::uint64_t>(recipe.train.seed));
+    at::manual_seed(static_cast<std::uint64_t>(recipe.train.seed));
     auto plan = plan::Plan::build(recipe, registry);
     plan.to(device);
     plan.train(true);
@@ -143,6 +144,7 @@ BenchResult bench(const recipe::Recipe& recipe, const host::Registry& registry, 
         const OperationCounter counter(/*shapes=*/true);
         step();
         result.flops = counter.flops();
+        result.operations = counter.slowest_first();
     }
     stepper.clock().take();
     {

@@ -1,6 +1,7 @@
 // `hearth bench`: what a step of a recipe costs on this machine, and where the time goes.
 #pragma once
 
+#include "train/operations.hpp"
 #include "train/stepper.hpp"
 #include "train/training_data.hpp"
 
@@ -19,6 +20,7 @@ struct BenchResult {
     std::vector<double> step_seconds;                        ///< of each measured step
     std::vector<std::pair<std::string, double>> phases;      ///< mean seconds a step
     std::vector<std::pair<std::string, double>> components;  ///< forward pass by node, mean seconds a step
+    std::vector<OperationTime> operations;                   ///< of one step more, the slowest first
     double stall = 0;       ///< share of the time that the step waited for the loader
     double flops = 0;       ///< a step, counted
     double gemm_flops = 0;  ///< a second, measured before and after: the better one

@@ -1,7 +1,7 @@
 #include "train/check.hpp"
 
+#include <ATen/ATen.h>
 #include <fmt/format.h>
-#include <torch/torch.h>
 
 #include <cmath>
 #include <hearth/mixed_precision.hpp>
@@ -39,7 +39,7 @@ std::unique_ptr<data::Loader> generated_batches(const recipe::Recipe& recipe, co
 
 CheckResult check(const recipe::Recipe& recipe, const host::Registry& registry, std::int64_t images) {
     const auto device = pick_device(recipe.train.device);
-    torch::manual_seed(static_cast<std::uint64_t>(recipe.train.seed));
+    at::manual_seed(static_cast<std::uint64_t>(recipe.train.seed));
     auto plan = plan::Plan::build(recipe, registry);
     plan.to(device);
     plan.train(true);

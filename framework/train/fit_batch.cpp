@@ -1,8 +1,9 @@
 #include "train/fit_batch.hpp"
 
+#include <ATen/ATen.h>
 #include <ATen/DeviceAccelerator.h>
+#include <ATen/Parallel.h>
 #include <fmt/format.h>
-#include <torch/torch.h>
 
 #include <algorithm>
 #include <fstream>

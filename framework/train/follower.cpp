@@ -1,6 +1,7 @@
 #include "train/follower.hpp"
 
 #include <ATen/ATen.h>
+#include <ATen/core/grad_mode.h>
 
 #include <map>
 

@@ -1,13 +1,19 @@
 #include "train/operations.hpp"
 
 #include <ATen/ATen.h>
-#include <torch/torch.h>
+#include <ATen/core/grad_mode.h>
+#include <ATen/record_function.h>
+#include <torch/cuda.h>
 
+#include <algorithm>
 #include <array>
+#include <atomic>
 #include <chrono>
-#include <numeric>
+#include <map>
+#include <mutex>
 #include <string_view>
 #include <thread>
+#include <utility>
 
 namespace hearth::train {
 namespace {
@@ -18,11 +24,19 @@ std::atomic<double> counted_flops = 0, counted_seconds = 0;
 std::thread::id counting_thread;
 thread_local int depth = 0;
 
+std::mutex times_guard;
+std::map<std::string, OperationTime, std::less<>> times;
+
 /// One operation under way.
 struct Call : at::ObserverContext {
     Clock::time_point start = Clock::now();
     double flops_per_output = 0;  ///< of a convolution, whose output is known at its end
+    double inside = 0;            ///< seconds in operations that it called
+    Call* caller = nullptr;       ///< the operation of this thread that called it
+
+    double seconds() const { return std::chrono::duration<double>(Clock::now() - start).count(); }
 };
+thread_local Call* innermost = nullptr;
 
 double size(const c10::IValue& value, std::int64_t axis) {
     return static_cast<double>(value.toTensor().size(axis));
@@ -72,6 +86,7 @@ std::unique_ptr<at::ObserverContext> begin(const at::RecordFunction&) {
 std::unique_ptr<at::ObserverContext> begin_with_shapes(const at::RecordFunction& call) {
     ++depth;
     auto out = std::make_unique<Call>();
+    out->caller = std::exchange(innermost, out.get());
     if (std::string_view(call.name()) == "aten::convolution")
         out->flops_per_output = convolution(call.inputs()[1].toTensor());
     else
@@ -81,14 +96,26 @@ std::unique_ptr<at::ObserverContext> begin_with_shapes(const at::RecordFunction&
 
 void end(const at::RecordFunction&, at::ObserverContext* call) {
     if (--depth == 0 && std::this_thread::get_id() == counting_thread)
-        counted_seconds +=
-            std::chrono::duration<double>(Clock::now() - static_cast<Call*>(call)->start).count();
+        counted_seconds += static_cast<Call*>(call)->seconds();
 }
 
-void end_with_shapes(const at::RecordFunction& call, at::ObserverContext* context) {
-    if (const double each = static_cast<Call*>(context)->flops_per_output; each > 0)
-        counted_flops += each * static_cast<double>(call.outputs()[0].toTensor().numel());
-    end(call, context);
+void add_time(std::string_view name, double seconds) {
+    const std::scoped_lock lock(times_guard);
+    auto found = times.find(name);
+    if (found == times.end()) found = times.emplace(name, OperationTime{.name = std::string(name)}).first;
+    found->second.seconds += seconds;
+    ++found->second.calls;
+}
+
+void end_with_shapes(const at::RecordFunction& operation, at::ObserverContext* context) {
+    const auto& call = *static_cast<Call*>(context);
+    const double seconds = call.seconds();
+    innermost = call.caller;
+    if (call.caller != nullptr) call.caller->inside += seconds;
+    add_time(operation.name(), seconds - call.inside);
+    if (call.flops_per_output > 0)
+        counted_flops += call.flops_per_output * static_cast<double>(operation.outputs()[0].toTensor().numel());
+    end(operation, context);
 }
 
 }  // namespace
@@ -96,6 +123,7 @@ void end_with_shapes(const at::RecordFunction& call, at::ObserverContext* contex
 OperationCounter::OperationCounter(bool shapes) {
     counted_flops = 0;
     counted_seconds = 0;
+    times.clear();
     counting_thread = std::this_thread::get_id();
     handle_ = at::addGlobalCallback(
         at::RecordFunctionCallback(shapes ? &begin_with_shapes : &begin, shapes ? &end_with_shapes : &end)
@@ -114,6 +142,14 @@ double OperationCounter::flops() const {
 
 double OperationCounter::seconds() const {
     return counted_seconds;
+}
+
+std::vector<OperationTime> OperationCounter::slowest_first() const {
+    const std::scoped_lock lock(times_guard);
+    std::vector<OperationTime> out;
+    for (const auto& [name, time] : times) out.push_back(time);
+    std::ranges::sort(out, [](const auto& a, const auto& b) { return a.seconds > b.seconds; });
+    return out;
 }
 
 double measure_gemm(c10::Device device, at::ScalarType type) {

@@ -1,13 +1,19 @@
 // Counts what LibTorch does: floating-point operations of matrix products and convolutions, and the time spent
-// inside operations.
+// inside operations, by operation.
 #pragma once
 
 #include <ATen/record_function.h>
 
-#include <atomic>
-#include <memory>
+#include <string>
+#include <vector>
 
 namespace hearth::train {
+
+struct OperationTime {
+    std::string name;    ///< "aten::addmm"; that of a RECORD_FUNCTION scope
+    double seconds = 0;  ///< in it but not in operations that it called; on a GPU only what launching took
+    std::int64_t calls = 0;
+};
 
 /// Counts while it lives. One at a time.
 class OperationCounter {
@@ -23,6 +29,8 @@ class OperationCounter {
     double flops() const;
     /// Spent in operations that this thread called.
     double seconds() const;
+    /// With `shapes`: every operation of every thread, the slowest first.
+    std::vector<OperationTime> slowest_first() const;
 
   private:
     at::CallbackHandle handle_;

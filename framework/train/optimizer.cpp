@@ -1,6 +1,7 @@
 #include "train/optimizer.hpp"
 
 #include <ATen/ATen.h>
+#include <ATen/core/grad_mode.h>
 #include <fmt/format.h>
 #include <fnmatch.h>
 
@@ -47,13 +48,31 @@ double Optimizer::lr(const Progress& progress) const {
     return spec_.lr(progress) * lr_scale_;
 }
 
+namespace {
+
+/// Each tensor's 2-norm, double [P] on the CPU.
+at::Tensor norms_of(const std::vector<at::Tensor>& tensors) {
+    if (tensors.front().is_cuda()) return at::stack(at::_foreach_norm(tensors, 2)).to(at::kCPU, at::kDouble);
+    // The scalar product of BLAS reads memory twice as fast as ATen's norm (docs/benchmarks.md).
+    auto out = at::empty({static_cast<std::int64_t>(tensors.size())}, at::kDouble);
+    auto* norm = out.mutable_data_ptr<double>();
+    for (const auto& tensor : tensors) {
+        const auto flat = tensor.is_non_overlapping_and_dense() ? tensor.as_strided({tensor.numel()}, {1})
+                                                                : tensor.reshape({-1});
+        *norm++ = std::sqrt(flat.dot(flat).to(at::kDouble).item<double>());
+    }
+    return out;
+}
+
+}  // namespace
+
 double Optimizer::clip() {
     at::NoGradGuard no_grad;
     std::vector<at::Tensor> gradients;
     for (auto& [name, parameter] : parameters_)
         if (parameter.grad().defined()) gradients.push_back(parameter.grad());
     if (gradients.empty()) return 0;
-    const auto norms = at::stack(at::_foreach_norm(gradients, 2)).to(at::kCPU, at::kDouble);  // [P]
+    const auto norms = norms_of(gradients);
     const double total = norms.norm().item<double>();
     if (spec_.clip <= 0 || !std::isfinite(total)) return total;
     if (spec_.clip_mode == "global") {

@@ -1,7 +1,8 @@
 #include "train/stepper.hpp"
 
+#include <ATen/ATen.h>
 #include <fmt/format.h>
-#include <torch/torch.h>
+#include <torch/cuda.h>
 
 #include <cmath>
 #include <hearth/mixed_precision.hpp>
@@ -66,8 +67,8 @@ bool Stepper::micro_step(const Context& now, const Tensors& batch, std::int64_t 
     // Dropout and its like are keyed by the step too, so that a resumed run draws what an uninterrupted one
     // would have.
     const auto number = now.progress.step * recipe_.train.accumulate + micro;
-    torch::manual_seed(static_cast<std::uint64_t>(recipe_.train.seed) * 1000003u +
-                       static_cast<std::uint64_t>(number * now.comm->world_size() + now.comm->rank()));
+    at::manual_seed(static_cast<std::uint64_t>(recipe_.train.seed) * 1000003u +
+                    static_cast<std::uint64_t>(number * now.comm->world_size() + now.comm->rank()));
     Tensors moved;
     for (const auto& [name, tensor] : batch) moved.set(name, tensor.to(device_, /*non_blocking=*/true));
     plan::StepOutput out;

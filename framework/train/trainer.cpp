@@ -1,7 +1,9 @@
 #include "train/trainer.hpp"
 
+#include <ATen/ATen.h>
+#include <ATen/Parallel.h>
+#include <ATen/core/grad_mode.h>
 #include <fmt/format.h>
-#include <torch/torch.h>
 
 #include <cmath>
 #include <new>
@@ -36,7 +38,7 @@ Trainer::Trainer(const recipe::Recipe& recipe, const host::Registry& registry, T
       request_(std::move(request)),
       device_(pick_device(recipe.train.device)),
       plan_([&] {
-          torch::manual_seed(static_cast<std::uint64_t>(recipe.train.seed));  // initial weights
+          at::manual_seed(static_cast<std::uint64_t>(recipe.train.seed));  // initial weights
           return plan::Plan::build(recipe, registry);
       }()),
       data_(open_training_data(recipe.data)),
@@ -440,7 +442,7 @@ void Trainer::restore() {
                         "filter changed; "
                         "put it back, or start another run with --out",
                         file.string(), recipe_.data.source));
-    torch::NoGradGuard no_grad;
+    at::NoGradGuard no_grad;
     for (auto& [name, tensor] : plan_.state()) {
         const auto source = saved.find(name);
         if (!source.defined()) throw DataError(fmt::format("{}: found no tensor '{}'", file.string(), name));

@@ -43,7 +43,7 @@ data::PackRequest pack_request(const recipe::DataSpec& spec) {
             .size = static_cast<int>(spec.size),
             .identity = spec.source == "phantom"
                             ? fmt::format("phantom {} {}", spec.phantom_seed, spec.phantom_lesions)
-                            : fmt::format("{} {}", spec.fit, spec.max_pixels),
+                            : fmt::format("{} {} reduced", spec.fit, spec.max_pixels),
             .workers = static_cast<int>(spec.workers),
             .progress = PackingNotes()};
 }

@@ -4,7 +4,9 @@
 #include <opencv2/imgcodecs.hpp>
 #include <opencv2/imgproc.hpp>
 
+#include "data/image_file.hpp"
 #include "data/image_header.hpp"
+#include "data/phantom.hpp"
 #include "data/random.hpp"
 #include "data/temporary_folder.hpp"
 
@@ -100,6 +102,37 @@ TEST_CASE("JPEG loads as grey") {
     const cv::Mat image = load_gray(folder.write("x.jpg", encode(".jpg", flat)), as_stored);
     REQUIRE(image.size() == cv::Size(48, 32));
     CHECK(difference(image, cv::Mat(32, 48, CV_32F, cv::Scalar(90.0 / 255))) < 0.01);
+}
+
+TEST_CASE("a JPEG is reduced while it is decoded, as far as it stays no smaller than the square") {
+    ImageHeader header{ImageFormat::jpeg, 900, 1000};
+    CHECK(reduction_for(header, 56) == 8);
+    CHECK(reduction_for(header, 57) == 4);
+    CHECK(reduction_for(header, 225) == 2);
+    CHECK(reduction_for(header, 226) == 1);
+    CHECK(reduction_for(header, 0) == 1);
+    header.format = ImageFormat::png;
+    CHECK(reduction_for(header, 56) == 1);
+}
+
+TEST_CASE("a reduced JPEG is the whole one averaged over areas, within a grey level in the mean") {
+    const TemporaryFolder folder;
+    const cv::Mat film = draw_phantom(0, 0, Lesion::nodule, 640).image;
+    cv::Mat grey, colour;
+    film.convertTo(grey, CV_8U, 255);
+    cv::cvtColor(grey, colour, cv::COLOR_GRAY2BGR);
+    for (const auto& stored : {grey, colour}) {
+        const auto file = folder.write("x.jpg", encode(".jpg", stored));
+        for (const int size : {32, 40, 80, 100, 160}) {
+            const cv::Mat expected = resize_square(load_gray(file, as_stored), size, Aspect::stretch);
+            const cv::Mat image = load_gray(file, {size, Aspect::stretch, 100'000'000});
+            REQUIRE(image.size() == expected.size());
+            INFO(size << ", " << stored.channels() << " channels: at most " << 255 * difference(image, expected)
+                      << ", mean " << 255 * cv::norm(image, expected, cv::NORM_L1) / size / size);
+            CHECK(cv::norm(image, expected, cv::NORM_L1) / size / size < 1.0 / 255);
+            CHECK(difference(image, expected) < 8.0 / 255);
+        }
+    }
 }
 
 TEST_CASE("shrinking averages areas") {

@@ -2,6 +2,7 @@
 #include "data/loader.hpp"
 
 #include <ATen/ATen.h>
+#include <ATen/Parallel.h>
 
 #include <algorithm>
 #include <catch2/catch.hpp>

@@ -1,7 +1,8 @@
 // Anomaly detection as a whole, on generated films and a network that is not trained.
 #include "eval/anomaly.hpp"
 
-#include <torch/torch.h>
+#include <ATen/ATen.h>
+#include <ATen/core/grad_mode.h>
 
 #include <algorithm>
 #include <cmath>
@@ -51,7 +52,7 @@ struct Case {
 
     explicit Case(const std::string& text, const std::vector<std::string>& overrides = {})
         : recipe(recipe::load(folder.write("recipe.toml", text), overrides)), plan([&] {
-              torch::manual_seed(0);
+              at::manual_seed(0);
               auto made = plan::Plan::build(recipe, registry());
               made.train(false);
               return made;
@@ -129,7 +130,7 @@ TEST_CASE("the error of a pixel is that of the pass in which it was hidden") {
     const auto map = scorer->map(images, {});
     const auto masks = hiding_masks(32, 8, 4);
     for (std::int64_t pass = 0; pass < 4; ++pass) {
-        const torch::NoGradGuard no_grad;
+        const at::NoGradGuard no_grad;
         const auto restored =
             made.plan.outputs({{"abnormal", images}, {"mask", masks[pass].expand({2, 1, -1, -1})}},
                               {"student.restored"}, {})["student.restored"];
@@ -157,7 +158,7 @@ TEST_CASE("without prototypes the normal images give them") {
     const auto images = at::rand({4, 1, 32, 32});
     scorer->learn(images.slice(0, 0, 1), {});
     scorer->learn(images.slice(0, 1), {});
-    const torch::NoGradGuard no_grad;
+    const at::NoGradGuard no_grad;
     const auto q =
         (made.plan.outputs({{"abnormal", images}}, {"student.logits"}, {})["student.logits"] / 0.1).softmax(-1);
     const auto entropy = -(q * q.mean(0).clamp_min(1e-8).log()).sum(-1);  // [4, 16]

@@ -1,7 +1,7 @@
 // Maps and scores of anomalies: what is hidden, how values are standardised and pooled.
 #include "eval/anomaly_map.hpp"
 
-#include <torch/torch.h>
+#include <ATen/ATen.h>
 
 #include <catch2/catch.hpp>
 #include <hearth/error.hpp>
@@ -16,20 +16,20 @@ TEST_CASE("each pixel is hidden in exactly one pass, and neighbouring squares in
         INFO(passes);
         const auto masks = hiding_masks(32, 4, passes);
         CHECK(masks.size(0) == (passes > 0 ? passes : 64));
-        CHECK(at::equal(masks.sum(0), torch::ones({32, 32})));
+        CHECK(at::equal(masks.sum(0), at::ones({32, 32})));
         const auto pass = masks.argmax(0).slice(0, 0, 32, 4).slice(1, 0, 32, 4);  // of each square
         CHECK((pass.slice(0, 1) != pass.slice(0, 0, -1)).all().item<bool>());
         CHECK((pass.slice(1, 1) != pass.slice(1, 0, -1)).all().item<bool>());
     }
     // Three squares an edge, the last ones of two pixels: the ninth starts at row and column 8.
-    CHECK(at::equal(hiding_masks(10, 4, 0)[8].slice(0, 8).slice(1, 8), torch::ones({2, 2})));
+    CHECK(at::equal(hiding_masks(10, 4, 0)[8].slice(0, 8).slice(1, 8), at::ones({2, 2})));
     CHECK(hiding_masks(10, 4, 0)[8].sum().item<double>() == 4);
 }
 
 TEST_CASE("maps are standardised at each place by normal maps") {
-    torch::manual_seed(0);
-    const auto place = torch::linspace(0, 5, 16).view({1, 4, 4});
-    const auto normal = place + (0.5 + place) * torch::randn({400, 4, 4});
+    at::manual_seed(0);
+    const auto place = at::linspace(0, 5, 16).view({1, 4, 4});
+    const auto normal = place + (0.5 + place) * at::randn({400, 4, 4});
     const auto z = MapStatistics(normal, true).standardise(normal);
     CHECK(z.mean(0).abs().max().item<double>() < 1e-3);
     const auto deviation = z.std(0, false);
@@ -43,9 +43,9 @@ TEST_CASE("maps are standardised at each place by normal maps") {
 }
 
 TEST_CASE("a place where normal images never vary does not decide") {
-    auto normal = torch::randn({50, 2, 2});
+    auto normal = at::randn({50, 2, 2});
     normal.select(1, 0).select(1, 0).fill_(1);
-    auto other = torch::zeros({1, 2, 2});
+    auto other = at::zeros({1, 2, 2});
     other[0][0][0] = 1.001;
     CHECK(MapStatistics(normal, true).standardise(other).abs().max().item<double>() < 1);
 }
@@ -58,7 +58,7 @@ TEST_CASE("a score is the mean of the highest share of a map") {
 }
 
 TEST_CASE("smoothing spreads a point and keeps its sum") {
-    auto maps = torch::zeros({2, 33, 33});
+    auto maps = at::zeros({2, 33, 33});
     maps[1][16][16] = 1;
     smooth_maps(maps, 2);
     CHECK(maps[0].abs().max().item<double>() == 0);

@@ -1,7 +1,7 @@
 // Classifiers on frozen features: they find what is there, find nothing in noise, and say the same every time.
 #include "eval/classifiers.hpp"
 
-#include <torch/torch.h>
+#include <ATen/ATen.h>
 
 #include <catch2/catch.hpp>
 #include <cmath>
@@ -52,7 +52,7 @@ void check_distributions(const at::Tensor& probabilities) {
 }  // namespace
 
 TEST_CASE("a linear probe separates what is separable") {
-    torch::manual_seed(1);
+    at::manual_seed(1);
     const auto train = gaussians(300, 16, 3), test = gaussians(300, 16, 3);
     const auto probe = linear_probe(train, test, 2, 0);
     check_distributions(probe.probabilities);
@@ -61,16 +61,16 @@ TEST_CASE("a linear probe separates what is separable") {
 }
 
 TEST_CASE("a linear probe finds nothing in noise") {
-    torch::manual_seed(2);
+    at::manual_seed(2);
     const auto train = gaussians(300, 16, 0), test = gaussians(600, 16, 0);
     CHECK(auc_of(linear_probe(train, test, 2, 0).probabilities, test) == Approx(0.5).margin(0.1));
 }
 
 TEST_CASE("a linear probe says the same every time") {
-    torch::manual_seed(3);
+    at::manual_seed(3);
     const auto train = gaussians(100, 8, 1), test = gaussians(50, 8, 1);
     const auto first = linear_probe(train, test, 2, 5);
-    torch::manual_seed(99);  // it draws nothing from the global generator
+    at::manual_seed(99);  // it draws nothing from the global generator
     const auto second = linear_probe(train, test, 2, 5);
     CHECK(at::equal(first.probabilities, second.probabilities));
     CHECK(first.l2 == second.l2);
@@ -78,7 +78,7 @@ TEST_CASE("a linear probe says the same every time") {
 }
 
 TEST_CASE("unit and offset of a feature do not matter to a linear probe") {
-    torch::manual_seed(4);
+    at::manual_seed(4);
     const auto train = gaussians(100, 8, 1), test = gaussians(50, 8, 1);
     const auto scale = at::logspace(-3, 3, 8), offset = at::arange(8) * 10;
     auto train2 = train, test2 = test;
@@ -90,7 +90,7 @@ TEST_CASE("unit and offset of a feature do not matter to a linear probe") {
 }
 
 TEST_CASE("the fit is at the minimum: mean probabilities of the training rows are the shares of the classes") {
-    torch::manual_seed(5);
+    at::manual_seed(5);
     auto train = gaussians(120, 6, 1.5, 3);
     for (std::size_t i = 0; i < 30; ++i) train.labels[i] = 0;  // unequal shares
     const auto probe = linear_probe(train, train, 3, 0);
@@ -106,7 +106,7 @@ TEST_CASE("the fit is at the minimum: mean probabilities of the training rows ar
 }
 
 TEST_CASE("features that are all the same give the share of each class, not a number that is none") {
-    torch::manual_seed(6);
+    at::manual_seed(6);
     auto train = gaussians(40, 4, 0);
     train.x = at::ones({40, 4});
     const auto probe = linear_probe(train, train, 2, 0);
@@ -127,7 +127,7 @@ TEST_CASE("k-NN: the votes of a case worked by hand") {
 }
 
 TEST_CASE("k-NN compares directions from the mean of the training rows, whatever all rows share") {
-    torch::manual_seed(7);
+    at::manual_seed(7);
     const auto train = gaussians(60, 8, 2), test = gaussians(40, 8, 2);
     auto moved_train = train, moved_test = test;
     moved_train.x = train.x + 50;
@@ -139,7 +139,7 @@ TEST_CASE("k-NN compares directions from the mean of the training rows, whatever
 }
 
 TEST_CASE("k-NN finds nothing in noise") {
-    torch::manual_seed(8);
+    at::manual_seed(8);
     const auto train = gaussians(300, 16, 0), test = gaussians(600, 16, 0);
     CHECK(auc_of(knn(train, test, 2, 20), test) == Approx(0.5).margin(0.1));
 }

@@ -1,7 +1,7 @@
 // The evaluation as a whole: what is compared with what, and what is written down.
 #include "eval/evaluate.hpp"
 
-#include <torch/torch.h>
+#include <ATen/ATen.h>
 
 #include <cmath>
 
@@ -28,7 +28,7 @@ k = 5
 )";
 
 plan::Plan built(const recipe::Recipe& recipe, std::int64_t seed) {
-    torch::manual_seed(static_cast<std::uint64_t>(seed));
+    at::manual_seed(static_cast<std::uint64_t>(seed));
     auto plan = plan::Plan::build(recipe, registry());
     plan.train(false);
     return plan;

@@ -1,7 +1,8 @@
 // Labels as a data set gives them, and features that stay with their label.
 #include "eval/features.hpp"
 
-#include <torch/torch.h>
+#include <ATen/ATen.h>
+#include <ATen/core/grad_mode.h>
 
 #include "eval/memory_dataset.hpp"
 #include "train/support.hpp"
@@ -165,22 +166,22 @@ TEST_CASE("no gradient is kept of features") {
 }
 
 TEST_CASE("the floor is a fixed linear map of the pixels") {
-    torch::manual_seed(1);
+    at::manual_seed(1);
     const auto x = at::rand({4, 1, 8, 8}), y = at::rand({4, 1, 8, 8});
     const auto floor = pixel_projection(6, 3);
     CHECK(floor(x).sizes() == at::IntArrayRef({4, 6}));
     CHECK(at::allclose(floor(x + y), floor(x) + floor(y), 1e-4, 1e-5));
-    torch::manual_seed(2);
+    at::manual_seed(2);
     CHECK(at::equal(pixel_projection(6, 3)(x), floor(x)));
     CHECK_FALSE(at::equal(pixel_projection(6, 4)(x), floor(x)));
 }
 
 TEST_CASE("features of a backbone are its cls, the mean of its tokens, or both") {
     TrainingRun run(tiny_demo());
-    torch::manual_seed(0);
+    at::manual_seed(0);
     const auto plan = plan::Plan::build(run.recipe, registry());
     const auto image = at::rand({2, 1, 32, 32});
-    const torch::NoGradGuard no_grad;
+    const at::NoGradGuard no_grad;
     CHECK(trained_network(plan) == "student");
     const auto of = [&](const std::string& which) {
         return backbone_features(plan, "student", which, {})(image);

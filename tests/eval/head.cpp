@@ -1,7 +1,8 @@
 // A trained head's answers as the result of a run: one label, several with unknowns, folds, and segmentations.
 #include "eval/head.hpp"
 
-#include <torch/torch.h>
+#include <ATen/ATen.h>
+#include <ATen/core/grad_mode.h>
 
 #include <cmath>
 #include <set>
@@ -49,7 +50,7 @@ head = "student.logits"
 )";
 
 plan::Plan built(const recipe::Recipe& recipe) {
-    torch::manual_seed(0);
+    at::manual_seed(0);
     auto plan = plan::Plan::build(recipe, registry());
     plan.train(false);
     return plan;
@@ -78,7 +79,7 @@ TEST_CASE("a head is evaluated on the test rows, its threshold chosen on others"
     const auto x = at::from_blob(image.data, {1, 1, 32, 32}, at::kFloat).mul(65535).round().div(65535);
     Context context;
     context.training = false;
-    const torch::NoGradGuard no_grad;
+    const at::NoGradGuard no_grad;
     const auto p = plan.outputs({{"image", x}}, {"student.logits"}, context)["student.logits"].softmax(1);
     CHECK(score.probabilities[1] == Approx(p[0][1].item<double>()).epsilon(1e-4));
 }

@@ -1,7 +1,7 @@
 // t-SNE and the silhouette on cases whose answer is known. tools/check_tsne.py compares with scikit-learn.
 #include "eval/tsne.hpp"
 
-#include <torch/torch.h>
+#include <ATen/ATen.h>
 
 #include <catch2/catch.hpp>
 #include <cmath>
@@ -15,8 +15,8 @@ namespace {
 
 /// `groups` clouds of `size` points in ten dimensions, `apart` deviations from each other.
 at::Tensor clouds(std::int64_t groups, std::int64_t size, double apart) {
-    torch::manual_seed(1);
-    auto x = torch::randn({groups * size, 10}, torch::kDouble);
+    at::manual_seed(1);
+    auto x = at::randn({groups * size, 10}, at::kDouble);
     for (std::int64_t g = 0; g < groups; ++g) x.slice(0, g * size, (g + 1) * size).select(1, g) += apart;
     return x;
 }
@@ -32,14 +32,14 @@ std::vector<int> group_numbers(std::int64_t groups, std::int64_t size) {
 
 TEST_CASE("joint probabilities are symmetric, sum to one and have the perplexity that was asked for") {
     const auto x = clouds(3, 20, 3);
-    const auto d = torch::cdist(x, x).square();
+    const auto d = at::cdist(x, x).square();
     const auto p = joint_probabilities(d, 8);
     CHECK(p.sum().item<double>() == Approx(1));
     CHECK(at::allclose(p, p.t()));
     CHECK(p.diagonal().abs().max().item<double>() == 0);
     // Of equidistant points every bandwidth gives the same probabilities.
-    const auto equal = joint_probabilities(1 - torch::eye(5, torch::kDouble), 1.2);
-    CHECK(at::allclose(equal, (1 - torch::eye(5, torch::kDouble)) / 20));
+    const auto equal = joint_probabilities(1 - at::eye(5, at::kDouble), 1.2);
+    CHECK(at::allclose(equal, (1 - at::eye(5, at::kDouble)) / 20));
 }
 
 TEST_CASE("far clouds stay apart in the plane, and a second call gives the same points") {
@@ -61,10 +61,9 @@ TEST_CASE("more steps lower the divergence") {
 }
 
 TEST_CASE("t-SNE names what it cannot draw") {
-    CHECK_THROWS_WITH(tsne(torch::randn({3, 4})), Contains("found 3 points, expected at least 4"));
-    CHECK_THROWS_WITH(tsne(torch::randn({40, 4})),
-                      Contains("perplexity of 30 for 40 points, expected 1 to 13.0"));
-    CHECK_THROWS_WITH(tsne(torch::full({200, 4}, std::nan(""))), Contains("not finite"));
+    CHECK_THROWS_WITH(tsne(at::randn({3, 4})), Contains("found 3 points, expected at least 4"));
+    CHECK_THROWS_WITH(tsne(at::randn({40, 4})), Contains("perplexity of 30 for 40 points, expected 1 to 13.0"));
+    CHECK_THROWS_WITH(tsne(at::full({200, 4}, std::nan(""))), Contains("not finite"));
 }
 
 TEST_CASE("the silhouette of four points on a line, worked by hand") {

@@ -2,8 +2,9 @@
 // its followers, as the trainer takes them.
 #pragma once
 
+#include <ATen/ATen.h>
+#include <ATen/core/grad_mode.h>
 #include <fmt/format.h>
-#include <torch/torch.h>
 
 #include <catch2/catch.hpp>
 #include <set>

@@ -293,7 +293,7 @@ TEST_CASE("a node knows which of its outputs are read: by nodes that run, and by
 }
 
 TEST_CASE("a step leaves out what nobody reads, features for evaluation do not") {
-    torch::manual_seed(1);
+    at::manual_seed(1);
     const auto judged = planned(judged_recipe);
     const auto out = judged.step(batch(judged, 32), {});
     CHECK(out.tensors.has("judge.cls"));

@@ -1,6 +1,6 @@
 // Images as tokens: the order of pixels in a patch, the inverse, and the labels of a lesion mask.
+#include <ATen/ATen.h>
 #include <ATen/autocast_mode.h>
-#include <torch/torch.h>
 
 #include <catch2/catch.hpp>
 #include <hearth/error.hpp>

@@ -2,7 +2,8 @@
 //   run_ranks(2, [&](const Comm& comm) { ... });    // each call on its own thread; exceptions come back
 #pragma once
 
-#include <torch/torch.h>
+#include <ATen/ATen.h>
+#include <torch/csrc/autograd/custom_function.h>
 
 #include <condition_variable>
 #include <exception>

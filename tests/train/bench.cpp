@@ -1,6 +1,8 @@
 // What `hearth bench` counts and times.
 #include "train/bench.hpp"
 
+#include <algorithm>
+#include <functional>
 #include <numeric>
 
 #include "train/operations.hpp"
@@ -41,6 +43,29 @@ TEST_CASE("time inside operations is measured, and only that of this thread") {
     CHECK(counter.seconds() <= passed);
 }
 
+TEST_CASE("time is told apart by operation, without the operations it called") {
+    const auto x = at::rand({256, 256});
+    const train::OperationCounter counter(/*shapes=*/true);
+    const auto start = std::chrono::steady_clock::now();
+    for (int i = 0; i < 20; ++i) at::linear(x, x);
+    const double passed = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+    const auto operations = counter.slowest_first();
+    double sum = 0;
+    for (const auto& operation : operations) {
+        CHECK(operation.seconds >= 0);
+        sum += operation.seconds;
+    }
+    CHECK(sum <= passed);
+    CHECK(std::ranges::is_sorted(operations, std::greater{}, &train::OperationTime::seconds));
+    const auto named = [&](const std::string& name) {
+        return *std::ranges::find(operations, name, &train::OperationTime::name);
+    };
+    CHECK(operations.front().name == "aten::mm");  // at::linear only calls it
+    CHECK(named("aten::mm").calls == 20);
+    CHECK(named("aten::linear").calls == 20);
+    CHECK(named("aten::linear").seconds < named("aten::mm").seconds);
+}
+
 TEST_CASE("a bench says how long a step takes, of what it consists, and what it computes") {
     const TrainingRun made(tiny_demo(), {"probe.every=0"});
     for (const bool generated : {true, false}) {
@@ -60,6 +85,7 @@ TEST_CASE("a bench says how long a step takes, of what it consists, and what it 
         for (const auto& [id, seconds] : result.components) components += seconds;
         CHECK(components == Approx(forward).epsilon(0.1));
         CHECK(result.flops > 1e6);
+        CHECK(result.operations.size() > 10);
         CHECK(result.gemm_flops > 1e8);
         CHECK(result.utilisation() < 1);
         CHECK(result.host_overhead >= 0);

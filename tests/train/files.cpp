@@ -2,7 +2,7 @@
 //   hearth_train_files events FOLDER          an events file with known scalars
 //   hearth_train_files safetensors write FILE a file with a tensor of each type
 //   hearth_train_files safetensors read FILE  each tensor of a file: name, type, shape, sum, as JSON
-#include <torch/torch.h>
+#include <ATen/ATen.h>
 
 #include <cstdio>
 #include <nlohmann/json.hpp>

@@ -1,7 +1,8 @@
 // Networks that follow another: the closed form of a moving average, and what is copied.
 #include "train/follower.hpp"
 
-#include <torch/torch.h>
+#include <ATen/ATen.h>
+#include <ATen/core/grad_mode.h>
 
 #include <catch2/catch.hpp>
 #include <cmath>
@@ -17,7 +18,7 @@ struct Part : Head {
     }
     Tensors forward(const Tensors& in, const Context&) override { return in; }
     void fill(double value) const {
-        const torch::NoGradGuard no_grad;
+        const at::NoGradGuard no_grad;
         at::Tensor(weight).fill_(value);
         at::Tensor(count).fill_(static_cast<std::int64_t>(value));
     }

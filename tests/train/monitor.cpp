@@ -1,7 +1,7 @@
 // The three numbers that tell collapse from learning, on matrices whose numbers are known.
 #include "train/monitor.hpp"
 
-#include <torch/torch.h>
+#include <ATen/ATen.h>
 
 #include <catch2/catch.hpp>
 #include <cmath>
@@ -48,7 +48,7 @@ TEST_CASE("an offset that all rows share does not count as a direction") {
 }
 
 TEST_CASE("features uniform on the sphere have spread 1, equal features 0") {
-    torch::manual_seed(1);
+    at::manual_seed(1);
     const auto x = at::randn({2000, 64});
     CHECK(measure_health(x, {}).std == Approx(1).margin(0.02));
     CHECK(measure_health(x * 1e-6, {}).std == Approx(1).margin(0.02));  // whatever their length
@@ -59,7 +59,7 @@ TEST_CASE("features uniform on the sphere have spread 1, equal features 0") {
 }
 
 TEST_CASE("tokens of all images are taken together") {
-    torch::manual_seed(2);
+    at::manual_seed(2);
     const auto x = at::randn({4, 9, 8});
     const auto together = measure_health(x, {}), flat = measure_health(x.view({36, 8}), {});
     CHECK(together.std == flat.std);
@@ -101,7 +101,7 @@ TEST_CASE("the alarm names rank and entropy too") {
 }
 
 TEST_CASE("a batch too small to have the rank is not called collapsed") {
-    torch::manual_seed(3);
+    at::manual_seed(3);
     const auto two = measure_health(at::randn({2, 64}), {});
     CHECK(two.rank == Approx(1).margin(1e-3));
     CHECK(two.max_rank == 1);

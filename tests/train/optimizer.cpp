@@ -1,7 +1,7 @@
 // AdamW against a loop in double precision, and the habits around it: clipping, decay, frozen layers.
 #include "train/optimizer.hpp"
 
-#include <torch/torch.h>
+#include <ATen/ATen.h>
 
 #include <catch2/catch.hpp>
 #include <cmath>
@@ -16,7 +16,7 @@ using Catch::Matchers::Contains;
 namespace {
 
 at::Tensor parameter(at::IntArrayRef shape) {
-    return torch::randn(shape).set_requires_grad(true);
+    return at::randn(shape).set_requires_grad(true);
 }
 
 void set_gradient(at::Tensor p, const at::Tensor& gradient) {
@@ -69,7 +69,7 @@ struct NaiveAdamW {
 }  // namespace
 
 TEST_CASE("six steps of AdamW are those of a naive loop, with decay on matrices only") {
-    torch::manual_seed(1);
+    at::manual_seed(1);
     auto matrix = parameter({5, 7}), bias = parameter({7}), gain = parameter({5, 1}), token = parameter({1, 7});
     auto spec = plain();
     spec.lr.shape = Schedule::Shape::linear;
@@ -89,7 +89,7 @@ TEST_CASE("six steps of AdamW are those of a naive loop, with decay on matrices 
     for (const auto& [name, p] : named) naive.emplace_back(p);
     for (std::int64_t step = 0; step < 6; ++step) {
         for (std::size_t i = 0; i < named.size(); ++i) {
-            const auto gradient = torch::randn_like(named[i].second);
+            const auto gradient = at::randn_like(named[i].second);
             set_gradient(named[i].second, gradient);
             const auto now = at_step(step);
             naive[i].step(gradient, spec.lr(now), i == 0 ? spec.weight_decay(now) : 0, 0.8, 0.95, 1e-6);
@@ -151,7 +151,7 @@ TEST_CASE("clip 0 leaves gradients alone, and a norm that is not finite is repor
 }
 
 TEST_CASE("a frozen layer stays still for its epochs and then starts from the first Adam step") {
-    torch::manual_seed(2);
+    at::manual_seed(2);
     auto last = parameter({3, 3}), other = parameter({3, 3});
     auto spec = plain();
     spec.freeze = {"last_layer"};
@@ -160,7 +160,7 @@ TEST_CASE("a frozen layer stays still for its epochs and then starts from the fi
     const auto start = last.detach().clone();
     NaiveAdamW naive(last);
     for (std::int64_t step = 0; step < 8; ++step) {  // three steps an epoch: frozen in steps 0 to 5
-        const auto gradient = torch::randn({3, 3});
+        const auto gradient = at::randn({3, 3});
         set_gradient(last, gradient);
         set_gradient(other, gradient);
         const auto before = other.detach().clone();
@@ -192,7 +192,7 @@ TEST_CASE("a pattern is a substring, or a glob for the whole name") {
 }
 
 TEST_CASE("a parameter without a gradient is neither moved nor decayed, and is named") {
-    torch::manual_seed(3);
+    at::manual_seed(3);
     auto with = parameter({2, 2}), without = parameter({2, 2});
     const auto start = without.detach().clone();
     Optimizer optimizer(plain(), {{"with", with}, {"without", without}}, 1);
@@ -206,11 +206,11 @@ TEST_CASE("a parameter without a gradient is neither moved nor decayed, and is n
 }
 
 TEST_CASE("an optimiser with loaded state goes on as the one that saved it") {
-    torch::manual_seed(4);
+    at::manual_seed(4);
     auto a = parameter({3, 4});
     Optimizer first(plain(), {{"p", a}}, 1);
     std::vector<at::Tensor> gradients;
-    for (int i = 0; i < 4; ++i) gradients.push_back(torch::randn({3, 4}));
+    for (int i = 0; i < 4; ++i) gradients.push_back(at::randn({3, 4}));
     const auto step = [&](Optimizer& optimizer, const at::Tensor& p, int i) {
         set_gradient(p, gradients[static_cast<std::size_t>(i)]);
         optimizer.step(at_step(i));

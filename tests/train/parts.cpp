@@ -1,6 +1,6 @@
 // Components for tests of the training loop: a backbone that is one linear map, with faults on request, and two
 // losses.
-#include <torch/torch.h>
+#include <ATen/ATen.h>
 
 #include <hearth/hearth.hpp>
 

@@ -1,7 +1,7 @@
 // Runs of tests: small recipes, trained in this process, and what they leave behind.
 #pragma once
 
-#include <torch/torch.h>
+#include <ATen/ATen.h>
 
 #include <catch2/catch.hpp>
 #include <hearth/error.hpp>
@@ -116,7 +116,7 @@ struct TrainingRun {
     }
     /// The weights of the recipe's seed, before any step.
     std::map<std::string, at::Tensor> initial() const {
-        torch::manual_seed(static_cast<std::uint64_t>(recipe.train.seed));
+        at::manual_seed(static_cast<std::uint64_t>(recipe.train.seed));
         std::map<std::string, at::Tensor> out;
         for (const auto& [name, tensor] : plan::Plan::build(recipe, registry()).state())
             out.emplace(name, tensor.detach().clone());

@@ -1,6 +1,8 @@
 // The loop as a whole, on a linear map and on the demo's method made tiny.
 #include "train/trainer.hpp"
 
+#include <torch/cuda.h>
+
 #include <hearth/mixed_precision.hpp>
 
 #include "train/fit_batch.hpp"
@@ -199,7 +201,7 @@ TEST_CASE("autocast does not keep a weight's old bf16 copy") {
     };
     CHECK(product() == 8);
     {
-        const torch::NoGradGuard no_grad;
+        const at::NoGradGuard no_grad;
         weight.mul_(2);
     }
     CHECK(product() == 16);

@@ -209,7 +209,7 @@ class Vit : public Backbone {
         torch::nn::init::normal_(cls_token_, 0, mae ? 0.02 : 1e-6);
         if (!sincos) torch::nn::init::normal_(pos_embed_, 0, 0.02);
         if (!mae) return;  // timm leaves the convolution at its own initial weights
-        const torch::NoGradGuard no_grad;
+        const at::NoGradGuard no_grad;
         torch::nn::init::xavier_uniform_(patch_embed_->proj()->weight.flatten(1));
     }
 

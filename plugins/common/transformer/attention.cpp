@@ -4,7 +4,6 @@
 #include <ATen/Parallel.h>
 #include <torch/autograd.h>
 
-#include <array>
 #include <cmath>
 #include <hearth/error.hpp>
 #include <hearth/tokens.hpp>
@@ -20,23 +19,42 @@ constexpr std::int64_t longest_explicit = 1024;
 
 // out = scale * a b, of as many matrices
 void product(Tensor out, const Tensor& a, const Tensor& b, double scale = 1) {
-    at::baddbmm_out(out, out, a, b, 0, scale);
+    if (out.size(0) > 1) {
+        at::baddbmm_out(out, out, a, b, 0, scale);
+        return;
+    }
+    auto matrix = out[0];  // strided batches of one take ATen five times as many views
+    at::addmm_out(matrix, matrix, a[0], b[0], 0, scale);
 }
 
 /// Some heads of one sample.
 struct Part {
     std::int64_t sample, first, count;
 
-    // Of packed projections [B, N, 3, heads, d]: query, key and value, [count, N, d] each.
-    std::array<Tensor, 3> unpack(const Tensor& qkv) const {
-        const auto parts = qkv.select(0, sample).narrow(2, first, count).permute({1, 2, 0, 3});
-        return {parts[0], parts[1], parts[2]};
+    // Of packed projections [B, N, 3, heads, d]: query, key and value, [3, count, N, d].
+    Tensor unpack(const Tensor& qkv) const {
+        return qkv.select(0, sample).narrow(2, first, count).permute({1, 2, 0, 3});
     }
     // Of [B, N, heads, d]: [count, N, d].
     Tensor tokens(const Tensor& x) const { return x.select(0, sample).narrow(1, first, count).transpose(0, 1); }
     // Of [B, heads, N, N]: [count, N, N].
     Tensor matrices(const Tensor& x) const { return x.select(0, sample).narrow(0, first, count); }
 };
+
+/// Several strided matrices as a product wants them: oneDNN, which makes those in bf16, copies each strided
+/// operand at each use.
+Tensor for_products(const Tensor& x) {
+    return x.size(-3) > 1 ? x.contiguous() : x;
+}
+
+/// What products write to in the place of strided matrices: those themselves, or contiguous ones, copied back
+/// by store().
+Tensor for_results(const Tensor& x) {
+    return x.size(-3) > 1 ? at::empty(x.sizes(), x.options()) : x;
+}
+void store(const Tensor& place, const Tensor& results) {
+    if (!results.is_same(place)) place.copy_(results);
+}
 
 /// Calls body(part, scratch) for all heads of all samples of qkv [B, N, 3, heads, d]; each thread has a
 /// scratch [matrices, count, N, N] of its own, and its products run on that thread alone.
@@ -70,12 +88,14 @@ class AttentionFunction : public torch::autograd::Function<AttentionFunction> {
         const auto out = at::empty({b, n, heads, d}, packed.options());
         const auto probabilities = at::empty({b, heads, n, n}, packed.options());
         for_each_part(qkv, 1, [&](const Part& part, const Tensor& scratch) {
-            const auto [q, k, v] = part.unpack(qkv);
-            const auto scores = scratch[0];
+            const auto parts = for_products(part.unpack(qkv));
+            const auto q = parts[0], k = parts[1], v = parts[2], scores = scratch[0], tokens = part.tokens(out);
             auto p = part.matrices(probabilities);
             product(scores, q, k.transpose(1, 2), scale);
             at::_softmax_out(p, scores, -1, false);
-            product(part.tokens(out), p, v);
+            const auto results = for_results(tokens);
+            product(results, p, v);
+            store(tokens, results);
         });
         ctx->save_for_backward({qkv, probabilities});
         return out.view({b, n, heads * d});
@@ -93,16 +113,17 @@ class AttentionFunction : public torch::autograd::Function<AttentionFunction> {
         const auto grad = grads[0].contiguous().view({b, n, heads, d});
         const auto out = at::empty_like(qkv);
         for_each_part(qkv, 2, [&](const Part& part, const Tensor& scratch) {
-            const auto [q, k, v] = part.unpack(qkv);
-            const auto [dq, dk, dv] = part.unpack(out);
-            const auto p = part.matrices(probabilities), g = part.tokens(grad);
-            const auto dp = scratch[0];
+            const auto parts = for_products(part.unpack(qkv)), place = part.unpack(out),
+                       results = for_results(place);
+            const auto q = parts[0], k = parts[1], v = parts[2];
+            const auto p = part.matrices(probabilities), g = for_products(part.tokens(grad)), dp = scratch[0];
             auto ds = scratch[1];
-            product(dv, p.transpose(1, 2), g);
+            product(results[2], p.transpose(1, 2), g);
             product(dp, g, v.transpose(1, 2));
             at::_softmax_backward_data_out(ds, dp, p, -1, p.scalar_type());
-            product(dq, ds, k, scale);
-            product(dk, ds.transpose(1, 2), q, scale);
+            product(results[0], ds, k, scale);
+            product(results[1], ds.transpose(1, 2), q, scale);
+            store(place, results);
         });
         return {out.view({b, n, 3 * heads * d}), Tensor()};
     }

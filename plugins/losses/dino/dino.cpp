@@ -1,6 +1,7 @@
 // The loss of DINO (Caron et al. 2021, https://arxiv.org/abs/2104.14294, section 3.1, algorithm 1): the student
 // predicts, from any crop, the distribution that the teacher gives for another global crop of the same image.
 #include <ATen/ATen.h>
+#include <ATen/core/grad_mode.h>
 #include <fmt/format.h>
 
 #include <cmath>

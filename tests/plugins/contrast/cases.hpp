@@ -1,7 +1,8 @@
 // Small cases for the contrastive plugins, and gradients by central differences.
 #pragma once
 
-#include <torch/torch.h>
+#include <ATen/ATen.h>
+#include <ATen/core/grad_mode.h>
 
 #include <cmath>
 #include <functional>
@@ -31,7 +32,7 @@ struct Case {
 
 /// A case with some abnormal tokens. Position 0 is normal everywhere, the last one in the first image only.
 inline Case example(std::int64_t batch, std::int64_t length, std::int64_t clusters, std::uint64_t seed = 1) {
-    torch::manual_seed(seed);
+    at::manual_seed(seed);
     auto labels = at::rand({batch, length}) < 0.4;
     labels.select(1, 0).fill_(false);
     if (length > 1) labels.select(1, length - 1).narrow(0, 1, batch - 1).fill_(true);

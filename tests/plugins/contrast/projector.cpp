@@ -1,4 +1,6 @@
 // The position projector against one weight-normed linear layer per position, written as a loop.
+#include <torch/autograd.h>
+
 #include <catch2/catch.hpp>
 
 #include "cases.hpp"
@@ -11,7 +13,7 @@ namespace {
 constexpr std::int64_t dim = 6, length = 4, clusters = 5;
 
 std::shared_ptr<Head> projector(Changes changes = {}) {
-    torch::manual_seed(5);
+    at::manual_seed(5);
     for (const auto& [name, value] :
          {std::pair{"out", clusters}, {"hidden", std::int64_t{8}}, {"bottleneck", std::int64_t{7}}})
         changes.emplace_back(name, value);
@@ -45,7 +47,7 @@ at::Tensor naive(Head& head, const at::Tensor& tokens) {
 }
 
 at::Tensor random_tokens(std::int64_t batch = 3) {
-    torch::manual_seed(6);
+    at::manual_seed(6);
     return at::randn({batch, length, dim}, at::kDouble);
 }
 

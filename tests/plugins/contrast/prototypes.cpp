@@ -36,7 +36,7 @@ at::Tensor naive_sinkhorn(const at::Tensor& scores, double epsilon, int iteratio
 }
 
 at::Tensor scores(std::int64_t batch, std::int64_t length, std::int64_t clusters, std::uint64_t seed = 3) {
-    torch::manual_seed(seed);
+    at::manual_seed(seed);
     return at::rand({batch, length, clusters}, at::kDouble) * 2 - 1;
 }
 

@@ -1,7 +1,7 @@
 // Small cases for DINO's head and loss, in double.
 #pragma once
 
-#include <torch/torch.h>
+#include <ATen/ATen.h>
 
 #include "support/gradients.hpp"
 #include "support/plugins.hpp"
@@ -26,7 +26,7 @@ struct Case {
 };
 
 inline Case example(std::int64_t global, std::int64_t local, std::int64_t batch, std::int64_t prototypes) {
-    torch::manual_seed(3);
+    at::manual_seed(3);
     const auto draw = [&](std::int64_t views) {
         return at::randn({views, batch, prototypes}, at::kDouble) * 0.3;
     };

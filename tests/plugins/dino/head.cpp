@@ -13,7 +13,7 @@ namespace {
 constexpr std::int64_t dim = 6, out = 7, bottleneck = 5;
 
 std::shared_ptr<Head> head(Changes changes = {}) {
-    torch::manual_seed(5);
+    at::manual_seed(5);
     for (const auto& [name, value] :
          {std::pair{"out", out}, {"hidden", std::int64_t{8}}, {"bottleneck", bottleneck}})
         changes.emplace_back(name, value);
@@ -38,7 +38,7 @@ at::Tensor naive(Head& of, const at::Tensor& cls) {
 }
 
 at::Tensor tokens(std::int64_t batch = 4) {
-    torch::manual_seed(6);
+    at::manual_seed(6);
     return at::randn({batch, dim}, at::kDouble);
 }
 
@@ -110,7 +110,7 @@ TEST_CASE("parameters have the official names, and the gain is trained without n
 TEST_CASE("weights start as the official code's: deviation 0.02, biases 0, last layer uniform") {
     Symbols symbols;
     symbols.bind("D", 384);
-    torch::manual_seed(1);
+    at::manual_seed(1);
     const auto p = make<Head>("dino-head", {{"out", std::int64_t{512}}}, symbols)->named_parameters();
     for (const auto* name : {"mlp.0.weight", "mlp.2.weight", "mlp.4.weight"})
         CHECK(p[name].std().item<double>() == Approx(0.02).epsilon(0.02));

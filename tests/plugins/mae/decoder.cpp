@@ -1,5 +1,7 @@
 // The head mae-decoder against a plain formulation in double precision, and what goes where.
-#include <torch/torch.h>
+#include <ATen/ATen.h>
+#include <torch/autograd.h>
+#include <torch/nn/module.h>
 
 #include <catch2/catch.hpp>
 #include <cmath>
@@ -33,18 +35,18 @@ Symbols symbols_of(std::int64_t channels) {
 std::shared_ptr<Head> decoder(Changes more = {}, std::int64_t channels = 2) {
     Changes changes = {{"width", std::int64_t{16}}, {"heads", std::int64_t{2}}, {"depth", std::int64_t{2}}};
     changes.insert(changes.end(), more.begin(), more.end());
-    torch::manual_seed(1);
+    at::manual_seed(1);
     return test::make<Head>("mae-decoder", changes, symbols_of(channels));
 }
 
 /// Places of the patches in (kept, removed): a permutation for each sample.
 Tensor some_restore(std::int64_t count = patches) {
-    torch::manual_seed(7);
+    at::manual_seed(7);
     return at::stack({at::randperm(count), at::randperm(count)});
 }
 
 Tensors inputs(at::ScalarType type = at::kFloat, std::int64_t tokens = visible) {
-    torch::manual_seed(2);
+    at::manual_seed(2);
     return {{"tokens", at::randn({batch, tokens, dim}, type)},
             {"cls", at::randn({batch, dim}, type)},
             {"restore", some_restore()},
@@ -94,8 +96,8 @@ TEST_CASE("the decoder computes what the paper describes") {
     const auto head = decoder();
     head->to(at::kDouble);
     {
-        const torch::NoGradGuard no_grad;  // norms and biases that are not trivial
-        torch::manual_seed(5);
+        const at::NoGradGuard no_grad;  // norms and biases that are not trivial
+        at::manual_seed(5);
         for (auto& item : head->named_parameters()) item.value().add_(at::randn_like(item.value()) * 0.1);
     }
     for (const std::int64_t tokens : {1, 3, 16}) {
@@ -126,7 +128,7 @@ TEST_CASE("mask tokens stand where patches are missing, and nowhere else") {
     other.set("cls", in["cls"] + 1);
     CHECK_FALSE(changed(other).any().item<bool>());
     {
-        const torch::NoGradGuard no_grad;
+        const at::NoGradGuard no_grad;
         head->named_parameters()["mask_token"].add_(at::randn({16}));
     }
     CHECK(at::equal(changed(in), in["restore"] >= visible));

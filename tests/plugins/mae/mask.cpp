@@ -1,5 +1,5 @@
 // The augment random-patch-mask: how many patches stay, which, and how the order comes back.
-#include <torch/torch.h>
+#include <ATen/ATen.h>
 
 #include <catch2/catch.hpp>
 

@@ -1,5 +1,8 @@
 // The parts of a masked autoencoder wired by a recipe: they find each other by names, and together they learn.
-#include <torch/torch.h>
+#include <ATen/ATen.h>
+#include <ATen/Parallel.h>
+#include <ATen/core/grad_mode.h>
+#include <torch/optim/adamw.h>
 
 #include "plan/support.hpp"
 
@@ -40,7 +43,7 @@ TEST_CASE("a recipe connects mask, encoder, decoder and loss") {
 }
 
 TEST_CASE("a step trains every parameter but the positions") {
-    torch::manual_seed(1);
+    at::manual_seed(1);
     const auto plan = planned(masked_autoencoder);
     const auto images = batch(plan, 32);
     plan.step(images, {}).total.backward();
@@ -56,7 +59,7 @@ TEST_CASE("a step trains every parameter but the positions") {
 
 TEST_CASE("a masked autoencoder learns a batch by heart") {
     at::set_num_threads(1);  // the products are tiny: on a busy machine threads only wait for each other
-    torch::manual_seed(1);
+    at::manual_seed(1);
     const auto plan = planned(masked_autoencoder);
     const auto images = batch(plan, 32);
     std::vector<at::Tensor> parameters;
@@ -77,7 +80,7 @@ TEST_CASE("a masked autoencoder learns a batch by heart") {
 
 TEST_CASE("features for evaluation take every patch") {
     const auto plan = planned(masked_autoencoder);
-    const torch::NoGradGuard no_grad;
+    const at::NoGradGuard no_grad;
     CHECK(plan.features("student", at::rand({2, 1, 32, 32}), {})["tokens"].sizes() ==
           at::IntArrayRef({2, 16, 48}));
 }

@@ -1,5 +1,7 @@
 // The backbone resnet: sizes, ports, training and evaluation, initial weights, precision, options.
-#include <torch/torch.h>
+#include <ATen/ATen.h>
+#include <ATen/core/grad_mode.h>
+#include <torch/nn/module.h>
 
 #include <catch2/catch.hpp>
 #include <cmath>
@@ -16,12 +18,12 @@ namespace {
 std::shared_ptr<Backbone> resnet(Changes more = {}, std::int64_t channels = 1) {
     Changes changes = {{"depth", std::int64_t{18}}};
     changes.insert(changes.end(), more.begin(), more.end());
-    torch::manual_seed(1);
+    at::manual_seed(1);
     return test::make<Backbone>("resnet", changes, test::image_symbols(channels, 64, 64));
 }
 
 Tensor images(std::int64_t channels = 1, std::int64_t height = 64, std::int64_t width = 64) {
-    torch::manual_seed(2);
+    at::manual_seed(2);
     return at::rand({2, channels, height, width});
 }
 
@@ -56,7 +58,7 @@ TEST_CASE("what it writes has the declared shapes, at even and at odd sizes") {
         const auto options = test::options(type, {{"depth", depth}});
         const auto symbols = test::image_symbols(1, height, width);
         const auto net = type.create_as<Backbone>(options, symbols);
-        const torch::NoGradGuard no_grad;
+        const at::NoGradGuard no_grad;
         const auto out = net->forward({{"image", images(1, height, width)}}, {});
         const auto ports = type.writes(options, symbols);
         REQUIRE(out.size() == ports.size());
@@ -212,7 +214,7 @@ TEST_CASE("zero_init_residual: every block starts as the identity") {
     const auto net = resnet({{"zero_init_residual", true}});
     auto parameters = net->named_parameters();
     const auto before = net->forward({{"image", images()}}, {})["features.1"];
-    const torch::NoGradGuard no_grad;
+    const at::NoGradGuard no_grad;
     parameters["layer1.1.conv1.weight"].fill_(7);  // inside a branch that nothing passes
     CHECK(at::equal(net->forward({{"image", images()}}, {})["features.1"], before));
 }
@@ -220,7 +222,7 @@ TEST_CASE("zero_init_residual: every block starts as the identity") {
 TEST_CASE("bf16 autocast stays close to fp32, and the pooled vector is fp32") {
     const auto net = resnet();
     net->eval();
-    const torch::NoGradGuard no_grad;
+    const at::NoGradGuard no_grad;
     const auto exact = net->forward({{"image", images()}}, {})["cls"];
     const auto half = test::in_bf16([&] { return net->forward({{"image", images()}}, {})["cls"]; });
     CHECK(half.scalar_type() == at::kFloat);

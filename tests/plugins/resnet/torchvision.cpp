@@ -1,7 +1,9 @@
 // The backbone resnet against torchvision's resnet18 and resnet50: names, outputs, gradients, running
 // statistics. tools/resnet_reference.py wrote the expected numbers, in double precision with the weights of
 // fill().
-#include <torch/torch.h>
+#include <ATen/ATen.h>
+#include <ATen/core/grad_mode.h>
+#include <torch/nn/module.h>
 
 #include <catch2/catch.hpp>
 #include <cmath>
@@ -66,7 +68,7 @@ std::shared_ptr<Backbone> resnet(const std::string& depth) {
 }
 
 void fill(const torch::nn::Module& module, const std::string& depth) {
-    const torch::NoGradGuard no_grad;
+    const at::NoGradGuard no_grad;
     auto state = state_of(module);
     std::uint64_t number = 0;
     for (const auto& name : names_of(depth)) {
@@ -118,7 +120,7 @@ TEST_CASE("running statistics: the outputs are torchvision's") {
         const auto net = resnet(depth);
         fill(*net, depth);
         net->eval();
-        const torch::NoGradGuard no_grad;
+        const at::NoGradGuard no_grad;
         const auto single = net->forward({{"image", image().to(at::kFloat)}}, {});
         net->to(at::kDouble);
         fill(*net, depth);

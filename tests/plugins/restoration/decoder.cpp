@@ -1,5 +1,6 @@
 // The head restoration-decoder: which tokens the mask token replaces, and what comes out.
-#include <torch/torch.h>
+#include <ATen/ATen.h>
+#include <torch/autograd.h>
 
 #include <catch2/catch.hpp>
 
@@ -28,12 +29,12 @@ Symbols symbols_of(std::int64_t length, std::int64_t channels, std::int64_t size
 std::shared_ptr<Head> decoder(Changes more = {}, std::int64_t channels = 1) {
     Changes changes = {{"width", std::int64_t{16}}, {"heads", std::int64_t{2}}, {"depth", std::int64_t{1}}};
     changes.insert(changes.end(), more.begin(), more.end());
-    torch::manual_seed(1);
+    at::manual_seed(1);
     return test::make<Head>("restoration-decoder", changes, symbols_of(tokens, channels, edge));
 }
 
 Tensors inputs(const Tensor& mask, std::int64_t channels = 1) {
-    torch::manual_seed(2);
+    at::manual_seed(2);
     return {{"tokens", at::randn({batch, tokens, dim})},
             {"mask", mask},
             {"image", at::rand({batch, channels, edge, edge})},
@@ -52,7 +53,7 @@ Tensor one_lesion() {
 }
 
 void fill_mask_token(Head& head, double value) {
-    const torch::NoGradGuard no_grad;
+    const at::NoGradGuard no_grad;
     head.named_parameters()["mask_token"].fill_(value);
 }
 

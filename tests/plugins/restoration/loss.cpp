@@ -1,5 +1,5 @@
 // The loss restoration (eq. 20) against loops written from the equation, in double precision.
-#include <torch/torch.h>
+#include <ATen/ATen.h>
 
 #include <catch2/catch.hpp>
 #include <cmath>
@@ -24,7 +24,7 @@ std::shared_ptr<Loss> restoration(Changes more = {}) {
 
 /// Lesions on two patches of the first image, on all but one of the second, none on the third.
 Tensors inputs() {
-    torch::manual_seed(3);
+    at::manual_seed(3);
     auto mask = at::zeros({batch, 1, height, width}, at::kDouble);
     mask[0][0].slice(0, 0, 4).fill_(0.3);
     mask[1][0].fill_(0.2);

@@ -1,5 +1,6 @@
 // segmentation-decoder and dice: shapes, places, values by hand.
-#include <torch/torch.h>
+#include <ATen/ATen.h>
+#include <ATen/core/grad_mode.h>
 
 #include <catch2/catch.hpp>
 #include <cmath>
@@ -19,7 +20,7 @@ std::shared_ptr<Head> decoder(std::int64_t height, std::int64_t width, std::int6
     auto symbols = test::image_symbols(1, height, width);
     symbols.bind("L", height / patch * (width / patch));
     symbols.bind("D", 12);
-    torch::manual_seed(1);
+    at::manual_seed(1);
     return test::make<Head>("segmentation-decoder", changes, symbols);
 }
 
@@ -44,7 +45,7 @@ TEST_CASE("a token decides pixels where its patch is") {
     const auto head = decoder(64, 64, 16, {{"width", std::int64_t{16}}});
     const auto image = at::rand({1, 1, 64, 64});
     auto tokens = at::rand({1, 16, 12});
-    const torch::NoGradGuard no_grad;
+    const at::NoGradGuard no_grad;
     const auto before = head->forward({{"tokens", tokens}, {"image", image}}, {})["logits"];
     tokens[0][4 * 3 + 1] += 5;  // row 3, column 1
     const auto change =
@@ -70,7 +71,7 @@ TEST_CASE("dice and cross-entropy of four pixels by hand") {
     CHECK(out.total.item<double>() == Approx(0.4 + std::log(2.0)));
     CHECK(dice(logits, mask, {{"dice_weight", Schedule(2.0)}, {"bce_weight", Schedule(0.0)}})
               .total.item<double>() == Approx(0.8));
-    torch::manual_seed(2);
+    at::manual_seed(2);
     const auto loss = [&](const Tensor& x) { return dice(x, mask.expand({2, 1, 2, 2})).total; };
     CHECK(test::gradient_error(loss, at::randn({2, 1, 2, 2}, at::kDouble)) < 1e-8);
 }

@@ -1,5 +1,5 @@
 // The loss cross-entropy against values worked out by hand, against loops, and against ATen's.
-#include <torch/torch.h>
+#include <ATen/ATen.h>
 
 #include <catch2/catch.hpp>
 #include <cmath>
@@ -43,7 +43,7 @@ struct Case {
 
 /// Eight samples of four classes, three of them without a label.
 Case random_case() {
-    torch::manual_seed(4);
+    at::manual_seed(4);
     return {at::randn({8, 4}, at::kDouble) * 3, labels({0, 3, -1, 2, 2, -1, 1, -1})};
 }
 

@@ -1,5 +1,6 @@
 // The head linear: its value, its initial weights, its gradient.
-#include <torch/torch.h>
+#include <ATen/ATen.h>
+#include <ATen/core/grad_mode.h>
 
 #include <catch2/catch.hpp>
 
@@ -14,7 +15,7 @@ namespace {
 std::shared_ptr<Head> linear(std::int64_t in, std::int64_t out) {
     Symbols symbols;
     symbols.bind("D", in);
-    torch::manual_seed(1);
+    at::manual_seed(1);
     return test::make<Head>("linear", {{"out", out}}, symbols);
 }
 
@@ -22,7 +23,7 @@ std::shared_ptr<Head> linear(std::int64_t in, std::int64_t out) {
 
 TEST_CASE("logits are W x + b") {
     const auto head = linear(3, 2);
-    const torch::NoGradGuard no_grad;
+    const at::NoGradGuard no_grad;
     auto parameters = head->named_parameters();
     parameters["weight"].copy_(at::tensor({1.0F, 2.0F, 3.0F, -1.0F, 0.0F, 0.5F}).view({2, 3}));
     parameters["bias"].copy_(at::tensor({10.0F, 20.0F}));
@@ -40,7 +41,7 @@ TEST_CASE("features are the class token, the mean token, or both side by side") 
         Symbols symbols;
         symbols.bind("D", 3);
         const auto head = test::make<Head>("linear", {{"features", features}}, symbols);
-        const torch::NoGradGuard no_grad;
+        const at::NoGradGuard no_grad;
         const auto parameters = head->named_parameters();
         CHECK(at::allclose(head->forward(in, {})["logits"],
                            at::linear(x, parameters["weight"], parameters["bias"])));

@@ -1,5 +1,7 @@
 // A supervised baseline wired by a recipe: backbone, linear head and cross-entropy find each other, and learn.
-#include <torch/torch.h>
+#include <ATen/ATen.h>
+#include <ATen/core/grad_mode.h>
+#include <torch/optim/adamw.h>
 
 #include <cmath>
 
@@ -35,7 +37,7 @@ const std::string resnet = R"({ use = "resnet", depth = 18, writes = { "features
 
 /// Six images of three classes, and one without a label.
 Tensors labelled() {
-    torch::manual_seed(3);
+    at::manual_seed(3);
     return {{"image", at::rand({7, 1, 48, 48})}, {"label", at::tensor({0, 1, 2, 0, 1, 2, -1}, at::kLong)}};
 }
 
@@ -65,7 +67,7 @@ TEST_CASE("class weights for another number of classes are refused before any da
 TEST_CASE("both backbones learn the labels of a batch by heart") {
     for (const auto& backbone : {vit, resnet}) {
         INFO(backbone);
-        torch::manual_seed(1);
+        at::manual_seed(1);
         const auto plan = planned(supervised(backbone));
         std::vector<Tensor> parameters;
         for (const auto& [name, parameter] : plan.trained_parameters()) parameters.push_back(parameter);
@@ -91,7 +93,7 @@ TEST_CASE("both backbones learn the labels of a batch by heart") {
 
 TEST_CASE("features for evaluation: the pooled vector of a network in training mode, by running statistics") {
     auto plan = planned(supervised(resnet));
-    const torch::NoGradGuard no_grad;
+    const at::NoGradGuard no_grad;
     Context context;
     context.training = false;
     const auto image = labelled()["image"];

@@ -1,5 +1,6 @@
 // The backbone vit on a subset of patches, and what it drops and resamples when.
-#include <torch/torch.h>
+#include <ATen/ATen.h>
+#include <ATen/core/grad_mode.h>
 
 #include <algorithm>
 #include <catch2/catch.hpp>
@@ -29,13 +30,13 @@ std::shared_ptr<Backbone> vit(Changes more = {}) {
                        {"depth", std::int64_t{2}},
                        {"patch", std::int64_t{8}}};
     changes.insert(changes.end(), more.begin(), more.end());
-    torch::manual_seed(1);
+    at::manual_seed(1);
     return test::make<Backbone>("vit", changes, symbols_of(32));
 }
 
 /// Blocks become the identity: a token is then norm(embedded patch + position).
 void silence(Backbone& backbone) {
-    const torch::NoGradGuard no_grad;
+    const at::NoGradGuard no_grad;
     for (auto& item : backbone.named_parameters())
         if (item.key().ends_with("attn.proj.weight") || item.key().ends_with("mlp.fc2.weight"))
             item.value().zero_();
@@ -69,7 +70,7 @@ TEST_CASE("keeping every patch changes nothing but the order of tokens") {
     const auto backbone = vit();
     const auto image = at::rand({2, 2, 32, 32});
     const auto whole = backbone->forward({{"image", image}}, {});
-    torch::manual_seed(4);
+    at::manual_seed(4);
     const auto keep = at::stack({at::arange(16), at::randperm(16)});
     const auto out = backbone->forward({{"image", image}, {"keep", keep}}, {});
     CHECK(at::allclose(out["cls"], whole["cls"], 1e-4, 1e-5));
@@ -169,14 +170,14 @@ TEST_CASE("a pass without gradients drops no path") {
     context.progress.step = 1;
     const auto next = run();
     {
-        const torch::NoGradGuard no_grad;
+        const at::NoGradGuard no_grad;
         CHECK(at::equal(run(), plain));
     }
     context.progress.step = 0;
     CHECK(at::equal(run(), first));
     context.progress.step = 1;
     {
-        const torch::NoGradGuard no_grad;
+        const at::NoGradGuard no_grad;
         run();  // takes no draw from the pass of this step that trains
     }
     CHECK(at::equal(run(), next));
@@ -198,7 +199,7 @@ TEST_CASE("position_resample chooses how positions follow the image") {
 
 TEST_CASE("the DINO way: cubic convolution with a = -0.75 and a step of L / (n + 0.1)") {
     using namespace hearth::transformer;
-    torch::manual_seed(5);
+    at::manual_seed(5);
     const auto row = at::randn({1, 6, 1}, at::kDouble);  // one row of 6 positions of width 1
     const auto weight = [](double distance) {
         const double x = std::abs(distance), a = -0.75;

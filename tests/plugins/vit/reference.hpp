@@ -4,7 +4,8 @@
 // and this runs the cases.
 #pragma once
 
-#include <torch/torch.h>
+#include <ATen/ATen.h>
+#include <ATen/core/grad_mode.h>
 
 #include <filesystem>
 #include <nlohmann/json.hpp>
@@ -46,7 +47,7 @@ class Reference {
         for (const auto& [key, value] : bound.items()) symbols.bind(key, value.get<std::int64_t>());
 
         const auto component = type_.create(options, symbols);
-        const torch::NoGradGuard no_grad;
+        const at::NoGradGuard no_grad;
         for (auto& item : component->named_parameters()) {
             const auto weight = file_.find("weights/" + item.key());
             if (weight.defined())

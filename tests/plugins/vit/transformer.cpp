@@ -1,7 +1,8 @@
 // The shared transformer parts against plain formulations, in double and single precision.
 #include "common/transformer/attention.hpp"
 
-#include <torch/torch.h>
+#include <ATen/ATen.h>
+#include <torch/autograd.h>
 
 #include <catch2/catch.hpp>
 #include <cmath>
@@ -38,7 +39,7 @@ std::vector<Tensor> gradients(const std::function<Tensor()>& f, const std::vecto
 }  // namespace
 
 TEST_CASE("attention equals the formula, with its gradient") {
-    torch::manual_seed(2);
+    at::manual_seed(2);
     // Few and many samples for the threads, short and long sequences: each is divided among threads
     // differently.
     struct Case {
@@ -58,7 +59,7 @@ TEST_CASE("attention equals the formula, with its gradient") {
 }
 
 TEST_CASE("attention on long sequences and on strided input") {
-    torch::manual_seed(3);
+    at::manual_seed(3);
     const auto lengthy = at::randn({1, 1100, 3 * 8});
     CHECK(at::allclose(attention(lengthy, 2), plain_attention(lengthy, 2), 1e-4, 1e-5));
     const auto strided = at::randn({2, 3 * 8, 5}).transpose(1, 2);
@@ -66,7 +67,7 @@ TEST_CASE("attention on long sequences and on strided input") {
 }
 
 TEST_CASE("attention in bf16 rounds its results only") {
-    torch::manual_seed(4);
+    at::manual_seed(4);
     const auto qkv = at::randn({2, 50, 3 * 64}).to(at::kBFloat16).requires_grad_();
     const auto exact = qkv.detach().to(at::kDouble).requires_grad_();
     const auto y = attention(qkv, 2);
@@ -85,7 +86,7 @@ TEST_CASE("the second derivative of attention is refused, not wrong") {
 }
 
 TEST_CASE("linear equals at::linear, with its gradients") {
-    torch::manual_seed(5);
+    at::manual_seed(5);
     const auto weight = at::randn({24, 16}).requires_grad_(), bias = at::randn({24}).requires_grad_();
     for (const auto& x : {at::randn({7, 16}), at::randn({2, 5, 16}), at::randn({2, 9, 16}).slice(1, 1),
                           at::randn({2, 16, 5}).transpose(1, 2)}) {
@@ -109,7 +110,7 @@ TEST_CASE("linear takes the expanded gradient of a sum") {
 }
 
 TEST_CASE("linear can be differentiated twice") {
-    torch::manual_seed(6);
+    at::manual_seed(6);
     const auto x = at::randn({5, 6}).requires_grad_(), weight = at::randn({4, 6}).requires_grad_();
     const auto penalty = [&](const Tensor& y) {
         const auto grad = torch::autograd::grad({y.pow(3).sum()}, {x}, {}, true, true)[0];
@@ -152,7 +153,7 @@ TEST_CASE(
 }
 
 TEST_CASE("a block keeps the residual stream in fp32 and scales its branches by keep") {
-    torch::manual_seed(8);
+    at::manual_seed(8);
     Block block({.dim = 16, .heads = 2});
     const auto x = at::randn({3, 5, 16});
     const auto nothing = at::zeros({2, 3, 1, 1});
@@ -165,7 +166,7 @@ namespace {
 /// A block in double with weights that matter, its input [3, 5, 16] and all it can get a gradient for.
 struct BlockCase {
     BlockCase() {
-        torch::manual_seed(9);
+        at::manual_seed(9);
         block = std::make_shared<Block>(BlockOptions{.dim = 16, .heads = 2});
         block->to(at::kDouble);
         x = at::randn({3, 5, 16}, at::kDouble).requires_grad_();
@@ -215,7 +216,7 @@ TEST_CASE("a branch that is dropped for some samples has the values and gradient
 }
 
 TEST_CASE("a block that is computed again in the backward pass gives the same values and gradients") {
-    torch::manual_seed(4);
+    at::manual_seed(4);
     Block block({.dim = 24, .heads = 3});
     const auto x = at::randn({5, 7, 24}).requires_grad_();
     auto keep = at::ones({2, 5, 1, 1});

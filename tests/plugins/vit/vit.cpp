@@ -1,5 +1,7 @@
 // The backbone vit: names and shapes as timm's, image sizes, drop path, precision, options.
-#include <torch/torch.h>
+#include <ATen/ATen.h>
+#include <ATen/core/grad_mode.h>
+#include <torch/nn/module.h>
 
 #include <catch2/catch.hpp>
 
@@ -24,7 +26,7 @@ Changes small(Changes more = {}) {
 }
 
 std::shared_ptr<Backbone> small_vit(Changes more = {}, std::int64_t channels = 1, std::int64_t edge = 64) {
-    torch::manual_seed(1);
+    at::manual_seed(1);
     return test::make<Backbone>("vit", small(std::move(more)), test::image_symbols(channels, edge, edge));
 }
 
@@ -101,7 +103,7 @@ TEST_CASE("the patch embedding is timm's strided convolution on the normalised i
                                 {"mean", std::vector<double>{0.1, 0.2, 0.3}},
                                 {"std", std::vector<double>{0.5, 0.6, 0.7}}},
                                3);
-    const torch::NoGradGuard no_grad;
+    const at::NoGradGuard no_grad;
     auto parameters = vit->named_parameters();
     // Without branches a block is the identity: what is left is norm(convolution + positions).
     for (const auto* name : {"blocks.0.attn.proj.weight", "blocks.0.mlp.fc2.weight"}) parameters[name].zero_();
@@ -237,7 +239,7 @@ TEST_CASE("attention and activations are written only where they are asked for b
 
 TEST_CASE("the attention it writes is that of its blocks") {
     const auto vit = small_vit({{"depth", std::int64_t{1}}});
-    const torch::NoGradGuard no_grad;
+    const at::NoGradGuard no_grad;
     auto parameters = vit->named_parameters();
     const std::set<std::string> wanted = {"attention", "activations", "tokens", "cls"};
     Context context;
