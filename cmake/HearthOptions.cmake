@@ -6,6 +6,10 @@ set(CMAKE_INSTALL_RPATH_USE_LINK_PATH ON)   # an installed binary still finds th
 
 set(CMAKE_CXX_VISIBILITY_PRESET hidden)
 set(CMAKE_VISIBILITY_INLINES_HIDDEN ON)
+if(HEARTH_FUZZ)   # Clang shares a precompiled header only among targets of one visibility, and the SDK's is this
+  set(CMAKE_CXX_VISIBILITY_PRESET default)
+  set(CMAKE_VISIBILITY_INLINES_HIDDEN OFF)
+endif()
 set(CMAKE_RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/bin)
 set(CMAKE_LIBRARY_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/lib)
 set(CMAKE_CXX_FLAGS_RELEASE "-O2")   # assertions of our own are exceptions; NDEBUG would buy nothing measurable
@@ -17,14 +21,25 @@ endif()
 
 add_library(hearth_options INTERFACE)
 # -fPIC for executables too: with CMake's -fPIE they could not share the precompiled header.
-target_compile_options(hearth_options INTERFACE -fPIC -Wall -Wextra -Wpedantic -Wshadow -Wnon-virtual-dtor -fpch-preprocess)
+target_compile_options(hearth_options INTERFACE -fPIC -Wall -Wextra -Wpedantic -Wshadow -Wnon-virtual-dtor
+  $<$<CXX_COMPILER_ID:GNU>:-fpch-preprocess>)   # lets ccache keep what a precompiled header was used for
 if(HEARTH_WARNINGS_AS_ERRORS)
   target_compile_options(hearth_options INTERFACE -Werror)
 endif()
 if(HEARTH_SANITIZE)
   # -Wno-maybe-uninitialized: GCC 12 reports false ones inside <regex> under sanitizers.
-  target_compile_options(hearth_options INTERFACE -Wno-maybe-uninitialized -fsanitize=${HEARTH_SANITIZE} -fno-omit-frame-pointer)
+  target_compile_options(hearth_options INTERFACE
+    $<$<CXX_COMPILER_ID:GNU>:-Wno-maybe-uninitialized> -fsanitize=${HEARTH_SANITIZE} -fno-omit-frame-pointer)
   target_link_options(hearth_options INTERFACE -fsanitize=${HEARTH_SANITIZE})
+endif()
+if(HEARTH_FUZZ)
+  if(NOT CMAKE_CXX_COMPILER_ID STREQUAL "Clang")
+    message(FATAL_ERROR "HEARTH_FUZZ: found ${CMAKE_CXX_COMPILER_ID}, expected Clang: cmake --preset fuzz")
+  endif()
+  # Whatever a sanitizer reports ends the program, so that libFuzzer keeps the input; standard containers check their indices.
+  # vptr would need the type information of libraries that were built without it.
+  target_compile_options(hearth_options INTERFACE -fsanitize=fuzzer-no-link -fno-sanitize-recover=all -fno-sanitize=vptr)
+  target_compile_definitions(hearth_options INTERFACE _GLIBCXX_ASSERTIONS)
 endif()
 # BOOST_DLL_USE_STD_FS: Boost.DLL without linking Boost.Filesystem. FMT_HEADER_ONLY: the LibTorch wheel carries newer fmt
 # headers than Debian's libfmt.so, so nothing may link the library.

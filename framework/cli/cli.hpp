@@ -39,6 +39,10 @@ struct RecipeArguments {
 /// The file of this program, for starting it again under its own name.
 std::string own_program();
 
+/// Holds the number of the process that started this one and that it ends with: a killed sweep leaves no run
+/// behind that goes on.
+inline constexpr const char* parent_variable = "HEARTH_PARENT";
+
 /// Scans the search order, recipe folders included.
 host::Registry make_registry(const Globals& globals, const recipe::Recipe* recipe = nullptr);
 

@@ -1,8 +1,10 @@
 // The `hearth` command: reads the command line, runs one verb, turns errors into messages and exit codes.
 #include <fmt/format.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <csignal>
 #include <cstdlib>
 #include <hearth/error.hpp>
 #include <hearth/text.hpp>
@@ -91,7 +93,7 @@ int run(int argc, char** argv) {
         "data.source=chests.csv optimizer.lr=1e-4\n\n"
         "Exit codes: 0 ok, 1 internal, 2 usage or recipe, 3 data, 4 plugin, 5 not-a-number or collapse, 6 out "
         "of memory,\n"
-        "75 stopped and resumable.");
+        "7 a process of several was lost, 75 stopped and resumable.");
     add_train(app, globals);
     add_check(app, globals);
     add_bench(app, globals);
@@ -125,7 +127,7 @@ int run(int argc, char** argv) {
 }
 
 bool computes(int argc, char** argv) {
-    static const std::set<std::string_view> computing = {"train",    "check",  "probe", "detect",
+    static const std::set<std::string_view> computing = {"train",    "bench",  "check", "probe", "detect",
                                                          "pictures", "report", "sweep", "embed"};
     return std::any_of(argv, argv + argc, [](const char* word) { return computing.count(word) != 0; });
 }
@@ -139,6 +141,15 @@ void shorten_openmp_spin(char** argv) {
     execv(own_program().c_str(), argv);  // returns only where it fails: then all goes on as it was
 }
 
+// As by Ctrl-C when its parent is gone: a run writes its checkpoint first.
+void end_with_parent() {
+    const char* parent = std::getenv(parent_variable);
+    if (parent == nullptr) return;
+    prctl(PR_SET_PDEATHSIG, SIGINT);
+    if (std::to_string(getppid()) != parent) std::raise(SIGINT);  // it went before we asked
+    unsetenv(parent_variable);
+}
+
 }  // namespace
 }  // namespace hearth::cli
 
@@ -148,6 +159,7 @@ int main(int argc, char** argv) {
         hearth::cli::shorten_openmp_spin(argv);
         hearth::train::keep_freed_memory();
     }
+    hearth::cli::end_with_parent();
     const auto fail = [](ExitCode code, const std::string& message) {
         fmt::print(stderr, "error: {}\n", message);
         return static_cast<int>(code);

@@ -105,7 +105,9 @@ int run_hearth(const std::vector<std::string>& arguments, const fs::path& log) {
         posix_spawn_file_actions_adddup2(&actions, 1, 2);
     }
     pid_t child = 0;
+    setenv(parent_variable, std::to_string(getpid()).c_str(), 1);
     const int failed = posix_spawn(&child, own_program().c_str(), &actions, nullptr, argv.data(), environ);
+    unsetenv(parent_variable);
     posix_spawn_file_actions_destroy(&actions);
     if (failed != 0)
         throw Error(ExitCode::internal, fmt::format("cannot start a run: {}", std::strerror(failed)));

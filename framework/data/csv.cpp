@@ -43,7 +43,7 @@ class Reader {
                 fail(line_, "a double quote inside the unquoted field '" + field + "'",
                      "the whole field in double quotes, and inner quotes doubled: \"a \"\"b\"\" c\"");
             }
-            if (text_[at_] == '\0') fail(line_, "a NUL byte", "UTF-8 text; save the file as CSV in UTF-8");
+            if (text_[at_] == '\0') fail_nul();
             field += text_[at_++];
         }
         field.erase(field.find_last_not_of(" \t") + 1);
@@ -62,6 +62,7 @@ class Reader {
             const char c = text_[at_++];
             if (c == '"' && !take('"')) break;  // a doubled quote stands for one
             if (c == '\n') ++line_;
+            if (c == '\0') fail_nul();
             field += c;
         }
         skip_blanks();
@@ -91,6 +92,9 @@ class Reader {
         ++line_;
         return true;
     }
+    [[noreturn]] void fail_nul() const {
+        fail(line_, "a NUL byte", "UTF-8 text; save the file as CSV in UTF-8");
+    }
     [[noreturn]] void fail(std::size_t line, const std::string& found, const std::string& expected) const {
         throw DataError(name_ + ":" + std::to_string(line) + ": found " + found + "; expected " + expected);
     }
@@ -113,6 +117,10 @@ std::vector<CsvRecord> parse_csv(std::string_view text, const std::string& name)
 }
 
 std::string read_text(const std::filesystem::path& file) {
+    std::error_code ignored;
+    if (std::filesystem::is_character_file(file, ignored)) {  // /dev/zero has no end
+        throw DataError(file.string() + ": found a device; expected a file");
+    }
     std::ifstream stream(file, std::ios::binary);
     std::string text{std::istreambuf_iterator<char>(stream), {}};
     if (!stream.is_open() || stream.bad()) {

@@ -113,18 +113,20 @@ class Parser {
 
   private:
     RowTest either() {
-        RowTest left = both();
-        while (take_word("or")) {
-            left = [a = std::move(left), b = both()](const Row& row) { return a(row) || b(row); };
-        }
-        return left;
+        std::vector<RowTest> tests = {both()};
+        while (take_word("or")) tests.push_back(both());
+        if (tests.size() == 1) return tests.front();
+        return [any = std::move(tests)](const Row& row) {
+            return std::any_of(any.begin(), any.end(), [&](const RowTest& test) { return test(row); });
+        };
     }
     RowTest both() {
-        RowTest left = negated();
-        while (take_word("and")) {
-            left = [a = std::move(left), b = negated()](const Row& row) { return a(row) && b(row); };
-        }
-        return left;
+        std::vector<RowTest> tests = {negated()};
+        while (take_word("and")) tests.push_back(negated());
+        if (tests.size() == 1) return tests.front();
+        return [all = std::move(tests)](const Row& row) {
+            return std::all_of(all.begin(), all.end(), [&](const RowTest& test) { return test(row); });
+        };
     }
     RowTest negated() {
         if (++depth_ > 100) fail(where_, now().at, "nested more than 100 deep");

@@ -29,7 +29,7 @@ ImageHeader read_png(Bytes bytes) {
     while (!header.complete && at + 12 <= bytes.size()) {
         const auto length = static_cast<std::size_t>(big_endian(bytes, at, 4));
         if (length > bytes.size() - at - 12) break;
-        if (has(bytes, at + 4, "IHDR") && length >= 9) {
+        if (header.width == 0 && has(bytes, at + 4, "IHDR") && length >= 9) {  // decoders go by the first
             header.width = big_endian(bytes, at + 8, 4);
             header.height = big_endian(bytes, at + 12, 4);
             header.bits = bytes[at + 16];
@@ -60,7 +60,7 @@ ImageHeader read_jpeg(Bytes bytes) {
             if (length < 2 || length > bytes.size() - at - 2) break;
             const bool frame =
                 marker >= 0xC0 && marker <= 0xCF && marker != 0xC4 && marker != 0xC8 && marker != 0xCC;
-            if (frame && length >= 7) {
+            if (frame && length >= 7 && header.width == 0) {  // decoders go by the first
                 header.bits = bytes[at + 4];
                 header.height = big_endian(bytes, at + 5, 2);
                 header.width = big_endian(bytes, at + 7, 2);

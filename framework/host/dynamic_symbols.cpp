@@ -2,6 +2,7 @@
 
 #include <elf.h>
 
+#include <algorithm>
 #include <cstring>
 #include <fstream>
 #include <hearth/error.hpp>
@@ -18,10 +19,27 @@ constexpr int machine = EM_AARCH64;
 #error "add the ELF machine number of this architecture"
 #endif
 
+constexpr std::ptrdiff_t longest_name = 1000;  // of a section: a table of texts may be one endless name
+
+/// What the headers of a library say, each offset and size checked against the file.
 class ElfFile {
   public:
     explicit ElfFile(const std::filesystem::path& file)
-        : name_(file.string()), size_(std::filesystem::file_size(file)), stream_(file, std::ios::binary) {}
+        : name_(file.string()), size_(std::filesystem::file_size(file)), stream_(file, std::ios::binary) {
+        if (!check_elf(file).empty()) damaged();
+        header_ = read<Elf64_Ehdr>(0, 1).front();
+        sections_ = read<Elf64_Shdr>(header_.e_shoff, header_.e_shnum);
+    }
+
+    const std::vector<Elf64_Shdr>& sections() const { return sections_; }
+    /// The texts of section `index`, which other tables point into.
+    std::vector<char> texts(std::size_t index) {
+        if (index >= sections_.size()) damaged();
+        auto texts = read<char>(sections_[index].sh_offset, sections_[index].sh_size);
+        texts.push_back('\0');  // where the last one has no end
+        return texts;
+    }
+    std::vector<char> section_names() { return texts(header_.e_shstrndx); }
 
     /// `count` values of T at `offset`.
     template <class T>
@@ -42,6 +60,8 @@ class ElfFile {
     std::string name_;
     std::uint64_t size_;
     std::ifstream stream_;
+    Elf64_Ehdr header_{};
+    std::vector<Elf64_Shdr> sections_;
 };
 
 }  // namespace
@@ -60,25 +80,34 @@ std::string check_elf(const std::filesystem::path& file) {
     return header.e_type == ET_DYN ? "" : "an ELF file that is no shared library";
 }
 
+std::vector<std::string> section_names(const std::filesystem::path& file) {
+    ElfFile elf(file);
+    if (elf.sections().empty()) return {};
+    const auto texts = elf.section_names();
+    std::vector<std::string> names;
+    for (const auto& section : elf.sections()) {
+        if (section.sh_name >= texts.size()) elf.damaged();
+        const auto begin = texts.begin() + section.sh_name;
+        const auto end = std::find(begin, begin + std::min(texts.end() - begin, longest_name), '\0');
+        if (end == texts.end() || *end != '\0') elf.damaged();
+        names.emplace_back(begin, end);
+    }
+    return names;
+}
+
 bool exports_symbol(const std::filesystem::path& file, const std::string& name) {
     ElfFile elf(file);
-    const auto header = elf.read<Elf64_Ehdr>(0, 1).front();
-    const auto sections = elf.read<Elf64_Shdr>(header.e_shoff, header.e_shnum);
-    for (const auto& section : sections) {
-        if (section.sh_type != SHT_DYNSYM) continue;
-        if (section.sh_link >= sections.size()) elf.damaged();
-        const auto& strings = sections[section.sh_link];
-        auto names = elf.read<char>(strings.sh_offset, strings.sh_size);
-        names.push_back('\0');
-        for (const auto& symbol : elf.read<Elf64_Sym>(section.sh_offset, section.sh_size / sizeof(Elf64_Sym))) {
-            const bool global = ELF64_ST_BIND(symbol.st_info) != STB_LOCAL &&
-                                ELF64_ST_VISIBILITY(symbol.st_other) == STV_DEFAULT;
-            if (global && symbol.st_shndx != SHN_UNDEF && symbol.st_name < names.size() &&
-                name == names.data() + symbol.st_name)
-                return true;
-        }
-    }
-    return false;
+    const auto table = std::find_if(elf.sections().begin(), elf.sections().end(),
+                                    [](const auto& section) { return section.sh_type == SHT_DYNSYM; });
+    if (table == elf.sections().end()) return false;
+    const auto names = elf.texts(table->sh_link);
+    const auto symbols = elf.read<Elf64_Sym>(table->sh_offset, table->sh_size / sizeof(Elf64_Sym));
+    return std::any_of(symbols.begin(), symbols.end(), [&](const auto& symbol) {
+        const bool global =
+            ELF64_ST_BIND(symbol.st_info) != STB_LOCAL && ELF64_ST_VISIBILITY(symbol.st_other) == STV_DEFAULT;
+        return global && symbol.st_shndx != SHN_UNDEF && symbol.st_name < names.size() &&
+               std::strncmp(names.data() + symbol.st_name, name.c_str(), name.size() + 1) == 0;
+    });
 }
 
 }  // namespace hearth::host

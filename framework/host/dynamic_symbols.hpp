@@ -1,14 +1,18 @@
-// The symbols a library exports, read from its .dynsym section. Neither dlopen (it runs constructors) nor
-// .symtab (strip removes it) would do.
+// The sections of a library and the symbols it exports, read from its .dynsym section. Neither dlopen (it runs
+// constructors) nor .symtab (strip removes it) would do.
 #pragma once
 
 #include <filesystem>
 #include <string>
+#include <vector>
 
 namespace hearth::host {
 
 /// "" for an ELF shared library of this machine, else what was found instead.
 std::string check_elf(const std::filesystem::path& file);
+
+/// The names of its sections. Throws PluginError when its tables are damaged.
+std::vector<std::string> section_names(const std::filesystem::path& file);
 
 /// Whether the library defines `name` for others to use. Throws PluginError when its tables are damaged.
 bool exports_symbol(const std::filesystem::path& file, const std::string& name);

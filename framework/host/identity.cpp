@@ -1,14 +1,13 @@
-// Boost 1.74's library_info.hpp needs <string> and <vector> before it: identity.hpp has them.
 #include "host/identity.hpp"
 
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <array>
-#include <boost/dll/library_info.hpp>
-#include <hearth/error.hpp>
 #include <hearth/plugin.hpp>
 #include <sstream>
+
+#include "host/dynamic_symbols.hpp"
 
 namespace hearth::host {
 namespace {
@@ -45,16 +44,9 @@ std::string host_identity() {
 }
 
 std::vector<std::string> read_identities(const std::filesystem::path& file) {
-    try {
-        auto sections = boost::dll::library_info(file).sections();
-        std::erase_if(sections, [](const auto& name) { return !name.starts_with(section_prefix); });
-        return sections;
-    } catch (const std::exception& error) {
-        throw PluginError(
-            fmt::format("{}: found a damaged or incomplete library ({}), expected an ELF shared library; "
-                        "build or copy it again",
-                        file.string(), error.what()));
-    }
+    auto names = section_names(file);
+    std::erase_if(names, [](const auto& name) { return !name.starts_with(section_prefix); });
+    return names;
 }
 
 std::string compare_identities(const std::string& found, const std::string& expected) {

@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <charconv>
 #include <hearth/error.hpp>
 #include <hearth/text.hpp>
@@ -25,6 +26,23 @@ std::vector<std::string> split_path(std::string_view path) {
             out.back() += c;
     }
     return out;
+}
+
+/// Whether `text` is UTF-8, without the surrogates of UTF-16.
+bool is_utf8(std::string_view text) {
+    constexpr std::array<unsigned, 5> least = {0, 0, 0x80, 0x800, 0x10000};  // of a character of so many bytes
+    for (std::size_t i = 0, length = 0; i < text.size(); i += length) {
+        const auto lead = static_cast<unsigned char>(text[i]);
+        length = lead < 0x80 ? 1 : lead >> 5 == 0x06 ? 2 : lead >> 4 == 0x0E ? 3 : lead >> 3 == 0x1E ? 4 : 0;
+        if (length == 0 || length > text.size() - i) return false;
+        unsigned code = length == 1 ? lead : lead & (0x7FU >> length);
+        for (const char next : text.substr(i + 1, length - 1)) {
+            if ((static_cast<unsigned char>(next) & 0xC0U) != 0x80U) return false;
+            code = code << 6U | (static_cast<unsigned char>(next) & 0x3FU);
+        }
+        if (code < least[length] || code > 0x10FFFF || (code >= 0xD800 && code <= 0xDFFF)) return false;
+    }
+    return true;
 }
 
 std::optional<std::size_t> as_index(const std::string& text) {
@@ -88,6 +106,10 @@ void set_key(Table& table, const std::string& path, const std::string& key, Valu
 
 void apply_override(Table& tree, const std::string& argument, Diagnostics& problems) {
     const Origin origin{"argument '" + argument + "'", 0, 0};
+    if (!is_utf8(argument)) {  // the run writes its recipe down, and TOML is UTF-8
+        problems.add(origin, "found bytes that are no UTF-8, expected UTF-8 text");
+        return;
+    }
     const auto equals = argument.find('=');
     if (equals == std::string::npos || equals == 0) {
         problems.add(origin, "expected key.path=value, such as train.epochs=3");
@@ -110,7 +132,7 @@ void apply_override(Table& tree, const std::string& argument, Diagnostics& probl
     }
     Value value;
     try {
-        value = parse_argument(argument.substr(equals + 1), origin);
+        value = parse_argument(argument.substr(equals + 1), origin, keys.size());
     } catch (const RecipeError& error) {
         problems.add(origin, error.what());
         return;

@@ -4,9 +4,11 @@
 #include <toml++/toml.h>
 
 #include <algorithm>
+#include <cctype>
 #include <fstream>
 #include <hearth/error.hpp>
 #include <hearth/text.hpp>
+#include <optional>
 #include <sstream>
 
 #include "recipe/steps.hpp"
@@ -15,14 +17,56 @@ namespace hearth::recipe {
 namespace fs = std::filesystem;
 namespace {
 
+constexpr std::size_t max_depth = 32;  // of tables and lists within each other; no recipe has ten
+
+/// The end of the quoted text that begins at `at`.
+std::size_t end_of_quoted(std::string_view text, std::size_t at) {
+    const char quote = text[at];
+    const std::string three(3, quote);
+    const auto closing = text.substr(at, 3) == three ? three : three.substr(2);
+    for (at += closing.size(); at < text.size() && text.substr(at, closing.size()) != closing; ++at)
+        if (quote == '"' && text[at] == '\\') ++at;
+    at = std::min(at + closing.size(), text.size());
+    while (closing.size() == 3 && at < text.size() && text[at] == quote) ++at;  // """a quote at the end""""
+    return at;
+}
+
+/// The line of a key of more than max_depth parts. toml++ limits how deep brackets nest, but makes a table of
+/// each part of a.b.c, and recurses into them.
+std::optional<int> line_of_deep_key(std::string_view text) {
+    std::size_t parts = 1, at = 0;
+    int line = 1;
+    while (at < text.size()) {
+        const auto begin = at;
+        const char c = text[at];
+        if (c == '#')
+            at = std::min(text.find('\n', at), text.size());
+        else if (c == '"' || c == '\'')
+            at = end_of_quoted(text, at);
+        else
+            ++at;
+        const bool in_key = std::isalnum(static_cast<unsigned char>(c)) != 0 ||
+                            std::string_view("_-.\"' \t").find(c) != std::string_view::npos;
+        parts = in_key ? parts + (c == '.' ? 1 : 0) : 1;
+        if (parts > max_depth) return line;
+        line += static_cast<int>(std::count(text.begin() + begin, text.begin() + at, '\n'));
+    }
+    return std::nullopt;
+}
+
+std::string too_deep() {
+    return fmt::format("found tables and lists more than {} deep, expected less: no key lies as deep",
+                       max_depth);
+}
+
 Origin origin_of(const toml::source_region& source, const Origin& parent) {
     if (source.begin.line == 0) return parent;  // a table nobody wrote: [a.b] alone makes `a`
     return {parent.file, static_cast<int>(source.begin.line), static_cast<int>(source.begin.column)};
 }
 
-Value convert(const toml::node& node, const Origin& origin);
+Value convert(const toml::node& node, const Origin& origin, std::size_t depth);
 
-Table convert_table(const toml::table& table, const Origin& origin) {
+Table convert_table(const toml::table& table, const Origin& origin, std::size_t depth) {
     struct Entry {
         std::string key;
         const toml::node* node;
@@ -40,18 +84,20 @@ Table convert_table(const toml::table& table, const Origin& origin) {
         return std::pair(a.origin.line, a.origin.column) < std::pair(b.origin.line, b.origin.column);
     });
     Table out;
-    for (const auto& entry : entries) out.set(entry.key, convert(*entry.node, entry.origin));
+    for (const auto& entry : entries) out.set(entry.key, convert(*entry.node, entry.origin, depth + 1));
     return out;
 }
 
-Value convert(const toml::node& node, const Origin& origin) {
+Value convert(const toml::node& node, const Origin& origin, std::size_t depth) {
+    if (depth > max_depth) throw RecipeError(fmt::format("{}: {}", origin.text(), too_deep()));
     Value out;
     out.origin = origin;
     if (const auto* table = node.as_table()) {
-        out.data = convert_table(*table, origin);
+        out.data = convert_table(*table, origin, depth);
     } else if (const auto* array = node.as_array()) {
         Array entries;
-        for (const auto& entry : *array) entries.push_back(convert(entry, origin_of(entry.source(), origin)));
+        for (const auto& entry : *array)
+            entries.push_back(convert(entry, origin_of(entry.source(), origin), depth + 1));
         out.data = std::move(entries);
     } else if (const auto* text = node.as_string()) {
         out.data = text->get();
@@ -90,9 +136,11 @@ std::string nearest_file(const fs::path& file) {
 }  // namespace
 
 Table parse_text(std::string_view text, const std::string& file) {
+    if (const auto line = line_of_deep_key(text))
+        throw RecipeError(fmt::format("{}:{}: {}", file, *line, too_deep()));
     try {
         const toml::table root = toml::parse(text, file);
-        return convert_table(root, {file, 1, 1});
+        return convert_table(root, {file, 1, 1}, 0);
     } catch (const toml::parse_error& error) {
         throw RecipeError(fmt::format("{}:{}:{}: not valid TOML: {}", file, error.source().begin.line,
                                       error.source().begin.column, error.description()));
@@ -105,6 +153,9 @@ Table parse_file(const fs::path& file, const Origin& asked) {
     if (fs::is_directory(file, ignored))
         throw RecipeError(
             fmt::format("{}{} is a folder, expected a recipe (a .toml file)", prefix, file.string()));
+    if (fs::is_character_file(file, ignored) || fs::is_block_file(file, ignored))  // /dev/zero has no end
+        throw RecipeError(
+            fmt::format("{}{} is a device, expected a recipe (a .toml file)", prefix, file.string()));
     std::ifstream stream(file, std::ios::binary);
     if (!stream) {
         const char* reason = fs::exists(file, ignored) ? "cannot be read" : "does not exist";
@@ -115,14 +166,15 @@ Table parse_file(const fs::path& file, const Origin& asked) {
     return parse_text(text.str(), file.string());
 }
 
-Value parse_argument(const std::string& text, const Origin& origin) {
+Value parse_argument(const std::string& text, const Origin& origin, std::size_t depth) {
     const Value word{text, origin};
+    if (line_of_deep_key(text)) throw RecipeError(too_deep());
     try {
         const toml::table root = toml::parse("value = " + text);
         const auto* node = root.get("value");
         if (root.size() != 1 || node == nullptr) return word;
         if (node->is_date() || node->is_time() || node->is_date_time()) return word;
-        Value out = convert(*node, origin);
+        Value out = convert(*node, origin, depth);
         set_origin(out, origin);
         return out;
     } catch (const toml::parse_error& error) {

@@ -45,6 +45,12 @@ void resolve(Value& value, const std::string& path, Diagnostics& problems) {
     if (!value.is_text() || value.text().empty()) return;  // the section schema reports what is no text
     std::string text = value.text();
     if (!expand(text, path, value.origin, problems)) return;
+    if (text.empty()) {
+        problems.add(value.origin,
+                     fmt::format("{}: \"{}\" is empty, as the environment variable is: expected a path", path,
+                                 value.text()));
+        return;
+    }
     fs::path target(text);
     if (target.is_relative() && !value.origin.is_argument() && !value.origin.file.empty())
         target = fs::path(value.origin.file).parent_path() / target;

@@ -94,10 +94,10 @@ class Printer {
         text_ += out + "\n";
     }
 
-    /// An argument may hold line ends, a comment may not.
+    /// An argument may hold line ends and other control characters, a comment may not.
     static std::string printable(std::string comment) {
         std::replace_if(
-            comment.begin(), comment.end(), [](unsigned char c) { return c < 0x20; }, ' ');
+            comment.begin(), comment.end(), [](unsigned char c) { return c < 0x20 || c == 0x7f; }, ' ');
         return comment;
     }
 

@@ -39,13 +39,23 @@ at::ScalarType type_of(const std::string& name, const std::string& file) {
     throw DataError(fmt::format("{}: found a tensor of type {}, which this version does not read", file, name));
 }
 
-// Bytes of a tensor; nothing when the shape makes no sense, or holds more than any file.
+// Bytes of a tensor; nothing when the shape makes no sense, or holds more than any file. LibTorch multiplies
+// the sizes of an empty tensor too, without the 0.
 std::optional<std::uint64_t> bytes_of(const std::vector<std::int64_t>& shape, at::ScalarType type) {
-    std::uint64_t bytes = at::elementSize(type);
-    for (const auto size : shape)
-        if (size < 0 || __builtin_mul_overflow(bytes, static_cast<std::uint64_t>(size), &bytes))
+    auto bytes = static_cast<std::int64_t>(at::elementSize(type));
+    bool empty = false;
+    for (const auto size : shape) {
+        empty |= size == 0;
+        if (size < 0 || __builtin_mul_overflow(bytes, std::max<std::int64_t>(size, 1), &bytes))
             return std::nullopt;
-    return bytes;
+    }
+    return empty ? 0 : static_cast<std::uint64_t>(bytes);
+}
+
+// nlohmann-json converts 1e300, too, to an integer.
+bool are_integers(const nlohmann::ordered_json& list) {
+    return list.is_array() &&
+           std::all_of(list.begin(), list.end(), [](const auto& number) { return number.is_number_integer(); });
 }
 
 // CRC-32 (zlib's) of header and data, with zeros in the header where the checksum itself stands.
@@ -123,8 +133,9 @@ void write_safetensors(const std::filesystem::path& file,
 
 SafeTensors read_safetensors(const std::filesystem::path& file) {
     std::ifstream in(file, std::ios::binary);
-    if (!in) throw DataError(fmt::format("cannot open {}", file.string()));
-    const auto bytes = std::filesystem::file_size(file);
+    std::error_code no_file;  // a folder can be opened
+    const auto bytes = std::filesystem::file_size(file, no_file);
+    if (!in || no_file) throw DataError(fmt::format("cannot open {}", file.string()));
     std::uint64_t size = 0;
     in.read(reinterpret_cast<char*>(&size), sizeof size);
     if (!in || size > max_header || size + sizeof size > bytes)
@@ -136,14 +147,21 @@ SafeTensors read_safetensors(const std::filesystem::path& file) {
     try {
         const auto header = nlohmann::ordered_json::parse(text);
         const auto data_bytes = bytes - sizeof size - size;
+        auto unclaimed = data_bytes;
         for (const auto& [name, entry] : header.items()) {
             if (name == "__metadata__") {
                 out.metadata = entry.get<std::map<std::string, std::string>>();
                 continue;
             }
-            const auto shape = entry.at("shape").get<std::vector<std::int64_t>>();
-            const auto begin = entry.at("data_offsets").at(0).get<std::uint64_t>();
-            const auto end = entry.at("data_offsets").at(1).get<std::uint64_t>();
+            const auto& sizes = entry.at("shape");
+            const auto& offsets = entry.at("data_offsets");
+            if (!are_integers(sizes) || !are_integers(offsets))
+                throw DataError(fmt::format(
+                    "{}: tensor '{}' has the shape {} and the offsets {}, expected lists of integers",
+                    file.string(), name, sizes.dump(), offsets.dump()));
+            const auto shape = sizes.get<std::vector<std::int64_t>>();
+            const auto begin = offsets.at(0).get<std::uint64_t>();
+            const auto end = offsets.at(1).get<std::uint64_t>();
             const auto type = type_of(entry.at("dtype").get<std::string>(), file.string());
             if (begin > end || end > data_bytes)
                 throw DataError(fmt::format(
@@ -151,8 +169,14 @@ SafeTensors read_safetensors(const std::filesystem::path& file) {
                     file.string(), name, data_bytes));
             if (bytes_of(shape, type) != end - begin)
                 throw DataError(fmt::format("{}: tensor '{}' of shape {} and type {} does not fit its {} bytes",
-                                            file.string(), name, entry["shape"].dump(), at::toString(type),
+                                            file.string(), name, sizes.dump(), at::toString(type),
                                             end - begin));
+            if (end - begin > unclaimed)
+                throw DataError(
+                    fmt::format("{}: tensor '{}' has bytes that other tensors have too, expected each tensor "
+                                "to have its own",
+                                file.string(), name));
+            unclaimed -= end - begin;
             auto tensor = at::empty(shape, type);
             in.seekg(static_cast<std::streamoff>(sizeof size + size + begin));
             in.read(static_cast<char*>(tensor.data_ptr()), static_cast<std::streamsize>(tensor.nbytes()));

@@ -198,6 +198,23 @@ def killed(bench):
     return bench.goes_on("killed")
 
 
+def killed_sweep(bench):
+    """SIGKILL of a sweep"""
+    words = ["sweep", "tiny.toml", "data.source=films/manifest.csv", "data.where=", "train.epochs=500", "--out", "sweep"]
+    run = bench.folder / "sweep/tiny/seed-0/run.json"
+    process = bench.start(words)
+    while not (run.parent / "metrics.jsonl").exists() or process.poll() is not None:
+        assert process.poll() is None, process.stderr.read()
+        time.sleep(0.02)
+    process.kill()
+    process.wait()
+    until = time.monotonic() + 30
+    while (status := json.loads(run.read_text())["status"]) == "running" and time.monotonic() < until:
+        time.sleep(0.05)
+    assert status == "stopped", f"the run that the sweep had started is {status}"
+    return "its run writes a checkpoint and stops"
+
+
 def two_writers(bench):
     """two processes write one run"""
     process = bench.start(bench.train("twice", "train.epochs=200"))
@@ -244,7 +261,7 @@ def damaged_cache(bench):
     return "a flipped bit: that image is set aside; cut short: made anew"
 
 
-FAULTS = [full_disk, truncated, flipped, both_gone, vanished, edited, killed, two_writers, memory, not_a_number, damaged_cache]
+FAULTS = [full_disk, truncated, flipped, both_gone, vanished, edited, killed, killed_sweep, two_writers, memory, not_a_number, damaged_cache]
 
 
 def main():

@@ -1,7 +1,7 @@
 // Checkpoints: what is written is read back bit for bit, and a damaged file says so instead of loading.
 #include "train/safetensors.hpp"
 
-#include <torch/torch.h>
+#include <ATen/ATen.h>
 
 #include <catch2/catch.hpp>
 #include <hearth/error.hpp>
@@ -36,7 +36,7 @@ std::string entry(const std::string& dtype, const std::string& shape, const std:
 }  // namespace
 
 TEST_CASE("every type, empty and scalar tensors, views and metadata come back as they were") {
-    torch::manual_seed(1);
+    at::manual_seed(1);
     const test::TemporaryFolder folder;
     std::vector<std::pair<std::string, at::Tensor>> tensors;
     for (const auto type : {at::kDouble, at::kFloat, at::kHalf, at::kBFloat16, at::kLong, at::kInt, at::kShort,
