@@ -2,7 +2,7 @@
 """Runs our training step and a reference implementation's in turns and prints a table of ratios.
 
 The reference is any command that prints a JSON line with {"phases_s": {"step"|"total": {"min": .., "median": ..}}} for a batch size and
-a precision; {batch} and {precision} are replaced in it:
+a precision; {batch} and {precision} are replaced in it. What it says of phases clip, optimizer and ema, and of peak_rss_mb, is shown too.
 
   benchmarks/side_by_side.py --recipe recipes/afire.toml --set data.channels=3 \\
       --reference "python reference_step.py --batch {batch} --precision {precision} --threads 2"
@@ -39,6 +39,12 @@ def step_median(result):
     return result["step_s"]["median"]
 
 
+def update_ms(result, names):
+    """Milliseconds of clipping, optimiser and moving average; "-" where they are not told apart."""
+    phases = [result["phases_s"][name] for name in names if name in result["phases_s"]]
+    return f"{1e3 * sum(phase.get('mean', phase.get('median', 0)) for phase in phases):.0f}" if len(phases) > 1 else "-"
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--hearth", default="build/release/bin/hearth", help="whose `bench --generated` is our side")
@@ -50,19 +56,23 @@ def main():
     parser.add_argument("--steps", type=int, default=5)
     parser.add_argument("--rounds", type=int, default=1)
     args = parser.parse_args()
-    print("| batch | precision | ours s/step | reference s/step | times faster | ours images/s |\n|---|---|---|---|---|---|")
+    print("| batch | precision | ours s/step | reference s/step | times faster | ours images/s | ours, % of a matrix product | update ms, ours / reference "
+          "| peak MiB, ours / reference |\n|---|---|---|---|---|---|---|---|---|")
     slower = False
     for precision in args.precisions:
         for batch in args.batches:
             ours, theirs = [], []
             for _ in range(args.rounds):
-                ours.append(step_median(our_bench([args.hearth, "bench", args.recipe, "data.source=phantom", f"train.batch={batch}",
-                                                   f"train.precision={precision}", *args.set, "--generated", "--json",
-                                                   "--steps", str(args.steps), "--warmup", "2"])))
-                theirs.append(step_median(last_json(shlex.split(args.reference.format(batch=batch, precision=precision)))))
-            a, b = min(ours), min(theirs)
-            slower |= a >= b
-            print(f"| {batch} | {precision} | {a:.3f} | {b:.3f} | {b / a:.2f} | {batch / a:.2f} |", flush=True)
+                ours.append(our_bench([args.hearth, "bench", args.recipe, "data.source=phantom", f"train.batch={batch}", f"train.precision={precision}",
+                                       *args.set, "--generated", "--json", "--steps", str(args.steps), "--warmup", "2"]))
+                theirs.append(last_json(shlex.split(args.reference.format(batch=batch, precision=precision))))
+            a, b = min(ours, key=step_median), min(theirs, key=step_median)
+            ratio = step_median(b) / step_median(a)
+            slower |= ratio <= 1
+            peak = b.get("peak_rss_mb")
+            print(f"| {batch} | {precision} | {step_median(a):.3f} | {step_median(b):.3f} | {ratio:.2f} | {a['images'] / step_median(a):.2f} "
+                  f"| {100 * a['utilisation']:.0f} | {update_ms(a, ('clip', 'optimizer', 'follower'))} / {update_ms(b, ('clip', 'optimizer', 'ema'))} "
+                  f"| {a['peak_memory_mib']:.0f} / {f'{peak:.0f}' if peak else '-'} |", flush=True)
     sys.exit(1 if slower else 0)
 
 

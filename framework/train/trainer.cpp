@@ -185,10 +185,15 @@ void Trainer::watch(const plan::StepOutput& out, std::int64_t images, bool finit
         return;
     }
     if (progress_.step == 0) monitor_.require(term_names(out));
-    window_.loss += out.total.item<double>();
+    const auto add = [](at::Tensor& sum, const at::Tensor& value) {
+        const auto exact = value.detach().to(at::kDouble).reshape({});
+        sum = sum.defined() ? sum + exact : exact;
+    };
+    add(window_.loss, out.total);
     for (const auto& [name, value] : out.terms) {
-        if (window_.sums.count(name) == 0) window_.order.push_back(name);
-        window_.sums[name] += value.item<double>();
+        auto& sum = window_.sums[name];
+        if (!sum.defined()) window_.order.push_back(name);
+        add(sum, value);
     }
     ++window_.micro_steps;
     window_.images += images;
@@ -247,16 +252,18 @@ void Trainer::scalar(const std::string& name, double value) {
 }
 
 Trainer::Sums Trainer::global_sums() const {
-    std::vector<double> values = {window_.loss, static_cast<double>(window_.images),
-                                  static_cast<double>(window_.micro_steps)};
-    for (const auto& name : window_.order) values.push_back(window_.sums.at(name));
-    if (request_.group != nullptr) {
-        auto tensor = at::tensor(values, at::kDouble);
-        comm().all_reduce_sum(tensor);
-        const auto* summed = tensor.const_data_ptr<double>();
-        values.assign(summed, summed + values.size());
-    }
-    return {values[0], values[1], values[2], {values.begin() + 3, values.end()}};
+    std::vector<at::Tensor> sums = {window_.loss.defined() ? window_.loss : at::zeros({}, at::kDouble)};
+    for (const auto& name : window_.order) sums.push_back(window_.sums.at(name));
+    for (auto& sum : sums) sum = sum.to(device_);
+    const auto counts = at::tensor(
+        {static_cast<double>(window_.images), static_cast<double>(window_.micro_steps)}, at::kDouble);
+    auto all = at::cat({counts, at::stack(sums).cpu()});
+    if (request_.group != nullptr) comm().all_reduce_sum(all);
+    const auto* value = all.const_data_ptr<double>();
+    return {.loss = value[2],
+            .images = value[0],
+            .micro_steps = value[1],
+            .terms = {value + 3, value + all.numel()}};
 }
 
 // The weights as they were, for the step was not made, and the views of the batch that led to it.

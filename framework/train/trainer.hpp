@@ -99,9 +99,11 @@ class Trainer {
     std::optional<double> best_;
 
     struct Window {  ///< since the last report
-        std::map<std::string, double> sums;
+        /// Scalars in fp64 where the losses are, so that a step on a GPU does not wait for them.
+        at::Tensor loss;
+        std::map<std::string, at::Tensor> sums;
         std::vector<std::string> order;
-        double loss = 0, gradient_norm = 0;
+        double gradient_norm = 0;
         std::int64_t micro_steps = 0, steps = 0, images = 0;
         std::chrono::steady_clock::time_point start = std::chrono::steady_clock::now();
     } window_;

@@ -2,11 +2,13 @@
 
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
+#include <ATen/record_function.h>
 #include <torch/autograd.h>
 
 #include <cmath>
 #include <hearth/error.hpp>
 #include <hearth/tokens.hpp>
+#include <vector>
 
 namespace hearth::transformer {
 namespace {
@@ -56,10 +58,12 @@ void store(const Tensor& place, const Tensor& results) {
     if (!results.is_same(place)) place.copy_(results);
 }
 
-/// Calls body(part, scratch) for all heads of all samples of qkv [B, N, 3, heads, d]; each thread has a
-/// scratch [matrices, count, N, N] of its own, and its products run on that thread alone.
+/// Calls body(part, scratch), the operation `name` of profiles, for all heads of all samples of qkv [B, N, 3,
+/// heads, d]; each thread has a scratch [matrices, count, N, N] of its own, and its products run on that thread
+/// alone.
 template <class Body>
-void for_each_part(const Tensor& qkv, std::int64_t matrices, const Body& body) {
+void for_each_part(const char* name, const Tensor& qkv, std::int64_t matrices, const Body& body) {
+    RECORD_FUNCTION(name, std::vector<c10::IValue>());
     const auto b = qkv.size(0), n = qkv.size(1), heads = qkv.size(3);
     const bool few = b < at::get_num_threads(), bf16 = qkv.scalar_type() == at::kBFloat16;
     // One head's scores fit a core's cache; but in bf16 oneDNN takes longer to begin a product than to make
@@ -87,7 +91,7 @@ class AttentionFunction : public torch::autograd::Function<AttentionFunction> {
         const auto qkv = packed.contiguous().view({b, n, 3, heads, d});
         const auto out = at::empty({b, n, heads, d}, packed.options());
         const auto probabilities = at::empty({b, heads, n, n}, packed.options());
-        for_each_part(qkv, 1, [&](const Part& part, const Tensor& scratch) {
+        for_each_part("hearth::attention", qkv, 1, [&](const Part& part, const Tensor& scratch) {
             const auto parts = for_products(part.unpack(qkv));
             const auto q = parts[0], k = parts[1], v = parts[2], scores = scratch[0], tokens = part.tokens(out);
             auto p = part.matrices(probabilities);
@@ -112,7 +116,7 @@ class AttentionFunction : public torch::autograd::Function<AttentionFunction> {
         const auto scale = 1 / std::sqrt(static_cast<double>(d));
         const auto grad = grads[0].contiguous().view({b, n, heads, d});
         const auto out = at::empty_like(qkv);
-        for_each_part(qkv, 2, [&](const Part& part, const Tensor& scratch) {
+        for_each_part("hearth::attention_backward", qkv, 2, [&](const Part& part, const Tensor& scratch) {
             const auto parts = for_products(part.unpack(qkv)), place = part.unpack(out),
                        results = for_results(place);
             const auto q = parts[0], k = parts[1], v = parts[2];
