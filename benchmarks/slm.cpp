@@ -1,13 +1,12 @@
 // Time of one synthetic lesion image, image and key in, three views out; one thread.
 //   bench_slm [google-benchmark flags] [RADIOGRAPH ...]
-// Without files: noise-textured phantoms of three sizes. With files: each at 224 x 224.
+// Without files: noise-textured phantoms of three sizes. With files: each at 224 x 224, and from the file on
+// ("read ..."), as a worker of the loader does without a cache.
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
 #include <benchmark/benchmark.h>
 
-#include <opencv2/imgcodecs.hpp>
-#include <opencv2/imgproc.hpp>
-
+#include "data/image.hpp"
 #include "support/plugins.hpp"
 
 namespace {
@@ -26,11 +25,8 @@ at::Tensor phantom(std::int64_t edge) {
 }
 
 at::Tensor radiograph(const std::string& file) {
-    cv::Mat grey = cv::imread(file, cv::IMREAD_GRAYSCALE), small, scaled;
-    if (grey.empty()) throw DataError(file + ": cannot be read as an image");
-    cv::resize(grey, small, {224, 224}, 0, 0, cv::INTER_AREA);
-    small.convertTo(scaled, CV_32F, 1 / 255.0);
-    return at::from_blob(scaled.data, {1, 224, 224}).clone();
+    const cv::Mat image = data::load_gray(file, {.size = 224});
+    return at::from_blob(image.data, {1, image.rows, image.cols}).clone();
 }
 
 void measure(benchmark::State& state, const at::Tensor& image, const std::string& inside) {
@@ -39,6 +35,15 @@ void measure(benchmark::State& state, const at::Tensor& image, const std::string
     for (auto _ : state) {
         Random random({.epoch = visit++});
         benchmark::DoNotOptimize(slm->sample({{"image", image}}, random));
+    }
+}
+
+void measure_from_file(benchmark::State& state, const std::string& file) {
+    const auto slm = test::make<Augment>("slm", {});
+    std::uint64_t visit = 0;
+    for (auto _ : state) {
+        Random random({.epoch = visit++});
+        benchmark::DoNotOptimize(slm->sample({{"image", radiograph(file)}}, random));
     }
 }
 
@@ -51,7 +56,11 @@ int main(int argc, char** argv) {
     const auto add = [](const std::string& name, const at::Tensor& image, const std::string& inside) {
         benchmark::RegisterBenchmark(name.c_str(), measure, image, inside)->Unit(benchmark::kMillisecond);
     };
-    for (int i = 1; i < argc; ++i) add(argv[i], radiograph(argv[i]), "anywhere");
+    for (int i = 1; i < argc; ++i) {
+        add(argv[i], radiograph(argv[i]), "anywhere");
+        const auto name = std::string("read ") + argv[i];
+        benchmark::RegisterBenchmark(name.c_str(), measure_from_file, argv[i])->Unit(benchmark::kMillisecond);
+    }
     if (argc == 1)
         for (const std::int64_t edge : {64, 224, 512})
             for (const char* inside : {"anywhere", "lungs"})
