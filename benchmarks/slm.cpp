@@ -6,6 +6,8 @@
 #include <ATen/Parallel.h>
 #include <benchmark/benchmark.h>
 
+#include <functional>
+
 #include "data/image.hpp"
 #include "support/plugins.hpp"
 
@@ -29,21 +31,14 @@ at::Tensor radiograph(const std::string& file) {
     return at::from_blob(image.data, {1, image.rows, image.cols}).clone();
 }
 
-void measure(benchmark::State& state, const at::Tensor& image, const std::string& inside) {
+using Source = std::function<at::Tensor()>;
+
+void measure(benchmark::State& state, const Source& image, const std::string& inside) {
     const auto slm = test::make<Augment>("slm", {{"inside", inside}});
     std::uint64_t visit = 0;
     for (auto _ : state) {
         Random random({.epoch = visit++});
-        benchmark::DoNotOptimize(slm->sample({{"image", image}}, random));
-    }
-}
-
-void measure_from_file(benchmark::State& state, const std::string& file) {
-    const auto slm = test::make<Augment>("slm", {});
-    std::uint64_t visit = 0;
-    for (auto _ : state) {
-        Random random({.epoch = visit++});
-        benchmark::DoNotOptimize(slm->sample({{"image", radiograph(file)}}, random));
+        benchmark::DoNotOptimize(slm->sample({{"image", image()}}, random));
     }
 }
 
@@ -53,17 +48,22 @@ int main(int argc, char** argv) {
     benchmark::Initialize(&argc, argv);
     at::set_num_threads(1);
     cv::setNumThreads(0);
-    const auto add = [](const std::string& name, const at::Tensor& image, const std::string& inside) {
+    const auto add = [](const std::string& name, const Source& image, const std::string& inside) {
         benchmark::RegisterBenchmark(name.c_str(), measure, image, inside)->Unit(benchmark::kMillisecond);
     };
+    const auto add_image = [&](const std::string& name, const at::Tensor& image, const std::string& inside) {
+        add(
+            name, [image] { return image; }, inside);
+    };
     for (int i = 1; i < argc; ++i) {
-        add(argv[i], radiograph(argv[i]), "anywhere");
-        const auto name = std::string("read ") + argv[i];
-        benchmark::RegisterBenchmark(name.c_str(), measure_from_file, argv[i])->Unit(benchmark::kMillisecond);
+        const std::string file = argv[i];
+        add_image(file, radiograph(file), "anywhere");
+        add(
+            "read " + file, [file] { return radiograph(file); }, "anywhere");
     }
     if (argc == 1)
         for (const std::int64_t edge : {64, 224, 512})
             for (const char* inside : {"anywhere", "lungs"})
-                add("slm/" + std::to_string(edge) + "/" + inside, phantom(edge), inside);
+                add_image("slm/" + std::to_string(edge) + "/" + inside, phantom(edge), inside);
     benchmark::RunSpecifiedBenchmarks();
 }

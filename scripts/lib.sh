@@ -5,6 +5,7 @@ HEARTH_ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 # shellcheck disable=SC2034  # used by those who source this
 HEARTH_BUILD=$HEARTH_ROOT/build/release
 HEARTH_SELF=$(basename "$0")
+HEARTH_PRESET=release
 cd "$HEARTH_ROOT" || exit 1
 
 say() { printf '%s: %s\n' "$HEARTH_SELF" "$*"; }
@@ -49,10 +50,10 @@ jobs_that_fit() {
     echo $((fit < cores ? fit : cores))
 }
 
-# build_target TARGET: ninja runs CMake again by itself where a CMakeLists.txt changed.
+# build_target TARGET...: ninja runs CMake again by itself where a CMakeLists.txt changed. HEARTH_PRESET is the preset it builds.
 build_target() {
     local jobs
     jobs=$(jobs_that_fit)
-    say "building $1 ($jobs jobs)"
-    cmake --build --preset release --target "$1" --parallel "$jobs"
+    say "building $* ($jobs jobs)"
+    cmake --build --preset "$HEARTH_PRESET" --target "$@" --parallel "$jobs"
 }
