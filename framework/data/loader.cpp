@@ -234,7 +234,10 @@ Tensors Loader::make(std::int64_t epoch, std::int64_t number, const std::vector<
         const auto label = at::tensor(labels);
         batch.set("label", options_.label_width > 0 ? label.view({-1, options_.label_width}) : label);
     }
-    return batch;
+    if (!options_.pinned) return batch;
+    Tensors locked;
+    for (const auto& [name, tensor] : batch) locked.set(name, tensor.pin_memory());
+    return locked;
 }
 
 std::vector<Quarantined> Loader::quarantine() const {

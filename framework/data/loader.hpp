@@ -43,6 +43,7 @@ struct LoaderOptions {
     /// Column of masks for the view `segmentation` [B, 1, S, S], 1 inside, 0 outside, -1 where nothing is known
     /// of the image; "": there is no such view. Augments find it among the views of a sample.
     std::string mask = {};
+    bool pinned = false;  ///< batches in page-locked memory, which a GPU copies from while it computes
 };
 
 /// An image that could not be read, once, however often it was met.

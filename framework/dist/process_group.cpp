@@ -1,6 +1,7 @@
 #include "dist/process_group.hpp"
 
 #include <ATen/ATen.h>
+#include <c10/core/impl/VirtualGuardImpl.h>
 #include <fmt/format.h>
 #include <torch/autograd.h>
 
@@ -8,9 +9,8 @@
 #include <torch/csrc/distributed/c10d/PrefixStore.hpp>
 #include <torch/csrc/distributed/c10d/ProcessGroup.hpp>
 #include <torch/csrc/distributed/c10d/TCPStore.hpp>
-#ifdef HEARTH_WITH_GLOO
-#include <torch/csrc/distributed/c10d/ProcessGroupGloo.hpp>
-#endif
+
+#include "dist/backend.hpp"
 
 namespace hearth::dist {
 namespace {
@@ -50,30 +50,12 @@ class Gather : public torch::autograd::Function<Gather> {
     }
 };
 
-c10::intrusive_ptr<c10d::Backend> make_backend(const c10::intrusive_ptr<c10d::Store>& store,
-                                               const Launch& launch, c10::Device device,
-                                               std::chrono::seconds timeout) {
-#ifdef HEARTH_WITH_GLOO
-    if (device.is_cpu()) {
-        auto options = c10d::ProcessGroupGloo::Options::create(timeout);
-        options->devices.push_back(launch.address == "127.0.0.1" || launch.address == "localhost"
-                                       ? c10d::ProcessGroupGloo::createDeviceForHostname("127.0.0.1")
-                                       : c10d::ProcessGroupGloo::createDefaultDevice());
-        return c10::make_intrusive<c10d::ProcessGroupGloo>(store, launch.rank, launch.world, options);
-    }
-#endif
-    throw RecipeError(
-        fmt::format("{} started {} processes, but this build of Hearth has no backend that joins them on {}; "
-                    "start one process, "
-                    "or build it with {} (docs/scaling.md)",
-                    launch.launcher, launch.world, device.str(),
-                    device.is_cpu() ? "Gloo's headers (libgloo-dev)" : "NCCL"));
-}
-
 }  // namespace
 
 ProcessGroup::ProcessGroup(const Launch& launch, c10::Device device, std::chrono::seconds timeout)
-    : launch_(launch), timeout_(timeout) {
+    : launch_(launch), device_(device), timeout_(timeout) {
+    // NCCL and allocations without a device use the current one.
+    if (device.is_cuda()) c10::impl::VirtualGuardImpl(device.type()).setDevice(device);
     reached(
         *this, fmt::format("joining {} processes at {}:{}", launch.world, launch.address, launch.port), [&] {
             c10d::TCPStoreOptions options;
@@ -109,7 +91,7 @@ void ProcessGroup::lost(const std::string& what, const std::string& reason) cons
 void ProcessGroup::all_reduce_sum(Tensor& tensor) const {
     reached(*this, "all-reduce", [&] {
         const at::NoGradGuard no_grad;
-        std::vector<Tensor> tensors = {tensor.contiguous()};
+        std::vector<Tensor> tensors = {tensor.to(device_).contiguous()};
         group_->allreduce(tensors)->wait();
         if (!tensors[0].is_same(tensor)) tensor.copy_(tensors[0]);
     });
@@ -119,11 +101,11 @@ Tensor ProcessGroup::all_gather(const Tensor& tensor, bool with_grad) const {
     if (with_grad && tensor.requires_grad()) return Gather::apply(tensor, this);
     return reached(*this, "all-gather", [&] {
         const at::NoGradGuard no_grad;
-        std::vector<Tensor> input = {tensor.detach().contiguous()};
+        std::vector<Tensor> input = {tensor.detach().to(device_).contiguous()};
         std::vector<std::vector<Tensor>> parts(1);
         for (int i = 0; i < launch_.world; ++i) parts[0].push_back(at::empty_like(input[0]));
         group_->allgather(parts, input)->wait();
-        return at::cat(parts[0]);
+        return at::cat(parts[0]).to(tensor.device());
     });
 }
 

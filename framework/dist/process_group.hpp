@@ -1,6 +1,7 @@
 // The processes of a run, joined over c10d.
 #pragma once
 
+#include <c10/core/Device.h>
 #include <c10/util/intrusive_ptr.h>
 
 #include <chrono>
@@ -20,7 +21,8 @@ namespace hearth::dist {
 /// call; the run can go on from its last checkpoint when all are started again.
 class ProcessGroup : public Comm {
   public:
-    /// Throws RecipeError where this build has no backend for the device.
+    /// `device`: of this process (device_of). Tensors of other devices pass through it. Throws RecipeError
+    /// where this build has no backend for it.
     ProcessGroup(const Launch& launch, c10::Device device, std::chrono::seconds timeout);
     ~ProcessGroup() override;
     ProcessGroup(const ProcessGroup&) = delete;
@@ -28,6 +30,7 @@ class ProcessGroup : public Comm {
 
     int rank() const override { return launch_.rank; }
     int world_size() const override { return launch_.world; }
+    c10::Device device() const { return device_; }
     void all_reduce_sum(at::Tensor& tensor) const override;
     at::Tensor all_gather(const at::Tensor& tensor, bool with_grad) const override;
 
@@ -42,6 +45,7 @@ class ProcessGroup : public Comm {
 
   private:
     Launch launch_;
+    c10::Device device_;
     std::chrono::seconds timeout_;
     c10::intrusive_ptr<c10d::Store> store_;
     c10::intrusive_ptr<c10d::ProcessGroup> group_;

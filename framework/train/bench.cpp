@@ -86,7 +86,7 @@ BenchResult bench(const recipe::Recipe& recipe, const host::Registry& registry, 
     } else {
         const auto data = open_training_data(recipe.data);
         loader = std::make_unique<data::Loader>(
-            data.images, loader_options(recipe, plan, data.labels),
+            data.images, loader_options(recipe, plan, data.labels, Comm::local(), device),
             [&](Tensors& views, const RandomKey& key) { plan.augment(views, key); }, plan.delivered());
     }
     Batches batches(*loader);

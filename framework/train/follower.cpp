@@ -26,13 +26,18 @@ Follower::Follower(const plan::Network& follower, const plan::Network& leader)
 void Follower::copy() {
     at::NoGradGuard no_grad;
     for (std::size_t i = 0; i < to_.size(); ++i) to_[i].copy_(from_[i]);
+    copy_buffers();
+}
+
+void Follower::copy_buffers() {
+    at::NoGradGuard no_grad;
     for (std::size_t i = 0; i < buffers_to_.size(); ++i) buffers_to_[i].copy_(buffers_from_[i]);
 }
 
 void Follower::update(const Progress& progress) {
     at::NoGradGuard no_grad;
-    if (!to_.empty()) at::_foreach_lerp_(to_, from_, 1.0 - momentum_(progress));
-    for (std::size_t i = 0; i < buffers_to_.size(); ++i) buffers_to_[i].copy_(buffers_from_[i]);
+    trail_(to_, from_, 1.0 - momentum_(progress));
+    copy_buffers();
 }
 
 }  // namespace hearth::train

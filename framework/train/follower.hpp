@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "plan/plan.hpp"
+#include "train/optimizer.hpp"
 
 namespace hearth::train {
 
@@ -13,6 +14,9 @@ class Follower {
     Follower(const plan::Network& follower, const plan::Network& leader);
     /// One update; buffers are copied.
     void update(const Progress& progress);
+    /// The same in two parts: what Optimizer::step() can move along with the leader, and the buffers.
+    Trail trail(const Progress& progress) const { return {to_, from_, 1.0 - momentum_(progress)}; }
+    void copy_buffers();
     /// Makes the follower equal to its leader.
     void copy();
     bool after_step() const { return after_step_; }

@@ -9,6 +9,7 @@
 #include <cmath>
 #include <hearth/error.hpp>
 #include <map>
+#include <unordered_map>
 
 #include "train/layer_decay.hpp"
 
@@ -33,6 +34,7 @@ Optimizer::Optimizer(const recipe::OptimizerSpec& spec, NamedTensors parameters,
                           std::none_of(spec_.no_decay.begin(), spec_.no_decay.end(), named));
         names.push_back(name);
     }
+    gradient_scales_.assign(names.size(), 1.0);
     const auto factors = layer_factors(names, spec_.layer_decay);
     for (std::size_t i = 0; i < names.size(); ++i) groups_[{decays_[i], factors[i]}].push_back(i);
     for (const auto& pattern : spec_.freeze)
@@ -68,20 +70,24 @@ at::Tensor norms_of(const std::vector<at::Tensor>& tensors) {
 
 double Optimizer::clip() {
     at::NoGradGuard no_grad;
+    std::ranges::fill(gradient_scales_, 1.0);
     std::vector<at::Tensor> gradients;
-    for (auto& [name, parameter] : parameters_)
-        if (parameter.grad().defined()) gradients.push_back(parameter.grad());
+    std::vector<std::size_t> owners;
+    for (std::size_t i = 0; i < parameters_.size(); ++i) {
+        const auto& gradient = parameters_[i].second.grad();
+        if (!gradient.defined()) continue;
+        gradients.push_back(gradient);
+        owners.push_back(i);
+    }
     if (gradients.empty()) return 0;
     const auto norms = norms_of(gradients);
     const double total = norms.norm().item<double>();
     if (spec_.clip <= 0 || !std::isfinite(total)) return total;
-    if (spec_.clip_mode == "global") {
-        if (total > spec_.clip) at::_foreach_mul_(gradients, spec_.clip / (total + 1e-6));
-        return total;
+    const auto* each = norms.const_data_ptr<double>();
+    for (std::size_t i = 0; i < owners.size(); ++i) {
+        const double norm = spec_.clip_mode == "global" ? total : each[i];
+        if (norm > spec_.clip) gradient_scales_[owners[i]] = spec_.clip / (norm + 1e-6);
     }
-    const auto* norm = norms.const_data_ptr<double>();
-    for (std::size_t i = 0; i < gradients.size(); ++i)
-        if (norm[i] > spec_.clip) gradients[i].mul_(spec_.clip / (norm[i] + 1e-6));
     return total;
 }
 
@@ -91,27 +97,67 @@ bool Optimizer::frozen(const std::string& name, const Progress& progress) const 
                        [&](const auto& pattern) { return matches(name, pattern); });
 }
 
-void Optimizer::step(const Progress& progress) {
+namespace {
+
+/// Pairs of trails, handed out once each: the first that trails a parameter goes with its update.
+class Followed {
+  public:
+    explicit Followed(const std::vector<Trail>& trails) : trails_(trails), rest_(trails.size()) {
+        for (std::size_t t = 0; t < trails.size(); ++t) {
+            for (std::size_t i = 0; i < trails[t].tensors.size(); ++i) {
+                if (!by_leader_.emplace(trails[t].leaders[i].unsafeGetTensorImpl(), Place{t, i}).second)
+                    rest_[t].push_back(i);
+            }
+        }
+    }
+    Trailing take(const at::Tensor& leader) {
+        const auto found = by_leader_.extract(leader.unsafeGetTensorImpl());
+        if (found.empty()) return {};
+        const auto [trail, i] = found.mapped();
+        return {trails_[trail].tensors[i], trails_[trail].weight};
+    }
+    void move_rest() {
+        for (const auto& [leader, place] : by_leader_) rest_[place.trail].push_back(place.index);
+        for (std::size_t t = 0; t < trails_.size(); ++t) {
+            std::vector<at::Tensor> tensors, leaders;
+            for (const auto i : rest_[t]) {
+                tensors.push_back(trails_[t].tensors[i]);
+                leaders.push_back(trails_[t].leaders[i]);
+            }
+            trail_(tensors, leaders, trails_[t].weight);
+        }
+    }
+
+  private:
+    struct Place {
+        std::size_t trail, index;
+    };
+    const std::vector<Trail>& trails_;
+    std::unordered_map<const c10::TensorImpl*, Place> by_leader_;
+    std::vector<std::vector<std::size_t>> rest_;
+};
+
+}  // namespace
+
+void Optimizer::step(const Progress& progress, const std::vector<Trail>& trails) {
     at::NoGradGuard no_grad;
+    Followed followed(trails);
     for (const auto& [habits, members] : groups_) {
         const auto [decay, factor] = habits;
-        std::vector<at::Tensor> parameters, gradients, averages, squares, steps;
+        std::vector<AdamWUpdate> updates;
         for (const auto i : members) {
             const auto& [name, parameter] = parameters_[i];
             if (!parameter.grad().defined() || frozen(name, progress)) continue;
             steps_[i].add_(1);
-            parameters.push_back(parameter);
-            gradients.push_back(parameter.grad());
-            averages.push_back(average_[i]);
-            squares.push_back(square_[i]);
-            steps.push_back(steps_[i]);
+            updates.push_back({parameter, parameter.grad(), average_[i], square_[i], steps_[i],
+                               gradient_scales_[i], followed.take(parameter)});
         }
-        if (parameters.empty()) continue;
-        at::_fused_adamw_(parameters, gradients, averages, squares, {}, steps, lr(progress) * factor,
-                          spec_.beta1, spec_.beta2, decay ? weight_decay(progress) : 0.0, spec_.eps,
-                          /*amsgrad=*/false,
-                          /*maximize=*/false);
+        adamw_(
+            {lr(progress) * factor, decay ? weight_decay(progress) : 0.0, spec_.beta1, spec_.beta2, spec_.eps},
+            updates);
     }
+    followed.move_rest();
+    std::ranges::fill(gradient_scales_, 1.0);
 }
 
 void Optimizer::zero_grad() {

@@ -1,4 +1,4 @@
-// AdamW (Loshchilov & Hutter 2019) on ATen's fused kernel, with the habits of self-supervised training: weight
+// AdamW (Loshchilov & Hutter 2019; adamw.hpp), with the habits of self-supervised training: weight
 // decay on matrices only, scheduled lr and decay, clipping per parameter or over all, layers that stay still
 // for the first epochs.
 #pragma once
@@ -12,8 +12,15 @@
 #include <vector>
 
 #include "recipe/recipe.hpp"
+#include "train/adamw.hpp"
 
 namespace hearth::train {
+
+/// Tensors that move towards others after these were updated, by `weight` of what lies between.
+struct Trail {
+    std::vector<at::Tensor> tensors, leaders;
+    double weight = 0;
+};
 
 using NamedTensors = std::vector<std::pair<std::string, at::Tensor>>;
 
@@ -27,11 +34,12 @@ class Optimizer {
     /// Of layers without optimizer.layer_decay, or above all others.
     double lr(const Progress& progress) const;
     double weight_decay(const Progress& progress) const { return spec_.weight_decay(progress); }
-    /// Clips gradients as the recipe says and returns their norm over all parameters before that. Parameters
-    /// without a gradient are skipped.
+    /// Decides how much the next step() scales each gradient to clip it as the recipe says, and returns the
+    /// norm over all of them. Parameters without a gradient are skipped.
     double clip();
-    /// One update of every parameter that has a gradient and is not frozen now.
-    void step(const Progress& progress);
+    /// One update of every parameter that has a gradient and is not frozen now; then all of `trails`. Scales
+    /// gradients in place where it must.
+    void step(const Progress& progress, const std::vector<Trail>& trails = {});
     void zero_grad();
     const NamedTensors& parameters() const { return parameters_; }
     /// Names of parameters without a gradient.
@@ -48,6 +56,7 @@ class Optimizer {
     NamedTensors parameters_;
     std::vector<at::Tensor> average_, square_, steps_;
     std::vector<bool> decays_;
+    std::vector<double> gradient_scales_;  ///< of clip() for the next step()
     /// Parameters that share whether they decay and the factor on lr of their layer.
     std::map<std::pair<bool, double>, std::vector<std::size_t>> groups_;
     double lr_scale_;

@@ -58,9 +58,20 @@ void Stepper::call(const char* name, Hook hook) const {
         host::guarded(id + ": " + name, [&, &c = *component] { hook(c); });
 }
 
-void Stepper::follow(const Progress& progress, bool after_step) {
+void Stepper::follow_before(const Progress& progress) {
     for (auto& follower : followers_)
-        if (follower.after_step() == after_step) follower.update(progress);
+        if (!follower.after_step()) follower.update(progress);
+}
+
+void Stepper::update(const Progress& progress) {
+    std::vector<Trail> trails;
+    for (const auto& follower : followers_)
+        if (follower.after_step()) trails.push_back(follower.trail(progress));
+    clock_.enter(Phase::optimizer);
+    optimizer_.step(progress, trails);
+    clock_.enter(Phase::follower);
+    for (auto& follower : followers_)
+        if (follower.after_step()) follower.copy_buffers();
 }
 
 bool Stepper::micro_step(const Context& now, const Tensors& batch, std::int64_t micro, const Watch& watch) {
@@ -81,22 +92,20 @@ bool Stepper::micro_step(const Context& now, const Tensors& batch, std::int64_t 
             if (observer_) observer_(node);
         });
     }
-    const bool finite = std::isfinite(out.total.item<double>());
-    if (finite || average_) {
-        clock_.enter(Phase::backward);
-        const auto loss = recipe_.train.accumulate > 1
-                              ? out.total / static_cast<double>(recipe_.train.accumulate)
-                              : out.total;
-        if (average_ && micro + 1 == recipe_.train.accumulate) average_->prepare(loss);
-        try {
-            loss.backward();
-        } catch (const c10::DistBackendError& error) {
-            group_->lost("averaging gradients", error.what_without_backtrace());
-        } catch (const std::runtime_error& error) {
-            if (!average_ || dynamic_cast<const Error*>(&error) != nullptr) throw;
-            group_->lost("averaging gradients", error.what());
-        }
+    clock_.enter(Phase::backward);
+    const auto loss =
+        recipe_.train.accumulate > 1 ? out.total / static_cast<double>(recipe_.train.accumulate) : out.total;
+    if (average_ && micro + 1 == recipe_.train.accumulate) average_->prepare(loss);
+    try {
+        loss.backward();
+    } catch (const c10::DistBackendError& error) {
+        group_->lost("averaging gradients", error.what_without_backtrace());
+    } catch (const std::runtime_error& error) {
+        if (!average_ || dynamic_cast<const Error*>(&error) != nullptr) throw;
+        group_->lost("averaging gradients", error.what());
     }
+    // Read after the backward pass, not before: a GPU has its work by now and does not wait for the question.
+    const bool finite = std::isfinite(out.total.item<double>());
     clock_.enter(Phase::other);
     if (watch) watch(out, moved["index"].size(0), finite);
     return finite;
@@ -104,7 +113,7 @@ bool Stepper::micro_step(const Context& now, const Tensors& batch, std::int64_t 
 
 Stepper::Result Stepper::step(const Context& now, const Source& next, const Watch& watch) {
     clock_.enter(Phase::follower);
-    follow(now.progress, /*after_step=*/false);
+    follow_before(now.progress);
     clock_.enter(Phase::other);
     call("before_step", [&](Component& c) { c.before_step(now); });
     optimizer_.zero_grad();
@@ -121,12 +130,7 @@ Stepper::Result Stepper::step(const Context& now, const Source& next, const Watc
     clock_.enter(Phase::clip);
     const double norm = optimizer_.clip();
     const bool good = finite && std::isfinite(norm);
-    if (good) {
-        clock_.enter(Phase::optimizer);
-        optimizer_.step(now.progress);
-        clock_.enter(Phase::follower);
-        follow(now.progress, /*after_step=*/true);
-    }
+    if (good) update(now.progress);
     clock_.enter(Phase::other);
     call("after_step", [&](Component& c) { c.after_step(now); });
     return {.complete = true, .updated = good, .gradient_norm = norm};

@@ -23,7 +23,7 @@ class Stepper {
     /// Fills a batch; false when there is none left.
     using Source = std::function<bool(Tensors& batch)>;
     /// What a micro-step computed, after its backward pass; `finite` false: its loss is not a finite number,
-    /// and there was no backward pass (with several processes there was one, so that all skip the update).
+    /// and there will be no update.
     using Watch = std::function<void(const plan::StepOutput& out, std::int64_t images, bool finite)>;
     struct Result {
         bool complete = true;      ///< false: the source ran dry, nothing was updated
@@ -49,7 +49,9 @@ class Stepper {
 
   private:
     bool micro_step(const Context& now, const Tensors& batch, std::int64_t micro, const Watch& watch);
-    void follow(const Progress& progress, bool after_step);
+    void follow_before(const Progress& progress);
+    /// One update of the optimiser and of those that follow after it.
+    void update(const Progress& progress);
     template <class Hook>
     void call(const char* name, Hook hook) const;
 

@@ -36,7 +36,7 @@ Trainer::Trainer(const recipe::Recipe& recipe, const host::Registry& registry, T
     : recipe_(recipe),
       registry_(registry),
       request_(std::move(request)),
-      device_(pick_device(recipe.train.device)),
+      device_(request_.group != nullptr ? request_.group->device() : pick_device(recipe.train.device)),
       plan_([&] {
           at::manual_seed(static_cast<std::uint64_t>(recipe.train.seed));  // initial weights
           return plan::Plan::build(recipe, registry);
@@ -51,7 +51,7 @@ Trainer::Trainer(const recipe::Recipe& recipe, const host::Registry& registry, T
 
     auto delivered = plan_.delivered();
     loader_ = std::make_unique<data::Loader>(
-        data_.images, loader_options(recipe, plan_, data_.labels, comm()),
+        data_.images, loader_options(recipe, plan_, data_.labels, comm(), device_),
         [this](Tensors& views, const RandomKey& key) { plan_.augment(views, key); }, std::move(delivered));
 
     progress_.steps_per_epoch = loader_->batches_per_epoch() / recipe.train.accumulate;

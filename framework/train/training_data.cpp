@@ -76,7 +76,7 @@ TrainingData open_training_data(const recipe::DataSpec& spec) {
 }
 
 data::LoaderOptions loader_options(const recipe::Recipe& recipe, const plan::Plan& plan,
-                                   const data::Labels& labels, const Comm& comm) {
+                                   const data::Labels& labels, const Comm& comm, c10::Device device) {
     return {.batch = recipe.train.batch,
             .workers = recipe.data.workers,
             .prefetch = recipe.data.prefetch,
@@ -90,7 +90,8 @@ data::LoaderOptions loader_options(const recipe::Recipe& recipe, const plan::Pla
             .batch_axis = plan.batch_axes(),
             .labels = labels.of,
             .label_width = labels.several ? static_cast<std::int64_t>(labels.classes.size()) : 0,
-            .mask = recipe.data.mask};
+            .mask = recipe.data.mask,
+            .pinned = device.is_cuda()};
 }
 
 }  // namespace hearth::train

@@ -20,8 +20,9 @@ TrainingData open_training_data(const recipe::DataSpec& spec);
 /// What [data] says about reading the column data.label.
 data::LabelRule label_rule(const recipe::DataSpec& spec);
 
-/// Batches as [data] and [train] ask for them, with the views of this plan.
+/// Batches as [data] and [train] ask for them, with the views of this plan, for a step on `device`.
 data::LoaderOptions loader_options(const recipe::Recipe& recipe, const plan::Plan& plan,
-                                   const data::Labels& labels, const Comm& comm = Comm::local());
+                                   const data::Labels& labels, const Comm& comm = Comm::local(),
+                                   c10::Device device = c10::kCPU);
 
 }  // namespace hearth::train

@@ -4,7 +4,7 @@
 #include <opencv2/imgcodecs.hpp>
 
 #include "data/boxes.hpp"
-#include "data/temporary_folder.hpp"
+#include "support/temporary_folder.hpp"
 
 using namespace hearth;
 using namespace hearth::data;

@@ -6,7 +6,7 @@
 #include <set>
 
 #include "data/phantom.hpp"
-#include "data/temporary_folder.hpp"
+#include "support/temporary_folder.hpp"
 
 using namespace hearth;
 using namespace hearth::data;

@@ -11,7 +11,7 @@
 #include "data/image.hpp"
 #include "data/manifest.hpp"
 #include "data/random.hpp"
-#include "data/temporary_folder.hpp"
+#include "support/temporary_folder.hpp"
 
 using namespace hearth;
 using namespace hearth::data;

@@ -8,7 +8,7 @@
 #include "data/image_header.hpp"
 #include "data/phantom.hpp"
 #include "data/random.hpp"
-#include "data/temporary_folder.hpp"
+#include "support/temporary_folder.hpp"
 
 using namespace hearth;
 using namespace hearth::data;

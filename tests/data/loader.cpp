@@ -9,7 +9,7 @@
 #include <numeric>
 
 #include "data/image.hpp"
-#include "data/temporary_folder.hpp"
+#include "support/temporary_folder.hpp"
 
 using namespace hearth;
 using namespace hearth::data;

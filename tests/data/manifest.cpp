@@ -4,7 +4,7 @@
 #include <hearth/error.hpp>
 
 #include "data/csv.hpp"
-#include "data/temporary_folder.hpp"
+#include "support/temporary_folder.hpp"
 
 using namespace hearth;
 using namespace hearth::data;

@@ -8,7 +8,7 @@
 #include <thread>
 
 #include "data/phantom.hpp"
-#include "data/temporary_folder.hpp"
+#include "support/temporary_folder.hpp"
 
 using namespace hearth;
 using namespace hearth::data;

@@ -9,7 +9,7 @@
 
 #include "data/image.hpp"
 #include "data/random.hpp"
-#include "data/temporary_folder.hpp"
+#include "support/temporary_folder.hpp"
 
 using namespace hearth;
 using namespace hearth::data;

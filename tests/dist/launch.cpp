@@ -5,6 +5,8 @@
 #include <hearth/error.hpp>
 #include <map>
 
+#include "dist/backend.hpp"
+
 using namespace hearth;
 using Catch::Matchers::Contains;
 
@@ -74,4 +76,21 @@ TEST_CASE("what is missing or wrong is named") {
     CHECK_THROWS_WITH(launch({{"RANK", "x"}, {"WORLD_SIZE", "2"}}),
                       Contains("RANK: found \"x\", expected a number from 0"));
     CHECK_THROWS_WITH(launch({{"RANK", "2"}, {"WORLD_SIZE", "2"}}), Contains("expected a rank below"));
+}
+
+TEST_CASE("each process takes a CUDA device of its own") {
+    const auto index = [](int local_rank, int visible) {
+        const dist::Launch launch{
+            .rank = 6, .world = 8, .local_rank = local_rank, .address = "n1", .launcher = "srun"};
+        return static_cast<int>(dist::device_of(launch, c10::Device(c10::kCUDA), visible).index());
+    };
+    CHECK(index(0, 4) == 0);
+    CHECK(index(3, 4) == 3);
+    CHECK(index(3, 1) == 0);  // srun --gpus-per-task=1 hides those of the others
+    CHECK_THROWS_AS(index(4, 4), RecipeError);
+    CHECK_THROWS_WITH(index(4, 2),
+                      Contains("found process 4 of this machine and 2 CUDA devices") && Contains("srun"));
+    const dist::Launch two{.rank = 0, .world = 2, .local_rank = 0, .address = "n1", .launcher = "torchrun"};
+    CHECK_THROWS_WITH(dist::device_of(two, c10::Device("cuda:0"), 2), Contains("\"cuda:0\" with 2 processes"));
+    CHECK(dist::device_of(two, c10::Device(c10::kCPU), 0).is_cpu());
 }

@@ -4,10 +4,10 @@
 #include <catch2/catch.hpp>
 #include <cmath>
 
-#include "data/temporary_folder.hpp"
 #include "eval/metrics.hpp"
 #include "eval/random.hpp"
 #include "hearth/error.hpp"
+#include "support/temporary_folder.hpp"
 
 using namespace hearth::eval;
 using Catch::Matchers::Contains;

@@ -7,8 +7,8 @@
 #include <opencv2/imgcodecs.hpp>
 #include <sstream>
 
-#include "data/temporary_folder.hpp"
 #include "hearth/error.hpp"
+#include "support/temporary_folder.hpp"
 #include "train/safetensors.hpp"
 
 using namespace hearth::exporting;

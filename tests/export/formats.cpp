@@ -5,9 +5,9 @@
 #include <catch2/catch.hpp>
 #include <set>
 
-#include "data/temporary_folder.hpp"
 #include "export/made.hpp"
 #include "hearth/error.hpp"
+#include "support/temporary_folder.hpp"
 
 using namespace hearth::exporting;
 using Catch::Matchers::Contains;

@@ -3,10 +3,10 @@
 
 #include <catch2/catch.hpp>
 
-#include "data/temporary_folder.hpp"
 #include "export/formats.hpp"
 #include "export/made.hpp"
 #include "hearth/error.hpp"
+#include "support/temporary_folder.hpp"
 
 using namespace hearth::exporting;
 using namespace hearth::test;

@@ -7,8 +7,8 @@
 #include <catch2/catch.hpp>
 #include <cstring>
 
-#include "data/temporary_folder.hpp"
 #include "hearth/error.hpp"
+#include "support/temporary_folder.hpp"
 
 using namespace hearth::exporting;
 using Catch::Matchers::Contains;

@@ -29,7 +29,7 @@ TEST_CASE("a plugin compiled with another C++ ABI flag is refused") {
 }
 
 TEST_CASE("a text file with the name of a plugin is refused") {
-    const Scratch scratch;
+    const TemporaryFolder scratch;
     write(scratch / "libhearth_head_x.so", "not a library\n");
     CHECK_THAT(scan_refusal(scratch.path()),
                Contains("found a file that is no library, expected an ELF shared library"));
@@ -38,7 +38,7 @@ TEST_CASE("a text file with the name of a plugin is refused") {
 }
 
 TEST_CASE("a library cut short is refused, wherever it was cut") {
-    const Scratch scratch;
+    const TemporaryFolder scratch;
     const auto whole = bytes(good());
     REQUIRE(whole.size() > 4096);
     for (const auto kept :
@@ -50,7 +50,7 @@ TEST_CASE("a library cut short is refused, wherever it was cut") {
 }
 
 TEST_CASE("a library for another machine is refused") {
-    const Scratch scratch;
+    const TemporaryFolder scratch;
     auto changed = bytes(good());
     changed[18] = 8;  // e_machine: MIPS
     write(scratch / "libhearth_head_x.so", changed);
@@ -77,7 +77,7 @@ TEST_CASE("the check runs no code of the library") {
 }
 
 TEST_CASE("what is no readable file is refused") {
-    const Scratch scratch;
+    const TemporaryFolder scratch;
     CHECK_THAT(check_file(scratch / "absent.so"), Contains("found no such file"));
     fs::create_directory(scratch / "libhearth_head_x.so");
     CHECK_THAT(scan_refusal(scratch.path()), Contains("found something that is no file"));

@@ -97,7 +97,7 @@ TEST_CASE("two plugins with one component are refused, and both are named") {
 }
 
 TEST_CASE("of two files with one name the first of the search order is loaded, the other recorded") {
-    const Scratch scratch;
+    const TemporaryFolder scratch;
     const auto later = scratch / "libhearth_head_scale.so";
     fs::copy_file(good(), later);
     host::Registry registry;
@@ -108,7 +108,7 @@ TEST_CASE("of two files with one name the first of the search order is loaded, t
 }
 
 TEST_CASE("a broken library is not passed over for a good one of the same name") {
-    const Scratch scratch;
+    const TemporaryFolder scratch;
     write(scratch / "libhearth_head_scale.so", "broken");
     host::Registry registry;
     CHECK_THAT(refusal([&] {
@@ -118,7 +118,7 @@ TEST_CASE("a broken library is not passed over for a good one of the same name")
 }
 
 TEST_CASE("a folder named twice counts once, and other files in it are left alone") {
-    const Scratch scratch;
+    const TemporaryFolder scratch;
     fs::copy_file(good(), scratch / "libhearth_head_scale.so");
     write(scratch / "README.md", "text");
     write(scratch / "libother.so", "text");

@@ -16,7 +16,7 @@ host::Registry loaded() {
 }  // namespace
 
 TEST_CASE("plugins list names components, libraries, shadowed files and folders") {
-    const Scratch scratch;
+    const TemporaryFolder scratch;
     fs::copy_file(good(), scratch / "libhearth_head_scale.so");
     host::Registry registry;
     registry.scan({{folder("good"), "test"}, {scratch.path(), "user"}, {scratch / "absent", "installed"}});

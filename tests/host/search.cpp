@@ -76,7 +76,7 @@ TEST_CASE("a relative folder of the command line is taken from the working direc
 }
 
 TEST_CASE("a missing folder is an error where somebody asked for it") {
-    const Scratch scratch;
+    const TemporaryFolder scratch;
     const auto absent = scratch / "absent";
     for (const std::string origin : {"--plugin-path", "recipe", "HEARTH_PLUGIN_PATH"}) {
         host::Registry registry;

@@ -1,4 +1,4 @@
-// Folders of tests/negative/plugins, scratch folders, and the message of a refusal.
+// Folders of tests/negative/plugins, files, and the message of a refusal.
 #pragma once
 
 #include <catch2/catch.hpp>
@@ -7,6 +7,7 @@
 #include <iterator>
 
 #include "host/registry.hpp"
+#include "support/temporary_folder.hpp"
 
 namespace hearth::test {
 
@@ -22,23 +23,6 @@ inline fs::path library(const std::string& fault) {
 inline fs::path good() {
     return folder("good") / "libhearth_head_scale.so";
 }
-
-class Scratch {
-  public:
-    Scratch() {
-        std::string name = (fs::temp_directory_path() / "hearth-host-XXXXXX").string();
-        if (mkdtemp(name.data()) == nullptr) throw std::runtime_error("cannot create " + name);
-        path_ = name;
-    }
-    ~Scratch() { fs::remove_all(path_); }
-    Scratch(const Scratch&) = delete;
-    Scratch& operator=(const Scratch&) = delete;
-    fs::path operator/(const std::string& name) const { return path_ / name; }
-    const fs::path& path() const { return path_; }
-
-  private:
-    fs::path path_;
-};
 
 inline std::string bytes(const fs::path& file) {
     std::ifstream stream(file, std::ios::binary);

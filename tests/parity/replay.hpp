@@ -1,5 +1,5 @@
-// Training steps of an official code, recorded by tools/*_parity.py, taken again by a plan, its optimiser and
-// its followers, as the trainer takes them.
+// Training steps of an official code, recorded by tools/*_parity.py, taken again by a plan and the trainer's
+// step.
 #pragma once
 
 #include <ATen/ATen.h>
@@ -9,11 +9,10 @@
 #include <catch2/catch.hpp>
 #include <set>
 
-#include "data/temporary_folder.hpp"
 #include "support/plugins.hpp"
-#include "train/follower.hpp"
-#include "train/optimizer.hpp"
+#include "support/temporary_folder.hpp"
 #include "train/safetensors.hpp"
+#include "train/stepper.hpp"
 
 namespace hearth::test {
 
@@ -59,30 +58,26 @@ class Replay {
         progress_.steps_per_epoch = recording.steps() / recipe_.train.epochs;
         start_from(recording.weights());
         plan_.train(true);
-        optimizer_ = std::make_unique<train::Optimizer>(recipe_.optimizer, plan_.trained_parameters(),
-                                                        recipe_.train.batch);
-        for (const auto& network : plan_.networks())
-            if (!network.follows.empty()) followers_.emplace_back(network, *plan_.network(network.follows));
+        recipe_.train.precision = "fp32";
+        stepper_ = std::make_unique<train::Stepper>(recipe_, plan_, at::kCPU);
     }
 
-    /// One step as Trainer::step and micro_step take it, in fp32; returns its loss.
-    double step(const Tensors& batch) {
+    /// One step; returns its loss.
+    double step(Tensors batch) {
         Context context;
         context.progress = progress_;
-        for (auto& follower : followers_)
-            if (!follower.after_step()) follower.update(progress_);
-        for (const auto& [name, component] : plan_.components()) component->before_step(context);
-        optimizer_->zero_grad();
-        const auto out = plan_.step(batch, context);
-        out.total.backward();
-        for (const auto& [name, component] : plan_.components()) component->after_backward(context);
-        optimizer_->clip();
-        optimizer_->step(progress_);
-        for (auto& follower : followers_)
-            if (follower.after_step()) follower.update(progress_);
-        for (const auto& [name, component] : plan_.components()) component->after_step(context);
+        batch.set("index", at::arange(recipe_.train.batch));
+        double loss = 0;
+        const auto result = stepper_->step(
+            context,
+            [&](Tensors& next) {
+                next = batch;
+                return true;
+            },
+            [&](const plan::StepOutput& out, std::int64_t, bool) { loss = out.total.item<double>(); });
+        CHECK(result.updated);
         ++progress_.step;
-        return out.total.item<double>();
+        return loss;
     }
     at::Tensor state(const std::string& wanted) const {
         for (const auto& [name, tensor] : plan_.state())
@@ -124,8 +119,7 @@ class Replay {
     recipe::Recipe recipe_;
     plan::Plan plan_;
     Progress progress_;
-    std::unique_ptr<train::Optimizer> optimizer_;
-    std::vector<train::Follower> followers_;
+    std::unique_ptr<train::Stepper> stepper_;
 };
 
 }  // namespace hearth::test

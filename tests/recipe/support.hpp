@@ -4,8 +4,8 @@
 #include <catch2/catch.hpp>
 #include <hearth/error.hpp>
 
-#include "data/temporary_folder.hpp"
 #include "recipe/recipe.hpp"
+#include "support/temporary_folder.hpp"
 
 namespace hearth::test {
 

@@ -6,7 +6,7 @@
 #include <cstring>
 #include <optional>
 
-#include "data/temporary_folder.hpp"
+#include "support/temporary_folder.hpp"
 
 using namespace hearth;
 

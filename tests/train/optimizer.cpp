@@ -1,4 +1,5 @@
-// AdamW against a loop in double precision, and the habits around it: clipping, decay, frozen layers.
+// AdamW against a loop in double precision, and the habits around it: clipping, decay, frozen layers,
+// followers.
 #include "train/optimizer.hpp"
 
 #include <ATen/ATen.h>
@@ -34,6 +35,15 @@ recipe::OptimizerSpec plain(double lr = 0.01) {
 
 Progress at_step(std::int64_t step, std::int64_t steps_per_epoch = 3) {
     return {.step = step, .total_steps = 12, .steps_per_epoch = steps_per_epoch};
+}
+
+/// What a first step from zero took for a parameter's gradient, after clipping: its average is a tenth of that.
+at::Tensor gradient_used(Optimizer& optimizer, const std::string& name) {
+    optimizer.step(at_step(0));
+    for (const auto& [key, tensor] : optimizer.state())
+        if (key == "optimizer.average." + name) return tensor * 10;
+    FAIL("no parameter " << name);
+    return {};
 }
 
 // Loshchilov & Hutter 2019, algorithm 2, one number at a time.
@@ -119,35 +129,55 @@ TEST_CASE("clip_mode tensor clips each gradient by its own norm") {
     spec.clip = 1;
     Optimizer optimizer(spec, {{"small", small}, {"large", large}}, 1);
     CHECK(optimizer.clip() == Approx(std::sqrt(0.25 + 100)));
-    CHECK(at::equal(small.grad(), at::tensor({0.3f, 0.4f})));
-    CHECK(at::allclose(large.grad(), at::tensor({0.6f, 0.8f}), 1e-5));
+    CHECK(at::allclose(gradient_used(optimizer, "small"), at::tensor({0.3f, 0.4f}), 1e-5));
+    Optimizer again(spec, {{"small", small}, {"large", large}}, 1);
+    again.clip();
+    CHECK(at::allclose(gradient_used(again, "large"), at::tensor({0.6f, 0.8f}), 1e-5));
 }
 
 TEST_CASE("clip_mode global scales all gradients alike") {
     auto small = parameter({2}), large = parameter({2});
-    set_gradient(small, at::tensor({3.0f, 0.0f}));
-    set_gradient(large, at::tensor({0.0f, 4.0f}));  // 5 together
     auto spec = plain();
     spec.clip = 1;
     spec.clip_mode = "global";
-    Optimizer optimizer(spec, {{"small", small}, {"large", large}}, 1);
-    CHECK(optimizer.clip() == Approx(5));
-    CHECK(at::allclose(small.grad(), at::tensor({0.6f, 0.0f}), 1e-5));
-    CHECK(at::allclose(large.grad(), at::tensor({0.0f, 0.8f}), 1e-5));
-    CHECK(optimizer.clip() == Approx(1));  // within the limit now: left alone
-    CHECK(at::allclose(large.grad(), at::tensor({0.0f, 0.8f}), 1e-5));
+    const auto used = [&](float scale, const std::string& name, bool clip = true) {
+        set_gradient(small, at::tensor({3.0f, 0.0f}) * scale);
+        set_gradient(large, at::tensor({0.0f, 4.0f}) * scale);
+        Optimizer optimizer(spec, {{"small", small}, {"large", large}}, 1);
+        if (clip) CHECK(optimizer.clip() == Approx(5 * scale));
+        return gradient_used(optimizer, name);
+    };
+    CHECK(at::allclose(used(1, "small"), at::tensor({0.6f, 0.0f}), 1e-5));
+    CHECK(at::allclose(used(1, "large"), at::tensor({0.0f, 0.8f}), 1e-5));
+    CHECK(at::allclose(used(0.2f, "large"), at::tensor({0.0f, 0.8f}), 1e-5));  // within the limit: left alone
+    CHECK(at::allclose(used(1, "large", false), at::tensor({0.0f, 4.0f}), 1e-5));
+}
+
+TEST_CASE("clipping holds for one step") {
+    auto p = parameter({2});
+    auto spec = plain();
+    spec.clip = 1;
+    spec.beta1 = 0;
+    Optimizer optimizer(spec, {{"p", p}}, 1);
+    set_gradient(p, at::tensor({30.0f, 40.0f}));
+    optimizer.clip();
+    CHECK(at::allclose(gradient_used(optimizer, "p"), at::tensor({6.0f, 8.0f}), 1e-5));
+    set_gradient(p, at::tensor({30.0f, 40.0f}));
+    CHECK(at::allclose(gradient_used(optimizer, "p"), at::tensor({300.0f, 400.0f}), 1e-5));
 }
 
 TEST_CASE("clip 0 leaves gradients alone, and a norm that is not finite is reported and not scaled") {
     auto p = parameter({2});
     set_gradient(p, at::tensor({30.0f, 40.0f}));
-    CHECK(Optimizer(plain(), {{"p", p}}, 1).clip() == Approx(50));
-    CHECK(at::equal(p.grad(), at::tensor({30.0f, 40.0f})));
+    Optimizer free(plain(), {{"p", p}}, 1);
+    CHECK(free.clip() == Approx(50));
+    CHECK(at::allclose(gradient_used(free, "p"), at::tensor({30.0f, 40.0f}), 1e-5));
     auto spec = plain();
     spec.clip = 1;
     set_gradient(p, at::tensor({INFINITY, 1.0f}));
-    CHECK_FALSE(std::isfinite(Optimizer(spec, {{"p", p}}, 1).clip()));
-    CHECK(p.grad()[1].item<float>() == 1.0f);
+    Optimizer strict(spec, {{"p", p}}, 1);
+    CHECK_FALSE(std::isfinite(strict.clip()));
+    CHECK(gradient_used(strict, "p")[1].item<float>() == Approx(1));
 }
 
 TEST_CASE("a frozen layer stays still for its epochs and then starts from the first Adam step") {
@@ -264,4 +294,34 @@ TEST_CASE("layer_decay scales the learning rate of each layer") {
     CHECK(tensors[0].item<double>() == Approx(-0.01 * 0.25).epsilon(1e-4));
     CHECK(tensors[1].item<double>() == Approx(-0.01 * 0.5).epsilon(1e-4));
     CHECK(tensors[2].item<double>() == Approx(-0.01).epsilon(1e-4));
+}
+
+TEST_CASE("trails move once, after their leaders: with the update, or where there is none") {
+    auto moved = parameter({3, 2}), still = parameter({4}), frozen = parameter({2});
+    const auto outside = at::randn({5});
+    auto spec = plain();
+    spec.freeze = {"frozen"};
+    spec.freeze_epochs = 1;
+    Optimizer optimizer(spec, {{"moved", moved}, {"still", still}, {"frozen", frozen}}, 1);
+    set_gradient(moved, at::randn({3, 2}));
+    set_gradient(frozen, at::randn({2}));
+    Trail near{{}, {moved, still, frozen, outside}, 0.25}, far{{}, {moved, outside}, 0.75};
+    for (auto* trail : {&near, &far})
+        for (const auto& leader : trail->leaders) trail->tensors.push_back(at::randn(leader.sizes()));
+    const auto copies = [](const std::vector<at::Tensor>& tensors) {
+        std::vector<at::Tensor> out;
+        for (const auto& tensor : tensors) out.push_back(tensor.detach().clone());
+        return out;
+    };
+    const auto near_before = copies(near.tensors), far_before = copies(far.tensors);
+    const auto moved_before = moved.detach().clone(), frozen_before = frozen.detach().clone();
+    optimizer.step(at_step(0), {near, far});
+    CHECK_FALSE(at::equal(moved, moved_before));
+    CHECK(at::equal(frozen, frozen_before));
+    const auto expect = [](const Trail& trail, const std::vector<at::Tensor>& before) {
+        for (std::size_t i = 0; i < before.size(); ++i)
+            CHECK(at::allclose(trail.tensors[i], at::lerp(before[i], trail.leaders[i].detach(), trail.weight)));
+    };
+    expect(near, near_before);
+    expect(far, far_before);
 }

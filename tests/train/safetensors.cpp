@@ -6,7 +6,7 @@
 #include <catch2/catch.hpp>
 #include <hearth/error.hpp>
 
-#include "data/temporary_folder.hpp"
+#include "support/temporary_folder.hpp"
 #include "train/files.hpp"
 
 using namespace hearth;

@@ -7,8 +7,8 @@
 #include <hearth/error.hpp>
 #include <nlohmann/json.hpp>
 
-#include "data/temporary_folder.hpp"
 #include "host/registry.hpp"
+#include "support/temporary_folder.hpp"
 #include "train/safetensors.hpp"
 #include "train/trainer.hpp"
 

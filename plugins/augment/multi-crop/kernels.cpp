@@ -1,16 +1,10 @@
-// See kernels.hpp. On x86 each loop is compiled a second time for AVX2 and FMA (x86-64-v3), and the loader
-// picks.
+// See kernels.hpp.
 #include "kernels.hpp"
 
 #include <algorithm>
 #include <cstring>
+#include <hearth/target_clones.hpp>
 
-#if defined(__x86_64__) && __GNUC__ >= 12 && !defined(__clang__) && !defined(__SANITIZE_ADDRESS__) && \
-    !defined(__SANITIZE_THREAD__)
-#define MULTI_CROP_CLONES __attribute__((target_clones("arch=x86-64-v3", "default")))
-#else
-#define MULTI_CROP_CLONES
-#endif
 #define MULTI_CROP_INLINE __attribute__((always_inline)) inline
 
 namespace multi_crop {
@@ -79,14 +73,14 @@ MULTI_CROP_INLINE void turn(const float* in, std::ptrdiff_t in_pitch, float* out
 
 }  // namespace
 
-MULTI_CROP_CLONES
+HEARTH_TARGET_CLONES
 void combine(const float* in, std::ptrdiff_t stride, const float* weights, int taps, int length, float* out) {
     sweep_some<false>(in, stride, weights, taps, length, out);
     for (int k = group; k < taps; k += group)
         sweep_some<true>(in + k * stride, stride, weights + k, taps - k, length, out);
 }
 
-MULTI_CROP_CLONES
+HEARTH_TARGET_CLONES
 void transpose(const float* in, std::ptrdiff_t in_pitch, int rows, int columns, float* out,
                std::ptrdiff_t out_pitch) {
     const int even_rows = rows / lanes * lanes, even_columns = columns / square * square;
@@ -100,7 +94,7 @@ void transpose(const float* in, std::ptrdiff_t in_pitch, int rows, int columns, 
 
 // Below, one bound per loop: a loop with both keeps GCC from the instructions for minimum and maximum.
 
-MULTI_CROP_CLONES
+HEARTH_TARGET_CLONES
 void clamp(float* values, std::size_t length) {
     constexpr std::size_t chunk = 1024;
     for (; length > 0; values += std::min(chunk, length), length -= std::min(chunk, length)) {
@@ -110,7 +104,7 @@ void clamp(float* values, std::size_t length) {
     }
 }
 
-MULTI_CROP_CLONES
+HEARTH_TARGET_CLONES
 void finish(float* __restrict line, int length, float gain, float offset, float threshold,
             float* __restrict out) {
     for (int i = 0; i < length; ++i) {
@@ -121,7 +115,7 @@ void finish(float* __restrict line, int length, float gain, float offset, float 
     for (int i = 0; i < length; ++i) out[i] = line[i] < threshold ? line[i] : 1 - line[i];
 }
 
-MULTI_CROP_CLONES
+HEARTH_TARGET_CLONES
 void cubic(float* values, std::size_t length) {
     for (std::size_t i = 0; i < length; ++i) {
         const float x = values[i] < 0 ? -values[i] : values[i];
@@ -132,7 +126,7 @@ void cubic(float* values, std::size_t length) {
     }
 }
 
-MULTI_CROP_CLONES
+HEARTH_TARGET_CLONES
 void triangle(float* values, std::size_t length) {
     for (std::size_t i = 0; i < length; ++i) {
         const float x = values[i] < 0 ? -values[i] : values[i];

@@ -16,7 +16,7 @@ namespace {
 using at::Tensor;
 using torch::autograd::AutogradContext;
 
-// Above this length the N x N probabilities that the explicit form keeps for backward outgrow its speed.
+// Above this length the N x N scores outgrow a core's cache.
 constexpr std::int64_t longest_explicit = 1024;
 
 // out = scale * a b, of as many matrices
@@ -84,24 +84,20 @@ void for_each_part(const char* name, const Tensor& qkv, std::int64_t matrices, c
 /// copied into a layout of its own.
 class AttentionFunction : public torch::autograd::Function<AttentionFunction> {
   public:
-    static Tensor forward(AutogradContext* ctx, const Tensor& packed, std::int64_t heads) {
+    static Tensor forward(AutogradContext* ctx, const Tensor& packed, std::int64_t heads, bool keep) {
         const at::AutoDispatchBelowADInplaceOrView below;
         const auto b = packed.size(0), n = packed.size(1), d = packed.size(2) / (3 * heads);
-        const auto scale = 1 / std::sqrt(static_cast<double>(d));
         const auto qkv = packed.contiguous().view({b, n, 3, heads, d});
         const auto out = at::empty({b, n, heads, d}, packed.options());
-        const auto probabilities = at::empty({b, heads, n, n}, packed.options());
-        for_each_part("hearth::attention", qkv, 1, [&](const Part& part, const Tensor& scratch) {
-            const auto parts = for_products(part.unpack(qkv));
-            const auto q = parts[0], k = parts[1], v = parts[2], scores = scratch[0], tokens = part.tokens(out);
-            auto p = part.matrices(probabilities);
-            product(scores, q, k.transpose(1, 2), scale);
-            at::_softmax_out(p, scores, -1, false);
-            const auto results = for_results(tokens);
-            product(results, p, v);
+        const auto kept = at::empty({keep ? b : 0, heads, n, n}, packed.options());
+        for_each_part("hearth::attention", qkv, 2, [&](const Part& part, const Tensor& scratch) {
+            const auto parts = for_products(part.unpack(qkv)), tokens = part.tokens(out),
+                       results = for_results(tokens), p = keep ? part.matrices(kept) : scratch[1];
+            probabilities(parts, scratch[0], p);
+            product(results, p, parts[2]);
             store(tokens, results);
         });
-        ctx->save_for_backward({qkv, probabilities});
+        ctx->save_for_backward({qkv, kept});
         return out.view({b, n, heads * d});
     }
 
@@ -111,33 +107,47 @@ class AttentionFunction : public torch::autograd::Function<AttentionFunction> {
                         "attention on the CPU has no second derivative (found create_graph); run on CUDA with "
                         "the mathematical kernel, or take the gradient penalty on another network");
         const auto saved = ctx->get_saved_variables();
-        const auto &qkv = saved[0], &probabilities = saved[1];
+        const auto &qkv = saved[0], &kept = saved[1];
         const auto b = qkv.size(0), n = qkv.size(1), heads = qkv.size(3), d = qkv.size(4);
-        const auto scale = 1 / std::sqrt(static_cast<double>(d));
+        const bool keep = kept.size(0) == b;
         const auto grad = grads[0].contiguous().view({b, n, heads, d});
         const auto out = at::empty_like(qkv);
-        for_each_part("hearth::attention_backward", qkv, 2, [&](const Part& part, const Tensor& scratch) {
-            const auto parts = for_products(part.unpack(qkv)), place = part.unpack(out),
-                       results = for_results(place);
-            const auto q = parts[0], k = parts[1], v = parts[2];
-            const auto p = part.matrices(probabilities), g = for_products(part.tokens(grad)), dp = scratch[0];
-            auto ds = scratch[1];
-            product(results[2], p.transpose(1, 2), g);
-            product(dp, g, v.transpose(1, 2));
-            at::_softmax_backward_data_out(ds, dp, p, -1, p.scalar_type());
-            product(results[0], ds, k, scale);
-            product(results[1], ds.transpose(1, 2), q, scale);
-            store(place, results);
-        });
-        return {out.view({b, n, 3 * heads * d}), Tensor()};
+        for_each_part("hearth::attention_backward", qkv, keep ? 2 : 3,
+                      [&](const Part& part, const Tensor& scratch) {
+                          const auto parts = for_products(part.unpack(qkv)), place = part.unpack(out),
+                                     results = for_results(place), g = for_products(part.tokens(grad));
+                          const auto q = parts[0], k = parts[1], v = parts[2], dp = scratch[0],
+                                     p = keep ? part.matrices(kept) : scratch[2];
+                          auto ds = scratch[1];
+                          if (!keep) probabilities(parts, scratch[0], p);
+                          product(results[2], p.transpose(1, 2), g);
+                          product(dp, g, v.transpose(1, 2));
+                          at::_softmax_backward_data_out(ds, dp, p, -1, p.scalar_type());
+                          product(results[0], ds, k, scale_of(q));
+                          product(results[1], ds.transpose(1, 2), q, scale_of(q));
+                          store(place, results);
+                      });
+        return {out.view({b, n, 3 * heads * d}), Tensor(), Tensor()};
+    }
+
+  private:
+    static double scale_of(const Tensor& queries) {
+        return 1 / std::sqrt(static_cast<double>(queries.size(-1)));
+    }
+    static void probabilities(const Tensor& parts, const Tensor& scores, Tensor out) {
+        product(scores, parts[0], parts[1].transpose(1, 2), scale_of(parts[0]));
+        at::_softmax_out(out, scores, -1, false);
     }
 };
 
 }  // namespace
 
-Tensor attention(const Tensor& qkv, std::int64_t heads) {
+Tensor attention(const Tensor& qkv, std::int64_t heads, std::int64_t most) {
     const auto b = qkv.size(0), n = qkv.size(1), d = qkv.size(2) / (3 * heads);
-    if (qkv.device().is_cpu() && n <= longest_explicit) return AttentionFunction::apply(qkv, heads);
+    const auto bytes = b * heads * n * n * static_cast<std::int64_t>(qkv.element_size());
+    const bool backward = at::GradMode::is_enabled() && qkv.requires_grad();
+    if (qkv.device().is_cpu() && n <= longest_explicit)
+        return AttentionFunction::apply(qkv, heads, /*keep=*/backward && bytes <= most);
     const auto parts = qkv.view({b, n, 3, heads, d}).permute({2, 0, 3, 1, 4}).unbind(0);
     return at::scaled_dot_product_attention(parts[0], parts[1], parts[2])
         .transpose(1, 2)

@@ -8,6 +8,7 @@
 #include <hearth/error.hpp>
 
 #include "common/transformer/attention.hpp"
+#include "common/transformer/gelu_linear.hpp"
 #include "common/transformer/linear.hpp"
 
 namespace hearth::transformer {
@@ -90,7 +91,7 @@ Mlp::Mlp(const BlockOptions& options)
 }
 
 Tensor Mlp::forward(const Tensor& x) {
-    return linear(at::gelu(linear(x, fc1_)), fc2_);
+    return gelu_linear(linear(x, fc1_), fc2_);
 }
 
 Block::Block(const BlockOptions& options)

@@ -80,4 +80,13 @@ Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& bias) {
     return InnerProductFunction::apply(flat, weight, given).view(sizes);
 }
 
+Tensor linear_input_gradient(const Tensor& grad, const Tensor& weight) {
+    return suits(grad, weight) ? inner_product(grad.contiguous(), weight.t(), std::nullopt)
+                               : at::mm(grad, weight);
+}
+
+Tensor linear_weight_gradient(const Tensor& grad, const Tensor& x) {
+    return suits(grad, x) ? inner_product(grad.contiguous().t(), x.t(), std::nullopt) : at::mm(grad.t(), x);
+}
+
 }  // namespace hearth::transformer

@@ -8,7 +8,7 @@
 
 #include <hearth/error.hpp>
 #include "data/import/import.hpp"
-#include "data/temporary_folder.hpp"
+#include "support/temporary_folder.hpp"
 
 namespace hearth::test {
 

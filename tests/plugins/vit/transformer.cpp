@@ -11,6 +11,7 @@
 #include <hearth/mixed_precision.hpp>
 
 #include "common/transformer/block.hpp"
+#include "common/transformer/gelu_linear.hpp"
 #include "common/transformer/linear.hpp"
 #include "common/transformer/positions.hpp"
 #include "common/transformer/recompute.hpp"
@@ -83,6 +84,45 @@ TEST_CASE("the second derivative of attention is refused, not wrong") {
     const auto qkv = at::randn({1, 4, 12}, at::kDouble).requires_grad_();
     CHECK_THROWS_AS(torch::autograd::grad({attention(qkv, 2).sum()}, {qkv}, {}, true, /*create_graph=*/true),
                     Error);
+}
+
+TEST_CASE("what is not kept for the backward pass of attention is computed again, bit for bit") {
+    at::manual_seed(12);
+    for (const auto type : {at::kFloat, at::kBFloat16}) {
+        for (const std::int64_t length : {9, 130}) {
+            const auto qkv = at::randn({3, length, 3 * 16}).to(type).requires_grad_();
+            const auto kept = [&] { return attention(qkv, 4, 1 << 30); };
+            const auto again = [&] { return attention(qkv, 4, 0); };
+            CHECK(at::equal(kept(), again()));
+            CHECK(at::equal(gradients(kept, {qkv})[0], gradients(again, {qkv})[0]));
+        }
+    }
+}
+
+TEST_CASE("gelu_linear gives the same, whether it keeps gelu(x) or not") {
+    at::manual_seed(13);
+    const torch::nn::Linear layer(24, 16), plain(torch::nn::LinearOptions(24, 16).bias(false));
+    for (const bool bf16 : {false, true}) {
+        const MixedPrecision mixed(at::kCPU, bf16);
+        for (const auto& [l, inputs] : {std::pair{layer, layer->parameters()}, {plain, plain->parameters()}}) {
+            const auto x = at::randn({2, 5, 24}).requires_grad_();
+            auto all = inputs;
+            all.insert(all.begin(), x);
+            const auto kept = [&, &l = l] { return gelu_linear(bf16 ? x.to(at::kBFloat16) : x, l); };
+            const auto again = [&, &l = l] { return gelu_linear(bf16 ? x.to(at::kBFloat16) : x, l, 0); };
+            REQUIRE(again().scalar_type() == (bf16 ? at::kBFloat16 : at::kFloat));
+            CHECK(at::equal(kept(), again()));
+            const auto expected = gradients(kept, all), found = gradients(again, all);
+            const double tolerance = bf16 ? 1e-2 : 1e-5;
+            for (std::size_t i = 0; i < all.size(); ++i) {
+                CHECK(found[i].scalar_type() == at::kFloat);
+                CHECK(at::allclose(found[i], expected[i], tolerance, tolerance));
+            }
+        }
+    }
+    const auto x = at::randn({1, 4, 24}).requires_grad_();
+    CHECK_THROWS_AS(
+        torch::autograd::grad({gelu_linear(x, layer, 0).sum()}, {x}, {}, true, /*create_graph=*/true), Error);
 }
 
 TEST_CASE("linear equals at::linear, with its gradients") {

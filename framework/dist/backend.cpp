@@ -1,0 +1,75 @@
+#include "dist/backend.hpp"
+
+#include <fmt/format.h>
+
+#include <cstdlib>
+#include <hearth/error.hpp>
+#include <torch/csrc/distributed/c10d/Backend.hpp>
+#ifdef HEARTH_WITH_GLOO
+#include <torch/csrc/distributed/c10d/ProcessGroupGloo.hpp>
+#endif
+#ifdef HEARTH_WITH_NCCL
+#include <torch/csrc/distributed/c10d/ProcessGroupNCCL.hpp>
+#endif
+
+namespace hearth::dist {
+namespace {
+
+#ifdef HEARTH_WITH_GLOO
+c10::intrusive_ptr<c10d::Backend> gloo(const c10::intrusive_ptr<c10d::Store>& store, const Launch& launch,
+                                       std::chrono::seconds timeout) {
+    auto options = c10d::ProcessGroupGloo::Options::create(timeout);
+    options->devices.push_back(launch.address == "127.0.0.1" || launch.address == "localhost"
+                                   ? c10d::ProcessGroupGloo::createDeviceForHostname("127.0.0.1")
+                                   : c10d::ProcessGroupGloo::createDefaultDevice());
+    return c10::make_intrusive<c10d::ProcessGroupGloo>(store, launch.rank, launch.world, options);
+}
+#endif
+
+#ifdef HEARTH_WITH_NCCL
+c10::intrusive_ptr<c10d::Backend> nccl(const c10::intrusive_ptr<c10d::Store>& store, const Launch& launch,
+                                       std::chrono::seconds timeout) {
+    // Else a watchdog aborts the process where another is lost, and nobody reads why: so, wait() throws.
+    ::setenv("TORCH_NCCL_BLOCKING_WAIT", "1", /*overwrite=*/0);
+    auto options = c10d::ProcessGroupNCCL::Options::create();
+    options->timeout = timeout;
+    return c10::make_intrusive<c10d::ProcessGroupNCCL>(store, launch.rank, launch.world, options);
+}
+#endif
+
+}  // namespace
+
+c10::Device device_of(const Launch& launch, c10::Device wanted, int visible) {
+    if (!wanted.is_cuda()) return wanted;
+    if (wanted.has_index())
+        throw RecipeError(fmt::format(
+            "found train.device = \"{}\" with {} processes, which all would use it, expected \"cuda\" or "
+            "\"auto\": each then takes one of its own",
+            wanted.str(), launch.world));
+    if (visible == 1) return {c10::kCUDA, 0};
+    if (launch.local_rank >= visible)
+        throw RecipeError(fmt::format(
+            "found process {} of this machine and {} CUDA devices, expected one for each process; start "
+            "fewer with {}, or set train.device = \"cpu\"",
+            launch.local_rank, visible, launch.launcher));
+    return {c10::kCUDA, static_cast<c10::DeviceIndex>(launch.local_rank)};
+}
+
+c10::intrusive_ptr<c10d::Backend> make_backend(const c10::intrusive_ptr<c10d::Store>& store,
+                                               const Launch& launch, c10::Device device,
+                                               std::chrono::seconds timeout) {
+#ifdef HEARTH_WITH_GLOO
+    if (device.is_cpu()) return gloo(store, launch, timeout);
+#endif
+#ifdef HEARTH_WITH_NCCL
+    if (device.is_cuda()) return nccl(store, launch, timeout);
+#endif
+    throw RecipeError(fmt::format(
+        "{} started {} processes, but this build of Hearth has no backend that joins them on {}; start one "
+        "process, "
+        "or build it with {} (docs/scaling.md)",
+        launch.launcher, launch.world, device.str(),
+        device.is_cpu() ? "Gloo's headers (libgloo-dev)" : "a CUDA build of LibTorch and NCCL's headers"));
+}
+
+}  // namespace hearth::dist

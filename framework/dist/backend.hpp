@@ -1,0 +1,29 @@
+// What carries tensors between the processes: NCCL for GPUs, Gloo for CPUs.
+#pragma once
+
+#include <c10/core/Device.h>
+#include <c10/util/intrusive_ptr.h>
+
+#include <chrono>
+
+#include "dist/launch.hpp"
+
+namespace c10d {
+class Backend;
+class Store;
+}  // namespace c10d
+
+namespace hearth::dist {
+
+/// The device of one process: `wanted`, and where that is "cuda" without a number, the one with this process's
+/// number on its machine, of the `visible` ones. A process that sees one alone (srun --gpus-per-task) takes
+/// that. Throws RecipeError where there are fewer devices than processes, or where all would use the one that
+/// the recipe names.
+c10::Device device_of(const Launch& launch, c10::Device wanted, int visible);
+
+/// Throws RecipeError where this build has no backend for the device.
+c10::intrusive_ptr<c10d::Backend> make_backend(const c10::intrusive_ptr<c10d::Store>& store,
+                                               const Launch& launch, c10::Device device,
+                                               std::chrono::seconds timeout);
+
+}  // namespace hearth::dist

@@ -1,0 +1,37 @@
+// AdamW (Loshchilov & Hutter 2019, algorithm 2) together with what else reads or writes all parameters in a
+// step: scaling clipped gradients, and the moving average that trails a parameter. On the CPU these are bound
+// by memory, and one pass over it serves them all (docs/decisions/0005-one-pass-update.md).
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <vector>
+
+namespace hearth::train {
+
+struct AdamW {
+    double lr, weight_decay, beta1, beta2, eps;
+};
+
+/// A tensor that moves towards a parameter once that is updated, by `weight` of what lies between. Undefined:
+/// none.
+struct Trailing {
+    at::Tensor tensor;
+    double weight = 0;
+};
+
+/// All of one shape but `steps`, which is a float32 scalar and already counts this update.
+struct AdamWUpdate {
+    at::Tensor parameter, gradient, average, square, steps;
+    double gradient_scale = 1;
+    Trailing trailing;
+};
+
+/// Updates in place; the gradient may be scaled in place too. float32 on the CPU takes one pass, all else
+/// ATen's fused kernel.
+void adamw_(const AdamW& rule, const std::vector<AdamWUpdate>& updates);
+
+/// tensors[i] += weight * (towards[i] - tensors[i])
+void trail_(const std::vector<at::Tensor>& tensors, const std::vector<at::Tensor>& towards, double weight);
+
+}  // namespace hearth::train

@@ -1,0 +1,66 @@
+// One pass over memory against ATen's kernels in double precision.
+#include "train/adamw.hpp"
+
+#include <ATen/ATen.h>
+#include <ATen/core/grad_mode.h>
+
+#include <catch2/catch.hpp>
+#include <functional>
+
+using namespace hearth::train;
+
+namespace {
+
+/// Three updates, with clipping and an average that trails, each with a gradient of its own.
+AdamWUpdate after_three(const at::Tensor& start, const std::function<at::Tensor(const at::Tensor&)>& as) {
+    const at::NoGradGuard no_grad;
+    AdamWUpdate update{.parameter = as(start),
+                       .gradient = {},
+                       .average = as(at::zeros_like(start)),
+                       .square = as(at::zeros_like(start)),
+                       .steps = at::zeros({}, at::kFloat),
+                       .trailing = {as(at::ones_like(start)), 0.125}};
+    const AdamW rule{.lr = 0.01, .weight_decay = 0.2, .beta1 = 0.9, .beta2 = 0.95, .eps = 1e-6};
+    for (int step = 1; step <= 3; ++step) {
+        update.gradient = as(start.sin() * step);
+        update.gradient_scale = 1.0 / step;
+        update.steps.add_(1);
+        adamw_(rule, {update});
+    }
+    return update;
+}
+
+void check_equal(const AdamWUpdate& a, const AdamWUpdate& b) {
+    const auto close = [](const at::Tensor& x, const at::Tensor& y) {
+        return at::allclose(x.to(at::kDouble), y.to(at::kDouble), 1e-5, 1e-6);
+    };
+    CHECK(close(a.parameter, b.parameter));
+    CHECK(close(a.average, b.average));
+    CHECK(close(a.square, b.square));
+    CHECK(close(a.trailing.tensor, b.trailing.tensor));
+}
+
+}  // namespace
+
+TEST_CASE("one pass does what ATen's kernels do one after another") {
+    at::manual_seed(3);
+    // 0, a vector's remainder, and more than one thread's share
+    for (const std::int64_t count : {0, 1, 13, 16384 * 3 + 5}) {
+        INFO(count);
+        const auto start = at::randn({count});
+        check_equal(after_three(start, [](const at::Tensor& t) { return t.clone(); }),
+                    after_three(start, [](const at::Tensor& t) { return t.to(at::kDouble); }));
+    }
+}
+
+TEST_CASE("tensors that lie in memory in another order than their parameter are updated element by element") {
+    at::manual_seed(4);
+    const auto start = at::randn({6, 5});
+    const auto plain = after_three(start, [](const at::Tensor& t) { return t.clone(); });
+    const auto turned = [](const at::Tensor& t) { return t.t().contiguous().t(); };
+    check_equal(plain, after_three(start, turned));  // all alike, none contiguous
+    int made = 0;
+    check_equal(plain, after_three(start, [&](const at::Tensor& t) {
+                    return made++ < 4 ? t.clone() : turned(t);  // gradients turned, the rest not
+                }));
+}
