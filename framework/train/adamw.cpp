@@ -9,7 +9,7 @@
 #include <cmath>
 #include <map>
 
-#include "train/adamw_kernel.hpp"
+#include "train/update_kernel.hpp"
 
 namespace hearth::train {
 namespace {

@@ -7,6 +7,8 @@
 #include <catch2/catch.hpp>
 #include <functional>
 
+#include "train/update_kernel.hpp"
+
 using namespace hearth::train;
 
 namespace {
@@ -63,4 +65,14 @@ TEST_CASE("tensors that lie in memory in another order than their parameter are 
     check_equal(plain, after_three(start, [&](const at::Tensor& t) {
                     return made++ < 4 ? t.clone() : turned(t);  // gradients turned, the rest not
                 }));
+}
+
+TEST_CASE("a sum of squares counts every element once, whatever the length") {
+    at::manual_seed(5);
+    for (const std::int64_t count : {0, 1, 31, 33, 4095, 4096 * 2 + 45, 100000}) {
+        INFO(count);
+        const auto values = at::randn({count});
+        CHECK(sum_of_squares(values.const_data_ptr<float>(), count) ==
+              Approx(values.to(at::kDouble).square().sum().item<double>()).epsilon(1e-5));
+    }
 }

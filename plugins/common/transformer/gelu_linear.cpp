@@ -35,8 +35,10 @@ class GeluLinear : public torch::autograd::Function<GeluLinear> {
         tensor_list out(3);
         if (ctx->needs_input_grad(1)) out[1] = linear_weight_gradient(grad, at::gelu(x).flatten(0, -2));
         if (ctx->saved_data["bias"].toBool() && ctx->needs_input_grad(2)) out[2] = grad.sum(0);
-        if (ctx->needs_input_grad(0))
-            out[0] = at::gelu_backward(linear_input_gradient(grad, weight).view(x.sizes()), x);
+        if (ctx->needs_input_grad(0)) {
+            out[0] = linear_input_gradient(grad, weight).view(x.sizes());
+            at::gelu_backward_out(out[0], out[0], x);
+        }
         return out;
     }
 };

@@ -1,4 +1,4 @@
-// The arithmetic of adamw.hpp on plain memory.
+// The arithmetic of an optimiser's update on plain memory: adamw.hpp, and norms of gradients.
 #pragma once
 
 #include <cstdint>
@@ -21,5 +21,8 @@ struct AdamWFactors {
 /// + eps). `trailing`, where not null, then moves towards p by trailing_weight of what lies between.
 void adamw_one_pass(const AdamWFactors& factors, const float* gradient, float* parameter, float* average,
                     float* square, float* trailing, std::int64_t count);
+
+/// In fp32 by blocks, which are added up in fp64.
+double sum_of_squares(const float* values, std::int64_t count);
 
 }  // namespace hearth::train
