@@ -8,6 +8,8 @@
 
 namespace hearth::train {
 
+/// `optimizer` has the followers that move after the step in it, for both take one pass over memory
+/// (adamw.hpp); `follower` has the others.
 enum class Phase { data, forward, loss, backward, communication, clip, optimizer, follower, other };
 inline constexpr std::array<const char*, 9> phase_names = {
     "data", "forward", "loss", "backward", "communication", "clip", "optimizer", "follower", "other"};

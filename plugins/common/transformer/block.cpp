@@ -10,6 +10,7 @@
 #include "common/transformer/attention.hpp"
 #include "common/transformer/gelu_linear.hpp"
 #include "common/transformer/linear.hpp"
+#include "common/transformer/mixed.hpp"
 
 namespace hearth::transformer {
 
@@ -20,7 +21,7 @@ namespace {
 /// x + keep[which] * branch(x), x [B, N, D]. On the CPU the branch sees only the samples that it is kept for.
 template <class Branch>
 Tensor add_branch(const Tensor& x, const Tensor& keep, std::int64_t which, const Branch& branch) {
-    if (!keep.defined()) return x + branch(x);
+    if (!keep.defined()) return add_branch_to(x, branch(x));
     const auto scale = keep[which];
     if (!scale.device().is_cpu()) return x + branch(x) * scale;
     const auto rows = scale.flatten().nonzero().squeeze(1);
@@ -106,15 +107,17 @@ Block::Block(const BlockOptions& options)
 }
 
 Tensor Block::forward(const Tensor& x, const Tensor& keep) {
-    const auto middle =
-        add_branch(x, keep, 0, [&](const Tensor& rows) { return attn_->forward(norm1_(rows)); });
-    return add_branch(middle, keep, 1, [&](const Tensor& rows) { return mlp_->forward(norm2_(rows)); });
+    const auto middle = add_branch(
+        x, keep, 0, [&](const Tensor& rows) { return attn_->forward(norm_for_branch(rows, norm1_)); });
+    return add_branch(middle, keep, 1,
+                      [&](const Tensor& rows) { return mlp_->forward(norm_for_branch(rows, norm2_)); });
 }
 
 Tensor Block::forward_first(const Tensor& x, const Tensor& keep) {
-    const auto branch = attn_->forward_first(norm1_(x));
+    const auto branch = attn_->forward_first(norm_for_branch(x, norm1_));
     const auto middle = x.slice(1, 0, 1) + (keep.defined() ? branch * keep[0] : branch);
-    return add_branch(middle, keep, 1, [&](const Tensor& rows) { return mlp_->forward(norm2_(rows)); });
+    return add_branch(middle, keep, 1,
+                      [&](const Tensor& rows) { return mlp_->forward(norm_for_branch(rows, norm2_)); });
 }
 
 torch::nn::ModuleList make_blocks(std::int64_t depth, const BlockOptions& options) {

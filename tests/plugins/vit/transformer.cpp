@@ -13,6 +13,7 @@
 #include "common/transformer/block.hpp"
 #include "common/transformer/gelu_linear.hpp"
 #include "common/transformer/linear.hpp"
+#include "common/transformer/mixed.hpp"
 #include "common/transformer/positions.hpp"
 #include "common/transformer/recompute.hpp"
 #include "support/gradients.hpp"
@@ -123,6 +124,58 @@ TEST_CASE("gelu_linear gives the same, whether it keeps gelu(x) or not") {
     const auto x = at::randn({1, 4, 24}).requires_grad_();
     CHECK_THROWS_AS(
         torch::autograd::grad({gelu_linear(x, layer, 0).sum()}, {x}, {}, true, /*create_graph=*/true), Error);
+}
+
+TEST_CASE("in mixed precision a norm rounds its result to bf16, once") {
+    at::manual_seed(14);
+    for (const auto& shape : {std::vector<std::int64_t>{2, 3, 5}, {4, 50, 48}, {1, 1, 768}}) {
+        CAPTURE(shape);
+        torch::nn::LayerNorm norm = layer_norm(shape.back());
+        const at::NoGradGuard initial;
+        norm->weight.normal_();
+        norm->bias.normal_();
+        const at::AutoGradMode graph(true);
+        const auto x = (at::randn(shape) * 3 + 1).requires_grad_();
+        const auto exact = x.detach().to(at::kDouble).requires_grad_();
+        const auto gain = norm->weight.detach().to(at::kDouble).requires_grad_(),
+                   bias = norm->bias.detach().to(at::kDouble).requires_grad_();
+        const auto truth = [&] { return at::layer_norm(exact, {shape.back()}, gain, bias, 1e-6); };
+        const auto ours = [&] {
+            const MixedPrecision mixed(at::kCPU, true);
+            return norm_for_branch(x, norm);
+        };
+        REQUIRE(ours().scalar_type() == at::kBFloat16);
+        // A bf16 number has 8 significant bits.
+        CHECK(at::allclose(ours().to(at::kDouble), truth(), 1.0 / 256, 1e-5));
+        const auto along = at::randn(shape).to(at::kBFloat16);  // what comes back from the linear layer
+        const auto found = torch::autograd::grad({ours()}, {x, norm->weight, norm->bias}, {along}),
+                   expected = torch::autograd::grad({truth()}, {exact, gain, bias}, {along.to(at::kDouble)});
+        for (std::size_t i = 0; i < 3; ++i) {
+            CHECK(found[i].scalar_type() == at::kFloat);
+            CHECK(at::allclose(found[i].to(at::kDouble), expected[i], 1e-4, 1e-5));
+        }
+        CHECK(at::equal(norm_for_branch(x, norm), norm->forward(x)));  // without autocast nothing changes
+    }
+    torch::nn::LayerNorm norm = layer_norm(4);
+    const auto broken = at::full({1, 4}, NAN).requires_grad_();
+    const MixedPrecision mixed(at::kCPU, true);
+    CHECK(norm_for_branch(broken, norm).isnan().all().item<bool>());
+    CHECK_THROWS_AS(torch::autograd::grad({norm_for_branch(broken, norm).sum()}, {broken}, {}, true, true),
+                    Error);
+}
+
+TEST_CASE("a bf16 branch is added to the residual stream in fp32") {
+    at::manual_seed(15);
+    const auto x = at::randn({3, 7, 11}).requires_grad_();
+    const auto y = at::randn({3, 11, 7}).to(at::kBFloat16).transpose(1, 2).requires_grad_();
+    const auto ours = [&] { return add_branch_to(x, y); };
+    const auto plain = [&] { return x + y; };
+    CHECK(ours().scalar_type() == at::kFloat);
+    CHECK(at::equal(ours(), plain()));
+    const auto found = gradients(ours, {x, y}), expected = gradients(plain, {x, y});
+    for (std::size_t i = 0; i < 2; ++i) CHECK(at::equal(found[i], expected[i]));
+    CHECK(at::equal(add_branch_to(x, x), x + x));
+    CHECK(add_branch_to(x, at::full({3, 7, 11}, INFINITY, at::kBFloat16)).isinf().all().item<bool>());
 }
 
 TEST_CASE("linear equals at::linear, with its gradients") {
