@@ -128,6 +128,7 @@ TEST_CASE("integers include both ends, each as often as the others") {
         positive = positive || any > 0;
     }
     CHECK((negative && positive));
+    CHECK(random.integer(INT64_MIN, INT64_MAX - 1) < INT64_MAX);  // more numbers than are not negative
 }
 
 TEST_CASE("normal numbers have mean 0, deviation 1 and the tails of a Gaussian") {

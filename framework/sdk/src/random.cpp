@@ -51,14 +51,15 @@ double Random::uniform() {
 }
 
 std::int64_t Random::integer(std::int64_t low, std::int64_t high) {
-    const auto span = static_cast<std::uint64_t>(high - low) + 1;
+    // Unsigned, where a span of more than half of all numbers does not overflow.
+    const auto first = static_cast<std::uint64_t>(low), span = static_cast<std::uint64_t>(high) - first + 1;
     if (span == 0) return static_cast<std::int64_t>((std::uint64_t{bits()} << 32) | bits());
     const std::uint64_t limit = UINT64_MAX - UINT64_MAX % span;
     std::uint64_t draw = 0;
     do {
         draw = (std::uint64_t{bits()} << 32) | bits();
     } while (draw >= limit);
-    return low + static_cast<std::int64_t>(draw % span);
+    return static_cast<std::int64_t>(first + draw % span);
 }
 
 double Random::normal() {
