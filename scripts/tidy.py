@@ -73,10 +73,11 @@ def database(build):
             continue
         flags, header = clang_command(entry)
         if header:
-            if header not in made:
+            kind = (header, *(flag for flag in flags if flag.startswith("-f")))  # Clang refuses one of another visibility
+            if kind not in made:
                 shared = [flag for flag in flags if not re.fullmatch(r"-D\w+_EXPORTS", flag)]
-                made[header] = make_header(header, shared, entry["directory"])
-            flags += ["-include-pch", made[header]] if made[header] else ["-include", header]
+                made[kind] = make_header(header, shared, entry["directory"])
+            flags += ["-include-pch", made[kind]] if made[kind] else ["-include", header]
         result[path] = {"directory": entry["directory"], "file": entry["file"],
                         "arguments": ["clang++", *flags, "-c", entry["file"]]}
     with open(os.path.join(LINT, "compile_commands.json"), "w") as file:
