@@ -2,8 +2,7 @@
 # LibTorch where nvcc is missing, and a laptop that only trains on the CPU has no nvcc. See docs/decisions/0002-libtorch.md.
 #
 # Input   HEARTH_LIBTORCH or CMAKE_PREFIX_PATH: a folder with lib/libtorch.so and include/torch/, or the venv's site-packages/torch.
-# Output  target hearth::libtorch; LibTorch_VERSION; LibTorch_ROOT; LibTorch_CUDA (whether libtorch_cuda is there);
-#         LibTorch_NCCL_INCLUDE_DIRS (empty where c10d's NCCL backend cannot be compiled against).
+# Output  target hearth::libtorch; LibTorch_VERSION; LibTorch_ROOT; LibTorch_CUDA (whether libtorch_cuda is there).
 set(_hearth_torch_hints ${HEARTH_LIBTORCH} $ENV{HEARTH_LIBTORCH})
 foreach(_prefix IN LISTS CMAKE_PREFIX_PATH)
   list(APPEND _hearth_torch_hints ${_prefix} ${_prefix}/../..)   # wheels point at torch/share/cmake
@@ -59,16 +58,4 @@ if(LibTorch_FOUND AND NOT TARGET hearth::libtorch)
       "-Wl,--push-state,--no-as-needed" ${LibTorch_torch_cuda} ${LibTorch_c10_cuda} "-Wl,--pop-state")
   endif()
 endif()
-
-# The headers of NCCL and of the CUDA runtime come with the wheel, beside torch/; a system's own serve as well.
-set(LibTorch_NCCL_INCLUDE_DIRS "")
-if(LibTorch_torch_cuda)
-  file(GLOB _hearth_nvidia ${LibTorch_ROOT}/../nvidia/*/include)
-  find_path(LibTorch_nccl_h nccl.h HINTS ${_hearth_nvidia})
-  find_path(LibTorch_cuda_runtime_h cuda_runtime_api.h HINTS ${_hearth_nvidia} PATHS /usr/local/cuda/include)
-  if(LibTorch_nccl_h AND LibTorch_cuda_runtime_h)
-    set(LibTorch_NCCL_INCLUDE_DIRS ${LibTorch_nccl_h} ${LibTorch_cuda_runtime_h})
-  endif()
-endif()
-mark_as_advanced(LibTorch_nccl_h LibTorch_cuda_runtime_h)
 mark_as_advanced(LibTorch_INCLUDE_DIR LibTorch_torch LibTorch_torch_cpu LibTorch_c10 LibTorch_torch_cuda LibTorch_c10_cuda)

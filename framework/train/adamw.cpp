@@ -24,7 +24,7 @@ bool fits_one_pass(const AdamWUpdate& update) {
     };
     const std::array tensors = {model, update.gradient, update.average, update.square};
     return model.is_non_overlapping_and_dense() && std::ranges::all_of(tensors, alike) &&
-           (!update.trailing.tensor.defined() || alike(update.trailing.tensor));
+           (!update.trail.tensor.defined() || alike(update.trail.tensor));
 }
 
 AdamWFactors factors_of(const AdamW& rule, const AdamWUpdate& update) {
@@ -36,7 +36,7 @@ AdamWFactors factors_of(const AdamW& rule, const AdamWUpdate& update) {
             .step_size = static_cast<float>(rule.lr / (1 - std::pow(rule.beta1, steps))),
             .root_correction = static_cast<float>(1 / std::sqrt(1 - std::pow(rule.beta2, steps))),
             .eps = static_cast<float>(rule.eps),
-            .trailing_weight = static_cast<float>(update.trailing.weight)};
+            .trailing_weight = static_cast<float>(update.trail.weight)};
 }
 
 void one_pass(const AdamW& rule, const AdamWUpdate& update) {
@@ -45,8 +45,7 @@ void one_pass(const AdamW& rule, const AdamWUpdate& update) {
     auto* parameter = update.parameter.mutable_data_ptr<float>();
     auto* average = update.average.mutable_data_ptr<float>();
     auto* square = update.square.mutable_data_ptr<float>();
-    auto* trailing =
-        update.trailing.tensor.defined() ? update.trailing.tensor.mutable_data_ptr<float>() : nullptr;
+    auto* trailing = update.trail.tensor.defined() ? update.trail.tensor.mutable_data_ptr<float>() : nullptr;
     at::parallel_for(0, update.parameter.numel(), grain, [&](std::int64_t begin, std::int64_t end) {
         adamw_one_pass(factors, gradient + begin, parameter + begin, average + begin, square + begin,
                        trailing == nullptr ? nullptr : trailing + begin, end - begin);
@@ -56,7 +55,7 @@ void one_pass(const AdamW& rule, const AdamWUpdate& update) {
 /// Pass after pass on ATen's kernels, which take all tensors of a device at once.
 void several_passes(const AdamW& rule, const std::vector<AdamWUpdate>& updates) {
     std::vector<at::Tensor> parameters, gradients, averages, squares, steps;
-    std::map<double, std::pair<std::vector<at::Tensor>, std::vector<at::Tensor>>> trailing;
+    std::vector<Trail> trails;
     for (const auto& update : updates) {
         // The kernel walks each tensor's memory, whatever its strides.
         auto gradient = update.gradient;
@@ -68,14 +67,11 @@ void several_passes(const AdamW& rule, const std::vector<AdamWUpdate>& updates) 
         averages.push_back(update.average);
         squares.push_back(update.square);
         steps.push_back(update.steps);
-        if (!update.trailing.tensor.defined()) continue;
-        auto& [tensors, towards] = trailing[update.trailing.weight];
-        tensors.push_back(update.trailing.tensor);
-        towards.push_back(update.parameter);
+        if (update.trail.tensor.defined()) trails.push_back(update.trail);
     }
     at::_fused_adamw_(parameters, gradients, averages, squares, {}, steps, rule.lr, rule.beta1, rule.beta2,
                       rule.weight_decay, rule.eps, /*amsgrad=*/false, /*maximize=*/false);
-    for (const auto& [weight, pair] : trailing) trail_(pair.first, pair.second, weight);
+    trail_(trails);
 }
 
 }  // namespace
@@ -92,8 +88,13 @@ void adamw_(const AdamW& rule, const std::vector<AdamWUpdate>& updates) {
     if (!rest.empty()) several_passes(rule, rest);
 }
 
-void trail_(const std::vector<at::Tensor>& tensors, const std::vector<at::Tensor>& towards, double weight) {
-    if (!tensors.empty()) at::_foreach_lerp_(tensors, towards, weight);
+void trail_(const std::vector<Trail>& trails) {
+    std::map<double, std::pair<std::vector<at::Tensor>, std::vector<at::Tensor>>> by_weight;
+    for (const auto& [tensor, leader, weight] : trails) {
+        by_weight[weight].first.push_back(tensor);
+        by_weight[weight].second.push_back(leader);
+    }
+    for (const auto& [weight, pair] : by_weight) at::_foreach_lerp_(pair.first, pair.second, weight);
 }
 
 }  // namespace hearth::train

@@ -13,10 +13,9 @@ struct AdamW {
     double lr, weight_decay, beta1, beta2, eps;
 };
 
-/// A tensor that moves towards a parameter once that is updated, by `weight` of what lies between. Undefined:
-/// none.
-struct Trailing {
-    at::Tensor tensor;
+/// A tensor that moves towards its leader once that is updated, by `weight` of what lies between.
+struct Trail {
+    at::Tensor tensor, leader;
     double weight = 0;
 };
 
@@ -24,14 +23,14 @@ struct Trailing {
 struct AdamWUpdate {
     at::Tensor parameter, gradient, average, square, steps;
     double gradient_scale = 1;
-    Trailing trailing;
+    Trail trail;  ///< of the parameter; undefined tensors: none
 };
 
 /// Updates in place; the gradient may be scaled in place too. float32 on the CPU takes one pass, all else
 /// ATen's fused kernel.
 void adamw_(const AdamW& rule, const std::vector<AdamWUpdate>& updates);
 
-/// tensors[i] += weight * (towards[i] - tensors[i])
-void trail_(const std::vector<at::Tensor>& tensors, const std::vector<at::Tensor>& towards, double weight);
+/// tensor += weight * (leader - tensor), for each.
+void trail_(const std::vector<Trail>& trails);
 
 }  // namespace hearth::train

@@ -36,8 +36,14 @@ void Follower::copy_buffers() {
 
 void Follower::update(const Progress& progress) {
     at::NoGradGuard no_grad;
-    trail_(to_, from_, 1.0 - momentum_(progress));
+    trail_(trails(progress));
     copy_buffers();
+}
+
+std::vector<Trail> Follower::trails(const Progress& progress) const {
+    std::vector<Trail> out;
+    for (std::size_t i = 0; i < to_.size(); ++i) out.push_back({to_[i], from_[i], 1.0 - momentum_(progress)});
+    return out;
 }
 
 }  // namespace hearth::train

@@ -113,42 +113,25 @@ bool Optimizer::frozen(const std::string& name, const Progress& progress) const 
 
 namespace {
 
-/// Pairs of trails, handed out once each: the first that trails a parameter goes with its update.
+/// Trails, handed out once each: the first that follows a parameter goes with its update.
 class Followed {
   public:
-    explicit Followed(const std::vector<Trail>& trails) : trails_(trails), rest_(trails.size()) {
-        for (std::size_t t = 0; t < trails.size(); ++t) {
-            for (std::size_t i = 0; i < trails[t].tensors.size(); ++i) {
-                if (!by_leader_.emplace(trails[t].leaders[i].unsafeGetTensorImpl(), Place{t, i}).second)
-                    rest_[t].push_back(i);
-            }
-        }
+    explicit Followed(const std::vector<Trail>& trails) {
+        for (const auto& trail : trails)
+            if (!by_leader_.emplace(trail.leader.unsafeGetTensorImpl(), trail).second) rest_.push_back(trail);
     }
-    Trailing take(const at::Tensor& leader) {
+    Trail take(const at::Tensor& leader) {
         const auto found = by_leader_.extract(leader.unsafeGetTensorImpl());
-        if (found.empty()) return {};
-        const auto [trail, i] = found.mapped();
-        return {trails_[trail].tensors[i], trails_[trail].weight};
+        return found.empty() ? Trail{} : found.mapped();
     }
     void move_rest() {
-        for (const auto& [leader, place] : by_leader_) rest_[place.trail].push_back(place.index);
-        for (std::size_t t = 0; t < trails_.size(); ++t) {
-            std::vector<at::Tensor> tensors, leaders;
-            for (const auto i : rest_[t]) {
-                tensors.push_back(trails_[t].tensors[i]);
-                leaders.push_back(trails_[t].leaders[i]);
-            }
-            trail_(tensors, leaders, trails_[t].weight);
-        }
+        for (const auto& [leader, trail] : by_leader_) rest_.push_back(trail);
+        trail_(rest_);
     }
 
   private:
-    struct Place {
-        std::size_t trail, index;
-    };
-    const std::vector<Trail>& trails_;
-    std::unordered_map<const c10::TensorImpl*, Place> by_leader_;
-    std::vector<std::vector<std::size_t>> rest_;
+    std::unordered_map<const c10::TensorImpl*, Trail> by_leader_;
+    std::vector<Trail> rest_;
 };
 
 }  // namespace

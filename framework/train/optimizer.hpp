@@ -16,12 +16,6 @@
 
 namespace hearth::train {
 
-/// Tensors that move towards others after these were updated, by `weight` of what lies between.
-struct Trail {
-    std::vector<at::Tensor> tensors, leaders;
-    double weight = 0;
-};
-
 using NamedTensors = std::vector<std::pair<std::string, at::Tensor>>;
 
 /// Does a parameter's name match a pattern: a glob when it has `*` or `?`, else a substring.

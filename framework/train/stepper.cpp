@@ -4,8 +4,10 @@
 #include <fmt/format.h>
 #include <torch/cuda.h>
 
+#include <algorithm>
 #include <cmath>
 #include <hearth/mixed_precision.hpp>
+#include <iterator>
 
 namespace hearth::train {
 
@@ -66,7 +68,7 @@ void Stepper::follow_before(const Progress& progress) {
 void Stepper::update(const Progress& progress) {
     std::vector<Trail> trails;
     for (const auto& follower : followers_)
-        if (follower.after_step()) trails.push_back(follower.trail(progress));
+        if (follower.after_step()) std::ranges::copy(follower.trails(progress), std::back_inserter(trails));
     clock_.enter(Phase::optimizer);
     optimizer_.step(progress, trails);
     clock_.enter(Phase::follower);

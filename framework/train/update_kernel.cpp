@@ -9,10 +9,9 @@ namespace hearth::train {
 namespace {
 
 template <bool Trailing>
-__attribute__((always_inline)) inline void update(const AdamWFactors& f, const float* __restrict gradient,
-                                                  float* __restrict parameter, float* __restrict average,
-                                                  float* __restrict square, float* __restrict trailing,
-                                                  std::int64_t count) {
+HEARTH_ALWAYS_INLINE void update(const AdamWFactors& f, const float* __restrict gradient,
+                                 float* __restrict parameter, float* __restrict average,
+                                 float* __restrict square, float* __restrict trailing, std::int64_t count) {
     const auto [gradient_scale, keep, beta1, beta2, step_size, root_correction, eps, trailing_weight] = f;
     for (std::int64_t i = 0; i < count; ++i) {
         const float g = gradient[i] * gradient_scale;

@@ -21,7 +21,8 @@ AdamWUpdate after_three(const at::Tensor& start, const std::function<at::Tensor(
                        .average = as(at::zeros_like(start)),
                        .square = as(at::zeros_like(start)),
                        .steps = at::zeros({}, at::kFloat),
-                       .trailing = {as(at::ones_like(start)), 0.125}};
+                       .trail = {as(at::ones_like(start)), {}, 0.125}};
+    update.trail.leader = update.parameter;
     const AdamW rule{.lr = 0.01, .weight_decay = 0.2, .beta1 = 0.9, .beta2 = 0.95, .eps = 1e-6};
     for (int step = 1; step <= 3; ++step) {
         update.gradient = as(start.sin() * step);
@@ -39,7 +40,7 @@ void check_equal(const AdamWUpdate& a, const AdamWUpdate& b) {
     CHECK(close(a.parameter, b.parameter));
     CHECK(close(a.average, b.average));
     CHECK(close(a.square, b.square));
-    CHECK(close(a.trailing.tensor, b.trailing.tensor));
+    CHECK(close(a.trail.tensor, b.trail.tensor));
 }
 
 }  // namespace

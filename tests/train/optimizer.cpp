@@ -305,23 +305,19 @@ TEST_CASE("trails move once, after their leaders: with the update, or where ther
     Optimizer optimizer(spec, {{"moved", moved}, {"still", still}, {"frozen", frozen}}, 1);
     set_gradient(moved, at::randn({3, 2}));
     set_gradient(frozen, at::randn({2}));
-    Trail near{{}, {moved, still, frozen, outside}, 0.25}, far{{}, {moved, outside}, 0.75};
-    for (auto* trail : {&near, &far})
-        for (const auto& leader : trail->leaders) trail->tensors.push_back(at::randn(leader.sizes()));
-    const auto copies = [](const std::vector<at::Tensor>& tensors) {
-        std::vector<at::Tensor> out;
-        for (const auto& tensor : tensors) out.push_back(tensor.detach().clone());
+    const auto trails_of = [](const std::vector<at::Tensor>& leaders, double weight) {
+        std::vector<Trail> out;
+        for (const auto& leader : leaders) out.push_back({at::randn(leader.sizes()), leader, weight});
         return out;
     };
-    const auto near_before = copies(near.tensors), far_before = copies(far.tensors);
+    auto trails = trails_of({moved, still, frozen, outside}, 0.25);
+    for (const auto& far : trails_of({moved, outside}, 0.75)) trails.push_back(far);
+    std::vector<at::Tensor> before;
+    for (const auto& trail : trails) before.push_back(trail.tensor.clone());
     const auto moved_before = moved.detach().clone(), frozen_before = frozen.detach().clone();
-    optimizer.step(at_step(0), {near, far});
+    optimizer.step(at_step(0), trails);
     CHECK_FALSE(at::equal(moved, moved_before));
     CHECK(at::equal(frozen, frozen_before));
-    const auto expect = [](const Trail& trail, const std::vector<at::Tensor>& before) {
-        for (std::size_t i = 0; i < before.size(); ++i)
-            CHECK(at::allclose(trail.tensors[i], at::lerp(before[i], trail.leaders[i].detach(), trail.weight)));
-    };
-    expect(near, near_before);
-    expect(far, far_before);
+    for (std::size_t i = 0; i < trails.size(); ++i)
+        CHECK(at::allclose(trails[i].tensor, at::lerp(before[i], trails[i].leader.detach(), trails[i].weight)));
 }

@@ -5,8 +5,6 @@
 #include <cstring>
 #include <hearth/target_clones.hpp>
 
-#define MULTI_CROP_INLINE __attribute__((always_inline)) inline
-
 namespace multi_crop {
 namespace {
 
@@ -14,8 +12,8 @@ constexpr int group = 8;  // rows read per sweep over the output
 
 /// out[i] (+)= sum over k < Taps of weights[k] * in[k * stride + i]
 template <int Taps, bool Add>
-MULTI_CROP_INLINE void sweep(const float* __restrict in, std::ptrdiff_t stride, const float* __restrict weights,
-                             int length, float* __restrict out) {
+HEARTH_ALWAYS_INLINE void sweep(const float* __restrict in, std::ptrdiff_t stride,
+                                const float* __restrict weights, int length, float* __restrict out) {
     for (int i = 0; i < length / lanes * lanes; ++i) {
         float sum = Add ? out[i] : 0.0F;
         for (int k = 0; k < Taps; ++k) sum += weights[k] * in[k * stride + i];
@@ -24,8 +22,8 @@ MULTI_CROP_INLINE void sweep(const float* __restrict in, std::ptrdiff_t stride, 
 }
 
 template <bool Add>
-MULTI_CROP_INLINE void sweep_some(const float* in, std::ptrdiff_t stride, const float* weights, int taps,
-                                  int length, float* out) {
+HEARTH_ALWAYS_INLINE void sweep_some(const float* in, std::ptrdiff_t stride, const float* weights, int taps,
+                                     int length, float* out) {
     switch (taps) {
         case 1:
             return sweep<1, Add>(in, stride, weights, length, out);
@@ -51,7 +49,7 @@ using Eight = float __attribute__((vector_size(32)));
 constexpr int square = 4;  // columns turned at a time
 
 /// Eight rows and four columns become four rows of eight.
-MULTI_CROP_INLINE void turn(const float* in, std::ptrdiff_t in_pitch, float* out, std::ptrdiff_t out_pitch) {
+HEARTH_ALWAYS_INLINE void turn(const float* in, std::ptrdiff_t in_pitch, float* out, std::ptrdiff_t out_pitch) {
     Eight pair[square];  // rows k and k + 4
     for (int k = 0; k < square; ++k) {
         Four low, high;

@@ -90,7 +90,7 @@ class AttentionFunction : public torch::autograd::Function<AttentionFunction> {
         const auto qkv = packed.contiguous().view({b, n, 3, heads, d});
         const auto out = at::empty({b, n, heads, d}, packed.options());
         const auto kept = at::empty({keep ? b : 0, heads, n, n}, packed.options());
-        for_each_part("hearth::attention", qkv, 2, [&](const Part& part, const Tensor& scratch) {
+        for_each_part("hearth::attention", qkv, keep ? 1 : 2, [&](const Part& part, const Tensor& scratch) {
             const auto parts = for_products(part.unpack(qkv)), tokens = part.tokens(out),
                        results = for_results(tokens), p = keep ? part.matrices(kept) : scratch[1];
             probabilities(parts, scratch[0], p);

@@ -43,6 +43,12 @@ bool suits(const Tensor& x, const Tensor& weight) {
            inner_product_operator().has_value();
 }
 
+/// Of a backward pass: with create_graph the gradient must itself be differentiable, which an inner product is
+/// not.
+bool by_inner_product(const Tensor& a, const Tensor& b) {
+    return !at::GradMode::is_enabled() && suits(a, b);
+}
+
 class InnerProductFunction : public torch::autograd::Function<InnerProductFunction> {
   public:
     static Tensor forward(AutogradContext* ctx, const Tensor& x, const Tensor& weight,
@@ -57,13 +63,9 @@ class InnerProductFunction : public torch::autograd::Function<InnerProductFuncti
         const auto saved = ctx->get_saved_variables();
         const auto &x = saved[0], &weight = saved[1];
         const auto grad = grads[0].contiguous();  // a sum's gradient comes with strides of 0
-        // With create_graph the gradient must itself be differentiable.
-        const auto product = [](const Tensor& a, const Tensor& b) {
-            return at::GradMode::is_enabled() ? at::linear(a, b) : inner_product(a, b, std::nullopt);
-        };
         torch::autograd::tensor_list out(3);
-        if (ctx->needs_input_grad(0)) out[0] = product(grad, weight.t());
-        if (ctx->needs_input_grad(1)) out[1] = product(grad.t(), x.t());
+        if (ctx->needs_input_grad(0)) out[0] = linear_input_gradient(grad, weight);
+        if (ctx->needs_input_grad(1)) out[1] = linear_weight_gradient(grad, x);
         if (ctx->saved_data["bias"].toBool() && ctx->needs_input_grad(2)) out[2] = grad.sum(0);
         return out;
     }
@@ -81,12 +83,13 @@ Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& bias) {
 }
 
 Tensor linear_input_gradient(const Tensor& grad, const Tensor& weight) {
-    return suits(grad, weight) ? inner_product(grad.contiguous(), weight.t(), std::nullopt)
-                               : at::mm(grad, weight);
+    return by_inner_product(grad, weight) ? inner_product(grad.contiguous(), weight.t(), std::nullopt)
+                                          : at::mm(grad, weight);
 }
 
 Tensor linear_weight_gradient(const Tensor& grad, const Tensor& x) {
-    return suits(grad, x) ? inner_product(grad.contiguous().t(), x.t(), std::nullopt) : at::mm(grad.t(), x);
+    return by_inner_product(grad, x) ? inner_product(grad.contiguous().t(), x.t(), std::nullopt)
+                                     : at::mm(grad.t(), x);
 }
 
 }  // namespace hearth::transformer

@@ -23,7 +23,7 @@ inline at::Tensor linear(const at::Tensor& x, const torch::nn::Linear& layer) {
     return linear(x, layer->weight, layer->bias);
 }
 
-/// What a backward pass of linear() computes, without a graph: grad [T, out], x [T, in], weight [out, in].
+/// What a backward pass of linear() computes: grad [T, out], x [T, in], weight [out, in].
 at::Tensor linear_input_gradient(const at::Tensor& grad, const at::Tensor& weight);  ///< [T, in]
 at::Tensor linear_weight_gradient(const at::Tensor& grad, const at::Tensor& x);      ///< [out, in]
 

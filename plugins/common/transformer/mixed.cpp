@@ -19,10 +19,6 @@ using torch::autograd::tensor_list;
 
 constexpr std::int64_t row_grain = 32, element_grain = 32768;  // what a thread takes at least
 
-const std::uint16_t* bits(const Tensor& bf16) {
-    return reinterpret_cast<const std::uint16_t*>(bf16.const_data_ptr<at::BFloat16>());
-}
-
 class NormFunction : public torch::autograd::Function<NormFunction> {
   public:
     static Tensor forward(AutogradContext* ctx, const Tensor& given, const Tensor& gain, const Tensor& bias,
@@ -36,7 +32,7 @@ class NormFunction : public torch::autograd::Function<NormFunction> {
         at::parallel_for(0, rows, row_grain, [&](std::int64_t begin, std::int64_t end) {
             norm_rows(x.const_data_ptr<float>() + begin * width, gain.const_data_ptr<float>(),
                       bias.const_data_ptr<float>(), static_cast<float>(eps), end - begin, width,
-                      reinterpret_cast<std::uint16_t*>(out.mutable_data_ptr<at::BFloat16>()) + begin * width,
+                      out.mutable_data_ptr<at::BFloat16>() + begin * width,
                       mean.mutable_data_ptr<float>() + begin, rstd.mutable_data_ptr<float>() + begin);
         });
         ctx->save_for_backward({x, gain, mean, rstd});
@@ -58,7 +54,7 @@ class NormFunction : public torch::autograd::Function<NormFunction> {
         at::parallel_for(0, rows, row_grain, [&](std::int64_t begin, std::int64_t end) {
             const auto thread = at::get_thread_num();
             norm_rows_backward(
-                bits(grad) + begin * width, x.const_data_ptr<float>() + begin * width,
+                grad.const_data_ptr<at::BFloat16>() + begin * width, x.const_data_ptr<float>() + begin * width,
                 mean.const_data_ptr<float>() + begin, rstd.const_data_ptr<float>() + begin,
                 gain.const_data_ptr<float>(), end - begin, width, out.mutable_data_ptr<float>() + begin * width,
                 sums[0][thread].mutable_data_ptr<float>(), sums[1][thread].mutable_data_ptr<float>());
@@ -74,8 +70,8 @@ class AddFunction : public torch::autograd::Function<AddFunction> {
         RECORD_FUNCTION("hearth::add", std::vector<c10::IValue>());
         const auto out = at::empty(x.sizes(), x.options());
         at::parallel_for(0, x.numel(), element_grain, [&](std::int64_t begin, std::int64_t end) {
-            add_bf16(x.const_data_ptr<float>() + begin, bits(y) + begin, out.mutable_data_ptr<float>() + begin,
-                     end - begin);
+            add_bf16(x.const_data_ptr<float>() + begin, y.const_data_ptr<at::BFloat16>() + begin,
+                     out.mutable_data_ptr<float>() + begin, end - begin);
         });
         return out;
     }

@@ -9,3 +9,5 @@
 #else
 #define HEARTH_TARGET_CLONES
 #endif
+/// For what such a function calls: only what is inlined is compiled for its target.
+#define HEARTH_ALWAYS_INLINE __attribute__((always_inline)) inline
