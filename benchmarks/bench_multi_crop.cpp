@@ -39,13 +39,26 @@ void measure(benchmark::State& state, const std::vector<at::Tensor>& images,
     state.SetItemsProcessed(state.iterations());
 }
 
+/// What is left to a worker where crops are made on the device.
+void measure_draw(benchmark::State& state, const std::vector<at::Tensor>& images,
+                  const std::shared_ptr<DeviceAugment>& crop) {
+    std::uint64_t visit = 0;
+    for (auto _ : state) {
+        Random random({.sample = visit});
+        benchmark::DoNotOptimize(crop->draw({{"image", images[visit++ % images.size()]}}, random));
+    }
+    state.SetItemsProcessed(state.iterations());
+}
+
 void add(const std::string& name, const std::vector<at::Tensor>& images, const Changes& changes = {}) {
-    const auto crop = test::make<Augment>("multi-crop", changes);
+    const auto crop = test::make<DeviceAugment>("multi-crop", changes);
     for (const int threads : {1, 2})
         benchmark::RegisterBenchmark(("multi-crop/" + name).c_str(), measure, images, crop)
             ->Unit(benchmark::kMillisecond)
             ->Threads(threads)
             ->UseRealTime();
+    benchmark::RegisterBenchmark(("multi-crop/" + name + "/draw").c_str(), measure_draw, images, crop)
+        ->Unit(benchmark::kMillisecond);
 }
 
 }  // namespace

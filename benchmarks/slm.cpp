@@ -42,6 +42,16 @@ void measure(benchmark::State& state, const Source& image, const std::string& in
     }
 }
 
+/// What is left to a worker where lesions are made on the device.
+void measure_draw(benchmark::State& state, const at::Tensor& image, const std::string& inside) {
+    const auto slm = test::make<DeviceAugment>("slm", {{"inside", inside}});
+    std::uint64_t visit = 0;
+    for (auto _ : state) {
+        Random random({.epoch = visit++});
+        benchmark::DoNotOptimize(slm->draw({{"image", image}}, random));
+    }
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -54,6 +64,8 @@ int main(int argc, char** argv) {
     const auto add_image = [&](const std::string& name, const at::Tensor& image, const std::string& inside) {
         add(
             name, [image] { return image; }, inside);
+        benchmark::RegisterBenchmark((name + "/draw").c_str(), measure_draw, image, inside)
+            ->Unit(benchmark::kMillisecond);
     };
     for (int i = 1; i < argc; ++i) {
         const std::string file = argv[i];

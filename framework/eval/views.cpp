@@ -35,7 +35,7 @@ Views make_views(const recipe::Recipe& recipe, const plan::Plan& plan, std::int6
             const bool group = is_group(wire.shape, recipe.data);
             if (!group && !is_image(wire.shape, recipe.data)) continue;
             names.emplace_back(wire.name, group);
-            delivered.insert(wire.name);
+            if (!node.on_device) delivered.insert(wire.name);
         }
     }
     const auto data = train::open_training_data(recipe.data);
@@ -43,11 +43,12 @@ Views make_views(const recipe::Recipe& recipe, const plan::Plan& plan, std::int6
     options.batch = std::min(count, data.images->size());
     options.cache = false;
     data::Loader loader(
-        data.images, options, [&](Tensors& views, const RandomKey& key) { plan.augment(views, key); },
+        data.images, options, [&](Tensors& views, const RandomKey& key) { plan.prepare(views, key); },
         delivered);
     loader.begin(epoch);
     Views out;
     loader.next(out.batch);
+    out.batch = plan.render(out.batch);
     for (const auto& [name, group] : names) {
         const auto& tensor = out.batch[name];
         if (!group) out.images.emplace_back(name, tensor);

@@ -43,6 +43,8 @@ class Builder {
     void unify_and_create();
     void check_reach();
     void collect(Plan& plan);
+    void mark_on_device();
+    void mark_delivered(Plan& plan) const;
     void mark_wanted(Plan& plan) const;
     void mark_once_per_image(Plan& plan) const;
     bool network_is_trained(const std::string& name) const;

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <hearth/text.hpp>
+#include <hearth/tokens.hpp>
 
 #include "plan/builder.hpp"
 
@@ -45,6 +46,14 @@ const Network* Plan::network(const std::string& name) const {
 }
 
 void Plan::augment(Tensors& views, const RandomKey& key) const {
+    augment(views, key, /*draw_only=*/false);
+}
+
+void Plan::prepare(Tensors& views, const RandomKey& key) const {
+    augment(views, key, /*draw_only=*/true);
+}
+
+void Plan::augment(Tensors& views, const RandomKey& key, bool draw_only) const {
     std::uint64_t stream = 1;  // stream 0 orders the samples
     for (const auto& node : nodes_) {
         if (node.kind != Kind::augment) continue;
@@ -54,10 +63,12 @@ void Plan::augment(Tensors& views, const RandomKey& key) const {
         auto own = key;
         own.stream = stream++;
         Random random(own);
+        const bool draws = draw_only && node.on_device;
         const auto out = host::guarded(node.where + ": " + node.id, [&] {
-            return std::static_pointer_cast<Augment>(node.component)->sample(in, random);
+            return draws ? node.on_device->draw(in, random)
+                         : std::static_pointer_cast<Augment>(node.component)->sample(in, random);
         });
-        for (const auto& wire : node.writes)
+        for (const auto& wire : draws ? node.drawn : node.writes)
             if (out.has(wire.port)) views.set(wire.name, out[wire.port]);
     }
 }
@@ -82,6 +93,23 @@ Tensors inputs(const Node& node, const Tensors& tensors) {
 }
 
 }  // namespace
+
+Tensors Plan::render(Tensors batch) const {
+    for (const auto& node : nodes_)
+        if (node.on_device) render_on_device(node, batch);
+    return batch;
+}
+
+void Plan::render_on_device(const Node& node, Tensors& tensors) const {
+    const at::NoGradGuard no_grad;
+    const FullPrecision exact;
+    Tensors drawn;
+    for (const auto& wire : node.drawn) drawn.set(wire.port, tensors[wire.name]);
+    const auto out = host::guarded(node.where + ": " + node.id,
+                                   [&] { return node.on_device->render(inputs(node, tensors), drawn); });
+    for (const auto& wire : node.writes)
+        if (out.has(wire.port)) tensors.set(wire.name, out[wire.port]);
+}
 
 void Plan::run(const Node& node, const Context& context, Tensors& tensors) const {
     const auto in = inputs(node, tensors);
@@ -117,8 +145,12 @@ StepOutput Plan::step(const Tensors& batch, const Context& whole, const NodeObse
     result.tensors = batch;
     Tensors unique;
     for (const auto& node : nodes_) {
-        if (!node.runs || node.kind == Kind::augment) continue;
+        if (!node.runs || (node.kind == Kind::augment && !node.on_device)) continue;
         if (observer) observer(&node);
+        if (node.on_device) {
+            render_on_device(node, result.tensors);
+            continue;
+        }
         auto context = whole;
         context.wanted = &node.wanted;
         if (node.once_per_image && masks_per_image_ > 1) {

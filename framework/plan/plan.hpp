@@ -42,6 +42,9 @@ struct Node {
     /// The pass runs on a group of views of one size, "G B C H W": its components see G * B images, and what
     /// they write gets the group axis back. 0: no group.
     std::int64_t group = 0;
+    /// An augment whose views step() makes, from what it drew for each sample in the loader; else null.
+    std::shared_ptr<DeviceAugment> on_device;
+    std::vector<Wire> drawn;  ///< what it draws
     /// Not trained and made from the plain images alone: with data.masks_per_image its answers for one image
     /// are the same, and step() computes them once.
     bool once_per_image = false;
@@ -82,14 +85,19 @@ class Plan {
     const std::vector<Network>& networks() const { return networks_; }
     const Network* network(const std::string& name) const;
     const std::vector<std::string>& warnings() const { return warnings_; }
-    /// Names that the loader must deliver: the sources and views that some pass or loss reads.
+    /// Names that the loader must deliver: the sources and views that some pass or loss reads, and what
+    /// augments on the device are given.
     const std::set<std::string>& delivered() const { return delivered_; }
     /// Where the batch axis is in the delivered views in which it is not the first (LoaderOptions::batch_axis).
     const std::map<std::string, std::int64_t>& batch_axes() const { return batch_axes_; }
 
     /// Runs the augments on one sample: `views` has the sources without batch axis and receives the views.
     void augment(Tensors& views, const RandomKey& key) const;
-    /// Runs passes and losses on a batch.
+    /// The same for a sample that goes to step(): augments on the device only draw.
+    void prepare(Tensors& views, const RandomKey& key) const;
+    /// A batch of delivered() with the views of augments on the device.
+    Tensors render(Tensors batch) const;
+    /// Runs augments on the device, passes and losses on a batch of delivered().
     StepOutput step(const Tensors& batch, const Context& context, const NodeObserver& observer = {}) const;
     /// The sources and views that the tensors `names` are made from. Throws RecipeError for a name that no pass
     /// writes.
@@ -115,6 +123,8 @@ class Plan {
 
   private:
     friend class Builder;
+    void augment(Tensors& views, const RandomKey& key, bool draw_only) const;
+    void render_on_device(const Node& node, Tensors& tensors) const;
     void run(const Node& node, const Context& context, Tensors& tensors) const;
     void run_once_per_image(const Node& node, const Context& context, Tensors& tensors, Tensors& unique) const;
     std::vector<const Node*> writers(std::set<std::string>& names) const;

@@ -64,7 +64,9 @@ std::string to_text(const Plan& plan) {
                            count > 0 ? fmt::format("  {:.2f} M parameters{}", static_cast<double>(count) / 1e6,
                                                    node.trained ? "" : ", no gradient")
                                      : "",
-                           node.runs ? "" : "  (not run)");
+                           node.on_device ? "  (on the device)"
+                           : node.runs    ? ""
+                                          : "  (not run)");
         for (const auto& wire : node.reads)
             if (!wire.name.empty())
                 out += fmt::format("    <- {:<16} {:<26} {}\n", wire.port, wire.name, to_string(wire.shape));

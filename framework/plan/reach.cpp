@@ -203,12 +203,49 @@ void Builder::collect(Plan& plan) {
                                   std::static_pointer_cast<Loss>(instances_.at("loss." + spec.name)));
         plan.weights_.push_back(spec.weight);
     }
+    mark_on_device();
+    mark_delivered(plan);
+    for (auto& draft : drafts_) plan.nodes_.push_back(std::move(draft.node));
+    mark_wanted(plan);
+    mark_once_per_image(plan);
+    plan.warnings_ = std::move(warnings_);
+}
+
+// What an augment draws from has to be in the loader, so a view that another augment reads is made there.
+void Builder::mark_on_device() {
+    if (recipe_.data.augment_on != "device") return;
+    std::set<std::string> read_by_augments;
+    for (const auto& draft : drafts_)
+        if (draft.node.kind == Kind::augment)
+            for (const auto& wire : draft.node.reads) read_by_augments.insert(wire.name);
     for (auto& draft : drafts_) {
-        for (const auto& wire : draft.node.reads) {
+        auto& node = draft.node;
+        if (node.kind != Kind::augment) continue;
+        const bool read = std::ranges::any_of(
+            node.writes, [&](const Wire& wire) { return read_by_augments.count(wire.name) != 0; });
+        const auto split = std::dynamic_pointer_cast<DeviceAugment>(node.component);
+        if (split && !read) {
+            node.on_device = split;
+            for (const auto& name : split->drawn())
+                node.drawn.push_back({.port = name, .name = node.id + "." + name, .shape = {}, .help = {}});
+        } else {
+            warnings_.push_back(fmt::format(
+                "{} stays in the loader's workers: {}", node.id,
+                read ? "another augment reads what it writes" : "it makes views of one sample at a time"));
+        }
+    }
+}
+
+void Builder::mark_delivered(Plan& plan) const {
+    for (const auto& draft : drafts_) {
+        const auto& node = draft.node;
+        if (!node.runs || (node.kind == Kind::augment && !node.on_device)) continue;
+        for (const auto& wire : node.drawn) plan.delivered_.insert(wire.name);
+        for (const auto& wire : node.reads) {
             const auto found = writer_.find(wire.name);
-            const bool from_data = found == writer_.end() || drafts_[found->second].node.kind == Kind::augment;
-            if (!from_data || wire.name.empty() || !draft.node.runs || draft.node.kind == Kind::augment)
-                continue;
+            const auto* writer = found == writer_.end() ? nullptr : &drafts_[found->second].node;
+            const bool from_loader = writer == nullptr || (writer->kind == Kind::augment && !writer->on_device);
+            if (!from_loader || wire.name.empty()) continue;
             plan.delivered_.insert(wire.name);
             const auto& shape = shapes_.at(wire.name);
             const auto axis = std::find(shape.begin(), shape.end(), Dim("B")) - shape.begin();
@@ -216,10 +253,6 @@ void Builder::collect(Plan& plan) {
                 plan.batch_axes_[wire.name] = axis;
         }
     }
-    for (auto& draft : drafts_) plan.nodes_.push_back(std::move(draft.node));
-    mark_wanted(plan);
-    mark_once_per_image(plan);
-    plan.warnings_ = std::move(warnings_);
 }
 
 void Builder::mark_once_per_image(Plan& plan) const {

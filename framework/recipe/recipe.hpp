@@ -70,6 +70,8 @@ struct DataSpec {
     std::string cache = "memory";      ///< "none", "memory" or "packed"
     std::string cache_folder;          ///< of packed files; "" = data::default_cache_folder()
     std::int64_t masks_per_image = 1;  ///< samples that are made of each image, one after the other in a batch
+    std::string augment_on =
+        "workers";  ///< or "device": where augments that can work on batches make their views
     Origin origin;
 };
 

@@ -77,6 +77,11 @@ Schema data_schema() {
             "samples made of each image, side by side in a batch: passes that are not trained and see the "
             "image "
             "as it is run once for all of them");
+    schema.text("augment_on", defaults.augment_on)
+        .choices({"workers", "device"})
+        .doc(
+            "where views are made: by the loader's workers, or by the device in batches, with the same draws, "
+            "where an augment can");
     schema.integer("max_pixels", defaults.max_pixels)
         .range(0, any_count)
         .doc("larger images are set aside as bad; 0 = 100 million");

@@ -62,6 +62,7 @@ DataSpec data_from(const Section& section) {
     out.cache = options.text("cache");
     out.cache_folder = options.text("cache_folder");
     out.masks_per_image = options.integer("masks_per_image");
+    out.augment_on = options.text("augment_on");
     out.max_pixels = options.integer("max_pixels");
     out.max_bad = options.number("max_bad");
     out.origin = section.origin;

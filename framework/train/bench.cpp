@@ -10,6 +10,7 @@
 
 #include "train/check.hpp"
 #include "train/progress.hpp"
+#include "train/trial.hpp"
 
 namespace hearth::train {
 namespace {
@@ -72,13 +73,10 @@ double BenchResult::median() const {
 }
 
 BenchResult bench(const recipe::Recipe& recipe, const host::Registry& registry, const BenchRequest& request) {
-    const auto device = pick_device(recipe.train.device);
-    if (recipe.train.threads > 0) at::set_num_threads(static_cast<int>(recipe.train.threads));
-    at::manual_seed(static_cast<std::uint64_t>(recipe.train.seed));
-    auto plan = plan::Plan::build(recipe, registry);
-    plan.to(device);
-    plan.train(true);
-    Stepper stepper(recipe, plan, device);
+    Trial trial(recipe, registry);
+    const auto& plan = trial.plan;
+    const auto device = trial.device;
+    auto& stepper = trial.stepper;
 
     std::unique_ptr<data::Loader> loader;
     if (request.generated) {
@@ -87,7 +85,7 @@ BenchResult bench(const recipe::Recipe& recipe, const host::Registry& registry, 
         const auto data = open_training_data(recipe.data);
         loader = std::make_unique<data::Loader>(
             data.images, loader_options(recipe, plan, data.labels, Comm::local(), device),
-            [&](Tensors& views, const RandomKey& key) { plan.augment(views, key); }, plan.delivered());
+            [&](Tensors& views, const RandomKey& key) { plan.prepare(views, key); }, plan.delivered());
     }
     Batches batches(*loader);
     Tensors kept;

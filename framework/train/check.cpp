@@ -4,12 +4,28 @@
 #include <fmt/format.h>
 
 #include <cmath>
-#include <hearth/mixed_precision.hpp>
 #include <hearth/words.hpp>
 
 #include "train/trainer.hpp"
+#include "train/trial.hpp"
 
 namespace hearth::train {
+
+namespace {
+
+/// A line for each output of a component that is not finite.
+std::vector<std::string> not_finite(const plan::Plan& plan, const Tensors& tensors) {
+    std::vector<std::string> out;
+    for (const auto& node : plan.nodes())
+        for (const auto& wire : node.writes)
+            if (tensors.has(wire.name) && tensors[wire.name].is_floating_point() &&
+                !at::isfinite(tensors[wire.name]).all().item<bool>())
+                out.push_back(
+                    fmt::format("{}: '{}', written by {}, is not finite", node.where, wire.name, node.id));
+    return out;
+}
+
+}  // namespace
 
 std::unique_ptr<data::Loader> generated_batches(const recipe::Recipe& recipe, const plan::Plan& plan,
                                                 std::int64_t images) {
@@ -33,55 +49,38 @@ std::unique_ptr<data::Loader> generated_batches(const recipe::Recipe& recipe, co
     options.batch = images;
     options.workers = 1;
     return std::make_unique<data::Loader>(
-        phantoms, options, [&plan](Tensors& views, const RandomKey& key) { plan.augment(views, key); },
+        phantoms, options, [&plan](Tensors& views, const RandomKey& key) { plan.prepare(views, key); },
         plan.delivered());
 }
 
 CheckResult check(const recipe::Recipe& recipe, const host::Registry& registry, std::int64_t images) {
-    const auto device = pick_device(recipe.train.device);
-    at::manual_seed(static_cast<std::uint64_t>(recipe.train.seed));
-    auto plan = plan::Plan::build(recipe, registry);
-    plan.to(device);
-    plan.train(true);
-    Optimizer optimizer(recipe.optimizer, plan.trained_parameters(), images);
-
-    const auto loader = generated_batches(recipe, plan, images);
+    auto one_batch = recipe;
+    one_batch.train.accumulate = 1;
+    Trial trial(std::move(one_batch), registry);
+    const auto loader = generated_batches(trial.recipe, trial.plan, images);
     loader->begin(0);
-    Tensors batch;
-    loader->next(batch);
 
     CheckResult result;
     result.images = images;
     Context context;
-    context.device = device;
+    context.device = trial.device;
     context.progress.total_steps = std::max<std::int64_t>(1, recipe.train.epochs);
     const auto start = std::chrono::steady_clock::now();
-    Tensors moved;
-    for (const auto& [name, tensor] : batch) moved.set(name, tensor.to(device));
-    plan::StepOutput out;
-    {
-        const MixedPrecision mixed(device.type(), use_bf16(recipe.train.precision, device));
-        out = plan.step(moved, context);
-    }
-    for (const auto& node : plan.nodes())
-        for (const auto& wire : node.writes)
-            if (out.tensors.has(wire.name) && out.tensors[wire.name].is_floating_point() &&
-                !at::isfinite(out.tensors[wire.name]).all().item<bool>())
-                result.problems.push_back(
-                    fmt::format("{}: '{}', written by {}, is not finite", node.where, wire.name, node.id));
-    Monitor(recipe.monitor).require(term_names(out));
-    result.terms.emplace_back("loss", out.total.item<double>());
-    for (const auto& [name, value] : out.terms) result.terms.emplace_back(name, value.item<double>());
-    if (!std::isfinite(result.terms.front().second)) result.problems.emplace_back("the loss is not finite");
-    out.total.backward();
-    result.without_gradient = optimizer.without_gradient();
-    for (const auto& [name, tensor] : plan.state())
-        if (!tensor.requires_grad() && tensor.grad().defined()) result.follower_gradient.push_back(name);
-    optimizer.clip();
-    optimizer.step(context.progress);
+    trial.stepper.step(
+        context, [&](Tensors& batch) { return loader->next(batch); },
+        [&](const plan::StepOutput& out, std::int64_t, bool finite) {
+            result.problems = not_finite(trial.plan, out.tensors);
+            Monitor(recipe.monitor).require(term_names(out));
+            result.terms.emplace_back("loss", out.total.item<double>());
+            for (const auto& [name, value] : out.terms) result.terms.emplace_back(name, value.item<double>());
+            if (!finite) result.problems.emplace_back("the loss is not finite");
+        });
     result.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-    for (const auto& [name, tensor] : plan.trained_parameters()) result.trained += tensor.numel();
-    for (const auto& [name, tensor] : plan.state()) result.total += tensor.numel();
+    result.without_gradient = trial.stepper.optimizer().without_gradient();
+    for (const auto& [name, tensor] : trial.plan.state())
+        if (!tensor.requires_grad() && tensor.grad().defined()) result.follower_gradient.push_back(name);
+    for (const auto& [name, tensor] : trial.plan.trained_parameters()) result.trained += tensor.numel();
+    for (const auto& [name, tensor] : trial.plan.state()) result.total += tensor.numel();
     result.memory_mib = peak_memory_mib();
     return result;
 }

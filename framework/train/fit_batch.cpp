@@ -2,7 +2,6 @@
 
 #include <ATen/ATen.h>
 #include <ATen/DeviceAccelerator.h>
-#include <ATen/Parallel.h>
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -13,8 +12,8 @@
 
 #include "train/check.hpp"
 #include "train/progress.hpp"
-#include "train/stepper.hpp"
 #include "train/training_data.hpp"
+#include "train/trial.hpp"
 
 namespace hearth::train {
 namespace {
@@ -62,14 +61,13 @@ struct Memory {
 };
 
 /// One step on generated images.
-void step(const recipe::Recipe& recipe, const plan::Plan& plan, Stepper& stepper, std::int64_t batch,
-          c10::Device device) {
-    const auto loader = generated_batches(recipe, plan, batch);
+void step(Trial& trial, std::int64_t batch) {
+    const auto loader = generated_batches(trial.recipe, trial.plan, batch);
     loader->begin(0);
     Context context;
-    context.device = device;
+    context.device = trial.device;
     context.progress = {.step = 1, .total_steps = 1000, .steps_per_epoch = 1};
-    stepper.step(context, [&](Tensors& next) { return loader->next(next); });
+    trial.stepper.step(context, [&](Tensors& next) { return loader->next(next); });
 }
 
 }  // namespace
@@ -97,21 +95,17 @@ recipe::Recipe with_batch(recipe::Recipe recipe, std::int64_t batch) {
 recipe::Recipe with_fitting_batch(recipe::Recipe recipe, const host::Registry& registry) {
     if (recipe.train.batch != recipe::TrainSpec::auto_batch) return recipe;
     const auto device = pick_device(recipe.train.device);
-    if (recipe.train.threads > 0) at::set_num_threads(static_cast<int>(recipe.train.threads));
     const auto copies = recipe.data.masks_per_image;
     const auto enough = std::min(largest, open_training_data(recipe.data).images->size() * copies);
     std::int64_t batch = 0;
     try {
-        auto trial = with_batch(recipe, copies);
-        trial.train.accumulate = 1;
-        auto plan = plan::Plan::build(trial, registry);
-        plan.to(device);
-        plan.train(true);
-        Stepper stepper(trial, plan, device);
+        auto one_batch = with_batch(recipe, copies);
+        one_batch.train.accumulate = 1;
+        Trial trial(std::move(one_batch), registry);
         const Memory memory(device);
         std::vector<double> used;
         for (auto next = copies; next <= enough && next_fits(used, memory.limit); next *= 2) {
-            step(trial, plan, stepper, next, device);
+            step(trial, next);
             used.push_back(memory.peak());
             if (used.back() > memory.limit) break;
             batch = next;

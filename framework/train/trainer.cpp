@@ -52,7 +52,7 @@ Trainer::Trainer(const recipe::Recipe& recipe, const host::Registry& registry, T
     auto delivered = plan_.delivered();
     loader_ = std::make_unique<data::Loader>(
         data_.images, loader_options(recipe, plan_, data_.labels, comm(), device_),
-        [this](Tensors& views, const RandomKey& key) { plan_.augment(views, key); }, std::move(delivered));
+        [this](Tensors& views, const RandomKey& key) { plan_.prepare(views, key); }, std::move(delivered));
 
     progress_.steps_per_epoch = loader_->batches_per_epoch() / recipe.train.accumulate;
     if (progress_.steps_per_epoch < 1)

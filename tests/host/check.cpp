@@ -30,10 +30,10 @@ TEST_CASE("a plugin compiled with another C++ ABI flag is refused") {
 
 TEST_CASE("a text file with the name of a plugin is refused") {
     const TemporaryFolder scratch;
-    write(scratch / "libhearth_head_x.so", "not a library\n");
+    scratch.write("libhearth_head_x.so", "not a library\n");
     CHECK_THAT(scan_refusal(scratch.path()),
                Contains("found a file that is no library, expected an ELF shared library"));
-    write(scratch / "libhearth_head_x.so", "");
+    scratch.write("libhearth_head_x.so", "");
     CHECK_THAT(scan_refusal(scratch.path()), Contains("found an empty file"));
 }
 
@@ -44,7 +44,7 @@ TEST_CASE("a library cut short is refused, wherever it was cut") {
     for (const auto kept :
          {std::size_t{10}, std::size_t{64}, std::size_t{4096}, whole.size() / 2, whole.size() - 1}) {
         INFO("kept " << kept << " of " << whole.size() << " bytes");
-        write(scratch / "libhearth_head_x.so", whole.substr(0, kept));
+        scratch.write("libhearth_head_x.so", whole.substr(0, kept));
         CHECK_THAT(scan_refusal(scratch.path()), Contains("a damaged or incomplete library"));
     }
 }
@@ -53,7 +53,7 @@ TEST_CASE("a library for another machine is refused") {
     const TemporaryFolder scratch;
     auto changed = bytes(good());
     changed[18] = 8;  // e_machine: MIPS
-    write(scratch / "libhearth_head_x.so", changed);
+    scratch.write("libhearth_head_x.so", changed);
     CHECK_THAT(scan_refusal(scratch.path()), Contains("found a library for another kind of machine"));
 }
 

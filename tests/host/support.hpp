@@ -29,11 +29,6 @@ inline std::string bytes(const fs::path& file) {
     return {std::istreambuf_iterator<char>(stream), {}};
 }
 
-inline void write(const fs::path& file, const std::string& content) {
-    fs::create_directories(file.parent_path());
-    std::ofstream(file, std::ios::binary) << content;
-}
-
 /// What `call` is refused with. Fails the test unless it throws an Error with exit code `code`.
 template <class Call>
 std::string refusal(Call&& call, ExitCode code = ExitCode::plugin) {

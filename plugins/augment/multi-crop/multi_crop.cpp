@@ -1,14 +1,15 @@
 // Multi-crop (Caron et al. 2020, "SwAV"; as DINO uses it, Caron et al. 2021): a few large crops and many small
 // ones of one radiograph, each flipped, jittered, blurred and solarised at random. Draws in draw.hpp, pixels in
-// render.hpp.
+// render.hpp, those of a whole batch in batch.hpp.
 #include <ATen/ATen.h>
 
 #include <algorithm>
 #include <atomic>
 #include <hearth/hearth.hpp>
+#include <optional>
 
+#include "batch.hpp"
 #include "common/range.hpp"
-#include "render.hpp"
 
 namespace {
 
@@ -19,7 +20,7 @@ const std::vector<double> dino_blur{1.0, 0.1}, dino_solarise{0, 0.2};
 
 /// sample: image [C, H, W], [0, 1] -> global [G, C, S, S] ([C, S, S] where one is asked for), local [V, C, s,
 /// s].
-class MultiCrop final : public Augment {
+class MultiCrop final : public DeviceAugment {
   public:
     static void schema(Schema& schema) {
         schema.integer("global_crops", 2)
@@ -103,6 +104,8 @@ class MultiCrop final : public Augment {
         settings.scale = local_scale;
         settings.blur = options.number("local_blur");
         locals_.assign(locals, settings);
+        large_batches_.emplace(global_, sigma.high);
+        if (locals > 0) small_batches_.emplace(local_, sigma.high);
     }
 
     Tensors sample(const Tensors& views, Random& random) const override {
@@ -116,10 +119,8 @@ class MultiCrop final : public Augment {
                 {static_cast<std::int64_t>(crops.size()), channels, target.size, target.size}, image.options());
             auto* pixels = out.mutable_data_ptr<float>();
             for (const auto& settings : crops) {
-                const auto crop =
-                    draw_crop(random, settings, static_cast<int>(height), static_cast<int>(width));
-                if (crop.box.fallback) ++centred_;
-                renderer.render(crop, target, pixels);
+                renderer.render(draw_one(random, settings, static_cast<int>(height), static_cast<int>(width)),
+                                target, pixels);
                 pixels += out.stride(0);
             }
             return out;
@@ -127,6 +128,35 @@ class MultiCrop final : public Augment {
         const auto large = make(globals_, global_);
         Tensors out{{"global", globals_.size() == 1 ? large[0] : large}};
         if (!locals_.empty()) out.set("local", make(locals_, local_));
+        return out;
+    }
+
+    std::vector<std::string> drawn() const override {
+        return locals_.empty() ? std::vector<std::string>{"large"} : std::vector<std::string>{"large", "small"};
+    }
+
+    Tensors draw(const Tensors& views, Random& random) const override {
+        const auto height = static_cast<int>(views["image"].size(1)),
+                   width = static_cast<int>(views["image"].size(2));
+        const auto describe = [&](const std::vector<Settings>& crops, const BatchRenderer& batches) {
+            at::Tensor rows =
+                at::empty({static_cast<std::int64_t>(crops.size()), batches.columns()}, at::kFloat);
+            auto* row = rows.mutable_data_ptr<float>();
+            for (const auto& settings : crops) {
+                batches.describe(draw_one(random, settings, height, width), row);
+                row += batches.columns();
+            }
+            return rows;
+        };
+        Tensors out{{"large", describe(globals_, *large_batches_)}};
+        if (!locals_.empty()) out.set("small", describe(locals_, *small_batches_));
+        return out;
+    }
+
+    Tensors render(const Tensors& batch, const Tensors& drawn) const override {
+        const auto large = large_batches_->render(batch["image"], drawn["large"]);
+        Tensors out{{"global", globals_.size() == 1 ? large[0] : large}};
+        if (!locals_.empty()) out.set("local", small_batches_->render(batch["image"], drawn["small"]));
         return out;
     }
 
@@ -138,6 +168,12 @@ class MultiCrop final : public Augment {
     static Range ordered(const Options& options, const std::string& name) {
         const auto [low, high] = hearth::ordered(options.numbers(name), name);
         return {low, high};
+    }
+
+    Crop draw_one(Random& random, const Settings& settings, int height, int width) const {
+        const auto crop = draw_crop(random, settings, height, width);
+        if (crop.box.fallback) ++centred_;
+        return crop;
     }
 
     /// One value for each large crop. A default that was left alone fits any count: its last value goes on.
@@ -155,6 +191,7 @@ class MultiCrop final : public Augment {
 
     Target global_, local_;
     std::vector<Settings> globals_, locals_;
+    std::optional<BatchRenderer> large_batches_, small_batches_;
     mutable std::atomic<std::int64_t> centred_ = 0;
 };
 

@@ -15,7 +15,6 @@ namespace {
 using hearth::film::random_pixel;
 
 constexpr double reference_edge = 224;
-constexpr float grey_level = 1.0F / 255.0F;
 constexpr float blob_intensity = 0.5F;  // eta where there is no texture
 
 int edge(hearth::Random& random, const Settings& settings, double scale, int limit) {
@@ -23,9 +22,12 @@ int edge(hearth::Random& random, const Settings& settings, double scale, int lim
     return static_cast<int>(std::clamp<std::int64_t>(random.integer(low, high), 1, limit));
 }
 
-/// The window of `edge` around `centre`, moved into the image.
-cv::Rect window(const cv::Point& centre, int edge, const cv::Size& image) {
-    const cv::Size size(std::min(edge, image.width), std::min(edge, image.height));
+double scale_of(const cv::Size& image) {
+    return std::min(image.width, image.height) / reference_edge;
+}
+
+/// The window of `size` around `centre`, moved into the image.
+cv::Rect window(const cv::Point& centre, const cv::Size& size, const cv::Size& image) {
     return {{std::clamp(centre.x - size.width / 2, 0, image.width - size.width),
              std::clamp(centre.y - size.height / 2, 0, image.height - size.height)},
             size};
@@ -60,13 +62,9 @@ float outline(const Lesion& lesion, float x, float y, float rho) {
     return std::max(factor, 1.0F);
 }
 
-/// eta at the size of the patch. Pixels of the crop that are not bright take the mean of those that are.
-cv::Mat texture(const Anatomy& anatomy, const Lesion& lesion) {
-    if (lesion.crop.empty()) return cv::Mat(lesion.patch.size(), CV_32F, cv::Scalar(blob_intensity));
-    const cv::Mat bright = anatomy.bright(lesion.crop);
-    cv::Mat eta;
-    anatomy.grey(lesion.crop).convertTo(eta, CV_32F, grey_level);
-    eta.setTo(cv::mean(eta, bright), ~bright);
+cv::Mat texture_of_patch(const Anatomy& anatomy, const Lesion& lesion) {
+    cv::Mat eta(lesion.crop.empty() ? lesion.patch.size() : lesion.crop.size(), CV_32F);
+    texture(anatomy, lesion, eta);
     cv::Mat resized;
     cv::resize(eta, resized, lesion.patch.size(), 0, 0, cv::INTER_LINEAR);
     return resized;
@@ -74,11 +72,26 @@ cv::Mat texture(const Anatomy& anatomy, const Lesion& lesion) {
 
 }  // namespace
 
+cv::Size texture_window(const Settings& settings, const cv::Size& image) {
+    const int edge = std::max(1, static_cast<int>(std::lround(settings.texture_size * scale_of(image))));
+    return {std::min(edge, image.width), std::min(edge, image.height)};
+}
+
+void texture(const Anatomy& anatomy, const Lesion& lesion, cv::Mat& eta) {
+    if (lesion.crop.empty()) {
+        eta.setTo(blob_intensity);
+        return;
+    }
+    const cv::Mat bright = anatomy.bright(lesion.crop);
+    anatomy.grey(lesion.crop).convertTo(eta, CV_32F, grey_level);
+    eta.setTo(cv::mean(eta, bright), ~bright);
+}
+
 Parameters draw_parameters(hearth::Random& random, const Anatomy& anatomy, const Settings& settings,
                            bool restricted) {
     const cv::Size image = anatomy.grey.size();
-    const double scale = std::min(image.width, image.height) / reference_edge;
-    const int crop_edge = std::max(1, static_cast<int>(std::lround(settings.texture_size * scale)));
+    const double scale = scale_of(image);
+    const cv::Size crop = texture_window(settings, image);
     Parameters drawn;
     drawn.without_texture = anatomy.bright.empty();
     drawn.lesions.resize(
@@ -103,13 +116,13 @@ Parameters draw_parameters(hearth::Random& random, const Anatomy& anatomy, const
         lesion.step_y = static_cast<float>(settings.rho_in_pixels ? 1 / scale : 2.0 / height);
         draw_outline(random, settings.irregularity, lesion);
         if (!anatomy.bright.empty())
-            lesion.crop = window(*random_pixel(random, anatomy.bright, {{}, image}), crop_edge, image);
+            lesion.crop = window(*random_pixel(random, anatomy.bright, {{}, image}), crop, image);
     }
     return drawn;
 }
 
 void add_lesion(const Anatomy& anatomy, const Lesion& lesion, cv::Mat& mask) {
-    const cv::Mat eta = texture(anatomy, lesion);
+    const cv::Mat eta = texture_of_patch(anatomy, lesion);
     const float centre_x = 0.5F * static_cast<float>(lesion.patch.width);
     const float centre_y = 0.5F * static_cast<float>(lesion.patch.height);
     cv::Mat target = mask(lesion.patch);

@@ -1,5 +1,6 @@
 // Drawing and rendering of synthetic lesion masks (Liu et al. 2025, AFiRe, eq. 2-5). Drawing takes the random
-// numbers and returns plain values; rendering has none, so that a device kernel can render the same parameters.
+// numbers and returns plain values; rendering has none, so that batch.hpp can render the same parameters on a
+// device.
 #pragma once
 
 #include <array>
@@ -10,6 +11,9 @@
 #include "anatomy.hpp"
 
 namespace slm {
+
+/// What adds less to a pixel is left out, as in 8-bit images.
+constexpr float grey_level = 1.0F / 255.0F;
 
 /// The options; lengths in pixels of an image whose shorter edge is 224.
 struct Settings {
@@ -43,8 +47,14 @@ struct Parameters {
 Parameters draw_parameters(hearth::Random& random, const Anatomy& anatomy, const Settings& settings,
                            bool restricted);
 
-/// Adds eta * delta to `mask` (float, [H, W]). What is below one grey level (1/255) is left out, as in 8-bit
-/// images.
+/// The size of `Lesion::crop` in images of a size.
+cv::Size texture_window(const Settings& settings, const cv::Size& image);
+
+/// Fills `eta` (float), which has the size of `lesion.crop` or, where that is empty, any. Pixels of the crop
+/// that are not bright take the mean of those that are.
+void texture(const Anatomy& anatomy, const Lesion& lesion, cv::Mat& eta);
+
+/// Adds eta * delta to `mask` (float, [H, W]); eta at the size of the patch.
 void add_lesion(const Anatomy& anatomy, const Lesion& lesion, cv::Mat& mask);
 
 }  // namespace slm

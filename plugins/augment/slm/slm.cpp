@@ -7,8 +7,8 @@
 #include <hearth/hearth.hpp>
 #include <tuple>
 
+#include "batch.hpp"
 #include "common/range.hpp"
-#include "lesion.hpp"
 
 namespace {
 
@@ -17,7 +17,7 @@ using namespace hearth;
 /// sample: image [C, H, W], [0, 1] -> normal (the same tensor), abnormal [C, H, W], mask M [1, H, W], with
 ///   abnormal = max(x, min(x + strength * M, clip)),   M = sum over the regions of eta * exp(-rho^2 / gamma).
 /// M is 0 exactly where nothing changed: also where the image is above `clip` already.
-class Slm final : public Augment {
+class Slm final : public DeviceAugment {
   public:
     static void schema(Schema& schema) {
         schema.integers("regions", {1, 4}).size(2).range(1, 64).doc("fewest and most regions R per image");
@@ -92,14 +92,8 @@ class Slm final : public Augment {
         const at::Tensor source = image.to(at::kFloat).contiguous();
         const auto channels = source.size(0), height = source.size(1), width = source.size(2);
         const auto* pixels = source.const_data_ptr<float>();
-        const auto anatomy = slm::look_at(pixels, static_cast<int>(channels), static_cast<int>(height),
-                                          static_cast<int>(width), min_area_, inside_);
-        const bool restricted = inside_ != slm::Inside::anywhere;
-        const auto drawn = bank_ > 0 ? draw_from_bank(random, anatomy, restricted)
-                                     : slm::draw_parameters(random, anatomy, settings_, restricted);
-        if (drawn.without_texture) ++without_texture_;
-        if (drawn.misplaced) ++misplaced_;
-
+        const auto anatomy = look_at(source);
+        const auto drawn = draw_parameters(random, anatomy);
         at::Tensor mask = at::zeros({1, height, width}, source.options());
         cv::Mat added(static_cast<int>(height), static_cast<int>(width), CV_32F,
                       mask.mutable_data_ptr<float>());
@@ -110,11 +104,45 @@ class Slm final : public Augment {
         return {{"normal", image}, {"abnormal", abnormal}, {"mask", mask}};
     }
 
+    std::vector<std::string> drawn() const override { return {"lesions", "textures"}; }
+
+    Tensors draw(const Tensors& views, Random& random) const override {
+        const auto anatomy = look_at(views["image"].to(at::kFloat).contiguous());
+        const auto described = slm::describe(anatomy, draw_parameters(random, anatomy), settings_);
+        return {{"lesions", described.lesions}, {"textures", described.textures}};
+    }
+
+    Tensors render(const Tensors& batch, const Tensors& drawn) const override {
+        const at::Tensor& image = batch["image"];
+        const auto mask = slm::masks(drawn["lesions"], drawn["textures"], image.size(2), image.size(3));
+        const auto x = image.to(at::kFloat).nan_to_num(0, 1, 0).clamp(0, 1);
+        const auto raised = (x + strength_ * mask).clamp_max(clip_);
+        const auto abnormal = clip_everywhere_ ? raised : at::maximum(x, raised);
+        const auto unchanged = (abnormal == x).all(1, /*keepdim=*/true);
+        return {{"normal", image}, {"abnormal", abnormal}, {"mask", mask.masked_fill(unchanged, 0)}};
+    }
+
     std::vector<std::pair<std::string, std::int64_t>> counts() const override {
         return {{"without_texture", without_texture_.exchange(0)}, {"misplaced", misplaced_.exchange(0)}};
     }
 
   private:
+    /// `image` [C, H, W], float, contiguous.
+    slm::Anatomy look_at(const at::Tensor& image) const {
+        return slm::look_at(image.const_data_ptr<float>(), static_cast<int>(image.size(0)),
+                            static_cast<int>(image.size(1)), static_cast<int>(image.size(2)), min_area_,
+                            inside_);
+    }
+
+    slm::Parameters draw_parameters(Random& random, const slm::Anatomy& anatomy) const {
+        const bool restricted = inside_ != slm::Inside::anywhere;
+        const auto drawn = bank_ > 0 ? draw_from_bank(random, anatomy, restricted)
+                                     : slm::draw_parameters(random, anatomy, settings_, restricted);
+        if (drawn.without_texture) ++without_texture_;
+        if (drawn.misplaced) ++misplaced_;
+        return drawn;
+    }
+
     slm::Parameters draw_from_bank(const Random& random, const slm::Anatomy& anatomy, bool restricted) const {
         RandomKey key = random.key();
         key.epoch %= bank_;

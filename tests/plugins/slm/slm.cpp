@@ -7,23 +7,15 @@
 #include <opencv2/imgproc.hpp>
 #include <thread>
 
+#include "chest.hpp"
 #include "support/plugins.hpp"
 
 using namespace hearth;
+using hearth::test::chest;
 using hearth::test::make;
 using Changes = std::vector<std::pair<std::string, OptionValue>>;
 
 namespace {
-
-/// A chest: body 0.7 on black, two dark lungs, a fine texture; [channels, height, width].
-at::Tensor chest(std::int64_t height, std::int64_t width, std::int64_t channels = 1) {
-    const auto y = at::linspace(-1, 1, height).unsqueeze(1), x = at::linspace(-1, 1, width).unsqueeze(0);
-    const auto body = (x.pow(2) / 0.8 + y.pow(2) / 0.9) < 1;
-    const auto lungs = ((x.abs() - 0.4).pow(2) / 0.05 + y.pow(2) / 0.25) < 1;
-    const auto grey =
-        at::where(lungs, 0.25, at::where(body, 0.7, 0.0)) + 0.02 * at::sin(40 * x) * at::cos(30 * y);
-    return grey.clamp(0, 1).to(at::kFloat).expand({channels, height, width}).contiguous();
-}
 
 /// Bright parts of one value, so that eta is 0.8 everywhere.
 at::Tensor plateau(std::int64_t height, std::int64_t width) {

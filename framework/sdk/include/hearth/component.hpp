@@ -47,6 +47,21 @@ class Augment : public Component {
     virtual std::vector<std::pair<std::string, std::int64_t>> counts() const { return {}; }
 };
 
+/// An augment in two halves, for `data.augment_on = "device"`: a loader worker draws for one sample, and the
+/// views of a whole batch are made where the batch is. For a key it must draw what sample() draws, and make the
+/// same views up to rounding.
+class DeviceAugment : public Augment {
+  public:
+    /// What draw() returns, by name.
+    virtual std::vector<std::string> drawn() const = 0;
+    /// The first half, called like sample(). Returns CPU tensors whose shapes are those of every other sample.
+    virtual Tensors draw(const Tensors& views, Random& random) const = 0;
+    /// The second half: `batch` holds the declared reads with their batch axis, `drawn` [B, ...] what draw()
+    /// returned for each sample, all on one device. Returns the writes with their batch axis. Called without
+    /// gradients and without mixed precision; waits for nothing that the device computes.
+    virtual Tensors render(const Tensors& batch, const Tensors& drawn) const = 0;
+};
+
 class Backbone : public Component {
   public:
     static constexpr Kind kind = Kind::backbone;

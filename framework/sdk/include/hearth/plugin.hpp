@@ -14,7 +14,7 @@
 #include <memory>
 
 #define HEARTH_API_MAJOR 1
-#define HEARTH_API_MINOR 0
+#define HEARTH_API_MINOR 1
 
 #define HEARTH_STR_(x) #x
 #define HEARTH_STR(x) HEARTH_STR_(x)

@@ -1,0 +1,28 @@
+#include "train/trial.hpp"
+
+#include <ATen/ATen.h>
+#include <ATen/Parallel.h>
+
+#include <utility>
+
+namespace hearth::train {
+namespace {
+
+plan::Plan planned(const recipe::Recipe& recipe, const host::Registry& registry, c10::Device device) {
+    if (recipe.train.threads > 0) at::set_num_threads(static_cast<int>(recipe.train.threads));
+    at::manual_seed(static_cast<std::uint64_t>(recipe.train.seed));
+    auto plan = plan::Plan::build(recipe, registry);
+    plan.to(device);
+    plan.train(true);
+    return plan;
+}
+
+}  // namespace
+
+Trial::Trial(recipe::Recipe tried, const host::Registry& registry)
+    : recipe(std::move(tried)),
+      device(pick_device(recipe.train.device)),
+      plan(planned(recipe, registry, device)),
+      stepper(recipe, plan, device) {}
+
+}  // namespace hearth::train

@@ -1,0 +1,31 @@
+// Crops of a whole batch on the device it is on, by tensor operations alone: the same source runs on a CPU,
+// where it is tested against render.hpp.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include "render.hpp"
+
+namespace multi_crop {
+
+/// Crops as rows of a tensor, and those rows as pixels.
+class BatchRenderer {
+  public:
+    /// `largest_sigma`: of the crops that will be described.
+    BatchRenderer(const Target& target, double largest_sigma);
+    /// Floats that describe a crop.
+    std::int64_t columns() const;
+    void describe(const Crop& crop, float* row) const;
+    /// `images` [B, C, H, W] and `crops` [B, K, columns] -> [K, B, C, size, size], float: what Renderer::render
+    /// writes for each, up to rounding. Resampling and blur are products with the matrices of their weights.
+    at::Tensor render(const at::Tensor& images, const at::Tensor& crops) const;
+
+  private:
+    at::Tensor weights(const at::Tensor& start, const at::Tensor& length, const at::Tensor& half,
+                       std::int64_t pixels) const;
+
+    Target target_;
+    std::int64_t radius_;  ///< of the widest blur
+};
+
+}  // namespace multi_crop
