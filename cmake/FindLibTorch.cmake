@@ -2,7 +2,7 @@
 # LibTorch where nvcc is missing, and a laptop that only trains on the CPU has no nvcc. See docs/decisions/0002-libtorch.md.
 #
 # Input   HEARTH_LIBTORCH or CMAKE_PREFIX_PATH: a folder with lib/libtorch.so and include/torch/, or the venv's site-packages/torch.
-# Output  target hearth::libtorch; LibTorch_VERSION; LibTorch_ROOT; LibTorch_CUDA (whether libtorch_cuda is there).
+# Output  target hearth::libtorch; where there is CUDA hearth::libtorch_cuda, for what refers to its symbols; LibTorch_VERSION; LibTorch_ROOT; LibTorch_CUDA (whether libtorch_cuda is there).
 set(_hearth_torch_hints ${HEARTH_LIBTORCH} $ENV{HEARTH_LIBTORCH})
 foreach(_prefix IN LISTS CMAKE_PREFIX_PATH)
   list(APPEND _hearth_torch_hints ${_prefix} ${_prefix}/../..)   # wheels point at torch/share/cmake
@@ -17,13 +17,13 @@ if(LibTorch_INCLUDE_DIR)
   string(REGEX MATCHALL "[0-9]+" _hearth_numbers "${_hearth_versions}")
   list(JOIN _hearth_numbers "." LibTorch_VERSION)
 endif()
-foreach(_lib torch torch_cpu c10 torch_cuda c10_cuda)
+foreach(_lib torch_cpu c10 torch_cuda c10_cuda)   # not libtorch.so, which is these together
   find_library(LibTorch_${_lib} ${_lib} PATHS ${LibTorch_ROOT}/lib NO_DEFAULT_PATH)
 endforeach()
 
 include(FindPackageHandleStandardArgs)
 find_package_handle_standard_args(LibTorch
-  REQUIRED_VARS LibTorch_torch LibTorch_torch_cpu LibTorch_c10 LibTorch_INCLUDE_DIR VERSION_VAR LibTorch_VERSION
+  REQUIRED_VARS LibTorch_torch_cpu LibTorch_c10 LibTorch_INCLUDE_DIR VERSION_VAR LibTorch_VERSION
   REASON_FAILURE_MESSAGE "run scripts/setup, or pass -DHEARTH_LIBTORCH=<folder with lib/ and include/>")
 
 if(LibTorch_FOUND AND NOT TARGET hearth::libtorch)
@@ -33,7 +33,7 @@ if(LibTorch_FOUND AND NOT TARGET hearth::libtorch)
   # The wheel exports parts of std::filesystem of its own, whose remove_all() jumps to null: with libstdc++ named first, every
   # executable uses the system's.
   target_link_libraries(hearth::libtorch INTERFACE
-    "-Wl,--push-state,--no-as-needed" stdc++ "-Wl,--pop-state" ${LibTorch_torch} ${LibTorch_torch_cpu} ${LibTorch_c10})
+    "-Wl,--push-state,--no-as-needed" stdc++ "-Wl,--pop-state" ${LibTorch_torch_cpu} ${LibTorch_c10})
   # at::RecordFunction and others of its headers have fewer members with NDEBUG, as LibTorch is built: without it a caller's
   # layout would not be the library's.
   target_compile_definitions(hearth::libtorch INTERFACE NDEBUG)
@@ -53,9 +53,9 @@ if(LibTorch_FOUND AND NOT TARGET hearth::libtorch)
   set(LibTorch_CUDA FALSE)
   if(LibTorch_torch_cuda)
     set(LibTorch_CUDA TRUE)
-    # torch_cuda registers its kernels when loaded; nothing references it, so the linker must be told to keep it.
-    target_link_libraries(hearth::libtorch INTERFACE
-      "-Wl,--push-state,--no-as-needed" ${LibTorch_torch_cuda} ${LibTorch_c10_cuda} "-Wl,--pop-state")
+    # Not part of hearth::libtorch: only a machine with a GPU loads it (framework/host/cuda.hpp).
+    add_library(hearth::libtorch_cuda INTERFACE IMPORTED)
+    target_link_libraries(hearth::libtorch_cuda INTERFACE ${LibTorch_torch_cuda} ${LibTorch_c10_cuda})
   endif()
 endif()
-mark_as_advanced(LibTorch_INCLUDE_DIR LibTorch_torch LibTorch_torch_cpu LibTorch_c10 LibTorch_torch_cuda LibTorch_c10_cuda)
+mark_as_advanced(LibTorch_INCLUDE_DIR LibTorch_torch_cpu LibTorch_c10 LibTorch_torch_cuda LibTorch_c10_cuda)

@@ -2,7 +2,6 @@
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
 #include <fmt/format.h>
-#include <torch/cuda.h>
 #include <torch/version.h>
 
 #include <nlohmann/json.hpp>
@@ -10,6 +9,7 @@
 #include <thread>
 
 #include "cli/cli.hpp"
+#include "host/cuda.hpp"
 #include "train/trainer.hpp"
 
 namespace hearth::cli {
@@ -24,9 +24,11 @@ void doctor(Globals& globals) {
                             {"opencv", CV_VERSION},
                             {"cores", std::thread::hardware_concurrency()},
                             {"torch_threads", at::get_num_threads()},
-                            {"cuda_devices", torch::cuda::is_available() ? torch::cuda::device_count() : 0},
+                            {"cuda_devices", host::cuda_devices()},
                             {"bf16_on_cpu", train::use_bf16("auto", c10::kCPU)}};
     nlohmann::json folders = nlohmann::json::array(), problems = nlohmann::json::array();
+    if (!host::cuda_problem().empty())
+        problems.push_back(fmt::format("the CUDA library of LibTorch does not load: {}", host::cuda_problem()));
     std::vector<fs::path> named(globals.plugin_paths.begin(), globals.plugin_paths.end());
     host::SearchRequest request;
     request.from_command_line = named;

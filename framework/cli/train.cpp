@@ -1,10 +1,10 @@
 // hearth train: from a recipe to a run folder with checkpoints, an evaluation and a report.
 #include <fmt/format.h>
-#include <torch/cuda.h>
 
 #include "cli/run.hpp"
 #include "dist/backend.hpp"
 #include "dist/process_group.hpp"
+#include "host/cuda.hpp"
 #include "train/fit_batch.hpp"
 
 namespace hearth::cli {
@@ -44,8 +44,7 @@ void train(const TrainFlags& flags, Globals& globals) {
 std::unique_ptr<dist::ProcessGroup> join_others(const recipe::Recipe& recipe) {
     const auto launch = dist::read_launch(dist::process_environment());
     if (!launch) return nullptr;
-    const auto device = dist::device_of(*launch, train::pick_device(recipe.train.device),
-                                        static_cast<int>(torch::cuda::device_count()));
+    const auto device = dist::device_of(*launch, train::pick_device(recipe.train.device), host::cuda_devices());
     return std::make_unique<dist::ProcessGroup>(*launch, device, std::chrono::seconds(recipe.train.timeout));
 }
 

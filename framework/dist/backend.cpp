@@ -1,16 +1,15 @@
 #include "dist/backend.hpp"
 
+#include <dlfcn.h>
 #include <fmt/format.h>
 
-#include <cstdlib>
 #include <hearth/error.hpp>
 #include <torch/csrc/distributed/c10d/Backend.hpp>
 #ifdef HEARTH_WITH_GLOO
 #include <torch/csrc/distributed/c10d/ProcessGroupGloo.hpp>
 #endif
-#ifdef HEARTH_WITH_NCCL
-#include <torch/csrc/distributed/c10d/ProcessGroupNCCL.hpp>
-#endif
+
+#include "dist/nccl.hpp"
 
 namespace hearth::dist {
 namespace {
@@ -29,11 +28,16 @@ c10::intrusive_ptr<c10d::Backend> gloo(const c10::intrusive_ptr<c10d::Store>& st
 #ifdef HEARTH_WITH_NCCL
 c10::intrusive_ptr<c10d::Backend> nccl(const c10::intrusive_ptr<c10d::Store>& store, const Launch& launch,
                                        std::chrono::seconds timeout) {
-    // Else a watchdog aborts the process where another is lost, and nobody reads why: so, wait() throws.
-    ::setenv("TORCH_NCCL_BLOCKING_WAIT", "1", /*overwrite=*/0);
-    auto options = c10d::ProcessGroupNCCL::Options::create();
-    options->timeout = timeout;
-    return c10::make_intrusive<c10d::ProcessGroupNCCL>(store, launch.rank, launch.world, options);
+    void* library = ::dlopen("libhearth_nccl.so", RTLD_NOW | RTLD_LOCAL);  // stays, as plugins do
+    void* symbol = library != nullptr ? ::dlsym(library, "hearth_nccl_backend") : nullptr;
+    if (symbol == nullptr)
+        throw Error(
+            ExitCode::internal,
+            fmt::format("found no usable libhearth_nccl.so beside libhearth_sdk.so, which joins processes "
+                        "on GPUs: {}; install Hearth again",
+                        ::dlerror()));
+    const auto make = reinterpret_cast<decltype(&hearth_nccl_backend)>(symbol);
+    return c10::intrusive_ptr<c10d::Backend>::reclaim(make(store, launch.rank, launch.world, timeout));
 }
 #endif
 

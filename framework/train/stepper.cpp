@@ -2,17 +2,19 @@
 
 #include <ATen/ATen.h>
 #include <fmt/format.h>
-#include <torch/cuda.h>
 
 #include <algorithm>
 #include <cmath>
 #include <hearth/mixed_precision.hpp>
 #include <iterator>
 
+#include "host/cuda.hpp"
+
 namespace hearth::train {
 
 c10::Device pick_device(const std::string& wanted) {
-    const bool cuda = torch::cuda::is_available();
+    const int devices = host::cuda_devices();
+    const bool cuda = devices > 0;
     if (wanted == "auto") return cuda ? c10::Device(c10::kCUDA) : c10::Device(c10::kCPU);
     if (wanted.starts_with("cuda") && !cuda)
         throw RecipeError(fmt::format(
@@ -20,10 +22,9 @@ c10::Device pick_device(const std::string& wanted) {
             "see `hearth doctor`",
             wanted));
     const c10::Device device(wanted);
-    if (device.is_cuda() && device.index() >= static_cast<int>(torch::cuda::device_count()))
-        throw RecipeError(
-            fmt::format("train.device is \"{}\", but there are {} CUDA devices here, numbered from 0", wanted,
-                        torch::cuda::device_count()));
+    if (device.is_cuda() && device.index() >= devices)
+        throw RecipeError(fmt::format(
+            "train.device is \"{}\", but there are {} CUDA devices here, numbered from 0", wanted, devices));
     return device;
 }
 

@@ -2,18 +2,19 @@
 #pragma once
 
 #include <ATen/ATen.h>
-#include <torch/cuda.h>
 
 #include <hearth/hearth.hpp>
 #include <map>
 #include <vector>
+
+#include "host/cuda.hpp"
 
 namespace hearth::test {
 
 /// The CPU, and a GPU where there is one.
 inline std::vector<c10::Device> devices() {
     std::vector<c10::Device> out = {c10::kCPU};
-    if (torch::cuda::is_available()) out.emplace_back(c10::kCUDA, 0);
+    if (host::cuda_devices() > 0) out.emplace_back(c10::kCUDA, 0);
     return out;
 }
 

@@ -1,0 +1,75 @@
+// Shapes through the plan, from the data to the losses, and the components that have them.
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "plan/builder.hpp"
+
+namespace hearth::plan {
+
+Shape Builder::without_group(Draft& draft, const Wire& wire, const Shape& produced) {
+    const bool grouped =
+        produced.size() == wire.shape.size() + 1 && produced[1] == Dim("B") && produced[0].known();
+    const auto group = grouped ? produced[0].value() : 0;
+    const auto first = std::find_if(draft.node.reads.begin(), draft.node.reads.end(),
+                                    [](const Wire& other) { return !other.name.empty(); });
+    if (&*first == &wire)
+        draft.node.group = group;
+    else if (draft.node.group != group)
+        problem(
+            draft.origin,
+            fmt::format("{} reads '{}' as '{}' and '{}' as '{}': expected all of them in one group of views, "
+                        "or none; give the pass another view, or point its reads elsewhere",
+                        draft.node.id, first->name, to_string(shapes_.at(first->name)), wire.name,
+                        to_string(produced)));
+    return grouped ? Shape(produced.begin() + 1, produced.end()) : produced;
+}
+
+void Builder::unify_and_create() {
+    for (auto& draft : drafts_) {
+        if (!draft.node.runs && draft.node.kind != Kind::head && draft.node.kind != Kind::backbone) continue;
+        Symbols symbols;
+        bool fits = true;
+        for (auto& wire : draft.node.reads) {
+            if (wire.name.empty()) continue;
+            const auto known = shapes_.find(wire.name);
+            if (known == shapes_.end()) {  // its writer failed; reported there
+                fits = false;
+                continue;
+            }
+            const auto produced =
+                draft.pass != nullptr ? without_group(draft, wire, known->second) : known->second;
+            const auto clash = unify(wire.shape, produced, symbols);
+            if (!clash.empty()) {
+                const auto writer = writer_.find(wire.name);
+                problem(draft.origin,
+                        fmt::format("{} reads {} as '{}', which {} writes as '{}': {}", draft.node.id,
+                                    wire.name, to_string(wire.shape),
+                                    writer == writer_.end() ? "the data" : drafts_[writer->second].node.id,
+                                    to_string(known->second), clash));
+                fits = false;
+            }
+            wire.shape = known->second;
+        }
+        if (!fits) continue;
+        try {
+            const auto ports = draft.type->writes(draft.options, symbols);
+            auto& instance = instances_[draft.instance];
+            if (!instance) instance = draft.type->create(draft.options, symbols);
+            // Shapes of a component that refuses its options stay unknown, so that only the cause is reported.
+            for (std::size_t i = 0; i < draft.node.writes.size() && i < ports.size(); ++i) {
+                auto shape = symbols.resolve(ports[i].shape);
+                if (draft.node.group > 0) shape.insert(shape.begin(), Dim(draft.node.group));
+                draft.node.writes[i].shape = std::move(shape);
+                shapes_[draft.node.writes[i].name] = draft.node.writes[i].shape;
+            }
+            draft.node.component = instance;
+        } catch (const RecipeError& error) {
+            problem(draft.origin, error.what());
+        } catch (const Error& error) {
+            throw Error(error.code(), draft.node.where + ": " + draft.node.id + ": " + error.what());
+        }
+    }
+}
+
+}  // namespace hearth::plan
