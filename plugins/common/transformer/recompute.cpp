@@ -22,10 +22,10 @@ class Recomputed : public torch::autograd::Function<Recomputed> {
   public:
     static Tensor forward(AutogradContext* ctx, const Tensor& x, const Tensor& keep, at::TensorList parameters,
                           Block* block) {
-        const auto device = x.device().type();
+        const auto mixed = mixed_precision_type(x.device().type());
         ctx->saved_data["block"] = reinterpret_cast<std::int64_t>(block);
-        ctx->saved_data["autocast"] = at::autocast::is_autocast_enabled(device);
-        ctx->saved_data["type"] = static_cast<std::int64_t>(at::autocast::get_autocast_dtype(device));
+        ctx->saved_data["autocast"] = mixed.has_value();
+        ctx->saved_data["type"] = static_cast<std::int64_t>(mixed.value_or(at::kFloat));
         ctx->saved_data["parameters"] = static_cast<std::int64_t>(parameters.size());
         ctx->save_for_backward({x, keep});
         const at::NoGradGuard no_grad;

@@ -4,8 +4,9 @@
 #pragma once
 
 #include <ATen/ATen.h>
-#include <ATen/autocast_mode.h>
 #include <torch/csrc/autograd/custom_function.h>
+
+#include <hearth/mixed_precision.hpp>
 
 #include "common/transformer/linear.hpp"
 
@@ -52,10 +53,7 @@ struct WeightNormedLinear : torch::autograd::Function<WeightNormedLinear> {
 /// The type of the products. On a GPU it is autocast's where that is on; on the CPU it is the type of the
 /// weights, since to convert them takes longer than bf16 saves (README.md).
 inline at::ScalarType product_type(const at::Tensor& v) {
-    const auto device = v.device().type();
-    return device == at::kCUDA && at::autocast::is_autocast_enabled(device)
-               ? at::autocast::get_autocast_dtype(device)
-               : v.scalar_type();
+    return v.is_cpu() ? v.scalar_type() : mixed_precision_type(v.device().type()).value_or(v.scalar_type());
 }
 
 }  // namespace hearth

@@ -4,8 +4,9 @@
 #pragma once
 
 #include <ATen/ATen.h>
-#include <ATen/autocast_mode.h>
 #include <torch/csrc/autograd/custom_function.h>
+
+#include <hearth/mixed_precision.hpp>
 
 namespace hearth {
 
@@ -42,9 +43,7 @@ struct WeightNormedProduct : torch::autograd::Function<WeightNormedProduct> {
 
 /// The type products are computed in: autocast's where it is on, else that of `x`.
 inline at::ScalarType product_type(const at::Tensor& x) {
-    const auto device = x.device().type();
-    return at::autocast::is_autocast_enabled(device) ? at::autocast::get_autocast_dtype(device)
-                                                     : x.scalar_type();
+    return mixed_precision_type(x.device().type()).value_or(x.scalar_type());
 }
 
 }  // namespace hearth
