@@ -6,17 +6,19 @@
 namespace hearth::host {
 namespace {
 
-/// A library stays loaded until the process ends.
-bool load(const char* library, std::string& problem) {
+/// Whether it loaded; it then stays until the process ends.
+[[maybe_unused]] bool load(const char* library, std::string& problem) {
     if (::dlopen(library, RTLD_NOW | RTLD_GLOBAL) != nullptr) return true;
     problem = ::dlerror();
     return false;
 }
 
-/// Where there is a driver, the library that uses it.
+/// Where there is a driver, the library that uses it, if this LibTorch has one.
 std::string load_cuda() {
+#ifdef HEARTH_WITH_CUDA
     std::string problem;
-    if (load("libcuda.so.1", problem)) return load("libtorch_cuda.so", problem) ? "" : problem;
+    if (load("libcuda.so.1", problem) && !load("libtorch_cuda.so", problem)) return problem;
+#endif
     return "";
 }
 
