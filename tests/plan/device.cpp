@@ -20,12 +20,7 @@ Tensors prepared(const plan::Plan& plan, std::int64_t size, std::uint64_t count 
         plan.prepare(views, {.seed = 1, .epoch = 0, .sample = sample, .stream = 0});
         for (const auto& name : plan.delivered()) rows[name].push_back(views[name]);
     }
-    Tensors out;
-    for (const auto& [name, list] : rows) {
-        const auto axis = plan.batch_axes().find(name);
-        out.set(name, at::stack(list, axis == plan.batch_axes().end() ? 0 : axis->second));
-    }
-    return out;
+    return stacked(plan, rows);
 }
 
 plan::Plan seeded(const std::string& text, const std::vector<std::string>& overrides) {

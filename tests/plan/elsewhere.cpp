@@ -31,10 +31,7 @@ Tensors batch_elsewhere(const plan::Plan& plan, const recipe::Recipe& recipe) {
         for (const auto& name : plan.delivered()) rows[name].push_back(views[name]);
     }
     Tensors batch;
-    for (const auto& [name, list] : rows) {
-        const auto axis = plan.batch_axes().find(name);
-        batch.set(name, at::stack(list, axis == plan.batch_axes().end() ? 0 : axis->second).to(elsewhere));
-    }
+    for (const auto& [name, tensor] : stacked(plan, rows)) batch.set(name, tensor.to(elsewhere));
     return batch;
 }
 

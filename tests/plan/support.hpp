@@ -89,6 +89,16 @@ inline std::string wire(const plan::Node& node, const std::string& port) {
     return "(no such port)";
 }
 
+/// A batch of what was made of each sample, by name, as the loader puts it together.
+inline Tensors stacked(const plan::Plan& plan, const std::map<std::string, std::vector<at::Tensor>>& rows) {
+    Tensors out;
+    for (const auto& [name, list] : rows) {
+        const auto axis = plan.batch_axes().find(name);
+        out.set(name, at::stack(list, axis == plan.batch_axes().end() ? 0 : axis->second));
+    }
+    return out;
+}
+
 /// Two images through the plan's augments, as the loader would deliver them.
 inline Tensors batch(const plan::Plan& plan, std::int64_t size) {
     std::map<std::string, std::vector<at::Tensor>> rows;
@@ -98,9 +108,7 @@ inline Tensors batch(const plan::Plan& plan, std::int64_t size) {
         plan.augment(views, {.seed = 0, .epoch = 0, .sample = sample, .stream = 0});
         for (const auto& name : plan.delivered()) rows[name].push_back(views[name]);
     }
-    Tensors out;
-    for (const auto& [name, list] : rows) out.set(name, at::stack(list));
-    return out;
+    return stacked(plan, rows);
 }
 
 }  // namespace hearth::test
