@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <hearth/text.hpp>
 #include <hearth/tokens.hpp>
+#include <ranges>
 
 #include "plan/builder.hpp"
 
@@ -177,13 +178,13 @@ StepOutput Plan::step(const Tensors& batch, const Context& whole, const NodeObse
 // Backwards: the nodes that the names need, last first; `names` receives all that these nodes read.
 std::vector<const Node*> Plan::writers(std::set<std::string>& names) const {
     std::vector<const Node*> found;
-    for (auto node = nodes_.rbegin(); node != nodes_.rend(); ++node) {
-        const bool passes = node->kind == Kind::backbone || node->kind == Kind::head;
-        const bool needed = std::any_of(node->writes.begin(), node->writes.end(),
-                                        [&](const Wire& wire) { return names.count(wire.name) != 0; });
+    for (const auto& node : std::views::reverse(nodes_)) {
+        const bool passes = node.kind == Kind::backbone || node.kind == Kind::head;
+        const bool needed =
+            std::ranges::any_of(node.writes, [&](const Wire& wire) { return names.count(wire.name) != 0; });
         if (!passes || !needed) continue;
-        found.push_back(&*node);
-        for (const auto& wire : node->reads)
+        found.push_back(&node);
+        for (const auto& wire : node.reads)
             if (!wire.name.empty()) names.insert(wire.name);
     }
     return found;
@@ -206,15 +207,15 @@ std::set<std::string> Plan::needs(const std::set<std::string>& names) const {
 
 Tensors Plan::outputs(const Tensors& views, const std::set<std::string>& names, const Context& whole) const {
     auto read = names;
-    auto order = writers(read);
+    const auto order = writers(read);
     auto tensors = views;
-    for (auto node = order.rbegin(); node != order.rend(); ++node) {
+    for (const auto* node : std::views::reverse(order)) {
         std::set<std::string> wanted;
-        for (const auto& wire : (*node)->writes)
+        for (const auto& wire : node->writes)
             if (read.count(wire.name) != 0) wanted.insert(wire.port);
         auto context = whole;
         context.wanted = &wanted;
-        run(**node, context, tensors);
+        run(*node, context, tensors);
     }
     Tensors out;
     for (const auto& name : names) out.set(name, tensors[name]);
