@@ -3,6 +3,8 @@
 #include <dlfcn.h>
 #include <fmt/format.h>
 
+#include <boost/dll/runtime_symbol_info.hpp>
+#include <hearth/component.hpp>
 #include <hearth/error.hpp>
 #include <torch/csrc/distributed/c10d/Backend.hpp>
 #ifdef HEARTH_WITH_GLOO
@@ -28,7 +30,10 @@ c10::intrusive_ptr<c10d::Backend> gloo(const c10::intrusive_ptr<c10d::Store>& st
 #ifdef HEARTH_WITH_NCCL
 c10::intrusive_ptr<c10d::Backend> nccl(const c10::intrusive_ptr<c10d::Store>& store, const Launch& launch,
                                        std::chrono::seconds timeout) {
-    void* library = ::dlopen("libhearth_nccl.so", RTLD_NOW | RTLD_LOCAL);  // stays, as plugins do
+    const auto sdk = boost::dll::symbol_location_ptr(
+        reinterpret_cast<const void*>(static_cast<std::string (*)(Kind)>(&to_string)));
+    void* library = ::dlopen((sdk.parent_path() / "libhearth_nccl.so").c_str(),
+                             RTLD_NOW | RTLD_LOCAL);  // stays, as plugins do
     void* symbol = library != nullptr ? ::dlsym(library, "hearth_nccl_backend") : nullptr;
     if (symbol == nullptr)
         throw Error(

@@ -1,14 +1,18 @@
 #include "host/cuda.hpp"
 
+#include <ATen/Context.h>
 #include <dlfcn.h>
 #include <torch/cuda.h>
+
+#include <boost/dll/runtime_symbol_info.hpp>
+#include <filesystem>
 
 namespace hearth::host {
 namespace {
 
 /// Whether it loaded; it then stays until the process ends.
-[[maybe_unused]] bool load(const char* library, std::string& problem) {
-    if (::dlopen(library, RTLD_NOW | RTLD_GLOBAL) != nullptr) return true;
+[[maybe_unused]] bool load(const std::filesystem::path& library, std::string& problem) {
+    if (::dlopen(library.c_str(), RTLD_NOW | RTLD_GLOBAL) != nullptr) return true;
     problem = ::dlerror();
     return false;
 }
@@ -16,8 +20,10 @@ namespace {
 /// Where there is a driver, the library that uses it, if this LibTorch has one.
 std::string load_cuda() {
 #ifdef HEARTH_WITH_CUDA
+    const auto libtorch = boost::dll::symbol_location_ptr(reinterpret_cast<const void*>(&at::globalContext));
     std::string problem;
-    if (load("libcuda.so.1", problem) && !load("libtorch_cuda.so", problem)) return problem;
+    if (load("libcuda.so.1", problem) && !load(libtorch.parent_path() / "libtorch_cuda.so", problem))
+        return problem;
 #endif
     return "";
 }
