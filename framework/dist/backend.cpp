@@ -1,10 +1,7 @@
 #include "dist/backend.hpp"
 
-#include <dlfcn.h>
 #include <fmt/format.h>
 
-#include <boost/dll/runtime_symbol_info.hpp>
-#include <hearth/component.hpp>
 #include <hearth/error.hpp>
 #include <torch/csrc/distributed/c10d/Backend.hpp>
 #ifdef HEARTH_WITH_GLOO
@@ -12,6 +9,7 @@
 #endif
 
 #include "dist/nccl.hpp"
+#include "host/library.hpp"
 
 namespace hearth::dist {
 namespace {
@@ -30,18 +28,8 @@ c10::intrusive_ptr<c10d::Backend> gloo(const c10::intrusive_ptr<c10d::Store>& st
 #ifdef HEARTH_WITH_NCCL
 c10::intrusive_ptr<c10d::Backend> nccl(const c10::intrusive_ptr<c10d::Store>& store, const Launch& launch,
                                        std::chrono::seconds timeout) {
-    const auto sdk = boost::dll::symbol_location_ptr(
-        reinterpret_cast<const void*>(static_cast<std::string (*)(Kind)>(&to_string)));
-    void* library = ::dlopen((sdk.parent_path() / "libhearth_nccl.so").c_str(),
-                             RTLD_NOW | RTLD_LOCAL);  // stays, as plugins do
-    void* symbol = library != nullptr ? ::dlsym(library, "hearth_nccl_backend") : nullptr;
-    if (symbol == nullptr)
-        throw Error(
-            ExitCode::internal,
-            fmt::format("found no usable libhearth_nccl.so beside libhearth_sdk.so, which joins processes "
-                        "on GPUs: {}; install Hearth again",
-                        ::dlerror()));
-    const auto make = reinterpret_cast<decltype(&hearth_nccl_backend)>(symbol);
+    const auto make = reinterpret_cast<decltype(&hearth_nccl_backend)>(
+        host::symbol_of_own_library("libhearth_nccl.so", "hearth_nccl_backend"));
     return c10::intrusive_ptr<c10d::Backend>::reclaim(make(store, launch.rank, launch.world, timeout));
 }
 #endif

@@ -2,6 +2,7 @@
 
 #include <dlfcn.h>
 
+#include <boost/dll/runtime_symbol_info.hpp>
 #include <boost/dll/shared_library.hpp>
 
 #include "host/descriptor.hpp"
@@ -39,6 +40,18 @@ std::shared_ptr<Library> load_library(const std::filesystem::path& file, const s
     if (const auto problem = check_descriptor(library->plugin); !problem.empty())
         throw PluginError(file.string() + ": " + problem);
     return library;
+}
+
+void* symbol_of_own_library(const char* library, const char* symbol) {
+    const auto sdk = boost::dll::symbol_location_ptr(
+        reinterpret_cast<const void*>(static_cast<std::string (*)(Kind)>(&to_string)));
+    void* loaded = ::dlopen((sdk.parent_path() / library).c_str(), RTLD_NOW | RTLD_LOCAL);
+    void* found = loaded != nullptr ? ::dlsym(loaded, symbol) : nullptr;
+    if (found == nullptr)
+        throw Error(ExitCode::internal, std::string("found no usable ") + library +
+                                            " beside libhearth_sdk.so: " + ::dlerror() +
+                                            "; install Hearth again");
+    return found;
 }
 
 }  // namespace hearth::host

@@ -12,4 +12,7 @@ namespace hearth::host {
 /// Checks, loads, and checks the descriptor. Throws PluginError.
 std::shared_ptr<Library> load_library(const std::filesystem::path& file, const std::string& origin);
 
+/// A function of `library`, which stands beside libhearth_sdk.so and stays loaded. Throws Error(internal).
+void* symbol_of_own_library(const char* library, const char* symbol);
+
 }  // namespace hearth::host

@@ -83,9 +83,8 @@ BenchResult bench(const recipe::Recipe& recipe, const host::Registry& registry, 
         loader = generated_batches(recipe, plan, recipe.train.batch);
     } else {
         const auto data = open_training_data(recipe.data);
-        loader = std::make_unique<data::Loader>(
-            data.images, loader_options(recipe, plan, data.labels, Comm::local(), device),
-            [&](Tensors& views, const RandomKey& key) { plan.prepare(views, key); }, plan.delivered());
+        loader =
+            step_loader(data.images, loader_options(recipe, plan, data.labels, Comm::local(), device), plan);
     }
     Batches batches(*loader);
     Tensors kept;

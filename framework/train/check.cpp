@@ -11,22 +11,6 @@
 
 namespace hearth::train {
 
-namespace {
-
-/// A line for each output of a component that is not finite.
-std::vector<std::string> not_finite(const plan::Plan& plan, const Tensors& tensors) {
-    std::vector<std::string> out;
-    for (const auto& node : plan.nodes())
-        for (const auto& wire : node.writes)
-            if (tensors.has(wire.name) && tensors[wire.name].is_floating_point() &&
-                !at::isfinite(tensors[wire.name]).all().item<bool>())
-                out.push_back(
-                    fmt::format("{}: '{}', written by {}, is not finite", node.where, wire.name, node.id));
-    return out;
-}
-
-}  // namespace
-
 std::unique_ptr<data::Loader> generated_batches(const recipe::Recipe& recipe, const plan::Plan& plan,
                                                 std::int64_t images) {
     const auto copies = recipe.data.masks_per_image;
@@ -48,9 +32,7 @@ std::unique_ptr<data::Loader> generated_batches(const recipe::Recipe& recipe, co
     auto options = loader_options(recipe, plan, labels);
     options.batch = images;
     options.workers = 1;
-    return std::make_unique<data::Loader>(
-        phantoms, options, [&plan](Tensors& views, const RandomKey& key) { plan.prepare(views, key); },
-        plan.delivered());
+    return step_loader(phantoms, std::move(options), plan);
 }
 
 CheckResult check(const recipe::Recipe& recipe, const host::Registry& registry, std::int64_t images) {
@@ -69,7 +51,9 @@ CheckResult check(const recipe::Recipe& recipe, const host::Registry& registry, 
     trial.stepper.step(
         context, [&](Tensors& batch) { return loader->next(batch); },
         [&](const plan::StepOutput& out, std::int64_t, bool finite) {
-            result.problems = not_finite(trial.plan, out.tensors);
+            for (const auto& [node, name] : not_finite(trial.plan, out.tensors))
+                result.problems.push_back(
+                    fmt::format("{}: '{}', written by {}, is not finite", node->where, name, node->id));
             Monitor(recipe.monitor).require(term_names(out));
             result.terms.emplace_back("loss", out.total.item<double>());
             for (const auto& [name, value] : out.terms) result.terms.emplace_back(name, value.item<double>());

@@ -32,6 +32,16 @@ std::vector<std::string> term_names(const plan::StepOutput& out) {
     return names;
 }
 
+std::vector<NotFinite> not_finite(const plan::Plan& plan, const Tensors& tensors) {
+    std::vector<NotFinite> out;
+    for (const auto& node : plan.nodes())
+        for (const auto& wire : node.writes)
+            if (tensors.has(wire.name) && tensors[wire.name].is_floating_point() &&
+                !at::isfinite(tensors[wire.name]).all().item<bool>())
+                out.push_back({&node, wire.name});
+    return out;
+}
+
 Trainer::Trainer(const recipe::Recipe& recipe, const host::Registry& registry, TrainRequest request)
     : recipe_(recipe),
       registry_(registry),
@@ -49,10 +59,7 @@ Trainer::Trainer(const recipe::Recipe& recipe, const host::Registry& registry, T
     plan_.to(device_);
     folder_.describe(recipe, registry, plan::to_text(plan_), plan::to_mermaid(plan_), request_.command);
 
-    auto delivered = plan_.delivered();
-    loader_ = std::make_unique<data::Loader>(
-        data_.images, loader_options(recipe, plan_, data_.labels, comm(), device_),
-        [this](Tensors& views, const RandomKey& key) { plan_.prepare(views, key); }, std::move(delivered));
+    loader_ = step_loader(data_.images, loader_options(recipe, plan_, data_.labels, comm(), device_), plan_);
 
     progress_.steps_per_epoch = loader_->batches_per_epoch() / recipe.train.accumulate;
     if (progress_.steps_per_epoch < 1)
@@ -226,14 +233,9 @@ bool Trainer::step() {
 // Names the first tensor of the dataflow that is not finite: that is where the trouble starts.
 void Trainer::on_nan(const plan::StepOutput& out) {
     std::string first = out.total.defined() ? "the loss" : "a gradient";
-    for (const auto& node : plan_.nodes()) {
-        for (const auto& wire : node.writes) {
-            if (first != "the loss" || !out.tensors.has(wire.name)) continue;
-            const auto& tensor = out.tensors[wire.name];
-            if (tensor.is_floating_point() && !at::isfinite(tensor).all().item<bool>())
-                first = fmt::format("'{}', written by {} ({})", wire.name, node.id, node.where);
-        }
-    }
+    if (const auto found = not_finite(plan_, out.tensors); out.total.defined() && !found.empty())
+        first = fmt::format("'{}', written by {} ({})", found.front().name, found.front().node->id,
+                            found.front().node->where);
     const auto message =
         fmt::format("not-a-number at step {}: the first that is not finite is {}", progress_.step, first);
     folder_.metrics({{"step", progress_.step}, {"event", "nan"}, {"first", first}});

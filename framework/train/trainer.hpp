@@ -46,6 +46,14 @@ struct TrainSummary {
 /// The names of a step's loss terms as the log has them, "loss" (the total) first.
 std::vector<std::string> term_names(const plan::StepOutput& out);
 
+/// A tensor with a value that is not finite, and who wrote it.
+struct NotFinite {
+    const plan::Node* node;
+    std::string name;
+};
+/// All of them, in the order of the dataflow.
+std::vector<NotFinite> not_finite(const plan::Plan& plan, const Tensors& tensors);
+
 class Trainer {
   public:
     Trainer(const recipe::Recipe& recipe, const host::Registry& registry, TrainRequest request);

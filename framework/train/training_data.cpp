@@ -94,4 +94,11 @@ data::LoaderOptions loader_options(const recipe::Recipe& recipe, const plan::Pla
             .pinned = device.is_cuda()};
 }
 
+std::unique_ptr<data::Loader> step_loader(std::shared_ptr<const data::Dataset> images,
+                                          data::LoaderOptions options, const plan::Plan& plan) {
+    return std::make_unique<data::Loader>(
+        std::move(images), std::move(options),
+        [&plan](Tensors& views, const RandomKey& key) { plan.prepare(views, key); }, plan.delivered());
+}
+
 }  // namespace hearth::train

@@ -25,4 +25,8 @@ data::LoaderOptions loader_options(const recipe::Recipe& recipe, const plan::Pla
                                    const data::Labels& labels, const Comm& comm = Comm::local(),
                                    c10::Device device = c10::kCPU);
 
+/// Of these images, batches for Plan::step(). `plan` has to outlive the loader.
+std::unique_ptr<data::Loader> step_loader(std::shared_ptr<const data::Dataset> images,
+                                          data::LoaderOptions options, const plan::Plan& plan);
+
 }  // namespace hearth::train

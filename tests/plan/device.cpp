@@ -61,11 +61,7 @@ TEST_CASE("a step with views from the device is the step with views from the wor
     CHECK(found.total.item<double>() == Approx(expected.total.item<double>()).epsilon(1e-4));
     expected.total.backward();
     found.total.backward();
-    const auto a = here.trained_parameters(), b = there.trained_parameters();
-    for (std::size_t i = 0; i < a.size(); ++i) {
-        INFO(a[i].first);
-        CHECK(at::allclose(a[i].second.grad(), b[i].second.grad(), 1e-3, 1e-6));
-    }
+    check_same_gradients(here, there);
 }
 
 TEST_CASE("views from the device are exact in mixed precision and carry no gradient") {

@@ -47,11 +47,7 @@ TEST_CASE("the step with shared passes is the step without, value for value and 
               Approx(expected.terms[i].second.item<double>()).epsilon(1e-4).margin(1e-6));
     expected.total.backward();
     found.total.backward();
-    const auto a = plain.trained_parameters(), b = shared.trained_parameters();
-    for (std::size_t i = 0; i < a.size(); ++i) {
-        INFO(a[i].first);
-        CHECK(at::allclose(a[i].second.grad(), b[i].second.grad(), 1e-3, 1e-6));
-    }
+    check_same_gradients(plain, shared);
 }
 
 TEST_CASE(

@@ -3,6 +3,8 @@
 
 #include <ATen/ATen.h>
 
+#include <cstdlib>
+#include <filesystem>
 #include <string>
 #include <vector>
 
@@ -97,6 +99,29 @@ inline Tensors stacked(const plan::Plan& plan, const std::map<std::string, std::
         out.set(name, at::stack(list, axis == plan.batch_axes().end() ? 0 : axis->second));
     }
     return out;
+}
+
+/// Gradients of two plans that were seeded alike.
+inline void check_same_gradients(const plan::Plan& expected, const plan::Plan& found) {
+    const auto a = expected.trained_parameters(), b = found.trained_parameters();
+    for (std::size_t i = 0; i < a.size(); ++i) {
+        INFO(a[i].first);
+        CHECK(at::allclose(a[i].second.grad(), b[i].second.grad(), 1e-3, 1e-6));
+    }
+}
+
+/// look(file) for every recipe that can be run.
+template <class Look>
+void for_each_shipped_recipe(const Look& look) {
+    const auto root = std::filesystem::path(HEARTH_TEST_SOURCE_DIR) / "recipes";
+    setenv("CHILDCXR", "/films", 1);
+    for (const auto& entry : std::filesystem::recursive_directory_iterator(root)) {
+        const auto& file = entry.path();
+        if (file.extension() != ".toml" || file.parent_path().filename() == "base") continue;
+        INFO(std::filesystem::relative(file, root));
+        look(file);
+    }
+    unsetenv("CHILDCXR");
 }
 
 /// Two images through the plan's augments, as the loader would deliver them.

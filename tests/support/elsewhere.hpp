@@ -27,6 +27,12 @@ inline void move_elsewhere(const at::Tensor& tensor) {
     impl->set_storage_keep_dtype(there.storage());
 }
 
+/// On the CPU, of the shape of a tensor from elsewhere; another tensor stays as it is.
+inline at::Tensor zeros_of(const at::Tensor& tensor) {
+    return tensor.defined() && tensor.is_meta() ? at::zeros(tensor.sizes(), tensor.options().device(at::kCPU))
+                                                : tensor;
+}
+
 /// Of many operations LibTorch knows the result's shape in Python only. Here they run on zeros of the shapes
 /// they are given, and their results lose their values.
 inline void run_on_zeros(const c10::OperatorHandle& operation, torch::jit::Stack* stack) {
@@ -36,24 +42,19 @@ inline void run_on_zeros(const c10::OperatorHandle& operation, torch::jit::Stack
                                               "aten::is_nonzero",          "aten::_unique2"};
     if (ask.count(schema.name()) != 0)
         throw std::runtime_error(schema.name() + " asks for values: a GPU would be waited for");
-    const auto zeros = [](const at::Tensor& tensor) {
-        return tensor.defined() && tensor.is_meta()
-                   ? at::zeros(tensor.sizes(), tensor.options().device(at::kCPU))
-                   : tensor;
-    };
     const auto count = schema.arguments().size();
     const torch::jit::Stack given(stack->end() - static_cast<std::ptrdiff_t>(count), stack->end());
     for (auto value = stack->end() - static_cast<std::ptrdiff_t>(count); value != stack->end(); ++value) {
         if (value->isTensor()) {
-            *value = zeros(value->toTensor());
+            *value = zeros_of(value->toTensor());
         } else if (value->isTensorList()) {
             auto list = value->toTensorVector();
-            for (auto& tensor : list) tensor = zeros(tensor);
+            for (auto& tensor : list) tensor = zeros_of(tensor);
             *value = c10::List<at::Tensor>(list);
         } else if (value->isOptionalTensorList()) {
             auto list = value->toOptionalTensorVector();
             for (auto& tensor : list)
-                if (tensor) tensor = zeros(*tensor);
+                if (tensor) tensor = zeros_of(*tensor);
             *value = c10::List<std::optional<at::Tensor>>(list);
         }
     }
@@ -88,10 +89,9 @@ inline at::Tensor convolve_zeros(const at::Tensor& x, const at::Tensor& weight,
                                  const std::optional<at::Tensor>& bias, c10::SymIntArrayRef stride,
                                  c10::SymIntArrayRef padding, c10::SymIntArrayRef dilation, bool transposed,
                                  c10::SymIntArrayRef output_padding, c10::SymInt groups) {
-    const auto zeros = [](const at::Tensor& t) { return at::zeros(t.sizes(), t.options().device(at::kCPU)); };
-    const auto here = at::convolution_symint(
-        zeros(x), zeros(weight), bias && bias->defined() ? std::optional(zeros(*bias)) : std::nullopt, stride,
-        padding, dilation, transposed, output_padding, groups);
+    const auto here = at::convolution_symint(zeros_of(x), zeros_of(weight),
+                                             bias ? std::optional(zeros_of(*bias)) : std::nullopt, stride,
+                                             padding, dilation, transposed, output_padding, groups);
     return at::empty_like(here, here.options().device(elsewhere));
 }
 

@@ -8,7 +8,7 @@
 namespace slm {
 namespace {
 
-constexpr std::int64_t harmonics = 3;
+constexpr std::int64_t harmonics = std::tuple_size_v<decltype(Lesion::cosine)>;
 /// What a row holds; the cosines and sines of the outline follow.
 enum Column : std::int64_t { present, left, top, width, height, gamma, step_x, step_y, depth, waves };
 constexpr std::int64_t columns = waves + 2 * harmonics;
