@@ -9,6 +9,7 @@
 #include <thread>
 
 #include "cli/cli.hpp"
+#include "dist/backend.hpp"
 #include "host/cuda.hpp"
 #include "train/trainer.hpp"
 
@@ -29,6 +30,13 @@ void doctor(Globals& globals) {
     nlohmann::json folders = nlohmann::json::array(), problems = nlohmann::json::array();
     if (!host::cuda_problem().empty())
         problems.push_back(fmt::format("the CUDA library of LibTorch does not load: {}", host::cuda_problem()));
+    for (const auto& [key, device] :
+         {std::pair("processes_cpu", c10::kCPU), std::pair("processes_gpu", c10::kCUDA)}) {
+        const auto joined_by = dist::backend_on(device);
+        facts[key] =
+            joined_by.name.empty() ? "not joined: " + joined_by.missing : "joined by " + joined_by.name;
+        if (joined_by.broken) problems.push_back(joined_by.missing);
+    }
     std::vector<fs::path> named(globals.plugin_paths.begin(), globals.plugin_paths.end());
     host::SearchRequest request;
     request.from_command_line = named;

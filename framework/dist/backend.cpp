@@ -1,6 +1,9 @@
 #include "dist/backend.hpp"
 
+#include <c10/core/DeviceType.h>
 #include <fmt/format.h>
+
+#include <filesystem>
 
 #include <hearth/error.hpp>
 #include <torch/csrc/distributed/c10d/Backend.hpp>
@@ -14,6 +17,10 @@
 namespace hearth::dist {
 namespace {
 
+#ifndef HEARTH_NCCL_MISSING
+constexpr const char* nccl_library = "libhearth_nccl.so";
+#endif
+
 #ifdef HEARTH_WITH_GLOO
 c10::intrusive_ptr<c10d::Backend> gloo(const c10::intrusive_ptr<c10d::Store>& store, const Launch& launch,
                                        std::chrono::seconds timeout) {
@@ -25,11 +32,11 @@ c10::intrusive_ptr<c10d::Backend> gloo(const c10::intrusive_ptr<c10d::Store>& st
 }
 #endif
 
-#ifdef HEARTH_WITH_NCCL
+#ifndef HEARTH_NCCL_MISSING
 c10::intrusive_ptr<c10d::Backend> nccl(const c10::intrusive_ptr<c10d::Store>& store, const Launch& launch,
                                        std::chrono::seconds timeout) {
     const auto make = reinterpret_cast<decltype(&hearth_nccl_backend)>(
-        host::symbol_of_own_library("libhearth_nccl.so", "hearth_nccl_backend"));
+        host::symbol_of_own_library(nccl_library, "hearth_nccl_backend"));
     return c10::intrusive_ptr<c10d::Backend>::reclaim(make(store, launch.rank, launch.world, timeout));
 }
 #endif
@@ -58,15 +65,36 @@ c10::intrusive_ptr<c10d::Backend> make_backend(const c10::intrusive_ptr<c10d::St
 #ifdef HEARTH_WITH_GLOO
     if (device.is_cpu()) return gloo(store, launch, timeout);
 #endif
-#ifdef HEARTH_WITH_NCCL
+#ifndef HEARTH_NCCL_MISSING
     if (device.is_cuda()) return nccl(store, launch, timeout);
 #endif
+    const auto [name, problem] = backend_on(device.type());
     throw RecipeError(fmt::format(
-        "{} started {} processes, but this build of Hearth has no backend that joins them on {}; start one "
-        "process, "
-        "or build it with {} (docs/scaling.md)",
-        launch.launcher, launch.world, device.str(),
-        device.is_cpu() ? "Gloo's headers (libgloo-dev)" : "a CUDA build of LibTorch and NCCL's headers"));
+        "{} started {} processes, but this build of Hearth cannot join them on {}: {}; or start one "
+        "process (docs/scaling.md)",
+        launch.launcher, launch.world, device.str(), problem));
+}
+
+BackendFact backend_on(c10::DeviceType device) {
+    if (device == c10::kCPU) {
+#ifdef HEARTH_WITH_GLOO
+        return {"Gloo", ""};
+#else
+        return {"",
+                "Gloo's headers were not there when it was built; to have it, install libgloo-dev, then "
+                "scripts/setup"};
+#endif
+    }
+    if (device == c10::kCUDA) {
+#ifdef HEARTH_NCCL_MISSING
+        return {"", HEARTH_NCCL_MISSING};
+#else
+        const auto file = host::own_library(nccl_library);
+        if (std::filesystem::exists(file)) return {"NCCL", ""};
+        return {"", fmt::format("found no {}; install Hearth again", file.string()), true};
+#endif
+    }
+    return {"", fmt::format("nothing joins processes on {}", c10::DeviceTypeName(device, true))};
 }
 
 }  // namespace hearth::dist

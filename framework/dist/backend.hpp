@@ -5,6 +5,7 @@
 #include <c10/util/intrusive_ptr.h>
 
 #include <chrono>
+#include <string>
 
 #include "dist/launch.hpp"
 
@@ -25,5 +26,13 @@ c10::Device device_of(const Launch& launch, c10::Device wanted, int visible);
 c10::intrusive_ptr<c10d::Backend> make_backend(const c10::intrusive_ptr<c10d::Store>& store,
                                                const Launch& launch, c10::Device device,
                                                std::chrono::seconds timeout);
+
+/// What joins the processes of a run on a kind of device.
+struct BackendFact {
+    std::string name;     ///< "Gloo", "NCCL"; empty where this build has none
+    std::string missing;  ///< why it has none and how to have it; empty where it has
+    bool broken = false;  ///< it was built, and its library is gone
+};
+BackendFact backend_on(c10::DeviceType device);
 
 }  // namespace hearth::dist

@@ -42,10 +42,14 @@ std::shared_ptr<Library> load_library(const std::filesystem::path& file, const s
     return library;
 }
 
-void* symbol_of_own_library(const char* library, const char* symbol) {
+std::filesystem::path own_library(const char* library) {
     const auto sdk = boost::dll::symbol_location_ptr(
         reinterpret_cast<const void*>(static_cast<std::string (*)(Kind)>(&to_string)));
-    void* loaded = ::dlopen((sdk.parent_path() / library).c_str(), RTLD_NOW | RTLD_LOCAL);
+    return std::filesystem::path(sdk.string()).parent_path() / library;
+}
+
+void* symbol_of_own_library(const char* library, const char* symbol) {
+    void* loaded = ::dlopen(own_library(library).c_str(), RTLD_NOW | RTLD_LOCAL);
     void* found = loaded != nullptr ? ::dlsym(loaded, symbol) : nullptr;
     if (found == nullptr)
         throw Error(ExitCode::internal, std::string("found no usable ") + library +

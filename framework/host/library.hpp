@@ -12,6 +12,9 @@ namespace hearth::host {
 /// Checks, loads, and checks the descriptor. Throws PluginError.
 std::shared_ptr<Library> load_library(const std::filesystem::path& file, const std::string& origin);
 
+/// Where a library of Hearth's own belongs: beside libhearth_sdk.so.
+std::filesystem::path own_library(const char* library);
+
 /// A function of `library`, which stands beside libhearth_sdk.so and stays loaded. Throws Error(internal).
 void* symbol_of_own_library(const char* library, const char* symbol);
 

@@ -8,6 +8,8 @@
 
 using namespace hearth::test;
 using Catch::Matchers::Contains;
+using Catch::Matchers::Equals;
+using Catch::Matchers::StartsWith;
 
 namespace {
 
@@ -243,11 +245,14 @@ TEST_CASE("doctor finds nothing wrong with a fresh build") {
     const auto text = sandbox.run({"doctor"});
     CHECK(text.code == 0);
     CHECK_THAT(text.out, Contains("libtorch") && Contains("cores") &&
+                             Contains("processes_cpu    joined by Gloo") &&
                              Contains(fmt::format("(installed): {} libraries", built_plugins())) &&
                              Contains("nothing wrong found"));
     const auto json = sandbox.run({"doctor", "--json"}).json();
     CHECK(json["problems"].empty());
     CHECK(json["plugin_folders"].size() == 2);
+    CHECK_THAT(json["processes_gpu"].get<std::string>(),
+               Equals("joined by NCCL") || (StartsWith("not joined: ") && Contains("; to have it, ")));
 }
 
 TEST_CASE("data phantom writes films that data check can read, the same for one seed") {

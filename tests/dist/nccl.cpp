@@ -9,15 +9,19 @@
 using namespace hearth;
 using Catch::Matchers::Contains;
 
-TEST_CASE("processes with GPUs are joined by NCCL, which says that there are none") {
+TEST_CASE("processes with GPUs are joined by NCCL, which says that there are none, or are told why not") {
     if (host::cuda_devices() > 0) {
         WARN("skipped: there is a GPU; what joins several is tried with several");
         return;
     }
+    const auto nccl = dist::backend_on(c10::kCUDA);
+    CHECK_FALSE(nccl.broken);
+    CHECK(nccl.name.empty() != nccl.missing.empty());
     dist::Launch launch;
     launch.world = 2;
     launch.launcher = "torchrun";
     const c10::intrusive_ptr<c10d::Store> store = c10::make_intrusive<c10d::HashStore>();
     CHECK_THROWS_WITH(dist::make_backend(store, launch, c10::kCUDA, std::chrono::seconds(3)),
-                      Contains("no GPUs found"));
+                      nccl.name.empty() ? Contains("torchrun started 2 processes") && Contains(nccl.missing)
+                                        : Contains("no GPUs found"));
 }
