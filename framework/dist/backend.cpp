@@ -68,11 +68,10 @@ c10::intrusive_ptr<c10d::Backend> make_backend(const c10::intrusive_ptr<c10d::St
 #ifndef HEARTH_NCCL_MISSING
     if (device.is_cuda()) return nccl(store, launch, timeout);
 #endif
-    const auto [name, problem] = backend_on(device.type());
     throw RecipeError(fmt::format(
         "{} started {} processes, but this build of Hearth cannot join them on {}: {}; or start one "
         "process (docs/scaling.md)",
-        launch.launcher, launch.world, device.str(), problem));
+        launch.launcher, launch.world, device.str(), backend_on(device.type()).missing));
 }
 
 BackendFact backend_on(c10::DeviceType device) {
