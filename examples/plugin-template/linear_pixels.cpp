@@ -9,6 +9,8 @@ namespace {
 using namespace hearth;
 
 /// tokens [B, L, D], image [B, C, H, W] -> restored [B, C, H, W]
+/// The layer writes pixels as the backbone normalises them; with the backbone's mean and deviation they become
+/// an image in [0, 1]. The deviation is passed on, so that a loss measures errors in the layer's own unit.
 class LinearPixels : public Head {
   public:
     static void schema(Schema& schema) {
@@ -17,10 +19,16 @@ class LinearPixels : public Head {
     }
     static Ports reads(const Options&) {
         return {Port("tokens", "B L D", "patch tokens of a backbone"),
-                Port("image", "B C H W", "only for its shape")};
+                Port("image", "B C H W", "only for its shape"),
+                Port("pixel_mean", "B C", "mean of the backbone's pixels; unconnected: 0").maybe(),
+                Port("pixel_std", "B C", "what the backbone divides them by; unconnected: 1").maybe()};
     }
     static Ports writes(const Options&, const Symbols& symbols) {
-        return {Port("restored", symbols.resolve(parse_shape("B C H W")), "predicted image")};
+        return {
+            Port("restored", symbols.resolve(parse_shape("B C H W")), "predicted image"),
+            Port("restored.mean", symbols.resolve(parse_shape("B C")), "what was added to the layer's pixels")
+                .maybe(),
+            Port("restored.std", symbols.resolve(parse_shape("B C")), "what they were multiplied by").maybe()};
     }
 
     // Here the plan has bound every symbol of `reads` but the batch size.
@@ -38,7 +46,15 @@ class LinearPixels : public Head {
 
     Tensors forward(const Tensors& in, const Context&) override {
         const auto& image = in["image"];
-        return {{"restored", unpatchify(predict_(in["tokens"]), channels_, image.size(2), image.size(3))}};
+        const auto pixels = unpatchify(predict_(in["tokens"]), channels_, image.size(2), image.size(3));
+        const auto read = [&](const char* port, double otherwise) {
+            return in.has(port) ? in[port] : at::full({image.size(0), channels_}, otherwise, image.options());
+        };
+        const auto mean = read("pixel_mean", 0), std = read("pixel_std", 1);
+        const auto by_channel = [](const at::Tensor& value) { return value.unsqueeze(-1).unsqueeze(-1); };
+        return {{"restored", pixels * by_channel(std) + by_channel(mean)},
+                {"restored.mean", mean},
+                {"restored.std", std}};
     }
 
   private:

@@ -1,14 +1,12 @@
 #include "cli/run.hpp"
 
-#include <ATen/ATen.h>
-#include <ATen/core/grad_mode.h>
 #include <fmt/format.h>
 
 #include <optional>
 
 #include "cli/plots.hpp"
 #include "train/files.hpp"
-#include "train/safetensors.hpp"
+#include "train/initial_weights.hpp"
 #include "train/trainer.hpp"
 
 namespace hearth::cli {
@@ -38,16 +36,8 @@ std::unique_ptr<LoadedRun> load_run(const std::filesystem::path& folder, const s
     run->environment = read_json(folder / "env.json");
     run->checkpoint = checkpoint + ".safetensors";
 
-    const auto saved = train::read_safetensors(folder / "checkpoints" / run->checkpoint);
-    at::NoGradGuard no_grad;
-    for (auto& [name, tensor] : run->plan.state()) {
-        const auto source = saved.find(name);
-        if (!source.defined())
-            throw DataError(
-                fmt::format("{}: found no tensor '{}'; the plugins are not those of the run (see its env.json)",
-                            run->checkpoint, name));
-        tensor.copy_(source);
-    }
+    const auto file = folder / "checkpoints" / run->checkpoint;
+    train::load_checkpoint(train::read_safetensors(file), file.string(), run->plan);
     run->plan.to(run->device);
     run->plan.train(false);
     return run;

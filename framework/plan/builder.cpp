@@ -17,22 +17,29 @@ std::map<std::string, Shape> sources(const recipe::DataSpec& data) {
     return out;
 }
 
+void Builder::stop_if_any(const char* title) {
+    if (!problems_.empty())
+        for (const auto& note : recipe_.notes) problems_.add({"note", 0, 0}, note);
+    problems_.throw_if_any(title);
+}
+
 Plan Builder::build() {
+    warnings_ = recipe_.notes;
     shapes_ = sources(recipe_.data);
     draft_augments();
     draft_passes();
     draft_losses();
-    problems_.throw_if_any("the recipe's components do not resolve");
+    stop_if_any("the recipe's components do not resolve");
     index_writers();
     connect();
     check_pass_reads();
-    problems_.throw_if_any("the recipe's wiring is not complete");
+    stop_if_any("the recipe's wiring is not complete");
     order();
-    problems_.throw_if_any("the recipe's wiring has a cycle");
+    stop_if_any("the recipe's wiring has a cycle");
     check_reach();
-    problems_.throw_if_any("the recipe's wiring does not make sense");
+    stop_if_any("the recipe's wiring does not make sense");
     unify_and_create();
-    problems_.throw_if_any("shapes do not fit");
+    stop_if_any("shapes do not fit");
     Plan plan;
     collect(plan);
     return plan;
@@ -81,6 +88,16 @@ void Builder::draft_losses() {
         problem({recipe_.file.string(), 0, 0}, "found no [[loss]], expected at least one");
 }
 
+namespace {
+
+/// "restored.std" -> "restored" and ".std"; all of a name without a dot, and nothing.
+std::pair<std::string, std::string> owner_and_part(const std::string& name) {
+    const auto dot = std::min(name.rfind('.'), name.size());
+    return {name.substr(0, dot), name.substr(dot)};
+}
+
+}  // namespace
+
 void Builder::draft(Kind kind, const recipe::ComponentSpec& spec, const std::string& id,
                     const std::string& prefix, const std::string& instance, const recipe::PassSpec* pass) {
     Draft made;
@@ -108,8 +125,12 @@ void Builder::draft(Kind kind, const recipe::ComponentSpec& spec, const std::str
     for (const auto& port : made.type->reads(made.options))
         made.node.reads.push_back({port.name, "", port.shape, port.optional, port.help});
     for (const auto& port : made.type->writes(made.options, Symbols{})) {
-        const auto renamed = spec.writes.find(port.name);
-        const auto& word = renamed == spec.writes.end() ? port.name : renamed->second;
+        const auto [owner, part] = owner_and_part(port.name);
+        auto word = port.name;
+        if (const auto renamed = spec.writes.find(port.name); renamed != spec.writes.end())
+            word = renamed->second;
+        else if (const auto of_owner = spec.writes.find(owner); of_owner != spec.writes.end())
+            word = of_owner->second + part;
         made.node.writes.push_back({port.name, prefix + word, port.shape, port.optional, port.help});
     }
     const auto known = [&](const std::vector<Wire>& wires, const std::map<std::string, std::string>& map,
@@ -167,7 +188,8 @@ bool Builder::writer_is_trained(const std::string& name) const {
 // `reads` of the component, then of its pass, may say what a port's name is in the dataflow, "" for nothing.
 // The name is looked for in the component's own pass, where `image` is the pass's view, then among the sources
 // and views, then among the outputs of all passes, where a trained network's output is preferred to that of a
-// follower.
+// follower. A port `restored.std` of a component that also reads `restored` is what goes with that tensor: it
+// comes from where that comes from, or is unconnected.
 std::string Builder::resolve(const Draft& reader, const Port& port) const {
     const auto exists = [&](const std::string& name) {
         return shapes_.count(name) != 0 || writer_.count(name) != 0;
@@ -189,6 +211,17 @@ std::string Builder::resolve(const Draft& reader, const Port& port) const {
                                           "{}: reads = {{ {} = \"\" }} leaves a port unconnected that it "
                                           "cannot do without ({})",
                                           reader.node.id, port.name, port.help);
+    if (const auto [owner, part] = owner_and_part(port.name); !part.empty() && !explicit_name) {
+        const auto read = std::ranges::find(reader.node.reads, owner, &Wire::port);
+        if (read != reader.node.reads.end()) {
+            const auto whole = resolve(reader, Port(owner, read->shape, read->help));
+            const auto name = whole.starts_with("\n") ? "" : whole + part;
+            if (exists(name)) return name;
+            return port.optional ? ""
+                                 : "\n" + fmt::format("{} reads '{}', which nothing writes beside '{}' ({})",
+                                                      reader.node.id, word, whole, port.help);
+        }
+    }
     if (!reader.node.pass.empty()) {
         const auto local = reader.node.pass + "." + word;
         const auto own = writer_.find(local);

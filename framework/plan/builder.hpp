@@ -17,6 +17,8 @@ class Builder {
     Plan build();
 
   private:
+    /// Throws what is wrong so far, and with it what overrides took away: often that is why.
+    void stop_if_any(const char* title);
     /// A node before its component exists.
     struct Draft {
         Node node;

@@ -113,7 +113,7 @@ void Builder::mark_once_per_image(Plan& plan) const {
 }
 
 void Builder::mark_wanted(Plan& plan) const {
-    std::set<std::string> read = {plan.watched_features(recipe_.monitor), recipe_.monitor.assignments};
+    std::set<std::string> read = {plan.watched_features(recipe_.monitor).name, recipe_.monitor.assignments};
     for (const auto& node : plan.nodes_)
         if (node.runs)
             for (const auto& wire : node.reads) read.insert(wire.name);

@@ -74,11 +74,21 @@ void Plan::augment(Tensors& views, const RandomKey& key, bool draw_only) const {
     }
 }
 
-std::string Plan::watched_features(const recipe::MonitorSpec& monitor) const {
-    if (!monitor.features.empty()) return monitor.features;
-    for (const auto& node : nodes_)
-        if (node.kind == Kind::backbone && node.trained && node.runs) return node.pass + ".cls";
-    return "";
+Watched Plan::watched_features(const recipe::MonitorSpec& monitor) const {
+    if (!monitor.features.empty()) return {monitor.features};
+    const auto is_read = [&](const std::string& name) {
+        return std::ranges::any_of(nodes_, [&](const Node& node) {
+            return node.runs &&
+                   std::ranges::any_of(node.reads, [&](const Wire& wire) { return wire.name == name; });
+        });
+    };
+    for (const auto& node : nodes_) {
+        if (node.kind != Kind::backbone || !node.trained || !node.runs) continue;
+        const auto cls = node.pass + ".cls", tokens = node.pass + ".tokens";
+        if (!is_read(cls) && is_read(tokens)) return {tokens, /*average=*/true};
+        return {cls};
+    }
+    return {};
 }
 
 namespace {

@@ -76,6 +76,12 @@ struct StepOutput {
 /// Called before a node runs, and with null after the last one.
 using NodeObserver = std::function<void(const Node* node)>;
 
+/// A tensor whose spread and rank are tracked.
+struct Watched {
+    std::string name;      ///< in the dataflow; "" = nothing
+    bool average = false;  ///< [B, L, D] is watched as its mean over L
+};
+
 class Plan {
   public:
     /// Throws RecipeError with every problem found.
@@ -116,8 +122,9 @@ class Plan {
     std::vector<std::pair<std::string, at::Tensor>> state() const;
     /// Parameters the optimiser trains, by checkpoint name.
     std::vector<std::pair<std::string, at::Tensor>> trained_parameters() const;
-    /// The tensor that the monitor watches: what [monitor] says, or the first trained backbone's class token.
-    std::string watched_features(const recipe::MonitorSpec& monitor) const;
+    /// What the monitor watches: what [monitor] says, or of the first trained backbone what training reaches:
+    /// the class token, or where nobody reads that, the mean of the patch tokens.
+    Watched watched_features(const recipe::MonitorSpec& monitor) const;
     void to(c10::Device device);
     void train(bool on);
 

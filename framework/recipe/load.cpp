@@ -79,11 +79,12 @@ class Resolver {
     std::vector<std::string> chain_, dropped_;
 };
 
-Table resolve(const fs::path& file, const std::vector<std::string>& overrides, Diagnostics& problems) {
+Table resolve(const fs::path& file, const std::vector<std::string>& overrides, Diagnostics& problems,
+              std::vector<std::string>& notes) {
     Resolver resolver(problems);
     resolver.add(file, {});
     Table tree = resolver.take();
-    for (const auto& argument : overrides) apply_override(tree, argument, problems);
+    for (const auto& argument : overrides) apply_override(tree, argument, problems, notes);
     if (tree.find("name") == nullptr) tree.set("name", Value{file.stem().string(), {}});
     return tree;
 }
@@ -118,7 +119,8 @@ void check_top(const Table& tree, Recipe& recipe, Diagnostics& problems) {
 
 Table load_tree(const fs::path& file, const std::vector<std::string>& overrides) {
     Diagnostics problems, unset_variables;
-    Table tree = resolve(file, overrides, problems);
+    std::vector<std::string> notes;
+    Table tree = resolve(file, overrides, problems, notes);
     resolve_paths(tree, unset_variables);  // a recipe can be shown on a machine that does not have its data
     problems.throw_if_any(title(file, problems));
     return tree;
@@ -128,7 +130,7 @@ Recipe load(const fs::path& file, const std::vector<std::string>& overrides) {
     Diagnostics problems;
     Recipe recipe;
     recipe.file = file;
-    recipe.tree = resolve(file, overrides, problems);
+    recipe.tree = resolve(file, overrides, problems, recipe.notes);
     resolve_paths(recipe.tree, problems);
     check_top(recipe.tree, recipe, problems);
     recipe.augments = read_components(recipe.tree, "augment", problems);

@@ -90,10 +90,18 @@ Value* step_into(Value& value, const std::string& path, const std::string& list,
     return nullptr;
 }
 
-/// Sets `key`; a component that gets another `use` loses the options of the old one.
-void set_key(Table& table, const std::string& path, const std::string& key, Value value) {
+/// Sets `key`; a component that gets another `use` loses the options of the old one, which `notes` says.
+void set_key(Table& table, const std::string& path, const std::string& key, Value value,
+             std::vector<std::string>& notes) {
     const Value* present = table.find(key);
     if (key == "use" && path != "optimizer" && present != nullptr && !(*present == value)) {
+        auto lost = table.keys();
+        std::erase_if(lost, [](const std::string& word) { return word == "use" || word == "name"; });
+        if (!lost.empty())
+            notes.push_back(fmt::format(
+                "{}: {} was {}, whose options and wiring do not go on to another component: {}; write what it "
+                "needs after it, as {}.KEY=VALUE",
+                value.origin.text(), path, present->is_text() ? present->text() : "another", join(lost), path));
         const Value* name = table.find("name");
         Table fresh;
         if (name != nullptr) fresh.set("name", *name);
@@ -104,7 +112,8 @@ void set_key(Table& table, const std::string& path, const std::string& key, Valu
 
 }  // namespace
 
-void apply_override(Table& tree, const std::string& argument, Diagnostics& problems) {
+void apply_override(Table& tree, const std::string& argument, Diagnostics& problems,
+                    std::vector<std::string>& notes) {
     const Origin origin{"argument '" + argument + "'", 0, 0};
     if (!is_utf8(argument)) {  // the run writes its recipe down, and TOML is UTF-8
         problems.add(origin, "found bytes that are no UTF-8, expected UTF-8 text");
@@ -160,7 +169,7 @@ void apply_override(Table& tree, const std::string& argument, Diagnostics& probl
     }
     const auto& last = keys.back();
     if (place != nullptr && place->is_table()) {
-        set_key(place->table(), path, last, std::move(value));
+        set_key(place->table(), path, last, std::move(value), notes);
     } else if (place != nullptr) {
         if (Value* entry = step_into(*place, path, list, last, origin, problems)) *entry = std::move(value);
     }

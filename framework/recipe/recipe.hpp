@@ -92,7 +92,8 @@ struct OptimizerSpec {
     double layer_decay = 1;  ///< factor on lr from one layer of a backbone to the one below it
     double lr_batch = 256;   ///< lr is multiplied by global batch / lr_batch; 0 = lr as written
     double beta1 = 0.9, beta2 = 0.999, eps = 1e-8, clip = 3.0;
-    std::string clip_mode = "tensor";  ///< "tensor": each parameter's gradient by its own norm; "global"
+    std::string clip_mode = "tensor";      ///< "tensor": each parameter's gradient by its own norm; "global"
+    std::vector<std::string> clip_slices;  ///< patterns: each slice along the first dimension by its own norm
     std::vector<std::string>
         freeze;                      ///< patterns of parameter names (substring or glob) that get no update ...
     std::int64_t freeze_epochs = 0;  ///< ... for this many epochs
@@ -110,8 +111,8 @@ struct TermRule {
 
 /// [monitor]
 struct MonitorSpec {
-    std::string features;     ///< tensor [B, D] or [B, L, D] whose spread and rank are tracked; "" = the first
-                              ///< trained network's cls
+    std::string features;     ///< tensor [B, D] or [B, L, D] whose spread and rank are tracked; "" = of the
+                              ///< first trained network, see Plan::watched_features
     std::string assignments;  ///< tensor [.., K] of distributions whose entropy is tracked; "" = none
     std::vector<TermRule> collapse_if;                  ///< what collapse looks like in the terms of the losses
     std::string on_collapse = "warn", on_nan = "stop";  ///< "warn" or "stop"
@@ -176,7 +177,8 @@ struct Recipe {
     MonitorSpec monitor;
     std::optional<LabelledSpec> probe, eval;
     std::optional<DetectSpec> detect;
-    Table tree;  ///< the merged tree everything above was read from
+    std::vector<std::string> notes;  ///< what overrides took away; the plan warns of it
+    Table tree;                      ///< the merged tree everything above was read from
 
     const NetworkSpec* network(const std::string& name) const;
 };

@@ -144,6 +144,11 @@ Schema optimizer_schema() {
     schema.text("clip_mode", defaults.clip_mode)
         .choices({"tensor", "global"})
         .doc("the norm of each parameter by itself, or of all together");
+    schema.texts("clip_slices", {})
+        .doc(
+            "patterns of parameters that are many of one kind in one tensor, each slice along the first "
+            "dimension "
+            "clipped by its own norm (clip_mode \"tensor\")");
     schema.texts("freeze", {}).doc("patterns of parameter names that get no update at first");
     schema.integer("freeze_epochs", defaults.freeze_epochs).range(0, 1e6).doc("for so many epochs");
     schema.texts("no_decay", {}).doc("patterns of further parameter names without weight decay");
@@ -153,7 +158,10 @@ Schema optimizer_schema() {
 Schema monitor_schema() {
     const MonitorSpec defaults;
     Schema schema;
-    schema.text("features", "").doc("tensor whose spread and rank are tracked; \"\" = the first trained cls");
+    schema.text("features", "")
+        .doc(
+            "tensor whose spread and rank are tracked; \"\" = the first trained cls, or where no loss gets it "
+            "the mean of its tokens");
     schema.text("assignments", "").doc("tensor of distributions whose entropy is tracked; \"\" = none");
     schema.texts("collapse_if", {})
         .doc("loss terms that show a collapse, each \"TERM < NUMBER\" or \"TERM > NUMBER\"");

@@ -99,6 +99,7 @@ OptimizerSpec optimizer_from(const Section& section) {
     out.eps = options.number("eps");
     out.clip = options.number("clip");
     out.clip_mode = options.text("clip_mode");
+    out.clip_slices = options.texts("clip_slices");
     out.freeze = options.texts("freeze");
     out.freeze_epochs = options.integer("freeze_epochs");
     out.no_decay = options.texts("no_decay");

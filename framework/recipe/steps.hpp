@@ -42,8 +42,9 @@ void apply_drops(Table& tree, const Value& drop, std::vector<std::string>& dropp
 
 // override.cpp ------------------------------------------------------------------------------------------------
 
-/// Applies "key.path=value".
-void apply_override(Table& tree, const std::string& argument, Diagnostics& problems);
+/// Applies "key.path=value". What it takes away besides goes into `notes`.
+void apply_override(Table& tree, const std::string& argument, Diagnostics& problems,
+                    std::vector<std::string>& notes);
 
 // paths.cpp ---------------------------------------------------------------------------------------------------
 

@@ -1,4 +1,5 @@
-// networks.NAME.init_from: a network that starts from the weights of a file.
+// networks.NAME.init_from: a network that starts from the weights of a file; and a plan that goes on from a
+// checkpoint.
 #pragma once
 
 #include <string>
@@ -6,6 +7,7 @@
 
 #include "plan/plan.hpp"
 #include "recipe/recipe.hpp"
+#include "train/safetensors.hpp"
 
 namespace hearth::train {
 
@@ -17,5 +19,9 @@ namespace hearth::train {
 /// took. Throws DataError for an unreadable file, RecipeError for a weight of the backbone that is missing or
 /// has another shape.
 std::vector<std::string> load_initial_weights(const recipe::Recipe& recipe, plan::Plan& plan);
+
+/// Copies a checkpoint into every parameter and buffer of the plan. Throws DataError, naming `file`, where one
+/// is missing or has another shape: then other plugins, or older ones, made it.
+void load_checkpoint(const SafeTensors& saved, const std::string& file, plan::Plan& plan);
 
 }  // namespace hearth::train

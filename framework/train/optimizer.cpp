@@ -35,19 +35,29 @@ Optimizer::Optimizer(const recipe::OptimizerSpec& spec, NamedTensors parameters,
         steps_.push_back(at::zeros({}, parameter.options().dtype(at::kFloat)));
         const auto named = [&, &name = name](const std::string& pattern) { return matches(name, pattern); };
         decays_.push_back(parameter.dim() > 1 && !name.ends_with(".bias") &&
-                          std::none_of(spec_.no_decay.begin(), spec_.no_decay.end(), named));
+                          std::ranges::none_of(spec_.no_decay, named));
+        clips_slices_.push_back(parameter.dim() > 1 && std::ranges::any_of(spec_.clip_slices, named));
         names.push_back(name);
     }
     gradient_scales_.assign(names.size(), 1.0);
     const auto factors = layer_factors(names, spec_.layer_decay);
     for (std::size_t i = 0; i < names.size(); ++i) groups_[{decays_[i], factors[i]}].push_back(i);
-    for (const auto& pattern : spec_.freeze)
-        if (std::none_of(parameters_.begin(), parameters_.end(),
-                         [&](const auto& p) { return matches(p.first, pattern); }))
+    check_patterns(spec_.freeze, "freeze");
+    check_patterns(spec_.clip_slices, "clip_slices");
+    if (!spec_.clip_slices.empty() && spec_.clip_mode != "tensor")
+        throw RecipeError(fmt::format(
+            "{}: found optimizer.clip_slices with clip_mode \"{}\", expected \"tensor\": one norm over all "
+            "parameters leaves nothing to clip by slice",
+            spec_.origin.text(), spec_.clip_mode));
+}
+
+void Optimizer::check_patterns(const std::vector<std::string>& patterns, const char* key) const {
+    for (const auto& pattern : patterns)
+        if (std::ranges::none_of(parameters_, [&](const auto& p) { return matches(p.first, pattern); }))
             throw RecipeError(fmt::format(
-                "{}: optimizer.freeze names '{}', which matches no trained parameter; `hearth check` "
-                "lists their names",
-                spec_.origin.text(), pattern));
+                "{}: optimizer.{} names '{}', which matches no trained parameter; `hearth check` lists their "
+                "names",
+                spec_.origin.text(), key, pattern));
 }
 
 double Optimizer::lr(const Progress& progress) const {
@@ -80,6 +90,14 @@ at::Tensor norms_of(const std::vector<at::Tensor>& tensors) {
     return out;
 }
 
+/// Scales each slice [i, ..] whose norm exceeds `largest` to it, in place.
+void clip_slices(const at::Tensor& gradient, double largest) {
+    const auto norms = at::linalg_vector_norm(gradient.flatten(1), 2, at::IntArrayRef{1});
+    std::vector<std::int64_t> shape(static_cast<std::size_t>(gradient.dim()), 1);
+    shape[0] = gradient.size(0);
+    gradient.mul_((largest / (norms + 1e-6)).clamp_max(1).view(shape).to(gradient.scalar_type()));
+}
+
 }  // namespace
 
 double Optimizer::clip() {
@@ -99,6 +117,10 @@ double Optimizer::clip() {
     if (spec_.clip <= 0 || !std::isfinite(total)) return total;
     const auto* each = norms.const_data_ptr<double>();
     for (std::size_t i = 0; i < owners.size(); ++i) {
+        if (clips_slices_[owners[i]]) {
+            clip_slices(gradients[i], spec_.clip);
+            continue;
+        }
         const double norm = spec_.clip_mode == "global" ? total : each[i];
         if (norm > spec_.clip) gradient_scales_[owners[i]] = spec_.clip / (norm + 1e-6);
     }

@@ -44,12 +44,14 @@ class Optimizer {
     void load(const NamedTensors& state);
 
   private:
+    /// Throws RecipeError where a pattern of `key` matches no parameter.
+    void check_patterns(const std::vector<std::string>& patterns, const char* key) const;
     bool frozen(const std::string& name, const Progress& progress) const;
 
     recipe::OptimizerSpec spec_;
     NamedTensors parameters_;
     std::vector<at::Tensor> average_, square_, steps_;
-    std::vector<bool> decays_;
+    std::vector<bool> decays_, clips_slices_;
     std::vector<double> gradient_scales_;  ///< of clip() for the next step()
     /// Parameters that share whether they decay and the factor on lr of their layer.
     std::map<std::pair<bool, double>, std::vector<std::size_t>> groups_;

@@ -206,7 +206,10 @@ void Trainer::watch(const plan::StepOutput& out, std::int64_t images, bool finit
     window_.images += images;
     const auto& watched = recipe_.monitor;
     const auto features = plan_.watched_features(watched);
-    if (out.tensors.has(features)) last_features_ = out.tensors[features].detach();
+    if (out.tensors.has(features.name)) {
+        last_features_ = out.tensors[features.name].detach();
+        if (features.average) last_features_ = last_features_.mean(-2);
+    }
     if (!watched.assignments.empty()) last_assignments_ = out.tensors[watched.assignments].detach();
 }
 
@@ -451,12 +454,7 @@ void Trainer::restore() {
                         "filter changed; "
                         "put it back, or start another run with --out",
                         file.string(), recipe_.data.source));
-    at::NoGradGuard no_grad;
-    for (auto& [name, tensor] : plan_.state()) {
-        const auto source = saved.find(name);
-        if (!source.defined()) throw DataError(fmt::format("{}: found no tensor '{}'", file.string(), name));
-        tensor.copy_(source);
-    }
+    load_checkpoint(saved, file.string(), plan_);
     stepper_->optimizer().load(saved.tensors);
     progress_.step = number("hearth.step");
     if (saved.metadata.count("hearth.best") != 0) best_ = std::stod(saved.metadata.at("hearth.best"));

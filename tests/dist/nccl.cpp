@@ -21,7 +21,6 @@ TEST_CASE("processes with GPUs are joined by NCCL, which says that there are non
     launch.world = 2;
     launch.launcher = "torchrun";
     const c10::intrusive_ptr<c10d::Store> store = c10::make_intrusive<c10d::HashStore>();
-    CHECK_THROWS_WITH(dist::make_backend(store, launch, c10::kCUDA, std::chrono::seconds(3)),
-                      nccl.name.empty() ? Contains("torchrun started 2 processes") && Contains(nccl.missing)
-                                        : Contains("no GPUs found"));
+    const auto told = nccl.name.empty() ? nccl.missing : "no GPUs found";
+    CHECK_THROWS_WITH(dist::make_backend(store, launch, c10::kCUDA, std::chrono::seconds(3)), Contains(told));
 }

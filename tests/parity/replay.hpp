@@ -74,10 +74,20 @@ class Replay {
                 next = batch;
                 return true;
             },
-            [&](const plan::StepOutput& out, std::int64_t, bool) { loss = out.total.item<double>(); });
+            [&](const plan::StepOutput& out, std::int64_t, bool) {
+                loss = out.total.item<double>();
+                terms_ = out.terms;
+            });
         CHECK(result.updated);
         ++progress_.step;
         return loss;
+    }
+    /// A loss's term in the last step.
+    double term(const std::string& wanted) const {
+        for (const auto& [name, value] : terms_)
+            if (name == wanted) return value.item<double>();
+        FAIL("no loss has the term " << wanted);
+        return 0;
     }
     at::Tensor state(const std::string& wanted) const {
         for (const auto& [name, tensor] : plan_.state())
@@ -119,6 +129,7 @@ class Replay {
     recipe::Recipe recipe_;
     plan::Plan plan_;
     Progress progress_;
+    std::vector<std::pair<std::string, at::Tensor>> terms_;
     std::unique_ptr<train::Stepper> stepper_;
 };
 

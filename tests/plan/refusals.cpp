@@ -75,8 +75,8 @@ TEST_CASE("a pass on a view that is not there is refused with the nearest name")
 TEST_CASE("`reads` of a port that the component lacks is refused with its ports") {
     CHECK_THAT(refusal(restoring_with("use = \"restoration\"\n",
                                       "use = \"restoration\"\nreads = { restord = \"student.restored\" }\n")),
-               Contains("loss.restoration: reads names port 'restord', expected one of: restored, normal, mask "
-                        "(did you mean 'restored'?)"));
+               Contains("loss.restoration: reads names port 'restord', expected one of: restored, normal, "
+                        "mask, restored.mean, restored.std (did you mean 'restored'?)"));
 }
 
 TEST_CASE("`writes` of a port that the component lacks is refused with its ports") {
@@ -236,4 +236,15 @@ TEST_CASE("every mistake of a kind is reported at once") {
         refusal(replaced(restoring_with("\"abnormal\"", "\"abnormla\""), "use = \"restoration\"\n",
                          "use = \"restoration\"\nreads = { mask = \"msak\", normal = \"nomal\" }\n"));
     CHECK_THAT(unwired, Contains("view 'abnormla'") && Contains("reads 'msak'") && Contains("reads 'nomal'"));
+}
+
+TEST_CASE("a refusal says what an override took away: often that is why") {
+    Attempt attempt;
+    attempt.file("a.toml", restoring);
+    const auto recipe = attempt.load({"networks.student.heads.restore.use=mae-decoder"});
+    const auto text = message_of<RecipeError>([&] { plan::Plan::build(recipe, registry()); });
+    CHECK_THAT(text, Contains("student.restore reads 'restore'") &&
+                         Contains("note: argument 'networks.student.heads.restore.use=mae-decoder': "
+                                  "networks.student.heads.restore was restoration-decoder, whose options and "
+                                  "wiring do not go on to another component: depth, width, heads"));
 }

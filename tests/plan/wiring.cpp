@@ -284,12 +284,47 @@ assignments = "judge.cls"
 
 TEST_CASE("a node knows which of its outputs are read: by nodes that run, and by the monitor") {
     using Ports = std::set<std::string>;
-    // The decoder reads tokens; the monitor, unless told otherwise, the class token of what is trained.
-    CHECK(node(planned(restoring), "student.backbone").wanted == Ports{"cls", "tokens"});
-    CHECK(node(planned(restoring), "student.restore").wanted == Ports{"restored"});
-    CHECK(node(planned(restoring, {"monitor.features=student.tokens"}), "student.backbone").wanted ==
-          Ports{"tokens"});
+    // The decoder reads tokens, so the monitor watches them too, unless it is told otherwise.
+    CHECK(node(planned(restoring), "student.backbone").wanted == Ports{"pixel_mean", "pixel_std", "tokens"});
+    CHECK(node(planned(restoring), "student.restore").wanted ==
+          Ports{"restored", "restored.mean", "restored.std"});
+    CHECK(node(planned(restoring, {"monitor.features=student.cls"}), "student.backbone").wanted ==
+          Ports{"cls", "pixel_mean", "pixel_std", "tokens"});
     CHECK(node(planned(judged_recipe), "judge.backbone").wanted == Ports{"cls"});
+}
+
+TEST_CASE(
+    "the monitor watches what the losses train: the class token, or the mean of tokens where nobody reads it") {
+    const auto of_tokens = planned(restoring);
+    const auto watched = of_tokens.watched_features({});
+    CHECK((watched.name == "student.tokens" && watched.average));
+    const auto with_cls = planned(restoring, {"networks.student.heads.restore.cls=true"});
+    CHECK((with_cls.watched_features({}).name == "student.cls" && !with_cls.watched_features({}).average));
+    recipe::MonitorSpec chosen;
+    chosen.features = "student.restored";
+    CHECK((of_tokens.watched_features(chosen).name == "student.restored" &&
+           !of_tokens.watched_features(chosen).average));
+}
+
+TEST_CASE("a port that belongs to another one goes with it: its unit with a restored image") {
+    const auto unit = [](const plan::Plan& plan, const char* loss) {
+        return wire(node(plan, std::string("loss.") + loss), "restored.std");
+    };
+    CHECK(unit(planned(restoring), "restoration") == "student.restored.std: B 1");
+    // Two passes write it: which one is said once, for the image.
+    const auto twice = restoring + "[[pass]]\nnetwork = \"student\"\nview = \"normal\"\nas = \"again\"\n";
+    const auto chosen = replaced(twice, "use = \"restoration\"\n",
+                                 "use = \"restoration\"\nreads = { restored = \"student.restored\" }\n");
+    CHECK(unit(planned(chosen), "restoration") == "student.restored.std: B 1");
+    // Renamed with its owner, and unconnected beside a tensor that has none.
+    const auto renamed = replaced(
+        replaced(restoring, "heads = 2 }", "heads = 2, writes = { restored = \"clean\" } }"),
+        "use = \"restoration\"\n", "use = \"restoration\"\nreads = { restored = \"student.clean\" }\n");
+    CHECK(unit(planned(renamed), "restoration") == "student.clean.std: B 1");
+    const auto other = planned(restoring +
+                               "[[loss]]\nuse = \"restoration\"\nname = \"other\"\npatch = 8\n"
+                               "reads = { restored = \"normal\", normal = \"student.restored\" }\n");
+    CHECK(unit(other, "other").starts_with(": "));
 }
 
 TEST_CASE("a step leaves out what nobody reads, features for evaluation do not") {

@@ -85,6 +85,16 @@ TEST_CASE("another `use` on the command line discards the old options too") {
     CHECK(after("augment.lesion.use=lesion", {"augment"}) == "[{ use = \"lesion\", size = [16, 64] }]");
 }
 
+TEST_CASE("what another `use` took away is said, and nothing where it took nothing") {
+    const auto notes = attempt().load({"augment.lesion.use=blur", "augment.blur.reads.image=x"}).notes;
+    REQUIRE(notes.size() == 1);
+    CHECK_THAT(notes[0], Contains("argument 'augment.lesion.use=blur': augment.lesion was lesion, whose options "
+                                  "and wiring do not go on to another component: size; write what it needs after "
+                                  "it, as augment.lesion.KEY=VALUE"));
+    CHECK(attempt().load({"loss.second.use=other"}).notes.empty());
+    CHECK(attempt().load({"augment.lesion.use=lesion"}).notes.empty());
+}
+
 TEST_CASE("drop works on the command line") {
     CHECK(attempt().load({"drop.loss=restoration"}).losses.size() == 1);
     CHECK(attempt().load({"drop.loss=[\"restoration\", \"second\"]"}).losses.empty());

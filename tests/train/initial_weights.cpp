@@ -113,3 +113,24 @@ TEST_CASE("weights that do not fit are refused with what is missing") {
     for (auto& item : weights("b", false)) file.push_back(item);
     CHECK_THAT(message_of<RecipeError>([&] { Loaded run(file); }), Contains("holds the networks a, b"));
 }
+
+TEST_CASE("a checkpoint fills the whole plan, and one of other plugins is refused with what to do") {
+    auto plan = planned(recipe_with(""));
+    train::SafeTensors saved;
+    for (const auto& [name, tensor] : plan.state())
+        saved.tensors.emplace_back(name, at::full_like(tensor, 0.25).detach());
+    train::load_checkpoint(saved, "runs/a/last.safetensors", plan);
+    for (const auto& [name, tensor] : plan.state()) CHECK(is_quarter(tensor));
+
+    auto older = saved;
+    std::erase_if(older.tensors, [](const auto& item) { return item.first == "student.heads.classify.bias"; });
+    CHECK_THAT(message_of<DataError>([&] { train::load_checkpoint(older, "runs/a/last.safetensors", plan); }),
+               Contains("runs/a/last.safetensors: found no tensor 'student.heads.classify.bias'; the plugins are "
+                        "not those of the run") &&
+                   Contains("the README of the plugin says how it reads older checkpoints"));
+    auto wider = saved;
+    for (auto& [name, tensor] : wider.tensors)
+        if (name == "student.heads.classify.bias") tensor = at::zeros({3});
+    CHECK_THAT(message_of<DataError>([&] { train::load_checkpoint(wider, "last", plan); }),
+               Contains("last: found 'student.heads.classify.bias' as [3], expected [2]"));
+}

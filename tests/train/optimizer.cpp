@@ -135,6 +135,31 @@ TEST_CASE("clip_mode tensor clips each gradient by its own norm") {
     CHECK(at::allclose(gradient_used(again, "large"), at::tensor({0.6f, 0.8f}), 1e-5));
 }
 
+TEST_CASE("clip_slices clips each slice of a stack by its own norm, as if they were parameters of their own") {
+    auto stack = parameter({3, 1, 2}), other = parameter({2, 2});
+    set_gradient(stack, at::tensor({0.3f, 0.4f, 6.0f, 8.0f, 0.0f, 0.0f}).view({3, 1, 2}));
+    set_gradient(other, at::tensor({3.0f, 0.0f, 0.0f, 4.0f}).view({2, 2}));
+    auto spec = plain();
+    spec.clip = 1;
+    spec.clip_slices = {"last"};
+    Optimizer optimizer(spec, {{"net.last_layer", stack}, {"net.other", other}}, 1);
+    CHECK(optimizer.clip() == Approx(std::sqrt(0.25 + 100 + 25)));  // of what there was before
+    CHECK(at::allclose(gradient_used(optimizer, "net.last_layer"),
+                       at::tensor({0.3f, 0.4f, 0.6f, 0.8f, 0.0f, 0.0f}).view({3, 1, 2}), 1e-5));
+    Optimizer again(spec, {{"net.last_layer", stack}, {"net.other", other}}, 1);
+    again.clip();
+    CHECK(at::allclose(gradient_used(again, "net.other"), at::tensor({0.6f, 0.0f, 0.0f, 0.8f}).view({2, 2}),
+                       1e-5));
+
+    spec.clip_slices = {"lst"};
+    CHECK_THROWS_WITH(Optimizer(spec, {{"net.last_layer", stack}}, 1),
+                      Catch::Contains("optimizer.clip_slices names 'lst', which matches no trained parameter"));
+    spec.clip_slices = {"last"};
+    spec.clip_mode = "global";
+    CHECK_THROWS_WITH(Optimizer(spec, {{"net.last_layer", stack}}, 1),
+                      Catch::Contains("clip_slices with clip_mode \"global\", expected \"tensor\""));
+}
+
 TEST_CASE("clip_mode global scales all gradients alike") {
     auto small = parameter({2}), large = parameter({2});
     auto spec = plain();

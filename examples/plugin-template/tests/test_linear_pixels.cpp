@@ -40,6 +40,14 @@ int main() {
     expect(at::allclose(restored[2][1][1 * 4 + 2][1 * 4 + 3], by_hand),
            "a pixel is its row of the weights times the token");
 
+    const Tensors in_unit = {{"tokens", tokens},
+                             {"image", image},
+                             {"pixel_mean", at::full({3, 2}, 0.5)},
+                             {"pixel_std", at::full({3, 2}, 0.25)}};
+    const auto scaled = head->forward(in_unit, Context{});
+    expect(at::allclose(scaled["restored"], restored * 0.25 + 0.5), "pixels are in the backbone's unit");
+    expect(at::equal(scaled["restored.std"], in_unit["pixel_std"]), "and the loss is told which that is");
+
     restored.sum().backward();
     expect(weight.grad().defined() && weight.grad().abs().sum().item<double>() > 0,
            "the weights get a gradient");

@@ -8,6 +8,7 @@
 #include <hearth/hearth.hpp>
 
 #include "block.hpp"
+#include "common/pixels.hpp"
 
 namespace hearth {
 namespace {
@@ -48,10 +49,7 @@ class Resnet : public Backbone {
         schema.integer("depth", 50).range(18, 50).doc("layers: 18 (two 3x3 a block) or 50 (bottlenecks)");
         schema.boolean("zero_init_residual", false)
             .doc("start every block as the identity: the weight of its last norm is 0 (Goyal et al. 2017)");
-        schema.numbers("mean", {0.5}).doc("subtracted from the image: one value, or one a channel");
-        schema.numbers("std", {0.25})
-            .range(1e-3, 1e3)
-            .doc("the image is then divided by it: one value, or one a channel");
+        pixels::Unit::schema(schema);
     }
     static Ports reads(const Options&) { return {Port("image", "B C H W", "image in [0, 1]")}; }
     static Ports writes(const Options& options, const Symbols& symbols) {
@@ -62,17 +60,12 @@ class Resnet : public Backbone {
                 port(k), Shape{"B", shape.out(k), stage_size(symbols["H"], k), stage_size(symbols["W"], k)},
                 fmt::format("feature map of layer{}, at 1/{} of the image's size", k + 1, 4 << k));
         ports.emplace_back("cls", Shape{"B", shape.out(stages - 1)}, "the last map averaged over its pixels");
+        for (auto& port : pixels::Unit::ports(symbols)) ports.push_back(std::move(port));
         return ports;
     }
 
-    Resnet(const Options& options, const Symbols& symbols)
-        : mean_(options.numbers("mean")), std_(options.numbers("std")) {
+    Resnet(const Options& options, const Symbols& symbols) : unit_(options, symbols.value("C"), "resnet") {
         const auto channels = symbols.value("C");
-        for (const auto* values : {&mean_, &std_})
-            if (values->size() != 1 && static_cast<std::int64_t>(values->size()) != channels)
-                throw RecipeError(
-                    fmt::format("resnet: mean and std have {} values, expected 1 or {} (channels)",
-                                values->size(), channels));
         conv1_ = register_module("conv1", resnet::convolution(channels, 64, 7, 2));
         bn1_ = register_module("bn1", torch::nn::BatchNorm2d(64));
         const auto shape = layout(options);
@@ -88,7 +81,7 @@ class Resnet : public Backbone {
 
     Tensors forward(const Tensors& in, const Context& context) override {
         const bool training = context.training && is_training();
-        auto x = normalised(in["image"]);
+        auto x = unit_.normalise(in["image"]);
         if (x.is_cpu()) x = channels_last(x);
         x = resnet::normalise(bn1_, conv1_(x), training).relu_();
         x = at::max_pool2d(x, 3, 2, 1);
@@ -100,6 +93,7 @@ class Resnet : public Backbone {
         }
         const auto exact = x.scalar_type() == at::kDouble ? at::kDouble : at::kFloat;  // bf16 under autocast
         out.set("cls", x.mean({2, 3}, /*keepdim=*/false, exact));
+        unit_.write(in["image"], out);
         return out;
     }
 
@@ -123,15 +117,7 @@ class Resnet : public Backbone {
         return x.contiguous().as_strided(x.sizes(), {height * width, 1, width, 1});
     }
 
-    Tensor normalised(const Tensor& image) const {
-        if (mean_.size() == 1 && std_.size() == 1) return (image - mean_[0]) / std_[0];
-        const auto by_channel = [&](const std::vector<double>& values) {
-            return at::tensor(values, at::kDouble).to(image.options()).view({-1, 1, 1});
-        };
-        return (image - by_channel(mean_)) / by_channel(std_);
-    }
-
-    std::vector<double> mean_, std_;
+    pixels::Unit unit_;
     torch::nn::Conv2d conv1_{nullptr};
     torch::nn::BatchNorm2d bn1_{nullptr};
     std::array<torch::nn::ModuleList, stages> layers_;

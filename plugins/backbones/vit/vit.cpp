@@ -8,6 +8,7 @@
 
 #include <hearth/hearth.hpp>
 
+#include "common/pixels.hpp"
 #include "common/transformer/block.hpp"
 #include "common/transformer/linear.hpp"
 #include "common/transformer/positions.hpp"
@@ -105,10 +106,7 @@ class Vit : public Backbone {
                 "much "
                 "less memory, about a third more time");
         schema.number("drop_path", 0).range(0, 0.95).doc("stochastic depth of the last block; grows linearly");
-        schema.numbers("mean", {0.5}).doc("subtracted from the image: one value, or one a channel");
-        schema.numbers("std", {0.25})
-            .range(1e-3, 1e3)
-            .doc("the image is then divided by it: one value, or one a channel");
+        pixels::Unit::schema(schema);
     }
     static Ports reads(const Options&) {
         return {Port("image", "B C H W", "image in [0, 1]"),
@@ -120,15 +118,18 @@ class Vit : public Backbone {
         const auto shape = network_shape(options);
         const Dim patch = options.integer("patch"), dim = shape.dim;
         const auto tokens = symbols.bound("N") ? symbols["N"] : symbols["H"] / patch * (symbols["W"] / patch);
-        return {Port("tokens", Shape{"B", tokens, dim},
-                     "patch tokens after the last norm: row by row, or in the order of keep"),
-                Port("cls", Shape{"B", dim}, "class token after the last norm"),
-                Port("attention", Shape{"B", shape.depth, shape.heads, Dim(1) + tokens, Dim(1) + tokens},
-                     "attention of every block, the class token first; only where it is asked for by name")
-                    .maybe(),
-                Port("activations", Shape{"B", Dim(1) + tokens, dim},
-                     "what the last block reads, the class token first; only where it is asked for by name")
-                    .maybe()};
+        Ports ports = {
+            Port("tokens", Shape{"B", tokens, dim},
+                 "patch tokens after the last norm: row by row, or in the order of keep"),
+            Port("cls", Shape{"B", dim}, "class token after the last norm"),
+            Port("attention", Shape{"B", shape.depth, shape.heads, Dim(1) + tokens, Dim(1) + tokens},
+                 "attention of every block, the class token first; only where it is asked for by name")
+                .maybe(),
+            Port("activations", Shape{"B", Dim(1) + tokens, dim},
+                 "what the last block reads, the class token first; only where it is asked for by name")
+                .maybe()};
+        for (auto& port : pixels::Unit::ports(symbols)) ports.push_back(std::move(port));
+        return ports;
     }
 
     Vit(const Options& options, const Symbols& symbols)
@@ -138,13 +139,8 @@ class Vit : public Backbone {
                                                                 : transformer::Resample::timm),
           recompute_(options.boolean("recompute")),
           drop_path_(options.number("drop_path")),
-          mean_(options.numbers("mean")),
-          std_(options.numbers("std")) {
+          unit_(options, symbols.value("C"), "vit") {
         const auto channels = symbols.value("C");
-        for (const auto* values : {&mean_, &std_})
-            if (values->size() != 1 && static_cast<std::int64_t>(values->size()) != channels)
-                throw RecipeError(fmt::format("vit: mean and std have {} values, expected 1 or {} (channels)",
-                                              values->size(), channels));
         if (const auto kept = symbols["N"];
             kept.known() && (kept.value() < 1 || kept.value() > native_.tokens()))
             throw RecipeError(fmt::format("vit: found keep with {} patches, expected 1 to {} of them",
@@ -173,7 +169,7 @@ class Vit : public Backbone {
         const auto keep = in.has("keep") ? checked(in["keep"], image, grid) : Tensor();
         const auto pixels = patch_pixels(image, grid, patch_, keep);
         const auto positions = transformer::resample_positions(pos_embed_, 1, native_, grid, resample_);
-        const auto patches = patch_embed_->forward(normalised(pixels)) + positions_of(positions, keep);
+        const auto patches = patch_embed_->forward(unit_.normalise(pixels)) + positions_of(positions, keep);
         const auto cls = (cls_token_ + positions.slice(1, 0, 1)).expand({image.size(0), -1, -1});
         auto x = at::cat({cls, patches}, 1);  // [B, 1+N, D]
 
@@ -195,6 +191,7 @@ class Vit : public Backbone {
         const auto parts = norm_(x).split_with_sizes({1, x.size(1) - 1}, 1);
         out.set("cls", parts[0].squeeze(1));
         if (!only_cls) out.set("tokens", parts[1]);
+        unit_.write(image, out);
         return out;
     }
 
@@ -238,15 +235,6 @@ class Vit : public Backbone {
         return keep.defined() ? at::embedding(all[0], keep) : all;
     }
 
-    /// [B, N, C, p, p]
-    Tensor normalised(const Tensor& pixels) const {
-        if (mean_.size() == 1 && std_.size() == 1) return (pixels - mean_[0]) / std_[0];
-        const auto by_channel = [&](const std::vector<double>& values) {
-            return at::tensor(values, at::kDouble).to(pixels.options()).view({-1, 1, 1});
-        };
-        return (pixels - by_channel(mean_)) / by_channel(std_);
-    }
-
     /// Stochastic depth (Huang et al. 2016, https://arxiv.org/abs/1603.09382): factors [depth, 2, B, 1, 1], 0
     /// or 1 / (1 - rate), undefined when nothing is dropped. Drawn from (seed, step, call within the step,
     /// row), so that a resumed run and any device draw the same. A pass without gradients drops nothing: what
@@ -276,7 +264,7 @@ class Vit : public Backbone {
     transformer::Resample resample_;
     bool recompute_;
     double drop_path_;
-    std::vector<double> mean_, std_;
+    pixels::Unit unit_;
     std::int64_t last_step_ = -1, call_ = 0;
     Tensor cls_token_, pos_embed_;
     std::shared_ptr<PatchEmbed> patch_embed_;

@@ -46,8 +46,8 @@ void init_linear_layers(torch::nn::Module& module, Init init) {
     }
 }
 
-torch::nn::LayerNorm layer_norm(std::int64_t dim) {
-    return torch::nn::LayerNorm(torch::nn::LayerNormOptions({dim}).eps(1e-6));
+torch::nn::LayerNorm layer_norm(std::int64_t dim, double eps) {
+    return torch::nn::LayerNorm(torch::nn::LayerNormOptions({dim}).eps(eps));
 }
 
 Attention::Attention(const BlockOptions& options)
@@ -96,9 +96,9 @@ Tensor Mlp::forward(const Tensor& x) {
 }
 
 Block::Block(const BlockOptions& options)
-    : norm1_(layer_norm(options.dim)),
+    : norm1_(layer_norm(options.dim, options.norm_eps)),
       attn_(std::make_shared<Attention>(options)),
-      norm2_(layer_norm(options.dim)),
+      norm2_(layer_norm(options.dim, options.norm_eps)),
       mlp_(std::make_shared<Mlp>(options)) {
     register_module("norm1", norm1_);
     register_module("attn", attn_);

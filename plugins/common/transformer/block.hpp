@@ -16,13 +16,14 @@ struct BlockOptions {
     std::int64_t dim = 0, heads = 0;
     double mlp_ratio = 4;
     bool qkv_bias = true;
+    double norm_eps = 1e-6;
 };
 
 /// How weights start. timm: normal 0.02; mae: Xavier uniform. Biases are 0 in both.
 enum class Init { timm, mae };
 void init_linear_layers(torch::nn::Module& module, Init init);
 
-torch::nn::LayerNorm layer_norm(std::int64_t dim);  ///< eps 1e-6, as timm
+torch::nn::LayerNorm layer_norm(std::int64_t dim, double eps = 1e-6);  ///< 1e-6 as timm
 
 class Attention : public torch::nn::Module {
   public:

@@ -34,6 +34,9 @@ void PixelDecoder::schema(Schema& schema) {
     schema.integer("width", 512).range(4, 8192).doc("width of a token inside; a multiple of 4 and of heads");
     schema.integer("heads", 16).range(1, 128).doc("attention heads");
     schema.number("mlp_ratio", 4).range(0.25, 16).doc("hidden width of a block's MLP over the token width");
+    schema.number("norm_eps", 1e-6)
+        .range(1e-12, 1e-2)
+        .doc("eps of the layer norms; 1e-5 in AFiRe's official code");
 }
 
 PixelDecoder::PixelDecoder(const Options& options, const Symbols& symbols, std::int64_t prefix,
@@ -43,17 +46,18 @@ PixelDecoder::PixelDecoder(const Options& options, const Symbols& symbols, std::
       native_{symbols.value("H") / patch_, symbols.value("W") / patch_},
       prefix_(prefix),
       embed_(symbols.value("D"), options.integer("width")),
-      norm_(layer_norm(options.integer("width"))),
+      norm_(layer_norm(options.integer("width"), options.number("norm_eps"))),
       predict_(options.integer("width"), patch_ * patch_ * channels_) {
     const auto width = options.integer("width");
     mask_token_ =
         register_parameter("mask_token", at::zeros({1, token_per_position ? native_.tokens() : 1, width}));
     positions_ = register_buffer("pos_embed", sincos_positions(width, native_, prefix_));
     register_module("embed", embed_);
-    blocks_ = register_module(
-        "blocks", make_blocks(options.integer("depth"), {.dim = width,
-                                                         .heads = options.integer("heads"),
-                                                         .mlp_ratio = options.number("mlp_ratio")}));
+    blocks_ = register_module("blocks",
+                              make_blocks(options.integer("depth"), {.dim = width,
+                                                                     .heads = options.integer("heads"),
+                                                                     .mlp_ratio = options.number("mlp_ratio"),
+                                                                     .norm_eps = options.number("norm_eps")}));
     register_module("norm", norm_);
     register_module("predict", predict_);
     init_linear_layers(*this, Init::mae);

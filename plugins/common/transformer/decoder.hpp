@@ -16,7 +16,7 @@ namespace hearth::transformer {
 /// Parameters: embed, mask_token, blocks, norm, predict; buffer: pos_embed, fixed 2-D sin-cos.
 class PixelDecoder : public Head {
   public:
-    /// depth, width, heads, mlp_ratio
+    /// depth, width, heads, mlp_ratio, norm_eps
     static void schema(Schema& schema);
 
   protected:

@@ -6,6 +6,7 @@
 
 #include <hearth/hearth.hpp>
 
+#include "common/pixels.hpp"
 #include "common/transformer/decoder.hpp"
 
 namespace hearth {
@@ -17,18 +18,26 @@ using transformer::PixelDecoder;
 /// tokens [B, N, D], cls [B, D], restore [B, L] -> prediction [B, L, p*p*C]:
 ///   e = W (cls, tokens) + b;  patch j gets e of token restore_j where restore_j < N, else the mask token;
 ///   blocks(. + positions) -> norm -> pixels, without the class token
-/// The order of a prediction is that of hearth::patchify. Its units are the loss's business.
+/// The order of a prediction is that of hearth::patchify; its unit is that of the backbone's normalised pixels,
+/// or of patches with mean 0 and variance 1 where the loss compares with those. The backbone's mean and
+/// deviation are passed on for the loss.
 class MaeDecoder : public PixelDecoder {
   public:
     static void schema(Schema& schema) { PixelDecoder::schema(schema); }
     static Ports reads(const Options&) {
-        return {Port("tokens", "B N D", "tokens of the visible patches"), Port("cls", "B D", "class token"),
+        return {Port("tokens", "B N D", "tokens of the visible patches"),
+                Port("cls", "B D", "class token"),
                 Port("restore", "B L", "the token of each patch; N and above: masked").of("int64"),
-                Port("image", "B C H W", "only for its shape")};
+                Port("image", "B C H W", "only for its shape"),
+                pixels::unit_reads()[0],
+                pixels::unit_reads()[1]};
     }
     static Ports writes(const Options&, const Symbols& symbols) {
         const auto pixels = symbols["C"] * symbols["H"] * symbols["W"] / symbols["L"];
-        return {Port("prediction", Shape{"B", symbols["L"], pixels}, "pixels of every patch, as patchify")};
+        return {
+            Port("prediction", Shape{"B", symbols["L"], pixels}, "pixels of every patch, as patchify"),
+            Port("prediction.mean", symbols.resolve(parse_shape("B C")), "the backbone's pixel_mean").maybe(),
+            Port("prediction.std", symbols.resolve(parse_shape("B C")), "the backbone's pixel_std").maybe()};
     }
 
     MaeDecoder(const Options& options, const Symbols& symbols)
@@ -53,7 +62,10 @@ class MaeDecoder : public PixelDecoder {
         const auto table = at::cat({encoded.flatten(0, 1), mask_token(grid)[0]}, 0);
         const auto first = at::arange(batch, restore.options()).mul_(1 + visible).unsqueeze(1);  // [B, 1]
         const auto rows = at::where(restore < visible, restore + first + 1, batch * (1 + visible));
-        return {{"prediction", decode(at::embedding(table, at::cat({first, rows}, 1)), grid)}};
+        const auto [mean, std] = pixels::unit_of_backbone(in, in["image"]);
+        return {{"prediction", decode(at::embedding(table, at::cat({first, rows}, 1)), grid)},
+                {"prediction.mean", mean},
+                {"prediction.std", std}};
     }
 };
 

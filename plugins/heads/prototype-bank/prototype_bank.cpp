@@ -15,9 +15,11 @@ using at::Tensor;
 /// Teacher logits [B, L, K] -> assignments q^T [B, L, K] (Sinkhorn-Knopp) and prototypes c [L, K]:
 ///   q_j = mean of q_ij over the global batch;   c_j = q_j at first, later m c_j + (1 - m) q_j   (eq. 7)
 /// Rows of both are distributions. The bank learns in training only and is uniform before the first batch.
-/// Buffers: prototypes [L, K]; updates, int64, how many batches it has seen.
-/// sinkhorn_on = "prototypes" is the official code: the bank averages raw logits, and Sinkhorn-Knopp turns its
-/// L x K matrix into the prototypes; there are no assignments of tokens then.
+/// A step that accumulates several batches moves it once: each of them sees the bank as the step found it,
+/// moved by the mean over the batches so far, so the last one's c is that of the whole. Buffers: prototypes [L,
+/// K]; updates, int64, how many batches it has seen. sinkhorn_on = "prototypes" is the official code: the bank
+/// averages raw logits, and Sinkhorn-Knopp turns its L x K matrix into the prototypes; there are no assignments
+/// of tokens then.
 class PrototypeBank : public Head {
   public:
     static void schema(Schema& schema) {
@@ -58,6 +60,16 @@ class PrototypeBank : public Head {
         updates_ = register_buffer("updates", at::zeros({}, at::kLong));
     }
 
+    void before_step(const Context&) override {
+        found_ = prototypes_.clone();
+        found_updates_ = updates_.clone();
+        batches_ = 0;
+    }
+    void after_step(const Context&) override {
+        found_ = Tensor();
+        batches_ = 0;
+    }
+
     Tensors forward(const Tensors& in, const Context& context) override {
         const at::NoGradGuard no_grad;
         const FullPrecision exact;
@@ -93,13 +105,23 @@ class PrototypeBank : public Head {
     Tensor remember(const Tensor& mean, const Context& context) {
         if (!memory_) return mean;
         if (context.training) {
+            const auto first = (found_.defined() ? found_updates_ : updates_) == 0;
             const auto copies = context.progress.epoch() < copy_epochs_;
             const auto share = at::full({}, copies ? 1 : 1 - context.value(momentum_), prototypes_.options());
+            const auto of_step = mean_of_step(mean);
+            if (batches_ <= 1) updates_.add_(1);
             // lerp_ with weight 1 copies exactly; the choice stays on the device.
-            prototypes_.lerp_(mean.to(prototypes_.scalar_type()), share.masked_fill(updates_ == 0, 1));
-            updates_.add_(1);
+            prototypes_.lerp_(of_step.to(prototypes_.scalar_type()), share.masked_fill(first, 1));
         }
         return prototypes_.clone();
+    }
+
+    /// The mean over the batches of this step so far, with the bank put back to where the step found it.
+    Tensor mean_of_step(const Tensor& mean) {
+        if (!found_.defined()) return mean;  // called outside a step
+        sum_ = batches_++ == 0 ? mean : sum_ + mean;
+        if (batches_ > 1) prototypes_.copy_(found_);
+        return sum_ / static_cast<double>(batches_);
     }
 
     Schedule momentum_, epsilon_;
@@ -107,6 +129,8 @@ class PrototypeBank : public Head {
     bool per_position_, raw_, memory_;
     std::int64_t copy_epochs_;
     Tensor prototypes_, updates_;
+    Tensor found_, found_updates_, sum_;  ///< within a step: the bank before it, and the means of its batches
+    std::int64_t batches_ = 0;
 };
 
 }  // namespace

@@ -6,6 +6,7 @@
 
 #include <cmath>
 #include <hearth/hearth.hpp>
+#include <utility>
 
 #include "cross_entropy.hpp"
 
@@ -17,7 +18,8 @@ using at::Tensor;
 /// Teacher logits t [G, B, K], student logits s of the same global views [G, B, K] and of local ones [V, B, K]:
 ///   P_a = softmax((t_a - c) / tau_t),   p_v = softmax(s_v / tau_s)
 ///   total = mean over pairs (teacher view a, student view v != a) of  mean_b -sum_k P_a log p_v
-/// then, in training,  c <- m c + (1 - m) mean(t),  the mean over views and the batch of all processes.
+/// then, after a step of training,  c <- m c + (1 - m) mean(t),  the mean over views, what the step accumulates
+/// and all processes. Called outside a step, the loss moves c at once.
 /// Buffer: center [1, K]. The teacher gets no gradient. per_sample [B] averages to total.
 class Dino : public Loss {
   public:
@@ -46,6 +48,15 @@ class Dino : public Loss {
         center_ = register_buffer("center", at::zeros({1, symbols.value("K")}));
     }
 
+    void before_step(const Context&) override {
+        in_step_ = true;
+        sums_ = Tensor();
+    }
+    void after_step(const Context& context) override {
+        in_step_ = false;
+        if (sums_.defined()) move_centre(*context.comm);
+    }
+
     LossOutput forward(const Tensors& in, const Context& context) override {
         const FullPrecision full;
         const auto teacher = exact(in["teacher_logits"].detach()), student = exact(in["student_logits"]);
@@ -71,7 +82,10 @@ class Dino : public Loss {
                      {"teacher_kl", total - targets.entropy},
                      {"prototype_use", together / std::log(std::max<double>(2, teacher.size(2)))},
                      {"information", together - targets.entropy}};
-        if (centring_ && context.training) move_centre(teacher, *context.comm);
+        if (centring_ && context.training) {
+            count(teacher);
+            if (!in_step_) move_centre(*context.comm);
+        }
         return out;
     }
 
@@ -110,11 +124,18 @@ class Dino : public Loss {
     /// sharp or uniform.
     static Tensor entropy_of_mean(const Tensor& mean) { return at::special_entr(mean.mean(0)).sum(); }
 
-    /// A batch that is not finite leaves the centre as it is: the host may skip such a step and go on.
-    void move_centre(const Tensor& teacher, const Comm& comm) {
+    /// Adds the teacher's rows to those of this step, which moves the centre once, whatever it accumulates.
+    void count(const Tensor& teacher) {
         const at::NoGradGuard no_grad;
         const auto rows = static_cast<double>(teacher.size(0) * teacher.size(1));
-        auto sums = at::cat({teacher.flatten(0, 1).sum(0), at::full({1}, rows, teacher.options())});
+        const auto sums = at::cat({teacher.flatten(0, 1).sum(0), at::full({1}, rows, teacher.options())});
+        sums_ = sums_.defined() ? sums_ + sums : sums;
+    }
+
+    /// A batch that is not finite leaves the centre as it is: the host may skip such a step and go on.
+    void move_centre(const Comm& comm) {
+        const at::NoGradGuard no_grad;
+        auto sums = std::exchange(sums_, Tensor());
         comm.all_reduce_sum(sums);
         const auto mean = (sums.slice(0, 0, -1) / sums[-1]).to(center_.scalar_type()).unsqueeze(0);
         const auto moved = center_ * momentum_ + mean * (1 - momentum_);
@@ -124,8 +145,9 @@ class Dino : public Loss {
     double student_temperature_;
     Schedule teacher_temperature_;
     double momentum_;
-    bool centring_;
+    bool centring_, in_step_ = false;
     Tensor center_;
+    Tensor sums_;  ///< [K + 1]: of the teacher's rows in this step, and how many they are
 };
 
 }  // namespace

@@ -8,6 +8,8 @@
 #include <cmath>
 #include <hearth/hearth.hpp>
 
+#include "common/pixels.hpp"
+
 namespace hearth {
 namespace {
 
@@ -16,7 +18,8 @@ using at::Tensor;
 /// prediction y [B, L, P], image [B, C, H, W], masked m [B, L], t = patchify(image):
 ///   total = sum over patches j of all samples of m_j mean((y_j - t_j)^2) / sum of m
 /// and 0, with gradient 0, where nothing is masked. With normalise = "patch" each t_j is taken as
-/// (t_j - mean) / sqrt(var + 1e-6), var without bias.
+/// (t_j - mean) / sqrt(var + 1e-6), var without bias; else the image is normalised first as the backbone
+/// normalises it, as in the official code.
 /// per_sample [B]: the same mean over a sample's own masked patches. per_pixel [B, 1, H, W]: squared error,
 /// mean over channels, 0 on patches that are not masked. Both carry no gradient. Terms: "reconstruction", the
 /// total.
@@ -25,11 +28,14 @@ class MaskedReconstruction : public Loss {
     static void schema(Schema& schema) {
         schema.text("normalise", "patch")
             .choices({"patch", "none"})
-            .doc("the target: each patch with mean 0 and variance 1, or pixels as they are");
+            .doc(
+                "the target: each patch with mean 0 and variance 1, or pixels as the backbone normalises them");
     }
     static Ports reads(const Options&) {
         return {Port("prediction", "B L P", "pixels of every patch, in the order of patchify"),
-                Port("image", "B C H W", "the target"), Port("masked", "B L", "1 where a patch was removed")};
+                Port("image", "B C H W", "the target"), Port("masked", "B L", "1 where a patch was removed"),
+                Port("prediction.mean", "B C", "mean of the backbone's pixels; unconnected: 0").maybe(),
+                Port("prediction.std", "B C", "what the backbone divides them by; unconnected: 1").maybe()};
     }
     static Ports writes(const Options&, const Symbols&) { return {}; }
 
@@ -49,8 +55,9 @@ class MaskedReconstruction : public Loss {
         const auto masked = in["masked"].to(prediction.scalar_type());  // [B, L]
 
         // Over all patches: at 75 % masked, gathering those that count costs more than it saves.
-        const auto squared = at::mse_loss(prediction, target(image, patch), at::Reduction::None);  // [B, L, P]
-        const auto weighted = squared.mean(-1) * masked;                                           // [B, L]
+        const auto squared = at::mse_loss(prediction, target(normalise_ ? image : in_unit(in, image), patch),
+                                          at::Reduction::None);  // [B, L, P]
+        const auto weighted = squared.mean(-1) * masked;         // [B, L]
         LossOutput out{.total = ratio(weighted.sum(), masked.sum())};
 
         const at::NoGradGuard no_grad;
@@ -64,6 +71,12 @@ class MaskedReconstruction : public Loss {
   private:
     static Tensor at_least_fp32(const Tensor& tensor) {
         return tensor.scalar_type() == at::kDouble ? tensor : tensor.to(at::kFloat);
+    }
+
+    /// The image in the unit that the network writes.
+    static Tensor in_unit(const Tensors& in, Tensor image) {
+        if (in.has("prediction.mean")) image = image - pixels::by_channel(in["prediction.mean"], 4);
+        return in.has("prediction.std") ? image / pixels::by_channel(in["prediction.std"], 4) : image;
     }
 
     /// sum / count, 0 where the count is 0.
@@ -102,7 +115,7 @@ class MaskedReconstruction : public Loss {
 }  // namespace hearth
 
 HEARTH_PLUGIN((hearth::PluginInfo{.id = "masked-reconstruction",
-                                  .version = "0.1.0",
+                                  .version = "0.2.0",
                                   .summary = "Pixel error of masked patches",
                                   .paper = "https://arxiv.org/abs/2111.06377"}),
               hearth::component<hearth::MaskedReconstruction>("masked-reconstruction",

@@ -1,8 +1,11 @@
 // The restoration loss (Liu et al. 2025, AFiRe, task II, eq. 20): squared error to the lesion-free image, with
 // more weight on patches that carried a lesion; optionally on per-patch normalised pixels (He et al. 2022).
+#include <ATen/ATen.h>
 #include <fmt/format.h>
 
 #include <hearth/hearth.hpp>
+
+#include "common/pixels.hpp"
 
 namespace hearth {
 namespace {
@@ -12,6 +15,9 @@ using at::Tensor;
 /// restored y, normal x [B, C, H, W], mask [B, 1, H, W]:
 ///   total = mean over samples and pixels of w_j ((y - x) / s)^2,   w_j = abnormal_weight where patch j is
 ///   abnormal, else 1
+/// s is restored.std [B, C], by which the decoder multiplied what its network wrote: the error is that of
+/// normalised pixels, of order 1 at the start, whatever their mean and deviation. With normalise = "patch" the
+/// network's own output, (y - restored.mean) / s, is compared with each patch at mean 0 and variance 1.
 /// per_sample [B] averages to total; per_pixel [B, 1, H, W] averages to per_sample. Both carry no gradient.
 /// Terms: "mse_normal" and "mse_abnormal", the same mean without weights over the normal and the abnormal
 /// patches (0 where there are none).
@@ -26,17 +32,19 @@ class Restoration : public Loss {
                 "a patch is abnormal where its mean exceeds the mask's mean (eq. 6), or 0 (the official code)");
         schema.text("normalise", "none")
             .choices({"none", "patch"})
-            .doc("patch: the target is each patch with mean 0 and variance 1 (MAE), and pixel_std is not used");
-        schema.number("pixel_std", 0.225)
-            .range(1e-6, 1e6)
             .doc(
-                "s, the unit of a residual: 0.225 as ImageNet-normalised pixels (the official code), 1 = [0, "
-                "1]");
+                "patch: the target is each patch with mean 0 and variance 1 (MAE), for what the network wrote "
+                "before it was scaled to pixels");
     }
     static Ports reads(const Options&) {
-        return {Port("restored", "B C H W", "predicted lesion-free image"),
-                Port("normal", "B C H W", "the image without lesions"),
-                Port("mask", "B 1 H W", "added lesion intensity, >= 0")};
+        return {
+            Port("restored", "B C H W", "predicted lesion-free image"),
+            Port("normal", "B C H W", "the image without lesions"),
+            Port("mask", "B 1 H W", "added lesion intensity, >= 0"),
+            Port("restored.mean", "B C", "the decoder's: what it added to the network's pixels; unconnected: 0")
+                .maybe(),
+            Port("restored.std", "B C", "the decoder's: the unit of an error, per channel; unconnected: 1")
+                .maybe()};
     }
     static Ports writes(const Options&, const Symbols&) { return {}; }
 
@@ -44,8 +52,7 @@ class Restoration : public Loss {
         : abnormal_weight_(options.schedule("abnormal_weight")),
           patch_(options.integer("patch")),
           threshold_(options.text("threshold") == "zero" ? LabelThreshold::zero : LabelThreshold::mean),
-          normalise_(options.text("normalise") == "patch"),
-          scale_(normalise_ ? 1 : 1 / options.number("pixel_std")) {
+          normalise_(options.text("normalise") == "patch") {
         for (const auto* edge : {"H", "W"})
             if (symbols[edge].known() && symbols[edge].value() % patch_ != 0)
                 throw RecipeError(fmt::format("restoration: {} is {}, expected a multiple of patch = {}", edge,
@@ -60,7 +67,9 @@ class Restoration : public Loss {
         const auto weight = context.value(abnormal_weight_);
         const auto weights = at::ones(labels.sizes(), restored.options()).masked_fill(labels, weight);
 
-        const auto squared = (restored - (normalise_ ? normalised(normal) : normal)).mul(scale_).square();
+        const auto error = normalise_ ? in_unit(in, restored, /*centred=*/true) - normalised(normal)
+                                      : in_unit(in, restored - normal, /*centred=*/false);
+        const auto squared = error.square();
         const auto by_patch = squared.mean({1, 3, 5}).flatten(1);  // [B, L]
         const auto weighted = by_patch * weights;
 
@@ -86,6 +95,12 @@ class Restoration : public Loss {
             {image.size(0), image.size(1), image.size(2) / patch_, patch_, image.size(3) / patch_, patch_});
     }
 
+    /// patches [B, C, rows, p, columns, p] of pixels -> in the unit of the network that wrote them.
+    static Tensor in_unit(const Tensors& in, Tensor patches, bool centred) {
+        if (centred && in.has("restored.mean")) patches = patches - pixels::by_channel(in["restored.mean"], 6);
+        return in.has("restored.std") ? patches / pixels::by_channel(in["restored.std"], 6) : patches;
+    }
+
     static Tensor normalised(const Tensor& patches) {
         const std::vector<std::int64_t> within = {1, 3, 5};
         const auto variance = patches.var(within, /*unbiased=*/true, /*keepdim=*/true);
@@ -96,14 +111,13 @@ class Restoration : public Loss {
     std::int64_t patch_;
     LabelThreshold threshold_;
     bool normalise_;
-    double scale_;
 };
 
 }  // namespace
 }  // namespace hearth
 
 HEARTH_PLUGIN((hearth::PluginInfo{.id = "restoration",
-                                  .version = "0.1.0",
+                                  .version = "0.2.0",
                                   .summary = "Weighted pixel error against the lesion-free image",
                                   .url = "https://github.com/LYH-hh/AFiRe"}),
               hearth::component<hearth::Restoration>("restoration",

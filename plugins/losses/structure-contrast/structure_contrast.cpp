@@ -28,8 +28,10 @@ class StructureContrast : public Loss {
             .choices({"mean", "zero"})
             .doc("a token is abnormal where its patch exceeds the mask's mean (eq. 6), or 0 (official code)");
         schema.text("average", "tokens")
-            .choices({"tokens", "positions"})
-            .doc("over all normal tokens, or per position first: B+ of eq. 12 read as that of position j");
+            .choices({"tokens", "positions", "process"})
+            .doc(
+                "over all normal tokens; per position first, B+ of eq. 12 read as that of position j; or those "
+                "of each process first (the official code)");
         schema.text("form", "contrast")
             .choices({"contrast", "alignment"})
             .doc("eq. 12, or -sum_k c_jk log q_ijk without other positions (the official code)");
@@ -48,6 +50,7 @@ class StructureContrast : public Loss {
           as_printed_(options.boolean("as_printed")),
           threshold_(options.text("threshold") == "zero" ? LabelThreshold::zero : LabelThreshold::mean),
           by_position_(options.text("average") == "positions"),
+          by_process_(options.text("average") == "process"),
           alignment_(options.text("form") == "alignment"),
           clamp_(options.number("clamp")) {}
 
@@ -98,6 +101,8 @@ class StructureContrast : public Loss {
     }
 
     Tensor weights(const Tensor& normal, const Tensor& like, const Comm& comm) const {
+        if (by_process_)
+            return contrast::mean_weights(normal, normal.sum().to(like.scalar_type()), Comm::local());
         auto count = normal.sum(0).to(like.scalar_type());  // [L], then over all processes
         comm.all_reduce_sum(count);
         if (by_position_) return contrast::mean_weights(normal, count, comm) / normal.size(1);
@@ -107,7 +112,7 @@ class StructureContrast : public Loss {
     Schedule temperature_student_, temperature_;
     bool as_printed_;
     LabelThreshold threshold_;
-    bool by_position_, alignment_;
+    bool by_position_, by_process_, alignment_;
     double clamp_;
 };
 

@@ -112,6 +112,24 @@ TEST_CASE("prototypes follow eq. 7 in closed form") {
     CHECK(head->named_buffers()["updates"].item<std::int64_t>() == steps);
 }
 
+TEST_CASE("a step that accumulates batches moves the bank once, by the mean over all of them") {
+    const auto whole = scores(6, 4, 5, 1), later = scores(6, 4, 5, 2);
+    // Sinkhorn-Knopp by position and without iterations is a softmax: it does not depend on the batch.
+    const Changes changes = {{"iterations", std::int64_t{0}}, {"momentum", Schedule(0.6)}};
+    const auto once = bank(4, 5, changes), parts = bank(4, 5, changes);
+    for (const auto& z : {whole, later}) {
+        at::Tensor last;
+        parts->before_step({});
+        for (int i = 0; i < 3; ++i)
+            last = parts->forward({{"logits", z.slice(0, 2 * i, 2 * i + 2)}}, {})["prototypes"];
+        parts->after_step({});
+        const auto expected = once->forward({{"logits", z}}, {})["prototypes"];
+        CHECK(distance(last, expected) < 1e-14);
+        CHECK(distance(parts->named_buffers()["prototypes"], expected) < 1e-14);
+    }
+    CHECK(parts->named_buffers()["updates"].item<std::int64_t>() == 2);
+}
+
 TEST_CASE("the bank learns in training only, and what it returned stays as it was") {
     const auto head = bank(4, 5);
     Context evaluation;

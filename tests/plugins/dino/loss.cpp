@@ -101,6 +101,22 @@ TEST_CASE("the centre is the mean over views and images, and moves in training o
     CHECK(center(*still).eq(0).all().item<bool>());
 }
 
+TEST_CASE("a step that accumulates batches moves the centre once, by the mean over all of them") {
+    const auto whole = example(2, 0, 6, 4);
+    const auto once = loss_for(whole), parts = loss_for(whole);
+    total(*once, whole);
+    parts->before_step({});
+    for (int i = 0; i < 3; ++i) {
+        const auto part = [&](const at::Tensor& all) { return all.slice(1, 2 * i, 2 * i + 2); };
+        total(*parts, {part(whole.teacher), part(whole.student), {}});
+        CHECK(center(*parts).eq(0).all().item<bool>());
+    }
+    parts->after_step({});
+    CHECK(distance(center(*parts), center(*once)) < 1e-14);
+    parts->after_step({});  // nothing was counted since
+    CHECK(distance(center(*parts), center(*once)) < 1e-14);
+}
+
 TEST_CASE("a batch that is not finite leaves the centre alone") {
     auto sample = example(2, 0, 3, 4);
     const auto loss = loss_for(sample);

@@ -140,6 +140,22 @@ TEST_CASE("the prediction of the normalised patches costs nothing") {
     CHECK(total("none", target) > 0.1);
 }
 
+TEST_CASE("pixels that are not normalised by patch are those that the backbone sees") {
+    const auto image = at::rand({2, 3, 32, 32}, at::kDouble);
+    const auto mean = at::rand({2, 3}, at::kDouble), std = at::rand({2, 3}, at::kDouble) + 0.2;
+    const auto seen = (image - mean.view({2, 3, 1, 1})) / std.view({2, 3, 1, 1});
+    const Tensors in = {{"prediction", patchify(seen, 8)},
+                        {"image", image},
+                        {"masked", at::ones({2, 16})},
+                        {"prediction.mean", mean},
+                        {"prediction.std", std}};
+    CHECK(loss_of("none")->forward(in, {}).total.item<double>() < 1e-20);
+    auto by_patch = in;
+    by_patch.set("prediction", (patchify(image, 8) - patchify(image, 8).mean(-1, true)) /
+                                   (patchify(image, 8).var(-1, true, true) + 1e-6).sqrt());
+    CHECK(loss_of("patch")->forward(by_patch, {}).total.item<double>() < 1e-20);
+}
+
 TEST_CASE("where nothing is masked the loss is 0, and so is the gradient") {
     auto in = inputs();
     in.set("prediction", in["prediction"].requires_grad_());

@@ -140,6 +140,7 @@ TEST_CASE("statistics of the batch: outputs, gradients and running statistics ar
         const auto& expected = reference().at(depth).at("train");
         const auto single = net->forward({{"image", image().to(at::kFloat)}}, {});
         for (const auto& [name, tensor] : single) {
+            if (name.starts_with("pixel_")) continue;  // options, not features
             INFO(depth << " " << name << " in fp32");
             CHECK(error(tensor, expected.at(name)) < 1e-4);  // the last norms divide by statistics of 24 pixels
         }

@@ -155,10 +155,35 @@ TEST_CASE("the gradient agrees with finite differences in double") {
               token.detach()) < 1e-6);
 }
 
+TEST_CASE("the network writes normalised pixels, which become an image by the backbone's mean and deviation") {
+    auto in = inputs(no_lesion(), 3);
+    const auto head = decoder({}, 3);
+    const auto written = head->forward(in, {});
+    CHECK(at::equal(written["restored.mean"], at::zeros({batch, 3})));
+    CHECK(at::equal(written["restored.std"], at::ones({batch, 3})));
+    const auto mean = at::tensor({0.485F, 0.456F, 0.406F}), std = at::tensor({0.229F, 0.224F, 0.225F});
+    in.set("pixel_mean", mean.expand({batch, 3}));
+    in.set("pixel_std", std.expand({batch, 3}));
+    const auto out = head->forward(in, {});
+    CHECK(at::allclose(out["restored"], written["restored"] * std.view({3, 1, 1}) + mean.view({3, 1, 1})));
+    CHECK(at::equal(out["restored.mean"], in["pixel_mean"]));
+    CHECK(at::equal(out["restored.std"], in["pixel_std"]));
+    // As checkpoints of version 0.1: the last layer writes the image itself.
+    const auto before = decoder({{"output", std::string("image")}}, 3);
+    CHECK(at::equal(before->forward(in, {})["restored"], written["restored"]));
+    CHECK(at::equal(before->forward(in, {})["restored.std"], in["pixel_std"]));
+}
+
+TEST_CASE("a weight file says whether its decoder writes normalised pixels") {
+    CHECK(decoder()->named_buffers().contains("writes_normalised_pixels"));
+    CHECK_FALSE(
+        decoder({{"output", std::string("image")}})->named_buffers().contains("writes_normalised_pixels"));
+}
+
 TEST_CASE("with the class token in the sequence") {
     const auto head = decoder({{"cls", true}});
     const auto& type = test::registry().find(Kind::head, "restoration-decoder");
-    CHECK(type.reads(test::options(type)).size() == 3);
+    CHECK(type.reads(test::options(type)).size() == 5);
     CHECK(type.reads(test::options(type, {{"cls", true}})).back().name == "cls");
     auto in = inputs(no_lesion());
     const auto base = head->forward(in, {})["restored"];

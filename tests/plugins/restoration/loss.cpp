@@ -39,8 +39,18 @@ struct Naive {
     std::vector<double> per_sample = std::vector<double>(batch, 0);
 };
 
-/// Eq. 20, pixel by pixel. `target` is the image or its normalised form.
-Naive naive(const Tensors& in, const Tensor& target, double abnormal_weight, double pixel_std) {
+/// The same with the decoder's unit, one value a channel and sample.
+Tensors inputs_in_unit() {
+    auto in = inputs();
+    in.set("restored.mean", at::rand({batch, channels}, at::kDouble));
+    in.set("restored.std", at::rand({batch, channels}, at::kDouble) + 0.2);
+    return in;
+}
+
+/// Eq. 20, pixel by pixel: y and the target x, divided by s [B, C].
+Naive naive(const Tensors& in, const Tensor& target, double abnormal_weight,
+            const Tensor& s = at::ones({batch, channels}, at::kDouble)) {
+    const auto unit = s.accessor<double, 2>();
     const auto y = in["restored"].accessor<double, 4>(), x = target.accessor<double, 4>(),
                m = in["mask"].accessor<double, 4>();
     Naive out;
@@ -57,7 +67,7 @@ Naive naive(const Tensors& in, const Tensor& target, double abnormal_weight, dou
                 const double w = patch_mean > image_mean + 1e-9 ? abnormal_weight : 1;
                 for (std::int64_t k = 0; k < channels; ++k)
                     out.per_sample[static_cast<std::size_t>(b)] +=
-                        w * std::pow((y[b][k][r][c] - x[b][k][r][c]) / pixel_std, 2) /
+                        w * std::pow((y[b][k][r][c] - x[b][k][r][c]) / unit[b][k], 2) /
                         (channels * height * width);
             }
         out.total += out.per_sample[static_cast<std::size_t>(b)] / batch;
@@ -79,34 +89,51 @@ Tensor normalised_patches(const Tensor& image) {
 
 }  // namespace
 
-TEST_CASE("the value equals the equation") {
-    const auto in = inputs();
-    for (const double weight : {0.0, 1.0, 2.0, 7.5})
-        for (const double std : {1.0, 0.225}) {
-            const auto loss =
-                restoration({{"abnormal_weight", Schedule(weight)}, {"pixel_std", Schedule(std)}});
-            const auto out = loss->forward(in, {});
-            const auto expected = naive(in, in["normal"], weight, std);
+TEST_CASE("the value equals the equation, in the unit of the decoder's network, per channel") {
+    const auto in = inputs(), unit = inputs_in_unit();
+    for (const double weight : {0.0, 1.0, 2.0, 7.5}) {
+        const auto loss = restoration({{"abnormal_weight", Schedule(weight)}});
+        const auto compare = [&](const LossOutput& out, const Naive& expected) {
             CHECK(std::abs(out.total.item<double>() - expected.total) < 1e-10);
             for (std::int64_t b = 0; b < batch; ++b)
                 CHECK(std::abs(out.per_sample[b].item<double>() -
                                expected.per_sample[static_cast<std::size_t>(b)]) < 1e-10);
-        }
-}
-
-TEST_CASE("defaults are the paper's weight and the official code's pixel unit") {
-    const auto in = inputs();
-    CHECK(std::abs(restoration()->forward(in, {}).total.item<double>() -
-                   naive(in, in["normal"], 2, 0.225).total) < 1e-10);
-}
-
-TEST_CASE("with a normalised target pixel_std does not matter") {
-    const auto in = inputs();
-    const auto expected = naive(in, normalised_patches(in["normal"]), 2, 1).total;
-    for (const double std : {1.0, 0.225}) {
-        const auto loss = restoration({{"normalise", std::string("patch")}, {"pixel_std", Schedule(std)}});
-        CHECK(std::abs(loss->forward(in, {}).total.item<double>() - expected) < 1e-10);
+        };
+        compare(loss->forward(in, {}), naive(in, in["normal"], weight));
+        compare(loss->forward(unit, {}), naive(unit, unit["normal"], weight, unit["restored.std"]));
     }
+}
+
+TEST_CASE("the default weight is the paper's") {
+    const auto in = inputs();
+    CHECK(std::abs(restoration()->forward(in, {}).total.item<double>() - naive(in, in["normal"], 2).total) <
+          1e-10);
+}
+
+TEST_CASE("the error is that of normalised pixels: what mean and deviation they have does not matter") {
+    // y and x as the network writes and sees them, and the same films with another exposure.
+    const auto loss = restoration();
+    const auto written = inputs();
+    const auto total = loss->forward(written, {}).total.item<double>();
+    for (const auto& [mean, std] : {std::pair(0.1, 0.05), std::pair(0.9, 0.3)}) {
+        auto in = written;
+        for (const auto* name : {"restored", "normal"}) in.set(name, written[name] * std + mean);
+        in.set("restored.mean", at::full({batch, channels}, mean, at::kDouble));
+        in.set("restored.std", at::full({batch, channels}, std, at::kDouble));
+        CHECK(loss->forward(in, {}).total.item<double>() == Approx(total));
+    }
+}
+
+TEST_CASE("a target that is normalised by patch is compared with what the network wrote") {
+    const auto loss = restoration({{"normalise", std::string("patch")}});
+    const auto in = inputs();
+    const auto expected = naive(in, normalised_patches(in["normal"]), 2).total;
+    CHECK(std::abs(loss->forward(in, {}).total.item<double>() - expected) < 1e-10);
+    auto scaled = in;
+    scaled.set("restored", in["restored"] * 0.25 + 0.5);
+    scaled.set("restored.mean", at::full({batch, channels}, 0.5, at::kDouble));
+    scaled.set("restored.std", at::full({batch, channels}, 0.25, at::kDouble));
+    CHECK(std::abs(loss->forward(scaled, {}).total.item<double>() - expected) < 1e-10);
 }
 
 TEST_CASE("per pixel averages to per sample, per sample to the total; none carries a gradient") {
@@ -124,8 +151,7 @@ TEST_CASE("per pixel averages to per sample, per sample to the total; none carri
         CHECK_FALSE(value.requires_grad());
         CHECK(value.dim() == 0);
     }
-    auto pixel =
-        (in["restored"].detach() - in["normal"])[2].select(1, 5).select(1, 3) / 0.225;  // no lesion: w = 1
+    auto pixel = (in["restored"].detach() - in["normal"])[2].select(1, 5).select(1, 3);  // no lesion: w = 1
     CHECK(out.per_pixel[2][0][5][3].item<double>() == Approx(pixel.square().mean().item<double>()));
 }
 
@@ -135,8 +161,7 @@ TEST_CASE("a mask of zeros: weights do not matter, and the terms are finite") {
     const auto light = restoration({{"abnormal_weight", Schedule(1.0)}})->forward(in, {});
     const auto heavy = restoration({{"abnormal_weight", Schedule(9.0)}})->forward(in, {});
     CHECK(light.total.item<double>() == heavy.total.item<double>());
-    CHECK(light.total.item<double>() ==
-          Approx(((in["restored"] - in["normal"]) / 0.225).square().mean().item<double>()));
+    CHECK(light.total.item<double>() == Approx((in["restored"] - in["normal"]).square().mean().item<double>()));
     for (const auto& [name, value] : heavy.terms)
         if (name == "mse_abnormal") CHECK(value.item<double>() == 0);
 }
@@ -160,8 +185,8 @@ TEST_CASE("the weight follows its schedule") {
     context.progress = {.step = 50, .total_steps = 101, .steps_per_epoch = 1};
     const auto weight = schedule(context.progress);
     CHECK(weight > 2);
-    CHECK(std::abs(loss->forward(in, context).total.item<double>() -
-                   naive(in, in["normal"], weight, 0.225).total) < 1e-10);
+    CHECK(std::abs(loss->forward(in, context).total.item<double>() - naive(in, in["normal"], weight).total) <
+          1e-10);
 }
 
 TEST_CASE("the gradient agrees with finite differences") {
@@ -183,14 +208,13 @@ TEST_CASE("a bf16 input under autocast is summed in fp32") {
     in.set("restored", in["restored"].to(at::kBFloat16));
     const auto out = test::in_bf16([&] { return restoration()->forward(in, {}); });
     in.set("restored", in["restored"].to(at::kDouble));
-    CHECK(out.total.item<double>() == Approx(naive(in, in["normal"], 2, 0.225).total).epsilon(1e-5));
+    CHECK(out.total.item<double>() == Approx(naive(in, in["normal"], 2).total).epsilon(1e-5));
 }
 
 TEST_CASE("the loss refuses options out of range") {
     const auto& schema = test::registry().find(Kind::loss, "restoration").schema();
     CHECK_FALSE(schema.find("abnormal_weight")->check(Schedule(-1.0)).empty());
     CHECK_FALSE(schema.find("normalise")->check(std::string("image")).empty());
-    CHECK_FALSE(schema.find("pixel_std")->check(Schedule(0.0)).empty());
     CHECK(schema.find("abnormal_weight")->may_schedule);
     for (const auto& option : schema.options()) CHECK(option.check(option.fallback).empty());
     Symbols symbols;

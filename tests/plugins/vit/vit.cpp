@@ -232,7 +232,8 @@ TEST_CASE("a pass whose tokens nobody reads writes the class token alone, with t
 TEST_CASE("attention and activations are written only where they are asked for by name") {
     const auto vit = small_vit();
     const auto out = vit->forward({{"image", at::rand({1, 1, 64, 64})}}, {});
-    CHECK(out.size() == 2);
+    CHECK(out.size() == 4);
+    CHECK((out.has("pixel_mean") && out.has("pixel_std")));
     CHECK(out.has("tokens"));
     CHECK(out.has("cls"));
 }

@@ -1,0 +1,33 @@
+// What the pixel losses of every shipped recipe say of networks that know nothing yet.
+#include <algorithm>
+
+#include "plan/support.hpp"
+#include "train/check.hpp"
+
+using namespace hearth;
+using namespace hearth::test;
+
+TEST_CASE("a fresh network's error of pixels is of order 1 in every shipped recipe") {
+    // Pixels are compared in the unit that networks see and write. In another unit the first thing to learn is
+    // the grey level of films, and little else is.
+    const std::set<std::string> of_pixels = {"restoration", "reconstruction"};
+    int compared = 0;
+    for_each_shipped_recipe([&](const std::filesystem::path& file) {
+        std::vector<std::string> overrides = {"data.source=phantom", "networks.student.backbone.size=tiny"};
+        const auto written = recipe::load(file, overrides);
+        if (std::ranges::none_of(written.losses, [](const auto& loss) {
+                return loss.use == "restoration" || loss.use == "masked-reconstruction";
+            }))
+            return;
+        overrides.emplace_back("networks.student.backbone.depth=2");
+        const auto result = train::check(recipe::load(file, overrides), registry());
+        for (const auto& [name, value] : result.terms) {
+            if (of_pixels.count(name) == 0) continue;
+            INFO(name);
+            CHECK(value > 0.3);
+            CHECK(value < 3);
+            ++compared;
+        }
+    });
+    CHECK(compared >= 15);
+}
