@@ -88,9 +88,10 @@ TEST_CASE("another `use` on the command line discards the old options too") {
 TEST_CASE("what another `use` took away is said, and nothing where it took nothing") {
     const auto notes = attempt().load({"augment.lesion.use=blur", "augment.blur.reads.image=x"}).notes;
     REQUIRE(notes.size() == 1);
-    CHECK_THAT(notes[0], Contains("argument 'augment.lesion.use=blur': augment.lesion was lesion, whose options "
-                                  "and wiring do not go on to another component: size; write what it needs after "
-                                  "it, as augment.lesion.KEY=VALUE"));
+    CHECK_THAT(notes[0],
+               Contains("argument 'augment.lesion.use=blur': augment.lesion was lesion, whose options "
+                        "and wiring do not go on to another component: size; write what it needs after "
+                        "it, as augment.lesion.KEY=VALUE"));
     CHECK(attempt().load({"loss.second.use=other"}).notes.empty());
     CHECK(attempt().load({"augment.lesion.use=lesion"}).notes.empty());
 }

@@ -124,10 +124,11 @@ TEST_CASE("a checkpoint fills the whole plan, and one of other plugins is refuse
 
     auto older = saved;
     std::erase_if(older.tensors, [](const auto& item) { return item.first == "student.heads.classify.bias"; });
-    CHECK_THAT(message_of<DataError>([&] { train::load_checkpoint(older, "runs/a/last.safetensors", plan); }),
-               Contains("runs/a/last.safetensors: found no tensor 'student.heads.classify.bias'; the plugins are "
-                        "not those of the run") &&
-                   Contains("the README of the plugin says how it reads older checkpoints"));
+    CHECK_THAT(
+        message_of<DataError>([&] { train::load_checkpoint(older, "runs/a/last.safetensors", plan); }),
+        Contains("runs/a/last.safetensors: found no tensor 'student.heads.classify.bias'; the plugins are "
+                 "not those of the run") &&
+            Contains("the README of the plugin says how it reads older checkpoints"));
     auto wider = saved;
     for (auto& [name, tensor] : wider.tensors)
         if (name == "student.heads.classify.bias") tensor = at::zeros({3});
