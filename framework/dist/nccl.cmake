@@ -1,5 +1,6 @@
 # Can libhearth_nccl.so be built here? Asked of the compiler: a header that is there may include one that is not, as
-# cuda_runtime.h of LibTorch's wheels does (crt/host_config.h is in PyPI's nvidia-cuda-crt and in every CUDA toolkit).
+# cuda_runtime.h of LibTorch's wheels does (crt/host_config.h is in PyPI's nvidia-cuda-crt, nv/target in nvidia-cuda-cccl, both in
+# every CUDA toolkit).
 # Output: HEARTH_NCCL_MISSING, why not, with what to do; empty where it can. HEARTH_NCCL_INCLUDE, HEARTH_CUDA_RUNTIME_INCLUDE.
 set(HEARTH_NCCL_MISSING "")
 if(NOT LibTorch_CUDA)
@@ -32,5 +33,5 @@ if(NOT HEARTH_NCCL_COMPILES)
   string(REGEX MATCH "[^\n/]*/?[^\n/]*: (fatal error|error): ([^\n]*)" _first "${_output}")
   set(_why "${CMAKE_MATCH_2}")
   string(REPLACE "\"" "'" _why "${_why}")
-  set(HEARTH_NCCL_MISSING "the headers of NCCL and of the CUDA runtime do not compile (${_why}); to have it, install the nvidia-cuda-crt of their version beside torch, or a CUDA toolkit, then scripts/setup")
+  set(HEARTH_NCCL_MISSING "the headers of NCCL and of the CUDA runtime do not compile (${_why}); to have it, install nvidia-cuda-crt and nvidia-cuda-cccl of their version beside torch, or a CUDA toolkit, then scripts/setup")
 endif()
