@@ -48,6 +48,13 @@ TEST_CASE("a text table aligns its columns and marks stressed cells") {
           "short\n");
 }
 
+TEST_CASE("a text is wrapped at spaces, and a long word has a line of its own") {
+    CHECK(wrapped("one two three", 7) == "one two\nthree");
+    CHECK(wrapped("one two three", 80) == "one two three");
+    CHECK(wrapped("a restoration ± b", 4) == "a\nrestoration\n± b");
+    CHECK(wrapped("", 10).empty());
+}
+
 TEST_CASE("a Markdown table escapes bars and writes its alignment") {
     Table table;
     table.headers = {"a|b", "n", "c"};
