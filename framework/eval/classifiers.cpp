@@ -1,7 +1,6 @@
 #include "eval/classifiers.hpp"
 
 #include <ATen/ATen.h>
-#include <ATen/Parallel.h>
 #include <ATen/core/grad_mode.h>
 #include <torch/nn/functional/loss.h>
 #include <torch/optim/lbfgs.h>
@@ -10,24 +9,11 @@
 #include <cmath>
 
 #include "eval/metrics.hpp"
+#include "eval/one_thread.hpp"
 
 namespace hearth::eval {
 namespace {
 
-// A fit is thousands of small operations. On a busy machine, handing each to other threads and waiting for them
-// costs hundreds of times the work itself.
-class OneThread {
-  public:
-    explicit OneThread(bool on) : was_(at::get_num_threads()) {
-        if (on) at::set_num_threads(1);
-    }
-    ~OneThread() { at::set_num_threads(was_); }
-    OneThread(const OneThread&) = delete;
-    OneThread& operator=(const OneThread&) = delete;
-
-  private:
-    int was_;
-};
 constexpr std::int64_t small = 1 << 20;  // numbers in the training features
 
 struct Linear {
@@ -67,7 +53,7 @@ std::vector<double> column(const at::Tensor& probabilities, std::int64_t c) {
 
 LinearProbe linear_probe(const FeatureSet& train, const FeatureSet& test, std::size_t classes,
                          std::uint64_t seed) {
-    const OneThread guard(train.x.numel() < small);
+    const OneThread guard(train.x.numel() < small);  // a fit is thousands of small operations
     const auto count = static_cast<std::int64_t>(classes);
     const auto raw = train.x.to(at::kDouble);
     const auto mean = raw.mean(0, true), scale = raw.std(0, false, true).clamp_min(1e-8);

@@ -162,6 +162,12 @@ Schema detect_schema() {
     schema.number("quantile", defaults.quantile)
         .range(0, 1)
         .doc("of the scores of normal images that is the threshold, without validation_where");
+    schema.integer("neighbours", defaults.neighbours)
+        .range(1, any_count)
+        .doc("normal films that the baseline \"pixels k-NN\" measures the distance to");
+    schema.integer("components", defaults.components)
+        .range(1, any_count)
+        .doc("principal components of normal films that the baseline \"pixels PCA\" takes out of a film");
     schema.integer("limit", labelled.limit)
         .range(0, any_count)
         .doc("at most so many images of each part; 0 = all");
@@ -221,6 +227,8 @@ std::optional<DetectSpec> read_detect(const Table& tree, Diagnostics& problems) 
     out.top = options.number("top");
     out.batch = options.integer("batch");
     out.heatmaps = options.integer("heatmaps");
+    out.neighbours = options.integer("neighbours");
+    out.components = options.integer("components");
     const Value* sum = table.find("score");
     if (whole)  // else the sum would be blamed for scores that are wrong themselves
         weigh(out, sum != nullptr ? sum->origin : section->origin, problems);

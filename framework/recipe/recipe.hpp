@@ -158,6 +158,7 @@ struct DetectSpec {
     double quantile = 0.95, smooth = 0.02, top = 0.05;
     std::string normalise = "position";
     std::int64_t batch = 32, heatmaps = 24;
+    std::int64_t neighbours = 5, components = 16;  ///< of the baselines from pixels
     std::vector<ScoreSpec> scores;
     std::string score;  ///< the sum as written
 };
