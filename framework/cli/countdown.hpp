@@ -7,6 +7,8 @@
 #include <algorithm>
 #include <chrono>
 #include <cstdint>
+#include <string>
+#include <utility>
 
 #include "train/progress.hpp"
 
@@ -16,7 +18,9 @@ namespace hearth::cli {
 /// `quiet`.
 class Countdown {
   public:
-    explicit Countdown(bool quiet) : quiet_(quiet), terminal_(::isatty(STDERR_FILENO) == 1) {}
+    /// `title` leads the line.
+    explicit Countdown(bool quiet, std::string title = "")
+        : quiet_(quiet), terminal_(::isatty(STDERR_FILENO) == 1), title_(std::move(title)) {}
 
     void operator()(std::int64_t done, std::int64_t total) {
         const auto now = std::chrono::steady_clock::now();
@@ -26,13 +30,15 @@ class Countdown {
         shown_ = now;
         const double seconds = std::chrono::duration<double>(now - start_).count();
         const double rate = static_cast<double>(done) / std::max(seconds, 1e-9);
-        fmt::print(stderr, "{}{}/{} images  {:.1f} images/s  ETA {}{}", terminal_ ? "\r\033[K" : "", done,
-                   total, rate, train::duration_text(static_cast<double>(total - done) / std::max(rate, 1e-9)),
+        fmt::print(stderr, "{}{}{}{}/{} images  {:.1f} images/s  ETA {}{}", terminal_ ? "\r\033[K" : "", title_,
+                   title_.empty() ? "" : "  ", done, total, rate,
+                   train::duration_text(static_cast<double>(total - done) / std::max(rate, 1e-9)),
                    terminal_ && !last ? "" : "\n");
     }
 
   private:
     bool quiet_, terminal_;
+    std::string title_;
     std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now(), shown_ = start_;
 };
 

@@ -1,6 +1,9 @@
 // hearth detect: anomaly detection with a finished run, or with one that it trains first.
 #include <fmt/format.h>
 
+#include <map>
+
+#include "cli/countdown.hpp"
 #include "cli/detection_report.hpp"
 #include "cli/run.hpp"
 
@@ -49,6 +52,14 @@ std::optional<fs::path> train_first(const DetectFlags& flags, Globals& globals) 
     return summary.stopped || !summary.first ? std::nullopt : std::optional(summary.run);
 }
 
+/// A countdown for each part of the images.
+eval::PartProgress parts_shown(bool quiet) {
+    return [quiet, countdown = std::map<std::string, Countdown>()](const std::string& part, std::int64_t done,
+                                                                   std::int64_t total) mutable {
+        countdown.try_emplace(part, quiet, part).first->second(done, total);
+    };
+}
+
 void detect(const DetectFlags& flags, Globals& globals) {
     const bool finished = is_run(flags.arguments.file);
     if (finished && !flags.init.empty())
@@ -64,7 +75,8 @@ void detect(const DetectFlags& flags, Globals& globals) {
         other.file = flags.with;
         run->recipe.detect = other.load(globals).detect;
     }
-    const auto detection = eval::detect(run->recipe, run->plan, run->device);
+    const auto detection =
+        eval::detect(run->recipe, run->plan, run->device, parts_shown(globals.quiet || globals.json));
     save_detection(*folder, detection, run->checkpoint);
     const auto page = write_report(*run);
     if (globals.json) {
@@ -73,8 +85,12 @@ void detect(const DetectFlags& flags, Globals& globals) {
         json["report"] = page.string();
         fmt::print("{}\n", json.dump(2));
     } else {
-        fmt::print("{}\nreport: {}\n", report::text_table(detection_table(detection)),
-                   fs::absolute(page).lexically_normal().string());
+        for (auto& table : detection_tables(detection)) {
+            table.caption = report::wrapped(table.caption, 80);
+            fmt::print("{}\n", report::text_table(table));
+        }
+        for (const auto& line : not_above(detection)) fmt::print("{}\n", report::wrapped(line, 80));
+        fmt::print("report: {}\n", fs::absolute(page).lexically_normal().string());
     }
 }
 

@@ -59,18 +59,26 @@ report::FigureGrid heat_grid(const eval::Detection& detection) {
     return grid;
 }
 
+/// The scores, then the baselines.
+std::vector<const eval::AnomalyResult*> all_results(const eval::Detection& detection) {
+    std::vector<const eval::AnomalyResult*> out;
+    for (const auto* results : {&detection.results, &detection.baselines})
+        for (const auto& r : *results) out.push_back(&r);
+    return out;
+}
+
 report::RocChart roc(const eval::Detection& detection) {
     report::RocChart chart{.title = "ROC of images", .curves = {}, .description = ""};
-    for (const auto& r : detection.results)
-        chart.curves.push_back({r.name, eval::roc_points(r.scores, detection.labels), r.auc.value});
+    for (const auto* r : all_results(detection))
+        chart.curves.push_back({r->name, eval::roc_points(r->scores, detection.labels), r->auc.value});
     return chart;
 }
 
 report::PrChart pr(const eval::Detection& detection) {
     report::PrChart chart{
         .title = "Precision and recall of images", .curves = {}, .prevalence = 0, .description = ""};
-    for (const auto& r : detection.results)
-        chart.curves.push_back({r.name, eval::pr_points(r.scores, detection.labels), r.average_precision});
+    for (const auto* r : all_results(detection))
+        chart.curves.push_back({r->name, eval::pr_points(r->scores, detection.labels), r->average_precision});
     const auto abnormal = std::count(detection.labels.begin(), detection.labels.end(), 1);
     chart.prevalence = static_cast<double>(abnormal) / static_cast<double>(detection.labels.size());
     return chart;
@@ -88,33 +96,74 @@ report::BarChart kinds(const eval::Detection& detection) {
     return chart;
 }
 
-}  // namespace
-
-report::Table detection_table(const eval::Detection& detection) {
+report::Table image_table(const eval::Detection& detection) {
     using report::Align;
     report::Table table;
-    table.title = "Images and pixels";
-    table.headers = {"score", "AUC  [95 % interval]", "AP", "accuracy", "F1", "sensitivity", "specificity"};
-    const bool pixels = localised(detection);
-    if (pixels) table.headers.insert(table.headers.end(), {"pixel AUROC", "AUPRO"});
+    table.title = "Images";
+    table.headers = {"score", "AUC  [95 % interval]", "AP", "accuracy", "F1", "sens.", "spec."};
     table.align.assign(table.headers.size(), Align::right);
     table.align[0] = Align::left;
-    for (const auto& r : detection.results) {
-        table.rows.push_back({r.name,
-                              fmt::format("{:.3f}  [{:.3f}, {:.3f}]", r.auc.value, r.auc.low, r.auc.high),
-                              three(r.average_precision), three(r.accuracy), three(r.f1), three(r.sensitivity),
-                              three(r.specificity)});
-        if (pixels) table.rows.back().insert(table.rows.back().end(), {three(r.pixel_auroc), three(r.aupro)});
-    }
+    for (const auto* r : all_results(detection))
+        table.rows.push_back({r->name,
+                              fmt::format("{:.3f}  [{:.3f}, {:.3f}]", r->auc.value, r->auc.low, r->auc.high),
+                              three(r->average_precision), three(r->accuracy), three(r->f1),
+                              three(r->sensitivity), three(r->specificity)});
     const auto abnormal = std::count(detection.labels.begin(), detection.labels.end(), 1);
-    table.caption =
-        fmt::format("{} test images of {} patients, {} of them abnormal{}. {}.", detection.test_images,
-                    detection.test_patients, abnormal,
-                    pixels ? fmt::format(", {} with a mask; AUPRO up to a false positive rate of 0.3",
-                                         detection.images_with_mask)
-                           : "",
-                    detection.protocol);
+    table.caption = fmt::format("{} test images of {} patients, {} of them abnormal. {}.",
+                                detection.test_images, detection.test_patients, abnormal, detection.protocol);
     return table;
+}
+
+report::Table pixel_table(const eval::Detection& detection) {
+    using report::Align;
+    report::Table table;
+    table.title = "Pixels";
+    table.headers = {"score", "pixel AUROC", "AUPRO"};
+    table.align = {Align::left, Align::right, Align::right};
+    for (const auto* r : all_results(detection))
+        if (!std::isnan(r->pixel_auroc))
+            table.rows.push_back({r->name, three(r->pixel_auroc), three(r->aupro)});
+    table.caption = fmt::format("{} abnormal images with a mask; AUPRO up to a false positive rate of 0.3.",
+                                detection.images_with_mask);
+    return table;
+}
+
+report::Table difference_table(const eval::Detection& detection) {
+    using report::Align;
+    report::Table table;
+    table.title = "Against pixels alone";
+    table.headers = {"difference", "AUC  [95 % interval]", "p"};
+    table.align = {Align::left, Align::right, Align::right};
+    for (const auto& d : detection.differences)
+        table.rows.push_back({detection.sum().name + " - " + d.baseline,
+                              std::isnan(d.auc.value) ? "undefined"
+                                                      : fmt::format("{:+.3f}  [{:+.3f}, {:+.3f}]", d.auc.value,
+                                                                    d.auc.low, d.auc.high),
+                              std::isnan(d.auc.p_value) ? "–" : fmt::format("{:.4f}", d.auc.p_value)});
+    table.caption = fmt::format("Paired bootstrap over the same test patients; p is two-sided. {}.",
+                                detection.baseline_protocol);
+    return table;
+}
+
+}  // namespace
+
+std::vector<report::Table> detection_tables(const eval::Detection& detection) {
+    std::vector<report::Table> out = {image_table(detection)};
+    if (localised(detection)) out.push_back(pixel_table(detection));
+    if (!detection.differences.empty()) out.push_back(difference_table(detection));
+    return out;
+}
+
+std::vector<std::string> not_above(const eval::Detection& detection) {
+    std::vector<std::string> out;
+    for (const auto& d : detection.differences)
+        if (!d.above())
+            out.push_back(fmt::format(
+                "{} not above {}: {}", detection.sum().name, d.baseline,
+                std::isnan(d.auc.value)
+                    ? "undefined"
+                    : fmt::format("{:+.3f} [{:+.3f}, {:+.3f}]", d.auc.value, d.auc.low, d.auc.high)));
+    return out;
 }
 
 void save_detection(const fs::path& folder, const eval::Detection& detection, const std::string& checkpoint) {
@@ -138,7 +187,8 @@ std::optional<report::Section> detection_section(const fs::path& folder) {
     const auto detection = eval::detection_from_json(json);
     report::Section section;
     section.title = "Anomaly detection";
-    section.content.emplace_back(detection_table(detection));
+    for (auto& table : detection_tables(detection)) section.content.emplace_back(std::move(table));
+    for (auto& line : not_above(detection)) section.content.emplace_back(report::Note{std::move(line)});
     section.content.emplace_back(roc(detection));
     section.content.emplace_back(pr(detection));
     if (!detection.by_kind.empty()) section.content.emplace_back(kinds(detection));

@@ -15,33 +15,57 @@
 #include "eval/batches.hpp"
 #include "eval/localisation.hpp"
 #include "eval/metrics.hpp"
+#include "eval/pixel_baselines.hpp"
 
 namespace hearth::eval {
 namespace {
 
 using at::Tensor;
 using Scorers = std::vector<std::unique_ptr<AnomalyScorer>>;
+using Scores = std::vector<std::vector<double>>;  // by score, then by image
 
-/// Smoothed maps [N, S, S] of each scorer, and which images of the set they belong to.
+/// Smoothed maps [N, S, S] of each scorer, the films themselves, and which images of the set they belong to.
 struct Maps {
     std::vector<Tensor> of;
+    Tensor films;  ///< [N, s, s], small
     std::vector<std::int64_t> indices;
 };
 
-Maps make_maps(const LabelledSet& set, const recipe::Recipe& recipe, Scorers& scorers, const Context& context) {
+/// What scores the parts of the images, and who is told.
+struct Scoring {
+    const recipe::Recipe& recipe;
+    Scorers& scorers;
+    Context context;
+    const PartProgress& progress;
+};
+
+Maps make_maps(const LabelledSet& set, const std::string& part, const Scoring& scoring) {
+    const auto& data = scoring.recipe.data;
+    const auto& spec = *scoring.recipe.detect;
+    const auto limit = spec.labelled.limit;
+    const auto all = limit > 0 ? std::min(limit, set.images->size()) : set.images->size();
+    const auto tell = [&](std::int64_t done, std::int64_t total) {
+        if (scoring.progress) scoring.progress(part, done, total);
+    };
     Maps out;
-    std::vector<std::vector<Tensor>> parts(scorers.size());
-    for_each_batch(set, recipe.data, recipe.detect->batch, recipe.detect->labelled.limit,
+    std::vector<Tensor> films;
+    std::vector<std::vector<Tensor>> maps(scoring.scorers.size());
+    for_each_batch(set, data, spec.batch, limit,
                    [&](const Tensor& images, const std::vector<std::int64_t>& indices) {
-                       for (std::size_t s = 0; s < scorers.size(); ++s)
-                           parts[s].push_back(scorers[s]->map(images, context));
+                       for (std::size_t s = 0; s < maps.size(); ++s)
+                           maps[s].push_back(scoring.scorers[s]->map(images, scoring.context));
+                       films.push_back(small_films(images));
                        out.indices.insert(out.indices.end(), indices.begin(), indices.end());
+                       tell(std::ssize(out.indices), all);
                    });
-    if (out.indices.empty()) throw DataError("detect: found no readable image in a part of the data");
-    const double sigma = recipe.detect->smooth * static_cast<double>(recipe.data.size);
-    for (auto& part : parts) {
-        out.of.push_back(at::cat(part));
-        part.clear();
+    const auto found = std::ssize(out.indices);
+    if (found == 0) throw DataError("detect: found no readable image in a part of the data");
+    if (found < all) tell(found, found);  // the rest has no label or cannot be read
+    out.films = at::cat(films);
+    const double sigma = spec.smooth * static_cast<double>(data.size);
+    for (auto& batches : maps) {
+        out.of.push_back(at::cat(batches));
+        batches.clear();
         smooth_maps(out.of.back(), sigma);
     }
     return out;
@@ -68,8 +92,8 @@ class Standard {
         return sum;
     }
     /// Of each score, then of the sum where there are several.
-    std::vector<std::vector<double>> scores(const Maps& maps) const {
-        std::vector<std::vector<double>> out;
+    Scores scores(const Maps& maps) const {
+        Scores out;
         for (std::size_t s = 0; s < maps_.size(); ++s)
             out.push_back(scores_[s].standardise(pool_maps(map(maps, s), spec_.top)));
         if (!sum_.empty()) out.push_back(sum_.front().standardise(raw_sum(out)));
@@ -77,7 +101,7 @@ class Standard {
     }
 
   private:
-    std::vector<double> raw_sum(const std::vector<std::vector<double>>& scores) const {
+    std::vector<double> raw_sum(const Scores& scores) const {
         std::vector<double> sum(scores.front().size(), 0);
         for (std::size_t s = 0; s < maps_.size(); ++s)
             for (std::size_t i = 0; i < sum.size(); ++i) sum[i] += spec_.scores[s].weight * scores[s][i];
@@ -132,9 +156,10 @@ struct Masks {
     }
 };
 
+/// NaN where no mask is known, or where `maps` is undefined.
 void localise(AnomalyResult& result, const Masks& masks, const Tensor& maps) {
     result.pixel_auroc = result.aupro = std::nan("");
-    if (masks.abnormal == 0) return;
+    if (masks.abnormal == 0 || !maps.defined()) return;
     std::vector<int> positive;
     for (const int region : masks.regions) positive.push_back(region > 0 ? 1 : 0);
     const auto pixels = masks.pixels(maps);
@@ -222,9 +247,31 @@ void describe_rows(Detection& out, const LabelledSet& test, const Maps& maps, co
     out.test_patients = std::ssize(std::set<int>(out.patients.begin(), out.patients.end()));
 }
 
+AnomalyResult named(std::string name, double weight, std::vector<double> scores) {
+    AnomalyResult out;
+    out.name = std::move(name);
+    out.weight = weight;
+    out.scores = std::move(scores);
+    return out;
+}
+
+/// `rule` makes a threshold of the scores of the images that it is chosen on.
+template <typename Rule>
+void choose_thresholds(std::vector<AnomalyResult>& results, const Scores& scores, const Rule& rule) {
+    for (std::size_t s = 0; s < results.size(); ++s) results[s].threshold = rule(scores[s]);
+}
+
+void compare_with_baselines(Detection& out) {
+    for (const auto& b : out.baselines)
+        out.differences.push_back(
+            {b.name, paired_bootstrap(out.patients, ResampledAuc(out.sum().scores, out.labels),
+                                      ResampledAuc(b.scores, out.labels), {.resamples = 2000, .seed = 0})});
+}
+
 }  // namespace
 
-Detection detect(const recipe::Recipe& recipe, const plan::Plan& plan, c10::Device device) {
+Detection detect(const recipe::Recipe& recipe, const plan::Plan& plan, c10::Device device,
+                 const PartProgress& progress) {
     if (!recipe.detect)
         throw RecipeError(
             fmt::format("recipe '{}' has no [detect]; add one (docs/detect.md), or extend a recipe of "
@@ -236,14 +283,21 @@ Detection detect(const recipe::Recipe& recipe, const plan::Plan& plan, c10::Devi
     for (const auto& score : spec.scores) scorers.push_back(make_scorer(score, recipe.data, plan));
     const auto images = open_anomaly_images(recipe);
     const auto context = evaluation_context(device);
+    const Scoring scoring{recipe, scorers, context, progress};
+    const auto compared = [&](const std::string& part) {
+        return [&progress, part](std::int64_t done, std::int64_t total) {
+            if (progress) progress(part + ", compared", done, total);
+        };
+    };
 
     for (auto& scorer : scorers)
         if (scorer->learns())
             for_each_batch(images.normal, recipe.data, spec.batch, spec.labelled.limit,
                            [&](const Tensor& batch, const auto&) { scorer->learn(batch, context); });
-    const auto normal = make_maps(images.normal, recipe, scorers, context);
+    const auto normal = make_maps(images.normal, "normal images", scoring);
     const Standard standard(spec, normal);
-    const auto test = make_maps(images.test, recipe, scorers, context);
+    const PixelBaselines pixels(spec, normal.films, compared("normal images"));
+    const auto test = make_maps(images.test, "test images", scoring);
 
     Detection out;
     describe_rows(out, images.test, test, spec);
@@ -252,25 +306,28 @@ Detection detect(const recipe::Recipe& recipe, const plan::Plan& plan, c10::Devi
     out.images_with_mask = masks.abnormal;
 
     auto scores = standard.scores(test);
-    for (std::size_t s = 0; s < scores.size(); ++s) {
-        AnomalyResult result;
-        result.name = s < spec.scores.size() ? spec.scores[s].name : "sum";
-        result.weight = s < spec.scores.size() ? spec.scores[s].weight : 1;
-        result.scores = std::move(scores[s]);
-        out.results.push_back(std::move(result));
-    }
+    for (std::size_t s = 0; s < scores.size(); ++s)
+        out.results.push_back(s < spec.scores.size()
+                                  ? named(spec.scores[s].name, spec.scores[s].weight, std::move(scores[s]))
+                                  : named("sum", 1, std::move(scores[s])));
+    auto pixel_scores = pixels.scores(test.films, compared("test images"));
+    for (std::size_t b = 0; b < pixel_scores.size(); ++b)
+        out.baselines.push_back(named(PixelBaselines::names.at(b), 0, std::move(pixel_scores[b])));
+
     if (images.validation) {
-        const auto validation = make_maps(*images.validation, recipe, scorers, context);
+        const auto validation = make_maps(*images.validation, "validation images", scoring);
         const auto labels = labels_of(*images.validation, validation);
-        const auto values = standard.scores(validation);
-        for (std::size_t s = 0; s < values.size(); ++s)
-            out.results[s].threshold = best_f1_threshold(values[s], labels).value;
+        const auto best = [&](const std::vector<double>& values) {
+            return best_f1_threshold(values, labels).value;
+        };
+        choose_thresholds(out.results, standard.scores(validation), best);
+        choose_thresholds(out.baselines, pixels.scores(validation.films, compared("validation images")), best);
         out.validation_images = std::ssize(labels);
         out.threshold_rule = fmt::format("best F1 on {} labelled validation images", labels.size());
     } else {
-        const auto values = standard.scores(normal);
-        for (std::size_t s = 0; s < values.size(); ++s)
-            out.results[s].threshold = quantile(values[s], spec.quantile);
+        const auto high = [&](const std::vector<double>& values) { return quantile(values, spec.quantile); };
+        choose_thresholds(out.results, standard.scores(normal), high);
+        choose_thresholds(out.baselines, pixels.normal_scores(), high);
         out.threshold_rule = fmt::format("quantile {} of the scores of {} normal training images",
                                          spec.quantile, out.normal_images);
     }
@@ -279,6 +336,12 @@ Detection detect(const recipe::Recipe& recipe, const plan::Plan& plan, c10::Devi
         localise(out.results[s], masks,
                  s < spec.scores.size() ? standard.map(test, s) : standard.sum_of_maps(test));
     }
+    for (std::size_t b = 0; b < out.baselines.size(); ++b) {
+        separate(out.baselines[b], out.labels, out.patients);
+        localise(out.baselines[b], masks,
+                 b == PixelBaselines::with_map ? pixels.map(test.films, recipe.data.size) : Tensor());
+    }
+    compare_with_baselines(out);
     if (!spec.kind.empty()) out.by_kind = results_by_kind(out);
     out.heat_maps = heat_maps(out, images.test, test, standard.sum_of_maps(test), masks, spec.heatmaps);
     out.protocol = fmt::format(
@@ -287,6 +350,7 @@ Detection detect(const recipe::Recipe& recipe, const plan::Plan& plan, c10::Devi
         "{}; intervals: 95 %, bootstrap over {} test patients",
         spec.score, out.normal_images, spec.normalise == "position" ? "at each position" : "over all pixels",
         100 * spec.top, out.threshold_rule, out.test_patients);
+    out.baseline_protocol = pixels.protocol();
     return out;
 }
 

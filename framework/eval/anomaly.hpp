@@ -2,6 +2,7 @@
 // (images) and localises (pixels). docs/detect.md.
 #pragma once
 
+#include <functional>
 #include <nlohmann/json.hpp>
 #include <opencv2/core.hpp>
 #include <string>
@@ -21,6 +22,15 @@ struct AnomalyResult {
     double average_precision = 0, threshold = 0, accuracy = 0, f1 = 0, sensitivity = 0, specificity = 0;
     double pixel_auroc = 0, aupro = 0;
     std::vector<double> scores;  ///< of the test rows, in deviations of the normal images from their mean
+};
+
+/// The sum's AUC less that of a baseline, on the same test images.
+struct BaselineDifference {
+    std::string baseline;
+    PairedInterval auc{};
+
+    /// Whether the interval lies above 0.
+    bool above() const { return auc.low > 0; }
 };
 
 /// One kind of abnormality against all normal images, by the sum.
@@ -48,19 +58,28 @@ struct Detection {
     std::int64_t images_with_mask = 0;  ///< among the abnormal test images
     std::string threshold_rule, protocol;
     std::vector<AnomalyResult> results;  ///< by score; the sum last, where there are several
+    /// What pixels alone achieve, without a network: no part of the sum. Empty, like the two after it, in files
+    /// of before there were any.
+    std::vector<AnomalyResult> baselines;
+    std::vector<BaselineDifference> differences;
+    std::string baseline_protocol;
     std::vector<KindResult> by_kind;
     std::vector<HeatMap> heat_maps;  ///< not in the JSON
 
     const AnomalyResult& sum() const { return results.back(); }
 };
 
+/// Told how many images of a part ("test images") are done.
+using PartProgress = std::function<void(const std::string& part, std::int64_t done, std::int64_t total)>;
+
 /// `plan` holds the weights. Throws RecipeError without [detect] or where it does not fit the plan, DataError
-/// where the images do not fit it.
-Detection detect(const recipe::Recipe& recipe, const plan::Plan& plan, c10::Device device);
+/// where the images do not fit it. `progress` is told of each part of the images as it is scored.
+Detection detect(const recipe::Recipe& recipe, const plan::Plan& plan, c10::Device device,
+                 const PartProgress& progress = {});
 
 nlohmann::json to_json(const Detection& detection);
 Detection detection_from_json(const nlohmann::json& json);
-/// A row for each test image: path, label, kind, patient, and each score.
+/// A row for each test image: path, label, kind, patient, each score, and those of the baselines.
 std::string scores_csv(const Detection& detection);
 
 }  // namespace hearth::eval

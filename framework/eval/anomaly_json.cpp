@@ -7,21 +7,57 @@
 
 namespace hearth::eval {
 
+namespace {
+
+nlohmann::json results_to_json(const std::vector<AnomalyResult>& results) {
+    nlohmann::json out = nlohmann::json::array();
+    for (const auto& r : results)
+        out.push_back({{"name", r.name},
+                       {"weight", r.weight},
+                       {"auc", json_interval(r.auc)},
+                       {"average_precision", json_number(r.average_precision)},
+                       {"threshold", json_number(r.threshold)},
+                       {"accuracy", json_number(r.accuracy)},
+                       {"f1", json_number(r.f1)},
+                       {"sensitivity", json_number(r.sensitivity)},
+                       {"specificity", json_number(r.specificity)},
+                       {"pixel_auroc", json_number(r.pixel_auroc)},
+                       {"aupro", json_number(r.aupro)},
+                       {"scores", r.scores}});
+    return out;
+}
+
+std::vector<AnomalyResult> results_from_json(const nlohmann::json& json) {
+    std::vector<AnomalyResult> out;
+    for (const auto& entry : json) {
+        AnomalyResult r;
+        r.name = entry["name"];
+        r.weight = entry["weight"];
+        interval_from(entry["auc"], r.auc);
+        r.average_precision = number_from(entry["average_precision"]);
+        r.threshold = number_from(entry["threshold"]);
+        r.accuracy = number_from(entry["accuracy"]);
+        r.f1 = number_from(entry["f1"]);
+        r.sensitivity = number_from(entry["sensitivity"]);
+        r.specificity = number_from(entry["specificity"]);
+        r.pixel_auroc = number_from(entry["pixel_auroc"]);
+        r.aupro = number_from(entry["aupro"]);
+        r.scores = entry["scores"].get<std::vector<double>>();
+        out.push_back(std::move(r));
+    }
+    return out;
+}
+
+}  // namespace
+
 nlohmann::json to_json(const Detection& detection) {
-    nlohmann::json results = nlohmann::json::array(), kinds = nlohmann::json::array();
-    for (const auto& r : detection.results)
-        results.push_back({{"name", r.name},
-                           {"weight", r.weight},
-                           {"auc", json_interval(r.auc)},
-                           {"average_precision", json_number(r.average_precision)},
-                           {"threshold", json_number(r.threshold)},
-                           {"accuracy", json_number(r.accuracy)},
-                           {"f1", json_number(r.f1)},
-                           {"sensitivity", json_number(r.sensitivity)},
-                           {"specificity", json_number(r.specificity)},
-                           {"pixel_auroc", json_number(r.pixel_auroc)},
-                           {"aupro", json_number(r.aupro)},
-                           {"scores", r.scores}});
+    nlohmann::json differences = nlohmann::json::array(), kinds = nlohmann::json::array();
+    for (const auto& d : detection.differences) {
+        auto auc = json_interval(d.auc);
+        auc["p_value"] = json_number(d.auc.p_value);
+        differences.push_back(
+            {{"score", detection.sum().name}, {"baseline", d.baseline}, {"auc", std::move(auc)}});
+    }
     for (const auto& k : detection.by_kind)
         kinds.push_back({{"kind", k.kind}, {"images", k.images}, {"auc", json_interval(k.auc)}});
     return {{"classes", detection.classes},
@@ -36,7 +72,10 @@ nlohmann::json to_json(const Detection& detection) {
             {"images_with_mask", detection.images_with_mask},
             {"threshold_rule", detection.threshold_rule},
             {"protocol", detection.protocol},
-            {"results", results},
+            {"results", results_to_json(detection.results)},
+            {"baselines", results_to_json(detection.baselines)},
+            {"baseline_protocol", detection.baseline_protocol},
+            {"differences", differences},
             {"by_kind", kinds}};
 }
 
@@ -54,21 +93,17 @@ Detection detection_from_json(const nlohmann::json& json) {
     out.images_with_mask = json["images_with_mask"];
     out.threshold_rule = json["threshold_rule"];
     out.protocol = json["protocol"];
-    for (const auto& entry : json["results"]) {
-        AnomalyResult r;
-        r.name = entry["name"];
-        r.weight = entry["weight"];
-        interval_from(entry["auc"], r.auc);
-        r.average_precision = number_from(entry["average_precision"]);
-        r.threshold = number_from(entry["threshold"]);
-        r.accuracy = number_from(entry["accuracy"]);
-        r.f1 = number_from(entry["f1"]);
-        r.sensitivity = number_from(entry["sensitivity"]);
-        r.specificity = number_from(entry["specificity"]);
-        r.pixel_auroc = number_from(entry["pixel_auroc"]);
-        r.aupro = number_from(entry["aupro"]);
-        r.scores = entry["scores"].get<std::vector<double>>();
-        out.results.push_back(std::move(r));
+    out.results = results_from_json(json["results"]);
+    if (json.contains("baselines")) {  // files of before there were any have none of the three
+        out.baselines = results_from_json(json["baselines"]);
+        out.baseline_protocol = json["baseline_protocol"];
+        for (const auto& entry : json["differences"]) {
+            BaselineDifference d;
+            d.baseline = entry["baseline"];
+            interval_from(entry["auc"], d.auc);
+            d.auc.p_value = number_from(entry["auc"]["p_value"]);
+            out.differences.push_back(std::move(d));
+        }
     }
     for (const auto& entry : json["by_kind"]) {
         KindResult k;
@@ -82,13 +117,15 @@ Detection detection_from_json(const nlohmann::json& json) {
 
 std::string scores_csv(const Detection& detection) {
     std::string text = "path,label,kind,patient";
-    for (const auto& r : detection.results) text += "," + data::csv_field(r.name);
+    for (const auto* results : {&detection.results, &detection.baselines})
+        for (const auto& r : *results) text += "," + data::csv_field(r.name);
     text += "\n";
     for (std::size_t i = 0; i < detection.labels.size(); ++i) {
         text += fmt::format("{},{},{},{}", data::csv_field(detection.names[i]), detection.labels[i],
                             detection.kinds.empty() ? "" : data::csv_field(detection.kinds[i]),
                             detection.patients[i]);
-        for (const auto& r : detection.results) text += fmt::format(",{:.6g}", r.scores[i]);
+        for (const auto* results : {&detection.results, &detection.baselines})
+            for (const auto& r : *results) text += fmt::format(",{:.6g}", r.scores[i]);
         text += "\n";
     }
     return text;

@@ -1,8 +1,11 @@
 // hearth detect and hearth pictures, from a recipe or a run to files and a report.
 #include <algorithm>
+#include <sstream>
 
 #include "cli/support.hpp"
+#include "report/markup.hpp"
 
+using namespace hearth;
 using namespace hearth::test;
 using Catch::Matchers::Contains;
 
@@ -51,6 +54,8 @@ TEST_CASE("detect trains from another run's weights, scores, and writes all it f
     const auto json = made.outcome.json();
     CHECK(json["run"] == "found");
     CHECK(json["results"].size() == 3);
+    REQUIRE(json["baselines"].size() == 2);
+    CHECK(json["differences"][0]["baseline"] == "pixels k-NN");
     const auto written = nlohmann::json::parse(made.folder.read("found/detect.json"));
     CHECK(written["results"] == json["results"]);
     const auto csv = made.folder.read("found/scores.csv");
@@ -62,7 +67,11 @@ TEST_CASE("detect trains from another run's weights, scores, and writes all it f
     CHECK_FALSE(made.has("found/plots/detect-02-3.png"));
     CHECK_THAT(made.folder.read("found/plots/detect-roc.svg"), !Contains("var("));
     CHECK_THAT(made.folder.read("found/report.html"),
-               Contains("Anomaly detection") && Contains("pixel AUROC") && Contains("Heat maps"));
+               Contains("Anomaly detection") && Contains("pixel AUROC") && Contains("Heat maps") &&
+                   Contains("pixels k-NN") && Contains("sum - pixels PCA"));
+    CHECK_THAT(made.folder.read("found/plots/detect-roc.svg"),
+               Contains("pixels k-NN") && Contains("pixels PCA"));
+    CHECK_THAT(csv, Contains(",sum,pixels k-NN,pixels PCA\n"));
 }
 
 TEST_CASE("a run without [detect] is scored with that of a recipe, and arguments change how") {
@@ -72,6 +81,19 @@ TEST_CASE("a run without [detect] is scored with that of a recipe, and arguments
     REQUIRE(outcome.code == 0);
     CHECK_THAT(outcome.out,
                Contains("restore") && Contains("distance") && Contains("sum") && Contains("report: "));
+    CHECK_THAT(outcome.out, Contains("pixels k-NN  ") && Contains("pixels PCA  ") &&
+                                Contains("sum - pixels k-NN") && Contains("sum - pixels PCA") &&
+                                Contains("Baselines from films of 32 x 32"));
+    std::istringstream lines(outcome.out);
+    for (std::string line; std::getline(lines, line);) {
+        INFO(line);
+        CHECK((report::display_width(line) <= 80 || line.starts_with("report: ")));
+    }
+    for (const auto& difference : nlohmann::json::parse(made.folder.read("run/detect.json"))["differences"]) {
+        const auto line = "sum not above " + difference["baseline"].get<std::string>() + ": ";
+        INFO(line);
+        CHECK((outcome.out.find(line) != std::string::npos) == (difference["auc"]["low"] <= 0));
+    }
     const auto again = made.run({"detect", "found", "detect.heatmaps=0", "detect.top=1", "--json"});
     REQUIRE(again.code == 0);
     CHECK(again.json()["results"][0]["scores"] != made.outcome.json()["results"][0]["scores"]);

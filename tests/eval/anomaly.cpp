@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <map>
 
 #include "eval/anomaly_score.hpp"
 #include "eval/metrics.hpp"
@@ -172,8 +173,81 @@ TEST_CASE("a detection read back from JSON is the same") {
     const auto json = to_json(detection);
     CHECK(to_json(detection_from_json(json)) == json);
     const auto csv = scores_csv(detection);
-    CHECK(csv.starts_with("path,label,kind,patient,restore,distance,sum\nphantom:"));
+    CHECK(csv.starts_with("path,label,kind,patient,restore,distance,sum,pixels k-NN,pixels PCA\nphantom:"));
     CHECK(std::count(csv.begin(), csv.end(), '\n') == detection.test_images + 1);
+}
+
+TEST_CASE("what pixels achieve stands beside the scores and is no part of them") {
+    const auto detection = Case(detecting()).run();
+    REQUIRE(detection.baselines.size() == 2);
+    CHECK(detection.baselines[0].name == "pixels k-NN");
+    CHECK(detection.baselines[1].name == "pixels PCA");
+    const auto labels = detection.labels;
+    for (const auto& baseline : detection.baselines) {
+        CHECK(baseline.weight == 0);
+        CHECK(std::ssize(baseline.scores) == detection.test_images);
+        CHECK(baseline.auc.value == auc(baseline.scores, labels));
+        CHECK(baseline.auc.low < baseline.auc.high);
+        CHECK(baseline.average_precision == average_precision(baseline.scores, labels));
+        CHECK(baseline.accuracy == accuracy(apply_threshold(baseline.scores, baseline.threshold), labels));
+    }
+    CHECK(std::isnan(detection.baselines[0].pixel_auroc));  // it has no map
+    CHECK(detection.baselines[1].pixel_auroc > 0.5);
+    CHECK(detection.baselines[1].aupro > 0);
+    REQUIRE(detection.differences.size() == 2);
+    for (std::size_t b = 0; b < 2; ++b) {
+        const auto& difference = detection.differences[b];
+        CHECK(difference.baseline == detection.baselines[b].name);
+        CHECK(difference.auc.value == Approx(detection.sum().auc.value - detection.baselines[b].auc.value));
+        CHECK(difference.above() == (difference.auc.low > 0));
+    }
+    CHECK_THAT(detection.baseline_protocol, Contains("32 x 32") && Contains("no part of the sum"));
+
+    const auto other = Case(detecting(), {"detect.components=2", "detect.neighbours=1"}).run();
+    for (std::size_t s = 0; s < detection.results.size(); ++s)
+        CHECK(other.results[s].scores == detection.results[s].scores);
+    CHECK(other.baselines[0].scores != detection.baselines[0].scores);
+    CHECK(other.baselines[1].scores != detection.baselines[1].scores);
+    CHECK_THAT(other.baseline_protocol, Contains("2 principal components"));
+}
+
+TEST_CASE("baselines have thresholds by the same rule as the scores") {
+    const auto by_quantile = Case(detecting(restore), {"detect.quantile=1"}).run();
+    const auto by_f1 = Case(detecting(restore), {"detect.validation_where=split == \"val\""}).run();
+    for (std::size_t b = 0; b < 2; ++b) {
+        CHECK(by_quantile.baselines[b].threshold > 1);  // the highest of the normal images, in deviations
+        CHECK(by_quantile.baselines[b].threshold != by_f1.baselines[b].threshold);
+        CHECK(by_quantile.baselines[b].scores == by_f1.baselines[b].scores);
+    }
+}
+
+TEST_CASE("progress is told of every part") {
+    const Case made(detecting(restore), {"detect.validation_where=split == \"val\"", "detect.batch=7"});
+    std::map<std::string, std::pair<std::int64_t, std::int64_t>> last;
+    const auto detection = detect(made.recipe, made.plan, c10::kCPU,
+                                  [&](const std::string& part, std::int64_t done, std::int64_t total) {
+                                      CHECK(done <= total);
+                                      last[part] = {done, total};
+                                  });
+    CHECK(last ==
+          decltype(last){{"normal images", {detection.normal_images, detection.normal_images}},
+                         {"test images", {detection.test_images, detection.test_images}},
+                         {"validation images", {detection.validation_images, detection.validation_images}}});
+}
+
+TEST_CASE("a detection of before there were baselines still loads") {
+    auto json = to_json(Case(detecting(restore)).run());
+    for (const auto* key : {"baselines", "baseline_protocol", "differences"}) json.erase(key);
+    const auto detection = detection_from_json(json);
+    CHECK(detection.baselines.empty());
+    CHECK(detection.differences.empty());
+    CHECK(detection.results.size() == 1);
+    CHECK(scores_csv(detection).starts_with("path,label,kind,patient,restore\n"));
+}
+
+TEST_CASE("one normal image is refused") {
+    CHECK_THAT(refusal(detecting(restore), {"detect.limit=1"}),
+               Contains("detect.normal_where: found 1 readable image, expected at least 2"));
 }
 
 TEST_CASE("what [detect] cannot score is refused with what to do") {
