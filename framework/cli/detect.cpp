@@ -6,6 +6,7 @@
 #include "cli/countdown.hpp"
 #include "cli/detection_report.hpp"
 #include "cli/run.hpp"
+#include "report/wrap.hpp"
 
 namespace hearth::cli {
 namespace {

@@ -84,22 +84,6 @@ std::string text_table(const Table& table) {
     return result;
 }
 
-std::string wrapped(const std::string& text, std::size_t width) {
-    std::string result;
-    std::size_t used = 0;  // columns of the last line
-    for (std::size_t begin = 0; begin <= text.size();) {
-        const std::size_t end = std::min(text.find(' ', begin), text.size());
-        const auto word = text.substr(begin, end - begin);
-        begin = end + 1;
-        const std::size_t columns = display_width(word);
-        const bool fits = used + 1 + columns <= width;
-        if (!result.empty()) result += fits ? ' ' : '\n';
-        used = result.empty() || !fits ? columns : used + 1 + columns;
-        result += word;
-    }
-    return result;
-}
-
 std::string markdown_table(const Table& table) {
     const std::size_t columns = column_count(table);
     std::vector<std::size_t> widths(columns, 3);

@@ -28,10 +28,6 @@ struct Table {
 ///     trained   0.912 *
 std::string text_table(const Table& table);
 
-/// The words of a text in lines of at most `width` columns, broken at spaces; a longer word has a line of its
-/// own.
-std::string wrapped(const std::string& text, std::size_t width);
-
 /// A Markdown table; stressed cells are bold and | is escaped.
 std::string markdown_table(const Table& table);
 

@@ -7,6 +7,7 @@
 #include <sstream>
 
 #include "report/markup.hpp"
+#include "report/wrap.hpp"
 
 using namespace hearth::report;
 
