@@ -49,7 +49,7 @@ std::optional<fs::path> train_first(const DetectFlags& flags, Globals& globals) 
         for (auto& word : initial_weights(recipe, flags.init)) arguments.overrides.push_back(std::move(word));
         recipe = arguments.load(globals);
     }
-    const auto summary = train_recipe(recipe, existing, globals);
+    const auto summary = train_recipe(recipe, existing, globals, /*evaluates=*/false);
     return summary.stopped || !summary.first ? std::nullopt : std::optional(summary.run);
 }
 

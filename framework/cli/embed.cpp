@@ -79,7 +79,7 @@ void embed(const EmbedFlags& flags, const Globals& globals) {
     prepare(globals.out);
     const auto run = load_model(flags, globals);
     const auto& data = run->recipe.data;
-    const auto network = flags.network.empty() ? eval::trained_network(run->plan) : flags.network;
+    const auto network = eval::backbone_network(run->plan, flags.network, "--network");
     const auto images = data::open_dataset({.source = flags.source,
                                             .where = flags.where,
                                             .size = static_cast<int>(flags.size > 0 ? flags.size : data.size),

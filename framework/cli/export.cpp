@@ -22,8 +22,6 @@ struct ExportFlags {
 const recipe::ComponentSpec& backbone_spec(const recipe::Recipe& recipe, const std::string& network) {
     const auto* spec = recipe.network(network);
     if (spec != nullptr && !spec->backbone) spec = recipe.network(spec->follows);
-    if (spec == nullptr || !spec->backbone)
-        throw RecipeError(fmt::format("--network: '{}' has no backbone to export", network));
     return *spec->backbone;
 }
 
@@ -43,8 +41,6 @@ std::int64_t attention_heads(const Options& options) {
 
 exporting::Backbone read_backbone(const LoadedRun& run, const std::string& name) {
     const auto* network = run.plan.network(name);
-    if (network == nullptr)
-        throw RecipeError(fmt::format("--network: found no network '{}' in the recipe", name));
     const auto& spec = backbone_spec(run.recipe, name);
     recipe::Diagnostics problems;
     const auto options =
@@ -74,7 +70,7 @@ exporting::Backbone read_backbone(const LoadedRun& run, const std::string& name)
 
 void export_run(const ExportFlags& flags, const Globals& globals) {
     const auto run = load_run(flags.run, flags.checkpoint, globals);
-    const auto network = flags.network.empty() ? eval::trained_network(run->plan) : flags.network;
+    const auto network = eval::backbone_network(run->plan, flags.network, "--network");
     const auto backbone = read_backbone(*run, network);
     const auto package = exporting::package(backbone, flags.format, network);
     const fs::path out = globals.out.empty() ? run->folder / "export" / flags.format : fs::path(globals.out);

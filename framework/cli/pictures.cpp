@@ -63,10 +63,10 @@ struct Models {
     std::string network;
     Context context;
 
-    explicit Models(const LoadedRun& loaded)
+    Models(const LoadedRun& loaded, const recipe::LabelledSpec& spec)
         : run(loaded),
           untrained(eval::untrained_plan(loaded.recipe, loaded.registry, loaded.device)),
-          network(eval::trained_network(loaded.plan)),
+          network(eval::backbone_network(loaded.plan, spec)),
           context(eval::evaluation_context(loaded.device)) {}
     std::vector<std::pair<std::string, const plan::Plan*>> both() const {
         return {{"trained", &run.plan}, {"untrained", &untrained}};
@@ -126,7 +126,7 @@ void draw(const PictureFlags& flags, Globals& globals) {
     const auto say = [&](const char* what) {
         if (!globals.quiet) fmt::print(stderr, "{}\n", what);
     };
-    const Models models(*run);
+    const Models models(*run, *spec);
     const auto splits = eval::open_splits(run->recipe, *spec);
     Album album(run->folder / "plots");
     say("t-SNE of classes and locations, trained and untrained");

@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "cli/cli.hpp"
+#include "eval/suitable.hpp"
 
 namespace hearth::cli {
 namespace {
@@ -50,7 +51,9 @@ void add_plan(CLI::App& app, Globals& globals) {
     verb->callback([flags, &globals] {
         const auto recipe = flags->arguments.load(globals);
         const auto registry = make_registry(globals, &recipe);
-        const auto plan = plan::Plan::build(recipe, registry);
+        auto plan = plan::Plan::build(recipe, registry);
+        plan.train(false);
+        eval::check_readable(recipe, plan);
         fmt::print("{}", globals.json     ? to_json(plan)
                          : flags->mermaid ? plan::to_mermaid(plan)
                          : flags->dot     ? plan::to_dot(plan)

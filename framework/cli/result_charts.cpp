@@ -91,7 +91,7 @@ std::string ResultChart::svg() const {
 std::vector<ResultChart> result_charts(const eval::Evaluation& evaluation) {
     if (evaluation.segmentation) return {dice_bars(*evaluation.segmentation)};
     if (evaluation.scores.empty()) return {};
-    const std::string shown = eval::find_score(evaluation, "head", "trained") != nullptr ? "head" : "linear";
+    const auto shown = classifiers_of({evaluation}).front();
     std::vector<ResultChart> out = {all_scores(evaluation)};
     if (evaluation.several || evaluation.classes.size() > 2)
         out.push_back(by_class(evaluation, shown));

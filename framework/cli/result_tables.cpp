@@ -1,6 +1,7 @@
 // An evaluation as tables.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
 
 #include "cli/run.hpp"
@@ -21,7 +22,7 @@ report::Table score_table(const eval::Evaluation& evaluation) {
     table.title = head ? "Trained head" : "Frozen features";
     table.headers = {"classifier", "features", "AUC  [95 % interval]", "accuracy", "F1"};
     table.align = {Align::left, Align::left, Align::right, Align::right, Align::right};
-    for (const std::string classifier : {"linear", "knn", "head"})
+    for (const auto& classifier : classifiers_of({evaluation}))
         for (const auto& s : evaluation.scores)
             if (s.classifier == classifier)
                 table.rows.push_back({classifier_text(classifier), s.model, with_interval(s.auc),
@@ -43,11 +44,26 @@ report::Table difference_table(const eval::Evaluation& evaluation) {
     return table;
 }
 
+std::string number(double value) {
+    return std::isnan(value) ? "undefined" : fmt::format("{:.3f}", value);
+}
+
 report::Table label_table(const eval::Evaluation& evaluation) {
+    const auto classifiers = classifiers_of({evaluation});
+    std::vector<std::string> floors;  // beside the trained network
+    for (const auto& s : evaluation.scores)
+        if (s.model != "trained" && std::ranges::find(floors, s.model) == floors.end())
+            floors.push_back(s.model);
     report::Table table;
     table.title = "Each label";
-    table.headers = {"label", "known", "positive", "AUC  [95 % interval]", "threshold"};
-    table.align = {Align::left, Align::right, Align::right, Align::right, Align::right};
+    table.headers = {"label", "known", "positive"};
+    if (classifiers.size() > 1) table.headers.emplace_back("classifier");
+    table.headers.emplace_back("AUC  [95 % interval]");
+    table.headers.insert(table.headers.end(), floors.begin(), floors.end());
+    table.headers.emplace_back("threshold");
+    table.align.assign(table.headers.size(), Align::right);
+    table.align[0] = Align::left;
+    if (classifiers.size() > 1) table.align[3] = Align::left;
     const auto width = evaluation.classes.size();
     for (std::size_t c = 0; c < width; ++c) {
         std::size_t known = 0, positive = 0;
@@ -55,12 +71,23 @@ report::Table label_table(const eval::Evaluation& evaluation) {
             known += evaluation.labels[at] >= 0;
             positive += evaluation.labels[at] == 1;
         }
-        for (const auto& s : evaluation.scores)
-            if (c < s.class_auc.size())
-                table.rows.push_back({evaluation.classes[c], std::to_string(known), std::to_string(positive),
-                                      with_interval(s.class_auc[c]), fmt::format("{:.3f}", s.thresholds[c])});
+        for (const auto& classifier : classifiers) {
+            const auto* trained = eval::find_score(evaluation, classifier, "trained");
+            if (trained == nullptr || c >= trained->class_auc.size()) continue;
+            std::vector<std::string> row = {evaluation.classes[c], std::to_string(known),
+                                            std::to_string(positive)};
+            if (classifiers.size() > 1) row.push_back(classifier_text(classifier));
+            row.push_back(with_interval(trained->class_auc[c]));
+            for (const auto& floor : floors) {
+                const auto* score = eval::find_score(evaluation, classifier, floor);
+                row.push_back(score == nullptr ? "-" : number(score->class_auc[c].value));
+            }
+            row.push_back(number(trained->thresholds[c]));
+            table.rows.push_back(std::move(row));
+        }
     }
     table.caption = "Undefined where the test rows have no known positive or no known negative.";
+    if (!floors.empty()) table.caption += " Intervals and thresholds are those of the trained network.";
     return table;
 }
 
@@ -79,7 +106,19 @@ report::Table segmentation_table(const eval::Segmentation& segmentation) {
 }  // namespace
 
 std::string classifier_text(const std::string& classifier) {
-    return classifier == "knn" ? "k-NN" : classifier == "linear" ? "linear probe" : classifier;
+    if (classifier == "knn") return "k-NN";
+    return classifier == "linear" || classifier == "attentive" ? classifier + " probe" : classifier;
+}
+
+std::vector<std::string> classifiers_of(const std::vector<eval::Evaluation>& evaluations) {
+    std::vector<std::string> out;
+    for (const auto& evaluation : evaluations)
+        for (const auto& score : evaluation.scores)
+            if (std::ranges::find(out, score.classifier) == out.end()) out.push_back(score.classifier);
+    for (const auto* first : {"linear", "head"})
+        if (const auto found = std::ranges::find(out, first); found != out.end())
+            std::rotate(out.begin(), found, found + 1);
+    return out;
 }
 
 std::vector<report::Table> result_tables(const eval::Evaluation& evaluation) {

@@ -43,13 +43,15 @@ std::unique_ptr<LoadedRun> load_run(const std::filesystem::path& folder, const s
     return run;
 }
 
-eval::Evaluation evaluate_run(LoadedRun& run) {
+eval::Evaluation evaluate_run(LoadedRun& run, bool quiet) {
     const auto& spec = run.recipe.eval ? run.recipe.eval : run.recipe.probe;
     if (!spec)
         throw RecipeError(fmt::format(
             "recipe '{}' has neither [eval] nor [probe], so there is no labelled data to evaluate on",
             run.recipe.name));
-    auto evaluation = eval::evaluate(run.recipe, run.registry, run.plan, *spec, run.device);
+    const auto say = [](const std::string& line) { fmt::print(stderr, "{}\n", line); };
+    auto evaluation = eval::evaluate(run.recipe, run.registry, run.plan, *spec, run.device,
+                                     quiet ? eval::Say() : eval::Say(say));
     auto json = eval::to_json(evaluation);
     json["checkpoint"] = run.checkpoint;
     train::write_atomically(run.folder / "eval.json", json.dump(1) + "\n");

@@ -253,7 +253,7 @@ std::filesystem::path write_report(LoadedRun& run) {
                     {"AUC, " + classifier_text(s.classifier), fmt::format("{:.3f}", s.auc.value),
                      fmt::format("95 % interval {:.3f} to {:.3f}", s.auc.low, s.auc.high)});
         for (const auto& d : evaluation->differences)
-            if (d.classifier == "linear")
+            if (d.classifier == classifiers_of({*evaluation}).front())
                 page.highlights.push_back(
                     {"AUC over the untrained backbone", fmt::format("{:+.3f}", d.auc.value),
                      fmt::format("95 % interval {:+.3f} to {:+.3f}", d.auc.low, d.auc.high)});

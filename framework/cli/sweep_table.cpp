@@ -136,17 +136,32 @@ bool segments(const std::vector<Row>& rows) {
     return false;
 }
 
-std::vector<Column> columns_of(const std::vector<Row>& rows, const Published& published,
-                               const std::string& classifier) {
+/// Those of all runs; where none was evaluated yet, the probes of a recipe that does not say.
+std::vector<std::string> classifiers_of_rows(const std::vector<Row>& rows) {
+    Runs all;
+    for (const auto& row : rows) all.insert(all.end(), row.runs.begin(), row.runs.end());
+    const auto out = classifiers_of(all);
+    return out.empty() ? recipe::LabelledSpec().probes : out;
+}
+
+/// "k-NN AUC" beside "linear AUC": short names for headers.
+std::string short_text(const std::string& classifier) {
+    return classifier == "knn" ? "k-NN" : classifier;
+}
+
+std::vector<Column> columns_of(const std::vector<Row>& rows, const Published& published) {
     if (segments(rows))
         return {{"recipe", [](const Row& row) { return row.name; }},
                 {"runs", [](const Row& row) { return fmt::format("{}/{}", row.finished, row.planned); }},
                 dice_column("Dice", &eval::Segmentation::dice),
                 dice_column("Dice where something is inside", &eval::Segmentation::dice_positive)};
+    // What stands for the runs comes first: a head that they trained, or a probe.
+    const auto classifiers = classifiers_of_rows(rows);
+    const auto& classifier = classifiers.front();
     std::vector<Column> out = {
         {"recipe", [](const Row& row) { return row.name; }},
         {"runs", [](const Row& row) { return fmt::format("{}/{}", row.finished, row.planned); }},
-        auc_column(classifier + " AUC", classifier, "trained")};
+        auc_column(short_text(classifier) + " AUC", classifier, "trained")};
     if (rows.size() > 1)
         out.push_back({"less row 1", [&first = rows.front(), classifier](const Row& row) {
                            return &row == &first ? "" : difference_text(row.runs, first.runs, classifier);
@@ -154,32 +169,23 @@ std::vector<Column> columns_of(const std::vector<Row>& rows, const Published& pu
     out.push_back(
         field_column("accuracy", classifier, [](const eval::Score& score) { return score.accuracy; }));
     out.push_back(field_column("F1", classifier, [](const eval::Score& score) { return score.f1; }));
-    if (classifier == "linear") out.push_back(auc_column("k-NN AUC", "knn", "trained"));
+    for (std::size_t i = 1; i < classifiers.size(); ++i)
+        out.push_back(auc_column(short_text(classifiers[i]) + " AUC", classifiers[i], "trained"));
     for (std::size_t i = 0; i < published.columns.size(); ++i)
         out.push_back({"published " + published.columns[i], [&published, i](const Row& row) {
                            const auto known = published.rows.find(row.name);
                            return known == published.rows.end() ? "-" : known->second[i];
                        }});
-    if (classifier == "linear") {
-        out.push_back(auc_column("linear, untrained", "linear", "untrained"));
-        out.push_back(auc_column("k-NN, untrained", "knn", "untrained"));
-    }
+    for (const auto& each : classifiers)
+        if (each != "head") out.push_back(auc_column(short_text(each) + ", untrained", each, "untrained"));
     return out;
-}
-
-/// What the runs were evaluated by: a head that they trained, or a linear probe.
-std::string main_classifier(const std::vector<Row>& rows) {
-    for (const auto& row : rows)
-        for (const auto& run : row.runs)
-            if (eval::find_score(run, "head", "trained") != nullptr) return "head";
-    return "linear";
 }
 
 }  // namespace
 
 report::Table sweep_table(const std::vector<Job>& jobs, const Published& published) {
     const auto rows = rows_of(jobs);
-    const auto columns = columns_of(rows, published, main_classifier(rows));
+    const auto columns = columns_of(rows, published);
     report::Table table;
     table.title = "Sweep";
     for (const auto& column : columns) table.headers.push_back(column.header);

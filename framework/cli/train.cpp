@@ -4,6 +4,7 @@
 #include "cli/run.hpp"
 #include "dist/backend.hpp"
 #include "dist/process_group.hpp"
+#include "eval/suitable.hpp"
 #include "host/cuda.hpp"
 #include "train/fit_batch.hpp"
 
@@ -19,7 +20,7 @@ void evaluate_and_report(const std::filesystem::path& folder, const recipe::Reci
                          const Globals& globals) {
     const auto run = load_run(folder, "last", globals);
     if (recipe.eval || recipe.probe) {
-        const auto evaluation = evaluate_run(*run);
+        const auto evaluation = evaluate_run(*run, globals.quiet || globals.json);
         if (!globals.json) {
             for (const auto& table : result_tables(evaluation)) fmt::print("\n{}", report::text_table(table));
             fmt::print("\n");
@@ -35,7 +36,7 @@ void evaluate_and_report(const std::filesystem::path& folder, const recipe::Reci
 void train(const TrainFlags& flags, Globals& globals) {
     const auto existing = existing_run(flags.resume, flags.overwrite);
     const auto recipe = flags.arguments.load(globals);
-    const auto summary = train_recipe(recipe, existing, globals);
+    const auto summary = train_recipe(recipe, existing, globals, !flags.no_report);
     if (!summary.stopped && !flags.no_report && summary.first)
         evaluate_and_report(summary.run, recipe, globals);
 }
@@ -71,7 +72,7 @@ train::RunFolder::Existing existing_run(bool resume, bool overwrite) {
 }
 
 train::TrainSummary train_recipe(const recipe::Recipe& written, train::RunFolder::Existing existing,
-                                 Globals& globals) {
+                                 Globals& globals, bool evaluates) {
     const auto registry = make_registry(globals, &written);
     const auto group = join_others(written);
     if (group && written.train.batch == recipe::TrainSpec::auto_batch)
@@ -90,6 +91,12 @@ train::TrainSummary train_recipe(const recipe::Recipe& written, train::RunFolder
             return eval::quick_probe(recipe, *recipe.probe, *splits, plan, context);
         };
     }
+    request.inspect = [&](const plan::Plan& plan) {
+        eval::check_readable(recipe, plan);
+        const auto& spec = recipe.eval ? recipe.eval : recipe.probe;
+        if (!evaluates || !spec || (group && group->rank() != 0)) return;
+        eval::check_data(recipe, *spec, recipe.eval ? eval::open_splits(recipe, *spec) : *splits, plan);
+    };
     train::Trainer trainer(recipe, registry, request);
     auto summary = trainer.run();
     if (summary.stopped) globals.exit_code = static_cast<int>(ExitCode::stopped);

@@ -1,6 +1,7 @@
 // Classes of the images of a data set, from columns of its manifest.
 #pragma once
 
+#include <span>
 #include <string>
 #include <vector>
 
@@ -28,6 +29,12 @@ struct Labels {
     std::vector<int> of;
     std::vector<int> patients;  ///< by image; an image without one is its own patient
 
+    /// How many labels an image has: as many as classes where there are several, else 1.
+    std::size_t width() const { return several ? classes.size() : 1; }
+    /// Those of an image.
+    std::span<const int> row(std::int64_t image) const {
+        return std::span(of).subspan(static_cast<std::size_t>(image) * width(), width());
+    }
     /// The class of an image, "" without one; of several those that it has, "none" where it has none.
     std::string name(std::int64_t image) const;
     /// By image, what fractions and folds keep in proportion: its class + 1 (0: no label); of several the

@@ -12,12 +12,16 @@ namespace {
 /// Whether anything is known of the image; of several labels, any.
 bool labelled(const Labels& labels, std::int64_t image) {
     if (labels.of.empty()) return true;
-    const auto width = static_cast<std::int64_t>(labels.several ? labels.classes.size() : 1);
-    const auto first = labels.of.begin() + image * width;
-    return std::any_of(first, first + width, [](int label) { return label >= 0; });
+    return std::ranges::any_of(labels.row(image), [](int label) { return label >= 0; });
 }
 
 }  // namespace
+
+std::int64_t count_labelled(const LabelledSet& set, std::int64_t limit) {
+    std::int64_t count = 0;
+    for (std::int64_t image = 0; image < set.images->size(); ++image) count += labelled(set.labels, image);
+    return limit > 0 ? std::min(limit, count) : count;
+}
 
 void for_each_batch(const LabelledSet& set, const recipe::DataSpec& data, std::int64_t size, std::int64_t limit,
                     const BatchUse& use) {

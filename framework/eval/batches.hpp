@@ -12,6 +12,9 @@ namespace hearth::eval {
 /// Receives images [B, C, S, S] and their indices in the set.
 using BatchUse = std::function<void(const at::Tensor& images, const std::vector<std::int64_t>& indices)>;
 
+/// How many images of the set have a label, at most `limit` where that is above 0; all of a set without labels.
+std::int64_t count_labelled(const LabelledSet& set, std::int64_t limit);
+
 /// Calls `use` for all readable images that have a label, each once, in the order of the set; with a `limit`
 /// above 0 for so many of a fixed random order. A set without labels is taken whole.
 void for_each_batch(const LabelledSet& set, const recipe::DataSpec& data, std::int64_t batch,

@@ -6,37 +6,150 @@
 #include <cmath>
 #include <set>
 
+#include "eval/attentive.hpp"
 #include "eval/class_auc.hpp"
-#include "eval/classifiers.hpp"
 #include "eval/head.hpp"
 #include "eval/metrics.hpp"
 #include "eval/segmentation.hpp"
+#include "eval/several.hpp"
+#include "eval/suitable.hpp"
+#include "eval/tokens.hpp"
 
 namespace hearth::eval {
 namespace {
 
-std::vector<double> to_vector(const at::Tensor& probabilities) {
-    const auto plain = probabilities.to(at::kDouble).contiguous();
-    const auto* data = plain.const_data_ptr<double>();
-    return {data, data + plain.numel()};
-}
-
-Score score(const std::string& model, const std::string& classifier, const at::Tensor& probabilities,
-            double threshold, double l2, std::size_t classes, const FeatureSet& test) {
+Score score(const std::string& model, const std::string& classifier, const Answers& answers, const Task& task,
+            const Evaluation& result) {
     Score out;
     out.model = model;
     out.classifier = classifier;
-    out.threshold = threshold;
-    out.l2 = l2;
-    out.probabilities = to_vector(probabilities);
-    out.auc = bootstrap(test.patients, auc_statistic(out.probabilities, classes, test.labels),
+    out.probabilities = numbers_of(answers.probabilities);
+    out.learning_rate = answers.learning_rate;
+    out.weight_decay = answers.weight_decay;
+    if (task.several) {
+        out.class_l2 = answers.l2;
+        out.thresholds = answers.thresholds;
+        if (out.thresholds.empty()) out.thresholds.assign(task.classes, 0.5);
+        score_several(out, result);
+        return out;
+    }
+    if (!answers.thresholds.empty()) out.threshold = answers.thresholds.front();
+    if (!answers.l2.empty()) out.l2 = answers.l2.front();
+    out.auc = bootstrap(result.patients, auc_statistic(out.probabilities, task.classes, result.labels),
                         {.resamples = 2000, .seed = 0});
-    const auto predicted = classes == 2 ? apply_threshold(column(out.probabilities, 2, 1), threshold)
-                                        : argmax_rows(out.probabilities, classes);
-    out.accuracy = accuracy(predicted, test.labels);
-    out.f1 = classes == 2 ? f1(predicted, test.labels) : macro_f1(predicted, test.labels, classes);
+    const auto predicted = task.binary() ? apply_threshold(column(out.probabilities, 2, 1), out.threshold)
+                                         : argmax_rows(out.probabilities, task.classes);
+    out.accuracy = accuracy(predicted, result.labels);
+    out.f1 = task.binary() ? f1(predicted, result.labels) : macro_f1(predicted, result.labels, task.classes);
     return out;
 }
+
+/// Training and test rows of one model.
+struct Rows {
+    FeatureSet train, test;
+};
+
+/// What of an evaluation on frozen features does not depend on the model.
+class FrozenEvaluation {
+  public:
+    FrozenEvaluation(const recipe::Recipe& recipe, const recipe::LabelledSpec& spec, const Say& say)
+        : recipe_(recipe), spec_(spec), say_(say), splits_(open_splits(recipe, spec)) {
+        const auto& labels = splits_.first.labels;
+        check_known(spec, labels);
+        task_ = {labels.classes.size(), labels.several};
+        result_.classes = labels.classes;
+        result_.several = labels.several;
+    }
+
+    /// The probes on one model's vectors and tokens. The floor is asked for after a model whose shapes it
+    /// takes.
+    void run(const std::string& model, const Extractor& vectors, const Extractor& tokens) {
+        if (reads_vectors()) {
+            const auto rows = read(extract, vectors);
+            width_ = rows.train.x.size(1);
+            if (spec_.has_probe("linear"))
+                add(model, "linear", linear_answers(rows.train, rows.test, task_, seed()));
+            if (spec_.has_probe("knn")) add(model, "knn", knn_answers(rows.train, rows.test, task_, spec_.k));
+        }
+        if (!spec_.has_probe("attentive")) return;
+        if (say_) say_(fmt::format("patch tokens, {}", model));
+        const auto rows = read(extract_tokens, tokens);
+        tokens_ = rows.train.x.size(1);
+        token_width_ = rows.train.x.size(2);
+        add(model, "attentive", attentive_answers(rows.train, rows.test, task_, {.seed = seed()}, say_));
+    }
+
+    void run_floor() {
+        run("pixels", pixel_projection(width_, seed()), pixel_tokens(tokens_, token_width_, seed()));
+    }
+
+    Evaluation finish(const std::string& network) {
+        for (const auto& classifier : spec_.probes) {
+            const auto statistic = [&](const std::string& model) {
+                const auto& probabilities = find_score(result_, classifier, model)->probabilities;
+                return auc_statistic(probabilities, task_.classes, result_.labels);
+            };
+            const auto paired = paired_bootstrap(result_.patients, statistic("trained"), statistic("untrained"),
+                                                 {.resamples = 2000, .seed = 0});
+            result_.differences.push_back({classifier, "trained", "untrained", paired});
+        }
+        result_.protocol = protocol_of(network);
+        return std::move(result_);
+    }
+
+  private:
+    std::uint64_t seed() const { return static_cast<std::uint64_t>(recipe_.train.seed); }
+    bool reads_vectors() const { return spec_.has_probe("linear") || spec_.has_probe("knn"); }
+
+    Rows read(FeatureSet (*extract_rows)(const LabelledSet&, const recipe::DataSpec&, std::int64_t,
+                                         const Extractor&),
+              const Extractor& extractor) {
+        Rows rows{extract_rows(splits_.first, recipe_.data, spec_.limit, extractor),
+                  extract_rows(splits_.second, recipe_.data, spec_.limit, extractor)};
+        result_.train_images = rows.train.x.size(0);
+        result_.test_images = rows.test.x.size(0);
+        result_.labels = rows.test.labels;
+        result_.patients = rows.test.patients;
+        result_.test_patients =
+            static_cast<std::int64_t>(std::set<int>(result_.patients.begin(), result_.patients.end()).size());
+        return rows;
+    }
+
+    void add(const std::string& model, const std::string& classifier, const Answers& answers) {
+        result_.scores.push_back(score(model, classifier, answers, task_, result_));
+    }
+
+    std::string protocol_of(const std::string& network) const {
+        auto text = fmt::format(
+            "frozen {} of '{}', {}", reads_vectors() ? spec_.features + " features" : "patch tokens", network,
+            task_.several    ? fmt::format("{} labels, each by itself, unknown ones left out, then "
+                                              "averaged",
+                                           task_.classes)
+            : task_.binary() ? "binary"
+                             : fmt::format("{} classes, macro one-vs-rest AUC", task_.classes));
+        for (const auto& probe : spec_.probes) {
+            if (probe == "linear")
+                text +=
+                    fmt::format("; linear: L2 and F1 threshold{} chosen on a fifth of the training patients",
+                                task_.several ? " of each label" : "");
+            if (probe == "knn") text += fmt::format("; k-NN: k = {}, threshold 0.5", spec_.k);
+            if (probe == "attentive")
+                text += fmt::format(
+                    "; attentive: {} heads over {} patch tokens, learning rate, weight decay and F1 "
+                    "threshold chosen on a fifth of the training patients",
+                    attention_heads(token_width_), tokens_);
+        }
+        return text + fmt::format("; intervals: 95 %, bootstrap over {} test patients", result_.test_patients);
+    }
+
+    const recipe::Recipe& recipe_;
+    const recipe::LabelledSpec& spec_;
+    const Say& say_;
+    std::pair<LabelledSet, LabelledSet> splits_;
+    Task task_;
+    Evaluation result_;
+    std::int64_t width_ = 0, tokens_ = 0, token_width_ = 0;
+};
 
 }  // namespace
 
@@ -68,78 +181,38 @@ const Score* find_score(const Evaluation& evaluation, const std::string& classif
 }
 
 Evaluation evaluate(const recipe::Recipe& recipe, const host::Registry& registry, const plan::Plan& trained,
-                    const recipe::LabelledSpec& spec, c10::Device device) {
+                    const recipe::LabelledSpec& spec, c10::Device device, const Say& say) {
     if (!spec.mask.empty()) {
         Evaluation out;
         out.segmentation = evaluate_segmentation(recipe, trained, spec, device);
         return out;
     }
     if (!spec.head.empty()) return evaluate_head(recipe, trained, spec, device);
-    const auto [train, test] = open_splits(recipe, spec);
-    if (train.labels.several)
-        throw RecipeError(
-            fmt::format("{}: found {} label columns, which a probe on frozen features does not read; set "
-                        "head = \"student.logits\" of a recipe that trains a head on them",
-                        spec.origin.text(), train.labels.classes.size()));
     const auto context = evaluation_context(device);
-    const auto network = trained_network(trained);
-
+    const auto network = backbone_network(trained, spec);
+    FrozenEvaluation frozen(recipe, spec, say);
     const auto untrained = untrained_plan(recipe, registry, device);
-
-    Evaluation out;
-    out.classes = train.labels.classes;
-    const auto classes = out.classes.size();
-    std::int64_t width = 0;
-    const auto run = [&](const std::string& model, const Extractor& extractor) {
-        const auto fit = extract(train, recipe.data, spec.limit, extractor);
-        const auto held = extract(test, recipe.data, spec.limit, extractor);
-        width = fit.x.size(1);
-        const auto linear = linear_probe(fit, held, classes, static_cast<std::uint64_t>(recipe.train.seed));
-        out.scores.push_back(
-            score(model, "linear", linear.probabilities, linear.threshold, linear.l2, classes, held));
-        out.scores.push_back(score(model, "knn", knn(fit, held, classes, spec.k), 0.5, 0, classes, held));
-        out.train_images = fit.x.size(0);
-        out.test_images = held.x.size(0);
-        out.test_patients =
-            static_cast<std::int64_t>(std::set<int>(held.patients.begin(), held.patients.end()).size());
-        out.labels = held.labels;
-        out.patients = held.patients;
-    };
-    run("trained", backbone_features(trained, network, spec.features, context));
-    run("untrained", backbone_features(untrained, network, spec.features, context));
-    run("pixels", pixel_projection(width, static_cast<std::uint64_t>(recipe.train.seed)));
-
-    for (const std::string classifier : {"linear", "knn"}) {
-        const auto of = [&](const std::string& model) -> const Score& {
-            return *find_score(out, classifier, model);
-        };
-        const auto paired = paired_bootstrap(
-            out.patients, auc_statistic(of("trained").probabilities, classes, out.labels),
-            auc_statistic(of("untrained").probabilities, classes, out.labels), {.resamples = 2000, .seed = 0});
-        out.differences.push_back({classifier, "trained", "untrained", paired});
-    }
-    out.protocol = fmt::format(
-        "frozen {} features of '{}', {}; linear: L2 and F1 threshold chosen on a fifth of the training "
-        "patients; k-NN: k = {}, "
-        "threshold 0.5; intervals: 95 %, bootstrap over {} test patients",
-        spec.features, network,
-        classes == 2 ? "binary" : fmt::format("{} classes, macro one-vs-rest AUC", classes), spec.k,
-        out.test_patients);
-    return out;
+    for (const auto& [model, plan] : {std::pair{"trained", &trained}, {"untrained", &untrained}})
+        frozen.run(model, backbone_features(*plan, network, spec.features, context),
+                   backbone_tokens(*plan, network, context));
+    frozen.run_floor();
+    return frozen.finish(network);
 }
 
 std::vector<std::pair<std::string, double>> quick_probe(const recipe::Recipe& recipe,
                                                         const recipe::LabelledSpec& spec,
                                                         const std::pair<LabelledSet, LabelledSet>& splits,
                                                         const plan::Plan& plan, const Context& context) {
-    const auto extractor = backbone_features(plan, trained_network(plan), spec.features, context);
+    const auto extractor = backbone_features(plan, backbone_network(plan, spec), spec.features, context);
     const auto train = extract(splits.first, recipe.data, spec.limit, extractor);
     const auto test = extract(splits.second, recipe.data, spec.limit, extractor);
-    const auto classes = splits.first.labels.classes.size();
-    const auto votes = to_vector(knn(train, test, classes, spec.k));
-    const double value =
-        classes == 2 ? auc(column(votes, 2, 1), test.labels) : macro_auc(votes, classes, test.labels);
-    return {{"knn_auc", value}, {"knn_accuracy", accuracy(argmax_rows(votes, classes), test.labels)}};
+    const auto& labels = splits.first.labels;
+    const Task task{labels.classes.size(), labels.several};
+    const auto votes = knn_answers(train, test, task, spec.k).probabilities;
+    const double right =
+        task.several ? label_accuracy(numbers_of(votes), std::vector<double>(task.classes, 0.5), test.labels)
+                     : accuracy(argmax_rows(numbers_of(votes), task.classes), test.labels);
+    return {{"knn_auc", selection_auc(votes, task, test.labels)}, {"knn_accuracy", right}};
 }
 
 }  // namespace hearth::eval

@@ -2,6 +2,7 @@
 // projection of raw pixels, with intervals by patient and the paired difference.
 #pragma once
 
+#include <functional>
 #include <nlohmann/json.hpp>
 #include <optional>
 
@@ -10,14 +11,19 @@
 
 namespace hearth::eval {
 
+/// Receives a line about how far something is.
+using Say = std::function<void(const std::string& line)>;
+
 /// One model under one classifier.
 struct Score {
-    std::string model, classifier;  ///< "trained", "untrained", "pixels"; "linear", "knn", "head"
+    std::string model, classifier;  ///< "trained", "untrained", "pixels"; "linear", "knn", "attentive", "head"
     Interval auc{};
     double accuracy = 0, f1 = 0, threshold = 0.5, l2 = 0;
-    std::vector<double> probabilities;  ///< [N, C] of the test rows
-    std::vector<Interval> class_auc;    ///< several labels: of each, NaN where it has none
-    std::vector<double> thresholds;     ///< several labels: of each
+    std::vector<double> probabilities;           ///< [N, C] of the test rows
+    std::vector<Interval> class_auc;             ///< several labels: of each, NaN where it has none
+    std::vector<double> thresholds;              ///< several labels: of each
+    std::vector<double> class_l2;                ///< several labels, linear: of each
+    double learning_rate = 0, weight_decay = 0;  ///< attentive
 };
 
 struct Difference {
@@ -52,9 +58,10 @@ struct Evaluation {
 plan::Plan untrained_plan(const recipe::Recipe& recipe, const host::Registry& registry, c10::Device device);
 
 /// `trained` holds the weights of the run. The untrained backbone is built from the recipe's seed. With
-/// eval.head it is that head's answers that are measured instead (head.hpp).
+/// eval.head it is that head's answers that are measured instead (head.hpp). `say` is told how far it is where
+/// that takes long.
 Evaluation evaluate(const recipe::Recipe& recipe, const host::Registry& registry, const plan::Plan& trained,
-                    const recipe::LabelledSpec& spec, c10::Device device);
+                    const recipe::LabelledSpec& spec, c10::Device device, const Say& say = {});
 
 /// That score, or null.
 const Score* find_score(const Evaluation& evaluation, const std::string& classifier, const std::string& model);
@@ -70,7 +77,7 @@ Statistic auc_statistic(const std::vector<double>& probabilities, std::size_t cl
 nlohmann::json to_json(const Evaluation& evaluation);
 Evaluation evaluation_from_json(const nlohmann::json& json);
 
-/// The probe that training calls: AUC and accuracy of k-NN on the features so far.
+/// The probe that training calls: AUC and accuracy of k-NN on the features so far; of several labels the means.
 std::vector<std::pair<std::string, double>> quick_probe(const recipe::Recipe& recipe,
                                                         const recipe::LabelledSpec& spec,
                                                         const std::pair<LabelledSet, LabelledSet>& splits,

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <functional>
+#include <hearth/text.hpp>
 
 #include "data/subset.hpp"
 #include "eval/batches.hpp"
@@ -109,7 +110,8 @@ FeatureSet extract(const LabelledSet& set, const recipe::DataSpec& data, std::in
     for_each_batch(set, data, 64, limit, [&](const at::Tensor& images, const std::vector<std::int64_t>& rows) {
         features.push_back(extractor(images).to(at::kCPU, at::kFloat));
         for (const auto row : rows) {
-            out.labels.push_back(set.labels.of[static_cast<std::size_t>(row)]);
+            const auto known = set.labels.row(row);
+            out.labels.insert(out.labels.end(), known.begin(), known.end());
             out.patients.push_back(set.labels.patients[static_cast<std::size_t>(row)]);
         }
     });
@@ -149,10 +151,24 @@ Extractor pixel_projection(std::int64_t dimensions, std::uint64_t seed) {
     };
 }
 
-std::string trained_network(const plan::Plan& plan) {
-    for (const auto& network : plan.networks())
-        if (network.trained() && network.backbone) return network.name;
-    throw RecipeError("the recipe trains no network with a backbone, so there are no features to evaluate");
+std::string backbone_network(const plan::Plan& plan, const std::string& wanted, const std::string& asked) {
+    std::vector<std::string> names;
+    for (const auto& network : plan.networks()) {
+        if (!network.backbone) continue;
+        if (wanted.empty() ? network.trained() : network.name == wanted) return network.name;
+        names.push_back(network.name);
+    }
+    if (wanted.empty())
+        throw RecipeError(fmt::format(
+            "{}: the recipe trains no network with a backbone, so there are no features to evaluate; "
+            "say whose are read with network = \"NAME\", one of {}",
+            asked, names.empty() ? "none" : join(names)));
+    throw RecipeError(fmt::format("{}: found no network '{}' with a backbone, expected one of {}{}", asked,
+                                  wanted, names.empty() ? "none" : join(names), did_you_mean(wanted, names)));
+}
+
+std::string backbone_network(const plan::Plan& plan, const recipe::LabelledSpec& spec) {
+    return backbone_network(plan, spec.network, spec.place("network").text());
 }
 
 }  // namespace hearth::eval

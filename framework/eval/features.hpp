@@ -38,11 +38,12 @@ LabelledSet open_validation(const recipe::Recipe& recipe, const recipe::Labelled
 
 /// Rows of features with their labels; unlabelled and unreadable images are left out.
 struct FeatureSet {
-    at::Tensor x;  ///< [N, F], float, CPU
-    std::vector<int> labels, patients;
+    at::Tensor x;             ///< [N, F], or [N, L, D] patch tokens; float, CPU
+    std::vector<int> labels;  ///< a class each; of several labels [N, K] of 1, 0, or -1 = unknown
+    std::vector<int> patients;
 };
 
-/// One batch of images [B, C, H, W] -> features [B, F].
+/// One batch of images [B, C, H, W] -> features [B, F] or tokens [B, L, D].
 using Extractor = std::function<at::Tensor(const at::Tensor& images)>;
 
 FeatureSet extract(const LabelledSet& set, const recipe::DataSpec& data, std::int64_t limit,
@@ -56,7 +57,10 @@ Extractor backbone_features(const plan::Plan& plan, const std::string& network, 
 /// The floor: a fixed Gaussian projection of the pixels to `dimensions`.
 Extractor pixel_projection(std::int64_t dimensions, std::uint64_t seed);
 
-/// The first network that is trained, which features are taken from.
-std::string trained_network(const plan::Plan& plan);
+/// The network whose backbone is asked for; "" = the first that is trained. `asked` says who asks, "--network"
+/// or the place of a recipe. Throws RecipeError with the networks there are for one that has no backbone.
+std::string backbone_network(const plan::Plan& plan, const std::string& wanted, const std::string& asked);
+/// The same for `network` of [probe] or [eval].
+std::string backbone_network(const plan::Plan& plan, const recipe::LabelledSpec& spec);
 
 }  // namespace hearth::eval

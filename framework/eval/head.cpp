@@ -79,20 +79,18 @@ void for_each_answer(const plan::Plan& plan, const std::string& logits, const La
 Predictions predict(const plan::Plan& plan, const std::string& logits, const LabelledSet& set,
                     const recipe::DataSpec& data, const Context& context) {
     const auto width = set.labels.classes.size();
-    const auto labels_a_row = set.labels.several ? width : 1;
     Predictions out;
     for_each_answer(plan, logits, set, data, context, [&](std::int64_t row, const at::Tensor& answer) {
         if (answer.dim() != 1 || answer.size(0) != static_cast<std::int64_t>(width))
             throw RecipeError(
                 fmt::format("eval.head: '{}' has shape [B, {}], expected [B, {}]: one column for each of {}",
                             logits, fmt::join(answer.sizes().vec(), ", "), width, join(set.labels.classes)));
-        const auto first = set.labels.of.begin() + row * static_cast<std::int64_t>(labels_a_row);
-        const auto last = first + static_cast<std::ptrdiff_t>(labels_a_row);
         const auto exact = answer.to(at::kCPU, at::kDouble);
         const auto probability = (set.labels.several ? exact.sigmoid() : exact.softmax(0)).contiguous();
         const auto* numbers = probability.const_data_ptr<double>();
         out.probabilities.insert(out.probabilities.end(), numbers, numbers + width);
-        out.labels.insert(out.labels.end(), first, last);
+        const auto known = set.labels.row(row);
+        out.labels.insert(out.labels.end(), known.begin(), known.end());
         out.patients.push_back(set.labels.patients[static_cast<std::size_t>(row)]);
     });
     if (out.patients.empty())
@@ -123,10 +121,12 @@ Evaluation evaluate_head(const recipe::Recipe& recipe, const plan::Plan& trained
     score.model = "trained";
     score.classifier = "head";
     score.probabilities = test.probabilities;
-    if (out.several)
-        score_several(score, validation.probabilities, validation.labels, out);
-    else
+    if (out.several) {
+        score.thresholds = label_thresholds(validation.probabilities, out.classes.size(), validation.labels);
+        score_several(score, out);
+    } else {
         score_one_label(score, validation, out);
+    }
     out.scores = {std::move(score)};
     out.protocol = protocol_of(recipe, spec, out);
     return out;

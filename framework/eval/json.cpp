@@ -73,6 +73,9 @@ nlohmann::json to_json(const Evaluation& evaluation) {
                           {"l2", json_number(s.l2)},
                           {"class_auc", of_classes},
                           {"thresholds", thresholds},
+                          {"class_l2", s.class_l2},
+                          {"learning_rate", s.learning_rate},
+                          {"weight_decay", s.weight_decay},
                           {"probabilities", s.probabilities}});
     }
     for (const auto& d : evaluation.differences) {
@@ -124,6 +127,9 @@ Evaluation evaluation_from_json(const nlohmann::json& json) {
         }
         for (const auto& threshold : entry.value("thresholds", nlohmann::json::array()))
             s.thresholds.push_back(number_from(threshold));
+        s.class_l2 = entry.value("class_l2", std::vector<double>());
+        s.learning_rate = entry.value("learning_rate", 0.0);
+        s.weight_decay = entry.value("weight_decay", 0.0);
         out.scores.push_back(std::move(s));
     }
     for (const auto& entry : json["differences"]) {

@@ -3,6 +3,8 @@
 
 #include <ATen/Parallel.h>
 
+#include <cstdint>
+
 namespace hearth::eval {
 
 /// While it lives LibTorch uses one thread, where `on`. Work that is thousands of small operations gains
@@ -10,6 +12,8 @@ namespace hearth::eval {
 /// times the work itself.
 class OneThread {
   public:
+    static constexpr std::int64_t small = 1 << 20;  ///< numbers in the training features of a fit
+
     explicit OneThread(bool on = true) : was_(at::get_num_threads()) {
         if (on) at::set_num_threads(1);
     }

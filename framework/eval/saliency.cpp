@@ -52,7 +52,7 @@ Tensor to_batch(const cv::Mat& film, std::int64_t channels) {
 std::vector<Saliency> saliency_maps(const recipe::Recipe& recipe, const recipe::LabelledSpec& spec,
                                     const std::pair<LabelledSet, LabelledSet>& splits, const plan::Plan& plan,
                                     const Context& context, std::int64_t count) {
-    const auto network = trained_network(plan);
+    const auto network = backbone_network(plan, spec);
     const auto extractor = backbone_features(plan, network, spec.features, context);
     const auto& [train, test] = splits;
     const auto classes = test.labels.classes.size();

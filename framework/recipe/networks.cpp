@@ -42,7 +42,7 @@ std::vector<ComponentSpec> read_heads(const Value& value, const std::string& pat
 }
 
 void read_follower(const Table& table, const std::string& path, NetworkSpec& out, Diagnostics& problems) {
-    for (const auto* const key : {"backbone", "init_from", "frozen"})
+    for (const auto* const key : {"backbone", "init_from", "init_network", "frozen"})
         if (const Value* value = table.find(key))
             problems.add(value->origin, fmt::format("{0}.{1}: a follower has the {1} of '{2}': remove this",
                                                     path, key, out.follows));
@@ -83,7 +83,8 @@ NetworkSpec read_network(const std::string& name, const Value& value, Diagnostic
     }
     const Table& table = value.table();
     check_keys(table, path,
-               {"backbone", "heads", "follows", "extra_heads", "momentum", "update", "init_from", "frozen"},
+               {"backbone", "heads", "follows", "extra_heads", "momentum", "update", "init_from",
+                "init_network", "frozen"},
                problems);
     out.follows = read_text(table, "follows", path, "", problems);
     if (!out.follows.empty()) {
@@ -101,6 +102,15 @@ NetworkSpec read_network(const std::string& name, const Value& value, Diagnostic
     }
     if (const Value* heads = table.find("heads")) out.heads = read_heads(*heads, path + ".heads", problems);
     out.init_from = read_text(table, "init_from", path, "", problems);
+    out.init_network = read_text(table, "init_network", path, "", problems);
+    if (const Value* given = table.find("init_network")) {
+        out.init_network_origin = given->origin;
+        if (out.init_from.empty() && !out.init_network.empty())
+            problems.add(given->origin,
+                         fmt::format("{}.init_network: found \"{}\" without init_from, expected the file that "
+                                     "holds it: init_from = \"runs/mine/checkpoints/last.safetensors\"",
+                                     path, out.init_network));
+    }
     out.frozen = read_flag(table, "frozen", path, false, problems);
     if (table.find("backbone") == nullptr && table.find("heads") == nullptr)
         problems.add(value.origin,

@@ -36,6 +36,8 @@ struct NetworkSpec {
     Schedule momentum = 0.996;
     std::string update = "after_step";  ///< or "before_forward"
     std::string init_from;              ///< safetensors file, resolved against the recipe, or ""
+    std::string init_network;  ///< which network of that file; "" = the one of this name, or the only one
+    Origin init_network_origin;
     bool frozen = false;
     Origin origin;
 };
@@ -139,7 +141,14 @@ struct LabelledSpec {
     std::int64_t limit = 0;             ///< at most this many training and test images (0 = all)
     std::int64_t size = 0;              ///< images become size x size pixels (0 = data.size)
     std::string features = "cls+mean";  ///< "cls", "mean" or "cls+mean"
+    std::string network;                ///< whose backbone is read; "" = the first that is trained
+    std::vector<std::string> probes = {"linear", "knn"};  ///< classifiers on frozen features
+    std::map<std::string, Origin> written;                ///< where keys of the section were written
     Origin origin;
+
+    /// Where `key` was written, or the section where it was not.
+    const Origin& place(const std::string& key) const;
+    bool has_probe(const std::string& probe) const;
 };
 
 /// [detect.scores.NAME]: one way to give every pixel a value that is high where it is abnormal. Its options are

@@ -1,4 +1,6 @@
 // The keys of the fixed sections. docs/recipes.md lists the same; a test compares the two.
+#include <hearth/text.hpp>
+
 #include "recipe/recipe.hpp"
 
 namespace hearth::recipe {
@@ -209,6 +211,10 @@ Schema labelled_schema() {
     schema.text("features", defaults.features)
         .choices({"cls", "mean", "cls+mean"})
         .doc("class token, mean of the patch tokens, or both side by side");
+    schema.text("network", "")
+        .doc("whose backbone the features are of, such as a follower's; \"\" = the first that is trained");
+    schema.text("probe", join(defaults.probes))
+        .doc("classifiers on frozen features, comma separated: linear, knn, attentive");
     schema.integer("limit", defaults.limit)
         .range(0, any_count)
         .doc("at most so many training and test images; 0 = all");

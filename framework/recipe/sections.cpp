@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <hearth/words.hpp>
 #include <optional>
 #include <sstream>
 
@@ -146,9 +147,11 @@ MonitorSpec monitor_from(const Section& section, const Origin& rules, Diagnostic
     return out;
 }
 
-LabelledSpec labelled_from(const Section& section) {
+LabelledSpec labelled_from(const Section& section, const Value& value) {
     const auto& options = section.options;
     LabelledSpec out;
+    if (value.is_table())
+        for (const auto& key : value.table().keys()) out.written[key] = value.table().find(key)->origin;
     out.source = options.text("source");
     out.train_where = options.text("train_where");
     out.test_where = options.text("test_where");
@@ -165,6 +168,8 @@ LabelledSpec labelled_from(const Section& section) {
     out.every = options.integer("every");
     out.k = options.integer("k");
     out.features = options.text("features");
+    out.network = options.text("network");
+    out.probes = words_of(options.text("probe"));
     out.limit = options.integer("limit");
     out.size = options.integer("size");
     out.phantom_count = options.integer("phantom_count");
@@ -214,12 +219,13 @@ void read_sections(const Table& tree, Recipe& recipe, Diagnostics& problems) {
     recipe.optimizer = optimizer_from(read(tree, "optimizer", optimizer_schema(), recipe, problems));
     recipe.monitor = monitor_from(read(tree, "monitor", monitor_schema(), recipe, problems),
                                   place(tree, "monitor", "collapse_if"), problems);
-    if (tree.find("probe") != nullptr)
-        recipe.probe = labelled_from(read(tree, "probe", labelled_schema(), recipe, problems));
-    if (tree.find("eval") != nullptr)
-        recipe.eval = labelled_from(read(tree, "eval", labelled_schema(), recipe, problems));
-    for (auto* labelled : {&recipe.probe, &recipe.eval})
-        if (*labelled && (*labelled)->source.empty()) (*labelled)->source = recipe.data.source;
+    for (const auto& [name, labelled] : {std::pair{"probe", &recipe.probe}, {"eval", &recipe.eval}}) {
+        const Value* section = tree.find(name);
+        if (section == nullptr) continue;
+        *labelled = labelled_from(read(tree, name, labelled_schema(), recipe, problems), *section);
+        check_labelled(name, **labelled, recipe, problems);
+        if ((*labelled)->source.empty()) (*labelled)->source = recipe.data.source;
+    }
 }
 
 }  // namespace hearth::recipe

@@ -72,6 +72,13 @@ std::vector<PassSpec> read_passes(const Table& tree, const std::vector<NetworkSp
 /// Fills data, train, optimizer, monitor, probe and eval.
 void read_sections(const Table& tree, Recipe& recipe, Diagnostics& problems);
 
+// labelled.cpp ------------------------------------------------------------------------------------------------
+
+/// Reports what [probe] or [eval] asks for that no data can make work: probes, networks and combinations of
+/// keys that there are not. The networks of `recipe` have been read.
+void check_labelled(const std::string& section, const LabelledSpec& spec, const Recipe& recipe,
+                    Diagnostics& problems);
+
 // detect.cpp --------------------------------------------------------------------------------------------------
 
 /// [detect], when it is there.

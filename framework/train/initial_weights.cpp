@@ -20,11 +20,24 @@ std::string network_in(const SafeTensors& file, const recipe::NetworkSpec& netwo
     for (const auto& [name, tensor] : file.tensors)
         if (const auto at = name.find(".backbone."); at != std::string::npos && name.find('.') == at)
             found.insert(name.substr(0, at));
+    if (!network.init_network.empty()) {
+        const std::vector<std::string> names(found.begin(), found.end());
+        if (found.count(network.init_network) == 0)
+            throw RecipeError(fmt::format(
+                "{}: networks.{}.init_network: {} holds no network '{}'{}{}",
+                network.init_network_origin.text(), network.name, network.init_from, network.init_network,
+                names.empty() ? " but a backbone under its own names: remove init_network"
+                              : ", expected one of " + join(names),
+                did_you_mean(network.init_network, names)));
+        return network.init_network;
+    }
     if (found.count(network.name) != 0) return network.name;
     if (found.size() > 1)
-        throw RecipeError(fmt::format("{}: {} holds the networks {}, expected one called '{}' or one alone",
-                                      network.origin.text(), network.init_from,
-                                      join({found.begin(), found.end()}), network.name));
+        throw RecipeError(
+            fmt::format("{}: {} holds the networks {}, expected one called '{}' or one alone; say which with "
+                        "init_network = \"{}\"",
+                        network.origin.text(), network.init_from, join({found.begin(), found.end()}),
+                        network.name, *found.begin()));
     return found.empty() ? "" : *found.begin();
 }
 

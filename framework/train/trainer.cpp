@@ -49,7 +49,11 @@ Trainer::Trainer(const recipe::Recipe& recipe, const host::Registry& registry, T
       device_(request_.group != nullptr ? request_.group->device() : pick_device(recipe.train.device)),
       plan_([&] {
           at::manual_seed(static_cast<std::uint64_t>(recipe.train.seed));  // initial weights
-          return plan::Plan::build(recipe, registry);
+          auto plan = plan::Plan::build(recipe, registry);
+          plan.train(false);
+          if (request_.inspect) request_.inspect(plan);
+          plan.train(true);
+          return plan;
       }()),
       data_(open_training_data(recipe.data)),
       fingerprint_(fingerprint(*data_.images)),

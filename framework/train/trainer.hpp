@@ -30,6 +30,9 @@ struct TrainRequest {
     /// The other processes of the run; null where there is one alone. Process 0 keeps the run folder, logs and
     /// probes.
     const dist::ProcessGroup* group = nullptr;
+    /// Called with the plan, in evaluation mode and on the CPU, before a run folder is made: to refuse what
+    /// would fail after the training.
+    std::function<void(const plan::Plan&)> inspect;
     /// Called every `probe.every` epochs and after the last: named metrics of the features so far; the first
     /// one decides what is "best".
     std::function<Values(const plan::Plan&, const Context&)> probe;

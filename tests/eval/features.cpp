@@ -182,7 +182,7 @@ TEST_CASE("features of a backbone are its cls, the mean of its tokens, or both")
     const auto plan = plan::Plan::build(run.recipe, registry());
     const auto image = at::rand({2, 1, 32, 32});
     const at::NoGradGuard no_grad;
-    CHECK(trained_network(plan) == "student");
+    CHECK(backbone_network(plan, "", "here") == "student");
     const auto of = [&](const std::string& which) {
         return backbone_features(plan, "student", which, {})(image);
     };

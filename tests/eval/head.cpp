@@ -163,7 +163,8 @@ TEST_CASE("the AUC of several labels leaves unknown ones out, and is undefined w
     result.patients = {0, 1, 2, 3};
     Score score;
     score.probabilities = p;
-    score_several(score, p, labels, result);
+    score.thresholds = label_thresholds(p, 3, labels);
+    score_several(score, result);
     CHECK(score.auc.value == Approx(0.75));
     REQUIRE(score.class_auc.size() == 3);
     CHECK(std::isnan(score.class_auc[2].value));

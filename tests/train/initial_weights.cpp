@@ -45,9 +45,9 @@ struct Loaded {
     Attempt attempt;
     plan::Plan plan;
     std::vector<std::string> warnings;
-    explicit Loaded(const Named& weights) {
+    explicit Loaded(const Named& weights, const std::string& more = "") {
         train::write_safetensors(attempt.folder / "w.safetensors", weights, {});
-        attempt.file("a.toml", recipe_with("init_from = \"w.safetensors\""));
+        attempt.file("a.toml", recipe_with("init_from = \"w.safetensors\"" + more));
         const auto recipe = attempt.load();
         plan = plan::Plan::build(recipe, registry());
         warnings = train::load_initial_weights(recipe, plan);
@@ -111,7 +111,27 @@ TEST_CASE("weights that do not fit are refused with what is missing") {
 
     file = weights("a", false);
     for (auto& item : weights("b", false)) file.push_back(item);
-    CHECK_THAT(message_of<RecipeError>([&] { Loaded run(file); }), Contains("holds the networks a, b"));
+    CHECK_THAT(message_of<RecipeError>([&] { Loaded run(file); }),
+               Contains("holds the networks a, b") && Contains("say which with init_network = \"a\""));
+}
+
+TEST_CASE("init_network picks one of the networks of a file, also where another has the same name") {
+    auto file = weights("student", false);
+    for (auto& [name, tensor] : file) tensor = at::zeros_like(tensor);
+    for (auto& item : weights("teacher", false)) file.push_back(item);
+    const Loaded run(file, "\ninit_network = \"teacher\"");
+    CHECK(is_quarter(run.tensor("student.backbone.norm.bias")));
+    CHECK(is_quarter(run.tensor("teacher.backbone.norm.bias")));
+    const Loaded without(file);
+    CHECK_FALSE(is_quarter(without.tensor("student.backbone.norm.bias")));
+
+    CHECK_THAT(
+        message_of<RecipeError>([&] { Loaded wrong(file, "\ninit_network = \"techer\""); }),
+        Contains("a.toml:8:1: networks.student.init_network:") &&
+            Contains("holds no network 'techer', expected one of student, teacher (did you mean 'teacher'?)"));
+    CHECK_THAT(
+        message_of<RecipeError>([&] { Loaded wrong(weights("", false), "\ninit_network = \"teacher\""); }),
+        Contains("holds no network 'teacher' but a backbone under its own names: remove init_network"));
 }
 
 TEST_CASE("a checkpoint fills the whole plan, and one of other plugins is refused with what to do") {

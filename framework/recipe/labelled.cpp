@@ -1,0 +1,104 @@
+// What [probe] and [eval] may ask for: refused when a recipe is loaded, not after it was trained.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <hearth/text.hpp>
+#include <hearth/words.hpp>
+
+#include "recipe/steps.hpp"
+
+namespace hearth::recipe {
+namespace {
+
+const std::vector<std::string> known_probes = {"linear", "knn", "attentive"};
+
+bool contains(const std::vector<std::string>& words, const std::string& word) {
+    return std::ranges::find(words, word) != words.end();
+}
+
+/// One section, and where its problems go.
+struct Check {
+    const std::string& section;
+    const LabelledSpec& spec;
+    Diagnostics& problems;
+
+    void complain(const std::string& key, const std::string& what) const {
+        problems.add(spec.place(key), fmt::format("{}.{}: {}", section, key, what));
+    }
+
+    void probes() const {
+        if (spec.probes.empty())
+            complain("probe", fmt::format("found nothing, expected one or more of {}", join(known_probes)));
+        for (auto probe = spec.probes.begin(); probe != spec.probes.end(); ++probe) {
+            if (!contains(known_probes, *probe))
+                complain("probe", fmt::format("found \"{}\", expected one or more of {}{}", *probe,
+                                              join(known_probes), did_you_mean(*probe, known_probes)));
+            else if (std::find(spec.probes.begin(), probe, *probe) != probe)
+                complain("probe", fmt::format("found \"{}\" twice, expected each once", *probe));
+        }
+    }
+
+    void network(const Recipe& recipe) const {
+        if (spec.network.empty()) return;
+        std::vector<std::string> readable;
+        for (const auto& network : recipe.networks) {
+            const auto* leader = network.follows.empty() ? &network : recipe.network(network.follows);
+            if (leader != nullptr && leader->backbone) readable.push_back(network.name);
+        }
+        if (!contains(readable, spec.network))
+            complain("network", fmt::format("there is no network '{}' with a backbone, expected one of {}{}",
+                                            spec.network, readable.empty() ? "none" : join(readable),
+                                            did_you_mean(spec.network, readable)));
+    }
+
+    /// Keys that say what to do with frozen features, where no features are read.
+    void head() const {
+        if (spec.head.empty()) {
+            if (!spec.mask.empty())
+                complain("mask",
+                         fmt::format("found \"{}\" without head, expected the logits that are measured, "
+                                     "such as head = \"student.logits\"",
+                                     spec.mask));
+            return;
+        }
+        const auto instead = fmt::format(
+            "with head = \"{}\", which is evaluated instead of frozen features; remove one of them", spec.head);
+        if (!spec.network.empty()) complain("network", fmt::format("found \"{}\" {}", spec.network, instead));
+        if (spec.probes != LabelledSpec().probes)
+            complain("probe", fmt::format("found \"{}\" {}", join(spec.probes), instead));
+    }
+
+    void labels() const {
+        const auto columns = words_of(spec.label);
+        for (auto column = columns.begin(); column != columns.end(); ++column)
+            if (std::find(columns.begin(), column, *column) != column)
+                complain("label", fmt::format("found column '{}' twice, expected each once", *column));
+        if (columns.size() > 1 && !spec.positive.empty())
+            complain("positive",
+                     fmt::format("found \"{}\" with {} label columns, expected none: each column is "
+                                 "1 or 0 by itself",
+                                 spec.positive, columns.size()));
+    }
+};
+
+}  // namespace
+
+const Origin& LabelledSpec::place(const std::string& key) const {
+    const auto found = written.find(key);
+    return found == written.end() ? origin : found->second;
+}
+
+bool LabelledSpec::has_probe(const std::string& probe) const {
+    return contains(probes, probe);
+}
+
+void check_labelled(const std::string& section, const LabelledSpec& spec, const Recipe& recipe,
+                    Diagnostics& problems) {
+    const Check check{section, spec, problems};
+    check.probes();
+    check.network(recipe);
+    check.head();
+    check.labels();
+}
+
+}  // namespace hearth::recipe
