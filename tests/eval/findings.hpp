@@ -17,11 +17,11 @@ inline void write_findings(const TemporaryFolder& folder, int count) {
     cv::RNG random(7);
     for (int i = 0; i < count; ++i) {
         const int patient = i / 2;
-        const bool left = (i / 3) % 2 == 1, top = (i / 2) % 2 == 1;
+        const bool left = i % 2 == 1, top = patient % 2 == 1;
         cv::Mat film(16, 16, CV_8U);
         random.fill(film, cv::RNG::UNIFORM, 40, 120);
-        if (left) film(cv::Rect(0, 0, 8, 16)) += 40;
-        if (top) film(cv::Rect(0, 0, 16, 8)) += 40;
+        if (left) film(cv::Rect(0, 0, 8, 16)) += 80;
+        if (top) film(cv::Rect(0, 0, 16, 8)) += 80;
         const auto name = fmt::format("{:03}.png", i);
         cv::imwrite((folder / name).string(), film);
         table +=

@@ -43,7 +43,7 @@ TEST_CASE("what can be evaluated is not refused") {
 }
 
 TEST_CASE("patch tokens of a backbone that writes none are refused") {
-    const std::vector<std::string> resnet = {"networks.student.backbone={ use = \"resnet\", layers = 18 }",
+    const std::vector<std::string> resnet = {"networks.student.backbone={ use = \"resnet\", depth = 18 }",
                                              "data.size=32"};
     CHECK_THAT(
         reason("probe = \"attentive\"\n", resnet),
