@@ -159,7 +159,7 @@ std::vector<std::string> not_above(const eval::Detection& detection) {
     for (const auto& d : detection.differences)
         if (!d.above())
             out.push_back(fmt::format(
-                "{} not above {}: {}", detection.sum().name, d.baseline,
+                "{} not shown to be above {}: {}", detection.sum().name, d.baseline,
                 std::isnan(d.auc.value)
                     ? "undefined"
                     : fmt::format("{:+.3f} [{:+.3f}, {:+.3f}]", d.auc.value, d.auc.low, d.auc.high)));

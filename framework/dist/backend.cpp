@@ -12,14 +12,13 @@
 #endif
 
 #include "dist/nccl.hpp"
+#include "dist/nccl_missing.hpp"
 #include "host/library.hpp"
 
 namespace hearth::dist {
 namespace {
 
-#ifndef HEARTH_NCCL_MISSING
 constexpr const char* nccl_library = "libhearth_nccl.so";
-#endif
 
 #ifdef HEARTH_WITH_GLOO
 c10::intrusive_ptr<c10d::Backend> gloo(const c10::intrusive_ptr<c10d::Store>& store, const Launch& launch,
@@ -32,14 +31,12 @@ c10::intrusive_ptr<c10d::Backend> gloo(const c10::intrusive_ptr<c10d::Store>& st
 }
 #endif
 
-#ifndef HEARTH_NCCL_MISSING
 c10::intrusive_ptr<c10d::Backend> nccl(const c10::intrusive_ptr<c10d::Store>& store, const Launch& launch,
                                        std::chrono::seconds timeout) {
     const auto make = reinterpret_cast<decltype(&hearth_nccl_backend)>(
         host::symbol_of_own_library(nccl_library, "hearth_nccl_backend"));
     return c10::intrusive_ptr<c10d::Backend>::reclaim(make(store, launch.rank, launch.world, timeout));
 }
-#endif
 
 }  // namespace
 
@@ -65,9 +62,7 @@ c10::intrusive_ptr<c10d::Backend> make_backend(const c10::intrusive_ptr<c10d::St
 #ifdef HEARTH_WITH_GLOO
     if (device.is_cpu()) return gloo(store, launch, timeout);
 #endif
-#ifndef HEARTH_NCCL_MISSING
-    if (device.is_cuda()) return nccl(store, launch, timeout);
-#endif
+    if (device.is_cuda() && nccl_missing.empty()) return nccl(store, launch, timeout);
     throw RecipeError(fmt::format(
         "{} started {} processes, but this build of Hearth cannot join them on {}: {}; or start one "
         "process (docs/scaling.md)",
@@ -85,13 +80,10 @@ BackendFact backend_on(c10::DeviceType device) {
 #endif
     }
     if (device == c10::kCUDA) {
-#ifdef HEARTH_NCCL_MISSING
-        return {"", HEARTH_NCCL_MISSING};
-#else
+        if (!nccl_missing.empty()) return {"", std::string(nccl_missing)};
         const auto file = host::own_library(nccl_library);
         if (std::filesystem::exists(file)) return {"NCCL", ""};
         return {"", fmt::format("found no {}; install Hearth again", file.string()), true};
-#endif
     }
     return {"", fmt::format("nothing joins processes on {}", c10::DeviceTypeName(device, true))};
 }

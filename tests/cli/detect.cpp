@@ -83,14 +83,14 @@ TEST_CASE("a run without [detect] is scored with that of a recipe, and arguments
                Contains("restore") && Contains("distance") && Contains("sum") && Contains("report: "));
     CHECK_THAT(outcome.out, Contains("pixels k-NN  ") && Contains("pixels PCA  ") &&
                                 Contains("sum - pixels k-NN") && Contains("sum - pixels PCA") &&
-                                Contains("Baselines from films of 32 x 32"));
+                                Contains("films of 32 x 32 pixels"));
     std::istringstream lines(outcome.out);
     for (std::string line; std::getline(lines, line);) {
         INFO(line);
         CHECK((report::display_width(line) <= 80 || line.starts_with("report: ")));
     }
     for (const auto& difference : nlohmann::json::parse(made.folder.read("run/detect.json"))["differences"]) {
-        const auto line = "sum not above " + difference["baseline"].get<std::string>() + ": ";
+        const auto line = "sum not shown to be above " + difference["baseline"].get<std::string>() + ": ";
         INFO(line);
         CHECK((outcome.out.find(line) != std::string::npos) == (difference["auc"]["low"] <= 0));
     }
