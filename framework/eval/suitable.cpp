@@ -43,19 +43,16 @@ void check_features(const recipe::Recipe& recipe, const recipe::LabelledSpec& sp
     }
 }
 
-/// The number of columns of the logits, 0 where it is not known yet.
-std::int64_t logits_width(const recipe::LabelledSpec& spec, const plan::Plan& plan) {
-    const auto shape = plan.shape(spec.head);
-    return spec.mask.empty() && shape.size() == 2 && shape[1].known() ? shape[1].value() : 0;
-}
-
 void check_width(const recipe::LabelledSpec& spec, const plan::Plan& plan, std::size_t classes,
                  const std::string& names) {
-    const auto found = logits_width(spec, plan);
-    if (found != 0 && found != static_cast<std::int64_t>(classes))
-        throw RecipeError(
-            fmt::format("{}: head: '{}' has shape [B, {}], expected [B, {}]: one column for each of {}",
-                        spec.place("head").text(), spec.head, found, classes, names));
+    const auto shape = plan.shape(spec.head);
+    if (!spec.mask.empty() || shape.empty()) return;
+    const auto wanted = Dim(static_cast<std::int64_t>(classes));
+    if (shape.size() == 2 && (!shape[1].known() || shape[1] == wanted)) return;
+    std::vector<std::string> found;
+    for (const auto& dim : shape) found.push_back(dim.text());
+    throw RecipeError(fmt::format("{}: head: '{}' has shape [{}], expected [B, {}]: one column for each of {}",
+                                  spec.place("head").text(), spec.head, join(found), classes, names));
 }
 
 void check_head(const recipe::LabelledSpec& spec, const plan::Plan& plan) {

@@ -44,7 +44,8 @@ TEST_CASE("what [eval] cannot have is refused before a run folder is made") {
              {"eval.size=36", "no features of 'student' can be read from images of 36 x 36"},
              {"eval.label=diagnosis", "found no column 'diagnosis'"},
              {"eval.test_where=split == \"nothing\"", "nothing"},
-             {"eval.head=student.logits", "no pass writes 'student.logits'"}}) {
+             {"eval.head=student.logits", "'student.logits' has shape [B, 16, 8], expected [B, 2]"},
+             {"eval.head=student.logit", "did you mean 'student.logits'?"}}) {
         INFO(word);
         const auto outcome = sandbox.run({"train", "tiny.toml", "--out", "run", word});
         CHECK(outcome.code != 0);

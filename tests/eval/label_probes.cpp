@@ -161,7 +161,7 @@ TEST_CASE("an evaluation of several labels has the mean AUC and each label's, wi
         CHECK(score.class_l2.size() == (score.classifier == "linear" ? 2 : 0));
         CHECK((score.learning_rate > 0) == (score.classifier == "attentive"));
     }
-    CHECK(find_score(evaluation, "linear", "trained")->auc.value > 0.9);
+    CHECK(find_score(evaluation, "linear", "trained")->auc.value > 0.7);  // 0.5: nothing found
     REQUIRE(evaluation.differences.size() == 3);
     for (const auto& difference : evaluation.differences) {
         CHECK(difference.auc.value == 0);  // nothing was trained
