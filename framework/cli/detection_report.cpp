@@ -128,6 +128,12 @@ report::Table pixel_table(const eval::Detection& detection) {
     return table;
 }
 
+/// A difference with its interval, `gap` between them.
+std::string signed_text(const eval::PairedInterval& auc, const char* gap) {
+    if (std::isnan(auc.value)) return "undefined";
+    return fmt::format("{:+.3f}{}[{:+.3f}, {:+.3f}]", auc.value, gap, auc.low, auc.high);
+}
+
 report::Table difference_table(const eval::Detection& detection) {
     using report::Align;
     report::Table table;
@@ -135,10 +141,7 @@ report::Table difference_table(const eval::Detection& detection) {
     table.headers = {"difference", "AUC  [95 % interval]", "p"};
     table.align = {Align::left, Align::right, Align::right};
     for (const auto& d : detection.differences)
-        table.rows.push_back({detection.sum().name + " - " + d.baseline,
-                              std::isnan(d.auc.value) ? "undefined"
-                                                      : fmt::format("{:+.3f}  [{:+.3f}, {:+.3f}]", d.auc.value,
-                                                                    d.auc.low, d.auc.high),
+        table.rows.push_back({detection.sum().name + " - " + d.baseline, signed_text(d.auc, "  "),
                               std::isnan(d.auc.p_value) ? "–" : fmt::format("{:.4f}", d.auc.p_value)});
     table.caption = fmt::format("Paired bootstrap over the same test patients; p is two-sided. {}.",
                                 detection.baseline_protocol);
@@ -158,11 +161,8 @@ std::vector<std::string> not_above(const eval::Detection& detection) {
     std::vector<std::string> out;
     for (const auto& d : detection.differences)
         if (!d.above())
-            out.push_back(fmt::format(
-                "{} not shown to be above {}: {}", detection.sum().name, d.baseline,
-                std::isnan(d.auc.value)
-                    ? "undefined"
-                    : fmt::format("{:+.3f} [{:+.3f}, {:+.3f}]", d.auc.value, d.auc.low, d.auc.high)));
+            out.push_back(fmt::format("{} not shown to be above {}: {}", detection.sum().name, d.baseline,
+                                      signed_text(d.auc, " ")));
     return out;
 }
 

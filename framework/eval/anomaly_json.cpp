@@ -52,12 +52,9 @@ std::vector<AnomalyResult> results_from_json(const nlohmann::json& json) {
 
 nlohmann::json to_json(const Detection& detection) {
     nlohmann::json differences = nlohmann::json::array(), kinds = nlohmann::json::array();
-    for (const auto& d : detection.differences) {
-        auto auc = json_interval(d.auc);
-        auc["p_value"] = json_number(d.auc.p_value);
+    for (const auto& d : detection.differences)
         differences.push_back(
-            {{"score", detection.sum().name}, {"baseline", d.baseline}, {"auc", std::move(auc)}});
-    }
+            {{"score", detection.sum().name}, {"baseline", d.baseline}, {"auc", json_paired(d.auc)}});
     for (const auto& k : detection.by_kind)
         kinds.push_back({{"kind", k.kind}, {"images", k.images}, {"auc", json_interval(k.auc)}});
     return {{"classes", detection.classes},
@@ -97,13 +94,8 @@ Detection detection_from_json(const nlohmann::json& json) {
     if (json.contains("baselines")) {  // files of before there were any have none of the three
         out.baselines = results_from_json(json["baselines"]);
         out.baseline_protocol = json["baseline_protocol"];
-        for (const auto& entry : json["differences"]) {
-            BaselineDifference d;
-            d.baseline = entry["baseline"];
-            interval_from(entry["auc"], d.auc);
-            d.auc.p_value = number_from(entry["auc"]["p_value"]);
-            out.differences.push_back(std::move(d));
-        }
+        for (const auto& entry : json["differences"])
+            out.differences.push_back({entry["baseline"], paired_from(entry["auc"])});
     }
     for (const auto& entry : json["by_kind"]) {
         KindResult k;

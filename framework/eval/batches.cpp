@@ -7,15 +7,11 @@
 #include "data/loader.hpp"
 
 namespace hearth::eval {
-namespace {
 
-/// Whether anything is known of the image; of several labels, any.
 bool labelled(const Labels& labels, std::int64_t image) {
     if (labels.of.empty()) return true;
     return std::ranges::any_of(labels.row(image), [](int label) { return label >= 0; });
 }
-
-}  // namespace
 
 std::int64_t count_labelled(const LabelledSet& set, std::int64_t limit) {
     std::int64_t count = 0;

@@ -12,6 +12,9 @@ namespace hearth::eval {
 /// Receives images [B, C, S, S] and their indices in the set.
 using BatchUse = std::function<void(const at::Tensor& images, const std::vector<std::int64_t>& indices)>;
 
+/// Whether anything is known of the image; of several labels, any. True in a set without labels.
+bool labelled(const Labels& labels, std::int64_t image);
+
 /// How many images of the set have a label, at most `limit` where that is above 0; all of a set without labels.
 std::int64_t count_labelled(const LabelledSet& set, std::int64_t limit);
 

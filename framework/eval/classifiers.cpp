@@ -46,18 +46,32 @@ at::Tensor as_tensor(const std::vector<int>& labels) {
     return at::tensor(std::vector<std::int64_t>(labels.begin(), labels.end()), at::kLong);
 }
 
-/// The rows where label c of several is known, with that label alone.
-FeatureSet known_rows(const FeatureSet& set, const Task& task, std::size_t c) {
-    FeatureSet out;
+/// The rows where label c of several is known, and that label.
+struct Known {
     std::vector<std::int64_t> rows;
+    std::vector<int> labels;
+};
+
+Known known_of(const FeatureSet& set, const Task& task, std::size_t c) {
+    Known out;
     for (std::size_t row = 0; row < set.patients.size(); ++row) {
         const int label = set.labels[row * task.classes + c];
         if (label < 0) continue;
-        rows.push_back(static_cast<std::int64_t>(row));
+        out.rows.push_back(static_cast<std::int64_t>(row));
         out.labels.push_back(label);
-        out.patients.push_back(set.patients[row]);
     }
-    out.x = rows.size() == set.patients.size() ? set.x : set.x.index_select(0, at::tensor(rows, at::kLong));
+    return out;
+}
+
+/// Those rows as a set with one label.
+FeatureSet known_rows(const FeatureSet& set, const Task& task, std::size_t c) {
+    auto known = known_of(set, task, c);
+    FeatureSet out;
+    for (const auto row : known.rows) out.patients.push_back(set.patients[static_cast<std::size_t>(row)]);
+    out.labels = std::move(known.labels);
+    out.x = out.patients.size() == set.patients.size()
+                ? set.x
+                : set.x.index_select(0, at::tensor(known.rows, at::kLong));
     return out;
 }
 
@@ -194,13 +208,7 @@ Answers knn_answers(const FeatureSet& train, const FeatureSet& test, const Task&
     const auto similarity = similarity_of(train, test);
     std::vector<at::Tensor> columns;
     for (std::size_t c = 0; c < task.classes; ++c) {
-        std::vector<std::int64_t> rows;
-        std::vector<int> labels;
-        for (std::size_t row = 0; row < train.patients.size(); ++row)
-            if (const int label = train.labels[row * task.classes + c]; label >= 0) {
-                rows.push_back(static_cast<std::int64_t>(row));
-                labels.push_back(label);
-            }
+        const auto [rows, labels] = known_of(train, task, c);
         columns.push_back(rows.empty() ? unknown_everywhere(test)
                                        : vote(similarity.index_select(1, at::tensor(rows, at::kLong)),
                                               as_tensor(labels), 2, k)

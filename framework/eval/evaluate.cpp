@@ -8,8 +8,10 @@
 
 #include "eval/attentive.hpp"
 #include "eval/class_auc.hpp"
+#include "eval/folds.hpp"
 #include "eval/head.hpp"
 #include "eval/metrics.hpp"
+#include "eval/regions.hpp"
 #include "eval/segmentation.hpp"
 #include "eval/several.hpp"
 #include "eval/suitable.hpp"
@@ -44,16 +46,47 @@ Score score(const std::string& model, const std::string& classifier, const Answe
     return out;
 }
 
-/// Training and test rows of one model.
-struct Rows {
-    FeatureSet train, test;
-};
+/// The rows of a set as one model has them.
+using Reader = std::function<FeatureSet(const LabelledSet& set)>;
+
+/// What is read of every image for the probes on vectors: of the whole of it, or of its region.
+Reader vectors_of(const recipe::Recipe& recipe, const recipe::LabelledSpec& spec, const plan::Plan& plan,
+                  const Context& context) {
+    const auto network = backbone_network(plan, spec);
+    if (spec.region.empty())
+        return [&, features = backbone_features(plan, network, spec.features, context)](
+                   const LabelledSet& set) { return extract(set, recipe.data, spec.limit, features); };
+    return [&, tokens = region_tokens(plan, network, context)](const LabelledSet& set) {
+        return extract_regions(set, recipe.data, spec.limit, spec.region, tokens);
+    };
+}
+
+Reader pixels_of(const recipe::Recipe& recipe, const recipe::LabelledSpec& spec, std::int64_t dimensions,
+                 std::uint64_t seed) {
+    if (spec.region.empty())
+        return [&, pixels = pixel_projection(dimensions, seed)](const LabelledSet& set) {
+            return extract(set, recipe.data, spec.limit, pixels);
+        };
+    return [&, pixels = region_pixels(dimensions, seed)](const LabelledSet& set) {
+        return extract_regions(set, recipe.data, spec.limit, spec.region, pixels);
+    };
+}
+
+Reader tokens_of(const recipe::Recipe& recipe, const recipe::LabelledSpec& spec, Extractor tokens) {
+    return [&recipe, &spec, tokens = std::move(tokens)](const LabelledSet& set) {
+        return extract_tokens(set, recipe.data, spec.limit, tokens);
+    };
+}
 
 /// What of an evaluation on frozen features does not depend on the model.
 class FrozenEvaluation {
   public:
     FrozenEvaluation(const recipe::Recipe& recipe, const recipe::LabelledSpec& spec, const Say& say)
-        : recipe_(recipe), spec_(spec), say_(say), splits_(open_splits(recipe, spec)) {
+        : recipe_(recipe), spec_(spec), say_(say) {
+        if (spec.folds > 0)
+            splits_.first = open_pool(recipe, spec);
+        else
+            splits_ = open_splits(recipe, spec);
         const auto& labels = splits_.first.labels;
         check_known(spec, labels);
         task_ = {labels.classes.size(), labels.several};
@@ -63,24 +96,32 @@ class FrozenEvaluation {
 
     /// The probes on one model's vectors and tokens. The floor is asked for after a model whose shapes it
     /// takes.
-    void run(const std::string& model, const Extractor& vectors, const Extractor& tokens) {
+    void run(const std::string& model, const Reader& vectors, const Reader& tokens) {
         if (reads_vectors()) {
-            const auto rows = read(extract, vectors);
+            const auto rows = read(vectors);
             width_ = rows.train.x.size(1);
             if (spec_.has_probe("linear"))
-                add(model, "linear", linear_answers(rows.train, rows.test, task_, seed()));
-            if (spec_.has_probe("knn")) add(model, "knn", knn_answers(rows.train, rows.test, task_, spec_.k));
+                add(model, "linear", rows, [&](const FeatureSet& train, const FeatureSet& test) {
+                    return linear_answers(train, test, task_, seed());
+                });
+            if (spec_.has_probe("knn"))
+                add(model, "knn", rows, [&](const FeatureSet& train, const FeatureSet& test) {
+                    return knn_answers(train, test, task_, spec_.k);
+                });
         }
         if (!spec_.has_probe("attentive")) return;
         if (say_) say_(fmt::format("patch tokens, {}", model));
-        const auto rows = read(extract_tokens, tokens);
+        const auto rows = read(tokens);
         tokens_ = rows.train.x.size(1);
         token_width_ = rows.train.x.size(2);
-        add(model, "attentive", attentive_answers(rows.train, rows.test, task_, {.seed = seed()}, say_));
+        add(model, "attentive", rows, [&](const FeatureSet& train, const FeatureSet& test) {
+            return attentive_answers(train, test, task_, {.seed = seed()}, say_);
+        });
     }
 
     void run_floor() {
-        run("pixels", pixel_projection(width_, seed()), pixel_tokens(tokens_, token_width_, seed()));
+        run("pixels", pixels_of(recipe_, spec_, width_, seed()),
+            tokens_of(recipe_, spec_, pixel_tokens(tokens_, token_width_, seed())));
     }
 
     Evaluation finish(const std::string& network) {
@@ -101,32 +142,49 @@ class FrozenEvaluation {
     std::uint64_t seed() const { return static_cast<std::uint64_t>(recipe_.train.seed); }
     bool reads_vectors() const { return spec_.has_probe("linear") || spec_.has_probe("knn"); }
 
-    Rows read(FeatureSet (*extract_rows)(const LabelledSet&, const recipe::DataSpec&, std::int64_t,
-                                         const Extractor&),
-              const Extractor& extractor) {
-        Rows rows{extract_rows(splits_.first, recipe_.data, spec_.limit, extractor),
-                  extract_rows(splits_.second, recipe_.data, spec_.limit, extractor)};
+    /// Training and test rows of one model; with folds all rows are both.
+    struct Rows {
+        FeatureSet train, apart;
+        bool folds = false;
+        const FeatureSet& test() const { return folds ? train : apart; }
+    };
+
+    Rows read(const Reader& reader) {
+        Rows rows{.train = reader(splits_.first), .apart = {}, .folds = spec_.folds > 0};
+        if (!rows.folds) rows.apart = reader(splits_.second);
+        const auto& test = rows.test();
         result_.train_images = rows.train.x.size(0);
-        result_.test_images = rows.test.x.size(0);
-        result_.labels = rows.test.labels;
-        result_.patients = rows.test.patients;
+        result_.test_images = test.x.size(0);
+        result_.labels = test.labels;
+        result_.patients = test.patients;
         result_.test_patients =
             static_cast<std::int64_t>(std::set<int>(result_.patients.begin(), result_.patients.end()).size());
         return rows;
     }
 
-    void add(const std::string& model, const std::string& classifier, const Answers& answers) {
+    void add(const std::string& model, const std::string& classifier, const Rows& rows,
+             const Classify& classify) {
+        const auto answers =
+            rows.folds ? cross_validated(rows.train, task_, static_cast<int>(spec_.folds),
+                                         static_cast<std::uint64_t>(recipe_.data.split_seed), classify)
+                       : classify(rows.train, rows.test());
         result_.scores.push_back(score(model, classifier, answers, task_, result_));
     }
 
+    std::string reads() const {
+        if (!reads_vectors()) return "patch tokens";
+        return spec_.region.empty() ? spec_.features + " features"
+                                    : fmt::format("mean token of what '{}' marks", spec_.region);
+    }
+
     std::string protocol_of(const std::string& network) const {
-        auto text = fmt::format(
-            "frozen {} of '{}', {}", reads_vectors() ? spec_.features + " features" : "patch tokens", network,
-            task_.several    ? fmt::format("{} labels, each by itself, unknown ones left out, then "
-                                              "averaged",
-                                           task_.classes)
-            : task_.binary() ? "binary"
-                             : fmt::format("{} classes, macro one-vs-rest AUC", task_.classes));
+        auto text =
+            fmt::format("frozen {} of '{}', {}", reads(), network,
+                        task_.several    ? fmt::format("{} labels, each by itself, unknown ones left out, then "
+                                                          "averaged",
+                                                       task_.classes)
+                        : task_.binary() ? "binary"
+                                         : fmt::format("{} classes, macro one-vs-rest AUC", task_.classes));
         for (const auto& probe : spec_.probes) {
             if (probe == "linear")
                 text +=
@@ -139,6 +197,12 @@ class FrozenEvaluation {
                     "threshold chosen on a fifth of the training patients",
                     attention_heads(token_width_), tokens_);
         }
+        if (spec_.folds > 0)
+            text += fmt::format(
+                "; {} folds by patient: each image's answer is that of the fit without its fold, and what a "
+                "fit "
+                "chooses is averaged",
+                spec_.folds);
         return text + fmt::format("; intervals: 95 %, bootstrap over {} test patients", result_.test_patients);
     }
 
@@ -193,8 +257,8 @@ Evaluation evaluate(const recipe::Recipe& recipe, const host::Registry& registry
     FrozenEvaluation frozen(recipe, spec, say);
     const auto untrained = untrained_plan(recipe, registry, device);
     for (const auto& [model, plan] : {std::pair{"trained", &trained}, {"untrained", &untrained}})
-        frozen.run(model, backbone_features(*plan, network, spec.features, context),
-                   backbone_tokens(*plan, network, context));
+        frozen.run(model, vectors_of(recipe, spec, *plan, context),
+                   tokens_of(recipe, spec, backbone_tokens(*plan, network, context)));
     frozen.run_floor();
     return frozen.finish(network);
 }
@@ -203,9 +267,8 @@ std::vector<std::pair<std::string, double>> quick_probe(const recipe::Recipe& re
                                                         const recipe::LabelledSpec& spec,
                                                         const std::pair<LabelledSet, LabelledSet>& splits,
                                                         const plan::Plan& plan, const Context& context) {
-    const auto extractor = backbone_features(plan, backbone_network(plan, spec), spec.features, context);
-    const auto train = extract(splits.first, recipe.data, spec.limit, extractor);
-    const auto test = extract(splits.second, recipe.data, spec.limit, extractor);
+    const auto read = vectors_of(recipe, spec, plan, context);
+    const auto train = read(splits.first), test = read(splits.second);
     const auto& labels = splits.first.labels;
     const Task task{labels.classes.size(), labels.several};
     const auto votes = knn_answers(train, test, task, spec.k).probabilities;

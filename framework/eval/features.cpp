@@ -72,18 +72,24 @@ void check_same_rows(const recipe::DataSpec& data, const recipe::LabelledSpec& s
 
 }  // namespace
 
-std::pair<LabelledSet, LabelledSet> open_splits(const recipe::Recipe& recipe,
-                                                const recipe::LabelledSpec& spec) {
+LabelledSet open_pool(const recipe::Recipe& recipe, const recipe::LabelledSpec& spec) {
     LabelledSet pool{open_rows(recipe, spec, spec.train_where), {}};
     pool.labels = read_labels(*pool.images, spec, {});
+    return pool;
+}
+
+std::pair<LabelledSet, LabelledSet> open_splits(const recipe::Recipe& recipe,
+                                                const recipe::LabelledSpec& spec) {
+    const auto pool = open_pool(recipe, spec);
     data::SubsetRule rule{.fraction = spec.fraction,
                           .folds = static_cast<int>(recipe.data.folds),
                           .fold = static_cast<int>(recipe.data.fold),
                           .held_out = false,
                           .seed = static_cast<std::uint64_t>(recipe.data.split_seed)};
+    if (rule.folds > 0) check_same_rows(recipe.data, spec);
+    if (spec.folds > 0) rule.folds = static_cast<int>(spec.folds);
     auto train = part_of(pool, rule);
     if (rule.folds > 0) {
-        check_same_rows(recipe.data, spec);
         rule.held_out = true;
         return {std::move(train), part_of(pool, rule)};
     }
@@ -102,6 +108,14 @@ LabelledSet open_validation(const recipe::Recipe& recipe, const recipe::Labelled
     return out;
 }
 
+void add_rows(FeatureSet& out, const LabelledSet& set, const std::vector<std::int64_t>& images) {
+    for (const auto image : images) {
+        const auto known = set.labels.row(image);
+        out.labels.insert(out.labels.end(), known.begin(), known.end());
+        out.patients.push_back(set.labels.patients[static_cast<std::size_t>(image)]);
+    }
+}
+
 FeatureSet extract(const LabelledSet& set, const recipe::DataSpec& data, std::int64_t limit,
                    const Extractor& extractor) {
     const at::NoGradGuard no_grad;
@@ -109,11 +123,7 @@ FeatureSet extract(const LabelledSet& set, const recipe::DataSpec& data, std::in
     std::vector<at::Tensor> features;
     for_each_batch(set, data, 64, limit, [&](const at::Tensor& images, const std::vector<std::int64_t>& rows) {
         features.push_back(extractor(images).to(at::kCPU, at::kFloat));
-        for (const auto row : rows) {
-            const auto known = set.labels.row(row);
-            out.labels.insert(out.labels.end(), known.begin(), known.end());
-            out.patients.push_back(set.labels.patients[static_cast<std::size_t>(row)]);
-        }
+        add_rows(out, set, rows);
     });
     if (features.empty())
         throw DataError("found no labelled, readable image to evaluate on, expected at least one");

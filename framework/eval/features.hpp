@@ -27,9 +27,12 @@ std::shared_ptr<const data::Dataset> open_rows(const recipe::Recipe& recipe, con
                                                const std::string& where);
 /// What components are told when nothing is trained.
 Context evaluation_context(c10::Device device);
+/// The rows of train_where, whatever becomes of them.
+LabelledSet open_pool(const recipe::Recipe& recipe, const recipe::LabelledSpec& spec);
 /// The training and the test split of a labelled data set, images sized as the recipe's [data] says. With
-/// data.folds the rows of train_where are divided as those of [data] were, and the fold is the test split;
-/// [data] then has to read the same rows and label. `fraction` is applied to the training split.
+/// `folds` the first fold of the rows of train_where is the test split. With data.folds the rows of train_where
+/// are divided as those of [data] were, and the fold is the test split; [data] then has to read the same rows
+/// and label. `fraction` is applied to the training split.
 std::pair<LabelledSet, LabelledSet> open_splits(const recipe::Recipe& recipe, const recipe::LabelledSpec& spec);
 /// The rows of validation_where; without it the images that were trained on, or the training split where [data]
 /// reads no labels.
@@ -45,6 +48,9 @@ struct FeatureSet {
 
 /// One batch of images [B, C, H, W] -> features [B, F] or tokens [B, L, D].
 using Extractor = std::function<at::Tensor(const at::Tensor& images)>;
+
+/// Appends what is known of these images of `set` to the labels and patients of `out`.
+void add_rows(FeatureSet& out, const LabelledSet& set, const std::vector<std::int64_t>& images);
 
 FeatureSet extract(const LabelledSet& set, const recipe::DataSpec& data, std::int64_t limit,
                    const Extractor& extractor);

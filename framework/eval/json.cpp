@@ -32,6 +32,19 @@ void interval_from(const nlohmann::json& json, Interval& interval) {
     interval.dropped = json["dropped"];
 }
 
+nlohmann::json json_paired(const PairedInterval& interval) {
+    auto json = json_interval(interval);
+    json["p_value"] = json_number(interval.p_value);
+    return json;
+}
+
+PairedInterval paired_from(const nlohmann::json& json) {
+    PairedInterval interval;
+    interval_from(json, interval);
+    interval.p_value = number_from(json["p_value"]);
+    return interval;
+}
+
 namespace {
 
 nlohmann::json segmentation_json(const Segmentation& s) {
@@ -79,10 +92,10 @@ nlohmann::json to_json(const Evaluation& evaluation) {
                           {"probabilities", s.probabilities}});
     }
     for (const auto& d : evaluation.differences) {
-        auto auc = json_interval(d.auc);
-        auc["p_value"] = json_number(d.auc.p_value);
-        differences.push_back(
-            {{"classifier", d.classifier}, {"model", d.model}, {"baseline", d.baseline}, {"auc", auc}});
+        differences.push_back({{"classifier", d.classifier},
+                               {"model", d.model},
+                               {"baseline", d.baseline},
+                               {"auc", json_paired(d.auc)}});
     }
     auto segmentation = nlohmann::json();
     if (evaluation.segmentation) segmentation = segmentation_json(*evaluation.segmentation);
@@ -137,8 +150,7 @@ Evaluation evaluation_from_json(const nlohmann::json& json) {
         d.classifier = entry["classifier"];
         d.model = entry["model"];
         d.baseline = entry["baseline"];
-        interval_from(entry["auc"], d.auc);
-        d.auc.p_value = number_from(entry["auc"]["p_value"]);
+        d.auc = paired_from(entry["auc"]);
         out.differences.push_back(std::move(d));
     }
     return out;

@@ -11,5 +11,8 @@ nlohmann::json json_number(double value);
 double number_from(const nlohmann::json& json);
 nlohmann::json json_interval(const Interval& interval);
 void interval_from(const nlohmann::json& json, Interval& interval);
+/// An interval with its p.
+nlohmann::json json_paired(const PairedInterval& interval);
+PairedInterval paired_from(const nlohmann::json& json);
 
 }  // namespace hearth::eval

@@ -7,6 +7,7 @@
 #include <hearth/error.hpp>
 #include <limits>
 
+#include "eval/classifiers.hpp"
 #include "eval/one_thread.hpp"
 
 namespace hearth::eval {
@@ -17,12 +18,6 @@ using at::Tensor;
 constexpr std::int64_t film_side = 32;
 constexpr std::int64_t products = 1 << 24;  // distances that are held at once, at most: 64 MiB
 constexpr std::int64_t piece = 4096;        // films that are held in double precision at once: 32 MiB
-
-std::vector<double> to_vector(const Tensor& values) {
-    const auto plain = values.to(at::kDouble).contiguous();
-    const auto* data = plain.const_data_ptr<double>();
-    return {data, data + plain.numel()};
-}
 
 const Tensor& expect_films(const Tensor& normal) {
     if (normal.size(0) < 2)
@@ -77,7 +72,7 @@ std::vector<double> NearestFilms::nearest(const Tensor& rows, bool own, const Pr
         auto sum = at::zeros({some.size(0)}, at::kDouble);
         for (const auto& neighbour : index.unbind(1))
             sum += (normal_.index_select(0, neighbour) - some).to(at::kDouble).square_().sum(1).sqrt_();
-        const auto means = to_vector(sum / static_cast<double>(neighbours_));
+        const auto means = numbers_of(sum / static_cast<double>(neighbours_));
         out.insert(out.end(), means.begin(), means.end());
         if (progress && count > step) progress(std::ssize(out), count);
     }
@@ -155,8 +150,7 @@ std::string PixelBaselines::protocol() const {
     };
     return fmt::format(
         "Baselines from films of {} x {} pixels, no part of the sum: k-NN, the mean distance to the {} nearest "
-        "of "
-        "{} normal images{}; PCA, the squared rest of a film of mean 0 and variance 1 without {} principal "
+        "of {} normal images{}; PCA, the squared rest of a film of mean 0 and variance 1 without {} principal "
         "components of theirs{}, made a score like the others",
         side_, side_, nearest_.neighbours(), normal_images_, limited(nearest_.neighbours(), spec_.neighbours),
         principal_.components(), limited(principal_.components(), spec_.components));

@@ -8,6 +8,7 @@
 #include <hearth/words.hpp>
 
 #include "eval/batches.hpp"
+#include "eval/regions.hpp"
 #include "eval/tokens.hpp"
 
 namespace hearth::eval {
@@ -125,6 +126,8 @@ void check_data(const recipe::Recipe& recipe, const recipe::LabelledSpec& spec,
         return;
     }
     check_known(spec, labels);
+    if (!spec.region.empty())
+        for (const auto* set : {&splits.first, &splits.second}) check_regions(*set, spec.region);
     if (spec.has_probe("attentive")) check_tokens(recipe, spec, splits, plan);
 }
 

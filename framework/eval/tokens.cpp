@@ -47,11 +47,7 @@ FeatureSet extract_tokens(const LabelledSet& set, const recipe::DataSpec& data, 
             out.x = at::empty({count_labelled(set, limit), tokens.size(1), tokens.size(2)}, at::kFloat);
         out.x.slice(0, filled, filled + tokens.size(0)).copy_(tokens);
         filled += tokens.size(0);
-        for (const auto row : rows) {
-            const auto known = set.labels.row(row);
-            out.labels.insert(out.labels.end(), known.begin(), known.end());
-            out.patients.push_back(set.labels.patients[static_cast<std::size_t>(row)]);
-        }
+        add_rows(out, set, rows);
     });
     if (filled == 0) throw DataError("found no labelled, readable image to evaluate on, expected at least one");
     out.x = out.x.slice(0, 0, filled);  // unreadable images have left room

@@ -64,8 +64,42 @@ struct Check {
         const auto instead = fmt::format(
             "with head = \"{}\", which is evaluated instead of frozen features; remove one of them", spec.head);
         if (!spec.network.empty()) complain("network", fmt::format("found \"{}\" {}", spec.network, instead));
+        if (!spec.region.empty()) complain("region", fmt::format("found \"{}\" {}", spec.region, instead));
+        if (spec.folds > 0) complain("folds", fmt::format("found {} {}", spec.folds, instead));
         if (spec.probes != LabelledSpec().probes)
             complain("probe", fmt::format("found \"{}\" {}", join(spec.probes), instead));
+    }
+
+    /// A region has no class token, and an attention over all tokens would leave it.
+    void region() const {
+        if (spec.region.empty()) return;
+        if (spec.features != "mean")
+            complain("features",
+                     fmt::format("found \"{}\" with region = \"{}\", expected \"mean\": features of a "
+                                 "region are the mean of its tokens",
+                                 spec.features, spec.region));
+        if (spec.has_probe("attentive"))
+            complain("probe", fmt::format("found attentive with region = \"{}\", expected linear, knn or both: "
+                                          "attentive attends over the tokens of the whole image",
+                                          spec.region));
+    }
+
+    void folds(const Recipe& recipe) const {
+        if (spec.folds == 0) return;
+        if (spec.folds == 1) complain("folds", "found 1, expected 0 (none) or at least 2");
+        if (!spec.test_where.empty())
+            complain("test_where",
+                     fmt::format("found '{}' with folds = {}, expected \"\": the rows of train_where "
+                                 "are divided, and each fold is tested on in its turn",
+                                 spec.test_where, spec.folds));
+        if (spec.fraction < 1)
+            complain("fraction",
+                     fmt::format("found {} with folds = {}, expected one of them", spec.fraction, spec.folds));
+        if (recipe.data.folds > 0)
+            complain("folds",
+                     fmt::format("found {} with data.folds = {}, expected one of them: data.folds divides "
+                                 "what the network trains on as well",
+                                 spec.folds, recipe.data.folds));
     }
 
     void labels() const {
@@ -98,6 +132,8 @@ void check_labelled(const std::string& section, const LabelledSpec& spec, const 
     check.probes();
     check.network(recipe);
     check.head();
+    check.region();
+    check.folds(recipe);
     check.labels();
 }
 

@@ -142,6 +142,8 @@ struct LabelledSpec {
     std::int64_t size = 0;              ///< images become size x size pixels (0 = data.size)
     std::string features = "cls+mean";  ///< "cls", "mean" or "cls+mean"
     std::string network;                ///< whose backbone is read; "" = the first that is trained
+    std::string region;                 ///< column of masks: features of what is marked, not of the image; ""
+    std::int64_t folds = 0;             ///< cross-validation of probes over the rows of train_where; 0 = none
     std::vector<std::string> probes = {"linear", "knn"};  ///< classifiers on frozen features
     std::map<std::string, Origin> written;                ///< where keys of the section were written
     Origin origin;

@@ -149,8 +149,7 @@ Schema optimizer_schema() {
     schema.texts("clip_slices", {})
         .doc(
             "patterns of parameters that are many of one kind in one tensor, each slice along the first "
-            "dimension "
-            "clipped by its own norm (clip_mode \"tensor\")");
+            "dimension clipped by its own norm (clip_mode \"tensor\")");
     schema.texts("freeze", {}).doc("patterns of parameter names that get no update at first");
     schema.integer("freeze_epochs", defaults.freeze_epochs).range(0, 1e6).doc("for so many epochs");
     schema.texts("no_decay", {}).doc("patterns of further parameter names without weight decay");
@@ -213,6 +212,16 @@ Schema labelled_schema() {
         .doc("class token, mean of the patch tokens, or both side by side");
     schema.text("network", "")
         .doc("whose backbone the features are of, such as a follower's; \"\" = the first that is trained");
+    schema.text("region", "")
+        .doc(
+            "column of masks, as for mask: features are the mean of the tokens of what is marked, so that "
+            "places of an "
+            "image are told apart; \"\" = of the whole image");
+    schema.integer("folds", defaults.folds)
+        .range(0, 100)
+        .doc(
+            "[eval]: probes by cross-validation over the patients of train_where; test_where is \"\" then; 0 = "
+            "no");
     schema.text("probe", join(defaults.probes))
         .doc("classifiers on frozen features, comma separated: linear, knn, attentive");
     schema.integer("limit", defaults.limit)

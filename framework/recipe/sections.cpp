@@ -169,6 +169,8 @@ LabelledSpec labelled_from(const Section& section, const Value& value) {
     out.k = options.integer("k");
     out.features = options.text("features");
     out.network = options.text("network");
+    out.region = options.text("region");
+    out.folds = options.integer("folds");
     out.probes = words_of(options.text("probe"));
     out.limit = options.integer("limit");
     out.size = options.integer("size");

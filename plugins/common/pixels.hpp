@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 
 #include <hearth/hearth.hpp>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -45,13 +46,13 @@ class Unit {
         return (pixels - by_channel(mean_)) / by_channel(std_);
     }
 
-    /// Writes the two ports for an image [B, C, H, W].
-    void write(const at::Tensor& image, Tensors& out) const {
+    /// Writes the two ports for an image [B, C, H, W], where somebody reads them.
+    void write(const at::Tensor& image, const Context& context, Tensors& out) const {
         const auto by_sample = [&](const std::vector<double>& values) {
             return constants(values, image).expand({image.size(0), image.size(1)});
         };
-        out.set("pixel_mean", by_sample(mean_));
-        out.set("pixel_std", by_sample(std_));
+        if (context.wants("pixel_mean")) out.set("pixel_mean", by_sample(mean_));
+        if (context.wants("pixel_std")) out.set("pixel_std", by_sample(std_));
     }
 
   private:
@@ -86,6 +87,15 @@ inline at::Tensor by_channel(const at::Tensor& values, std::int64_t dim) {
     std::vector<std::int64_t> sizes(static_cast<std::size_t>(dim), 1);
     sizes[0] = values.size(0), sizes[1] = values.size(1);
     return values.reshape(sizes);
+}
+
+/// x [B, C, ..] in [0, 1] -> in the unit that `owner` ("restored") states in its ports `owner.mean` and
+/// `owner.std`, mean 0 and std 1 where it states none. A difference of images has no mean to take off.
+inline at::Tensor in_unit_of(const Tensors& in, const std::string& owner, at::Tensor x,
+                             bool difference = false) {
+    const auto mean = owner + ".mean", std = owner + ".std";
+    if (!difference && in.has(mean)) x = x - by_channel(in[mean], x.dim());
+    return in.has(std) ? x / by_channel(in[std], x.dim()) : x;
 }
 
 }  // namespace hearth::pixels

@@ -114,14 +114,14 @@ inline void check_same_gradients(const plan::Plan& expected, const plan::Plan& f
 template <class Look>
 void for_each_shipped_recipe(const Look& look) {
     const auto root = std::filesystem::path(HEARTH_TEST_SOURCE_DIR) / "recipes";
-    setenv("CHILDCXR", "/films", 1);
+    for (const auto* folder : {"CHILDCXR", "NIHBOX"}) setenv(folder, "/films", 1);
     for (const auto& entry : std::filesystem::recursive_directory_iterator(root)) {
         const auto& file = entry.path();
         if (file.extension() != ".toml" || file.parent_path().filename() == "base") continue;
         INFO(std::filesystem::relative(file, root));
         look(file);
     }
-    unsetenv("CHILDCXR");
+    for (const auto* folder : {"CHILDCXR", "NIHBOX"}) unsetenv(folder);
 }
 
 /// Two images through the plan's augments, as the loader would deliver them.

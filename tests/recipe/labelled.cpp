@@ -78,6 +78,32 @@ TEST_CASE("masks are those of a head") {
                Contains("a.toml:11:1: eval.mask: found \"m\" without head, expected the logits"));
 }
 
+TEST_CASE("a region has features of its tokens and no attention over all of them") {
+    CHECK(Evaluating("region = \"m\"\nfeatures = \"mean\"\n").load().eval->region == "m");
+    CHECK_THAT(
+        Evaluating("region = \"m\"\n").error(),
+        Contains("a.toml:10:1: eval.features: found \"cls+mean\" with region = \"m\", expected \"mean\""));
+    CHECK_THAT(
+        Evaluating("region = \"m\"\nfeatures = \"mean\"\nprobe = \"knn, attentive\"\n").error(),
+        Contains("a.toml:13:1: eval.probe: found attentive with region = \"m\", expected linear, knn or both"));
+    CHECK_THAT(Evaluating("head = \"student.logits\"\nregion = \"m\"\nfeatures = \"mean\"\n").error(),
+               Contains("a.toml:12:1: eval.region: found \"m\" with head"));
+}
+
+TEST_CASE("folds divide the rows of train_where and leave no other test rows") {
+    CHECK(Evaluating("folds = 5\n").load().eval->folds == 5);
+    CHECK_THAT(Evaluating("folds = 1\n").error(),
+               Contains("a.toml:11:1: eval.folds: found 1, expected 0 (none) or at least 2"));
+    CHECK_THAT(Evaluating("folds = 5\ntest_where = 'a == 1'\n").error(),
+               Contains("a.toml:12:1: eval.test_where: found 'a == 1' with folds = 5, expected \"\""));
+    CHECK_THAT(Evaluating("folds = 5\nfraction = 0.1\n").error(),
+               Contains("a.toml:12:1: eval.fraction: found 0.1 with folds = 5, expected one of them"));
+    CHECK_THAT(Evaluating("folds = 5\n").error({"data.folds=5", "data.label=x"}),
+               Contains("eval.folds: found 5 with data.folds = 5, expected one of them"));
+    CHECK_THAT(Evaluating("head = \"student.logits\"\nfolds = 5\n").error(),
+               Contains("a.toml:12:1: eval.folds: found 5 with head"));
+}
+
 TEST_CASE("several labels have no positive value, and no column twice") {
     CHECK_THAT(Evaluating("label = \"a, b\"\npositive = \"1\"\n").error(),
                Contains("a.toml:12:1: eval.positive: found \"1\" with 2 label columns, expected none"));

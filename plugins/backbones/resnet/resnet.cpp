@@ -93,7 +93,7 @@ class Resnet : public Backbone {
         }
         const auto exact = x.scalar_type() == at::kDouble ? at::kDouble : at::kFloat;  // bf16 under autocast
         out.set("cls", x.mean({2, 3}, /*keepdim=*/false, exact));
-        unit_.write(in["image"], out);
+        unit_.write(in["image"], context, out);
         return out;
     }
 

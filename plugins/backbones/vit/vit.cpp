@@ -191,7 +191,7 @@ class Vit : public Backbone {
         const auto parts = norm_(x).split_with_sizes({1, x.size(1) - 1}, 1);
         out.set("cls", parts[0].squeeze(1));
         if (!only_cls) out.set("tokens", parts[1]);
-        unit_.write(image, out);
+        unit_.write(image, context, out);
         return out;
     }
 

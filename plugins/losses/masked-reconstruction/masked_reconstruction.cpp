@@ -55,9 +55,10 @@ class MaskedReconstruction : public Loss {
         const auto masked = in["masked"].to(prediction.scalar_type());  // [B, L]
 
         // Over all patches: at 75 % masked, gathering those that count costs more than it saves.
-        const auto squared = at::mse_loss(prediction, target(normalise_ ? image : in_unit(in, image), patch),
-                                          at::Reduction::None);  // [B, L, P]
-        const auto weighted = squared.mean(-1) * masked;         // [B, L]
+        const auto squared = at::mse_loss(
+            prediction, target(normalise_ ? image : pixels::in_unit_of(in, "prediction", image), patch),
+            at::Reduction::None);                         // [B, L, P]
+        const auto weighted = squared.mean(-1) * masked;  // [B, L]
         LossOutput out{.total = ratio(weighted.sum(), masked.sum())};
 
         const at::NoGradGuard no_grad;
@@ -71,12 +72,6 @@ class MaskedReconstruction : public Loss {
   private:
     static Tensor at_least_fp32(const Tensor& tensor) {
         return tensor.scalar_type() == at::kDouble ? tensor : tensor.to(at::kFloat);
-    }
-
-    /// The image in the unit that the network writes.
-    static Tensor in_unit(const Tensors& in, Tensor image) {
-        if (in.has("prediction.mean")) image = image - pixels::by_channel(in["prediction.mean"], 4);
-        return in.has("prediction.std") ? image / pixels::by_channel(in["prediction.std"], 4) : image;
     }
 
     /// sum / count, 0 where the count is 0.

@@ -67,8 +67,9 @@ class Restoration : public Loss {
         const auto weight = context.value(abnormal_weight_);
         const auto weights = at::ones(labels.sizes(), restored.options()).masked_fill(labels, weight);
 
-        const auto error = normalise_ ? in_unit(in, restored, /*centred=*/true) - normalised(normal)
-                                      : in_unit(in, restored - normal, /*centred=*/false);
+        const auto error = normalise_
+                               ? pixels::in_unit_of(in, "restored", restored) - normalised(normal)
+                               : pixels::in_unit_of(in, "restored", restored - normal, /*difference=*/true);
         const auto squared = error.square();
         const auto by_patch = squared.mean({1, 3, 5}).flatten(1);  // [B, L]
         const auto weighted = by_patch * weights;
@@ -93,12 +94,6 @@ class Restoration : public Loss {
         const auto exact = image.scalar_type() == at::kDouble ? image : image.to(at::kFloat);
         return exact.reshape(
             {image.size(0), image.size(1), image.size(2) / patch_, patch_, image.size(3) / patch_, patch_});
-    }
-
-    /// patches [B, C, rows, p, columns, p] of pixels -> in the unit of the network that wrote them.
-    static Tensor in_unit(const Tensors& in, Tensor patches, bool centred) {
-        if (centred && in.has("restored.mean")) patches = patches - pixels::by_channel(in["restored.mean"], 6);
-        return in.has("restored.std") ? patches / pixels::by_channel(in["restored.std"], 6) : patches;
     }
 
     static Tensor normalised(const Tensor& patches) {

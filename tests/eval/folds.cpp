@@ -1,0 +1,116 @@
+// Cross-validation of probes: who is answered for by which fit, and what comes of it.
+#include "eval/folds.hpp"
+
+#include <ATen/ATen.h>
+
+#include <map>
+#include <set>
+
+#include "eval/evaluate.hpp"
+#include "eval/findings.hpp"
+#include "eval/suitable.hpp"
+
+using namespace hearth;
+using namespace hearth::eval;
+using namespace hearth::test;
+using Catch::Matchers::Contains;
+
+namespace {
+
+constexpr Task binary = {.classes = 2, .several = false};
+
+/// Rows [i]: row i is of patient i / 2 and says its number.
+FeatureSet numbered(std::int64_t rows) {
+    FeatureSet set;
+    set.x = at::arange(rows, at::kFloat).unsqueeze(1);
+    for (std::int64_t i = 0; i < rows; ++i) {
+        set.labels.push_back(static_cast<int>(i / 2 % 2));
+        set.patients.push_back(static_cast<int>(i / 2));
+    }
+    return set;
+}
+
+/// Answers with the number of each row; writes down how often a row was held out and with whom it was fitted.
+struct Watching {
+    std::map<int, int> held;
+    bool divided = false;
+    int fits = 0;
+    Answers operator()(const FeatureSet& train, const FeatureSet& test) {
+        ++fits;
+        const std::set<int> fitted(train.patients.begin(), train.patients.end());
+        for (std::size_t i = 0; i < test.patients.size(); ++i) {
+            ++held[static_cast<int>(test.x[static_cast<std::int64_t>(i)].item<float>())];
+            divided = divided || fitted.contains(test.patients[i]);
+        }
+        Answers out;
+        out.probabilities = test.x.to(at::kDouble).repeat({1, 2});
+        out.thresholds = {0.1 * fits};
+        out.l2 = {fits == 1 ? 1e-4 : 1.0};
+        return out;
+    }
+};
+
+}  // namespace
+
+TEST_CASE("every row is answered for once, in its place, by a fit without its patient") {
+    const auto set = numbered(40);
+    Watching watching;
+    const auto answers = cross_validated(set, binary, 4, 7, std::ref(watching));
+    CHECK(watching.fits == 4);
+    CHECK_FALSE(watching.divided);
+    REQUIRE(watching.held.size() == 40);
+    for (const auto& [row, times] : watching.held) {
+        INFO(row);
+        CHECK(times == 1);
+    }
+    CHECK(at::equal(answers.probabilities, set.x.to(at::kDouble).repeat({1, 2})));
+    CHECK(answers.thresholds.front() == Approx(0.25));        // of 0.1, 0.2, 0.3, 0.4
+    CHECK(answers.l2.front() == Approx(1e-1).epsilon(1e-9));  // of 1e-4, 1, 1, 1
+}
+
+TEST_CASE("more folds than patients are refused") {
+    Watching watching;
+    CHECK_THROWS_AS(cross_validated(numbered(6), binary, 5, 0, std::ref(watching)), DataError);
+}
+
+TEST_CASE("an evaluation in folds tests every film once, and finds what there is") {
+    const Findings films({"eval.folds=5", "eval.train_where=", "eval.test_where="});
+    const auto plan = films.built();
+    const auto result = evaluate(films.recipe, registry(), plan, *films.recipe.eval, c10::kCPU);
+    CHECK(result.train_images == 90);
+    CHECK(result.test_images == 90);
+    CHECK(result.test_patients == 45);
+    for (const auto& score : result.scores) {
+        INFO(score.model << " " << score.classifier);
+        CHECK(score.probabilities.size() == 180);
+        CHECK(score.auc.value > 0.8);
+        CHECK(score.class_auc.size() == 2);
+    }
+    CHECK_THAT(result.protocol,
+               Contains("; 5 folds by patient: each image's answer is that of the fit without"));
+}
+
+TEST_CASE("labels that say nothing are not found by folds") {
+    Findings films(
+        {"eval.folds=5", "eval.train_where=", "eval.test_where=", "eval.label=noise", "eval.positive=1"}, 0);
+    std::string table = "path,patient,noise\n";
+    write_findings(films.folder, 120);
+    for (int i = 0; i < 120; ++i) table += fmt::format("{:03}.png,{},{}\n", i, i / 2, i * 7919 % 13 % 2);
+    films.folder.write("films.csv", table);
+    films.recipe.data.where = "";
+    const auto plan = films.built();
+    const auto result = evaluate(films.recipe, registry(), plan, *films.recipe.eval, c10::kCPU);
+    for (const auto& score : result.scores) {
+        INFO(score.model << " " << score.classifier << " " << score.auc.value);
+        CHECK(score.auc.value == Approx(0.5).margin(0.2));
+    }
+}
+
+TEST_CASE("a probe while training holds out the first fold") {
+    const Findings films({"eval.folds=5", "eval.train_where=", "eval.test_where="});
+    const auto [train, test] = open_splits(films.recipe, *films.recipe.eval);
+    CHECK(train.images->size() + test.images->size() == 90);
+    CHECK(test.images->size() == 18);
+    for (const int patient : test.labels.patients)
+        CHECK(std::count(train.labels.patients.begin(), train.labels.patients.end(), patient) == 0);
+}
