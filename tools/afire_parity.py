@@ -21,8 +21,9 @@ and, as metadata, the hyperparameters; weight decay is ten times the usual, so t
 same steps are taken in float64 too, to print how far rounding alone carries.
 
 --checkpoint FILE builds the published architecture (ViT-B/16 at 224, or what --arch names) with random weights, saves it as the
-official code saves its training, and FILE.tokens.safetensors with a film and the teacher's tokens of it. docs/weights.md says how
-`tools/convert_checkpoint.py` and `hearth import` take it from there, and how the tokens are compared.
+official code saves its training, and FILE.tokens.safetensors with two films of noise and the teacher's tokens of them.
+docs/weights.md says how `tools/convert_checkpoint.py` and `hearth import` take it from there. `hearth embed` gives the class token
+and the mean of the patch tokens, which is what to compare.
 """
 import argparse
 import contextlib
@@ -185,7 +186,7 @@ def record(official, out):
 
 def save_checkpoint(official, arch, file):
     """As train_AFiRe() saves it, with random weights and a teacher that is not the student."""
-    model, _, utils = official
+    model, main_afire, utils = official
     torch.manual_seed(0)
     networks = []
     for _ in range(2):
@@ -194,12 +195,16 @@ def save_checkpoint(official, arch, file):
         networks.append((encoder, decoder, model.AFiReHead(encoder.embed_dim, 256)))
     student = nn.parallel.DistributedDataParallel(utils.StudentWrapper(*networks[0]))
     teacher = utils.TeacherWrapper(networks[1][0], networks[1][2])
-    torch.save({"student": student.state_dict(), "teacher": teacher.state_dict(), "epoch": 1, "args": argparse.Namespace(arch=arch)}, file)
+    optimizer = torch.optim.AdamW(utils.get_params_groups(student))
+    for group in optimizer.param_groups:
+        group["lr"] = np.float64(SETTINGS["lr"])  # the schedule is an array of NumPy's, and so is what it leaves here
+    torch.save({"student": student.state_dict(), "teacher": teacher.state_dict(), "optimizer": optimizer.state_dict(), "epoch": 1,
+                "args": argparse.Namespace(arch=arch), "AFiRe_loss": main_afire.AFiReLoss(256, 1).state_dict()}, file)
     film = torch.randint(0, 256, (2, 1, 224, 224), dtype=torch.uint8)
     with torch.no_grad():
         out = teacher.encoder.eval()(normalised(film, torch.float32))
     save_file({"film": film, "tokens": out[:, 1:].contiguous(), "cls": out[:, 0].contiguous()}, f"{file}.tokens.safetensors")
-    print(f"{file}: {arch}, student and teacher; {file}.tokens.safetensors: a film and the teacher's tokens")
+    print(f"{file}: {arch}, student and teacher; {file}.tokens.safetensors: two films and the teacher's tokens")
 
 
 def main():

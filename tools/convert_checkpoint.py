@@ -20,6 +20,21 @@ except ImportError as missing:
 KEYS = ("teacher", "student", "model", "state_dict", "model_state_dict", "module", "network", "net")
 
 
+class Unused:
+    """Takes the place of NumPy's scalars, which the schedules of DINO and AFiRe leave in the optimizer's state."""
+
+    def __init__(self, *_):
+        pass
+
+    def __setstate__(self, _):
+        pass
+
+
+# Under NumPy's names, so that reading the checkpoint calls nothing of NumPy. NumPy 2 renamed numpy.core.
+STAND_INS = [type(name, (Unused,), {"__module__": module})
+             for module, name in (("numpy", "dtype"), ("numpy.core.multiarray", "scalar"), ("numpy._core.multiarray", "scalar"))]
+
+
 def fail(message):
     print(f"error: {message}", file=sys.stderr)
     sys.exit(2)
@@ -28,7 +43,7 @@ def fail(message):
 def load(file):
     """Checkpoints of DINO and MAE hold the training's arguments, an argparse.Namespace: plain data, allowed."""
     try:
-        with torch.serialization.safe_globals([argparse.Namespace]):
+        with torch.serialization.safe_globals([argparse.Namespace, *STAND_INS]):
             return torch.load(file, map_location="cpu", weights_only=True)
     except FileNotFoundError:
         fail(f"{file}: no such file")

@@ -90,6 +90,26 @@ Value* step_into(Value& value, const std::string& path, const std::string& list,
     return nullptr;
 }
 
+/// The schema of a section that has one for all of its keys.
+std::optional<Schema> schema_of(const std::string& section) {
+    if (section == "data") return data_schema();
+    if (section == "train") return train_schema();
+    if (section == "optimizer") return optimizer_schema();
+    if (section == "monitor") return monitor_schema();
+    if (section == "probe" || section == "eval") return labelled_schema();
+    if (section == "detect") return detect_schema();
+    return std::nullopt;
+}
+
+/// Whether the key holds a text: there `eval.positive=1` means the text "1", for on a command line the quotes
+/// are the shell's.
+bool holds_text(const std::vector<std::string>& keys) {
+    if (keys.size() != 2) return false;
+    const auto schema = schema_of(keys.front());
+    const auto* spec = schema ? schema->find(keys.back()) : nullptr;
+    return spec != nullptr && spec->type == OptionType::text;
+}
+
 /// Sets `key`; a component that gets another `use` loses the options of the old one, which `notes` says.
 void set_key(Table& table, const std::string& path, const std::string& key, Value value,
              std::vector<std::string>& notes) {
@@ -146,6 +166,8 @@ void apply_override(Table& tree, const std::string& argument, Diagnostics& probl
         problems.add(origin, error.what());
         return;
     }
+    if (!value.is_text() && !value.is_table() && !value.is_array() && holds_text(keys))
+        value.data = argument.substr(equals + 1);
     if (top == "drop") {
         for (std::size_t i = keys.size() - 1; i > 0; --i) {
             Table branch;

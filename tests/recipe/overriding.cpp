@@ -51,6 +51,17 @@ TEST_CASE("an override sets a value at its dotted path") {
     CHECK(after("optimizer.lr=1e-4", {"optimizer", "lr"}) == "0.0001");
 }
 
+TEST_CASE("where a key holds a text, a number or a flag is one") {
+    CHECK(after("probe.positive=1", {"probe", "positive"}) == "\"1\"");
+    CHECK(after("eval.positive=1.50", {"eval", "positive"}) == "\"1.50\"");
+    CHECK(after("data.positive=true", {"data", "positive"}) == "\"true\"");
+    CHECK(after("eval.positive=\"1\"", {"eval", "positive"}) == "\"1\"");
+    CHECK(after("eval.k=1", {"eval", "k"}) == "1");
+    CHECK(attempt().load({"eval.positive=1"}).eval->positive == "1");
+    CHECK_THAT(attempt().error({"eval.positive=[1]"}),
+               Contains("eval.positive: found list [1], expected a text"));
+}
+
 TEST_CASE("entries of lists are addressed by what they are called, or by number") {
     const auto& a = attempt().load({"loss.restoration.weight=2", "loss.second.weight=3",
                                     "augment.0.size=[8, 32]", "pass.student.view=normal"});
