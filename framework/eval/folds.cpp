@@ -2,6 +2,7 @@
 
 #include <ATen/ATen.h>
 
+#include <algorithm>
 #include <cmath>
 
 #include "data/subset.hpp"
@@ -17,34 +18,64 @@ FeatureSet rows_of(const FeatureSet& set, const Task& task, const std::vector<st
     return out;
 }
 
-/// Adds `value` to sums of one number each.
-void add(std::vector<double>& sums, const std::vector<double>& values, double (*of)(double)) {
-    sums.resize(values.size(), 0);
-    for (std::size_t i = 0; i < values.size(); ++i) sums[i] += of(values[i]);
+using Numbers = std::vector<double>;
+
+/// The value that stands at this share of sorted values, between two of them in proportion.
+double at_share(const Numbers& sorted, double share) {
+    const double place = std::clamp(share * static_cast<double>(sorted.size()) - 0.5, 0.0,
+                                    static_cast<double>(sorted.size() - 1));
+    const auto below = static_cast<std::size_t>(place);
+    const auto above = std::min(below + 1, sorted.size() - 1);
+    return sorted[below] + (place - static_cast<double>(below)) * (sorted[above] - sorted[below]);
 }
 
-double itself(double value) {
-    return value;
+/// The share of sorted values below this one, and half of those that equal it.
+double share_of(const Numbers& sorted, double value) {
+    const auto equal = std::ranges::equal_range(sorted, value);
+    const auto below = static_cast<double>(equal.begin() - sorted.begin());
+    return (below + static_cast<double>(equal.size()) / 2) / static_cast<double>(sorted.size());
 }
 
-/// Settings of the folds so far, as sums: of thresholds themselves, of the others' logarithms.
-struct Chosen {
-    std::vector<double> thresholds, l2, rates;
-
-    void add_fold(const Answers& answers) {
-        add(thresholds, answers.thresholds, itself);
-        add(l2, answers.l2, std::log);
-        if (answers.learning_rate > 0) add(rates, {answers.learning_rate, answers.weight_decay}, std::log);
-    }
-
-    void average_into(Answers& out, int folds) const {
-        for (const double sum : thresholds) out.thresholds.push_back(sum / folds);
-        for (const double sum : l2) out.l2.push_back(std::exp(sum / folds));
-        if (rates.empty()) return;
-        out.learning_rate = std::exp(rates[0] / folds);
-        out.weight_decay = std::exp(rates[1] / folds);
-    }
+/// One fold: its rows, and what was answered for them.
+struct Fold {
+    std::vector<std::int64_t> rows;
+    Answers answers;
+    Numbers column(std::int64_t c) const { return numbers_of(answers.probabilities.select(1, c)); }
 };
+
+Numbers sorted(Numbers values) {
+    std::ranges::sort(values);
+    return values;
+}
+
+/// Writes a column of all folds' answers, each fold with the distribution of all of them, and gives each fold's
+/// threshold the same way.
+void pool_column(std::vector<Fold>& folds, std::int64_t c, std::size_t threshold, at::Tensor& pooled) {
+    Numbers all;
+    for (const auto& fold : folds) {
+        const auto values = fold.column(c);
+        all.insert(all.end(), values.begin(), values.end());
+    }
+    std::ranges::sort(all);
+    auto column = pooled.accessor<double, 2>();
+    for (auto& fold : folds) {
+        const auto values = fold.column(c), order = sorted(values);
+        for (std::size_t i = 0; i < values.size(); ++i)
+            column[fold.rows[i]][c] = at_share(all, share_of(order, values[i]));
+        auto& thresholds = fold.answers.thresholds;
+        if (threshold < thresholds.size())
+            thresholds[threshold] = at_share(all, share_of(order, thresholds[threshold]));
+    }
+}
+
+/// Mean over folds of a setting that each of them chose; of its logarithm where `geometric`.
+double mean_of(const std::vector<Fold>& folds, bool geometric,
+               const std::function<double(const Answers&)>& setting) {
+    double sum = 0;
+    for (const auto& fold : folds) sum += geometric ? std::log(setting(fold.answers)) : setting(fold.answers);
+    const double mean = sum / static_cast<double>(folds.size());
+    return geometric ? std::exp(mean) : mean;
+}
 
 }  // namespace
 
@@ -55,20 +86,29 @@ Answers cross_validated(const FeatureSet& set, const Task& task, int folds, std:
     labels.several = task.several;
     labels.of = set.labels;
     const auto fold_of = data::assign_folds(labels.strata(), set.patients, folds, seed);
-    Answers out;
-    Chosen chosen;
-    for (int fold = 0; fold < folds; ++fold) {
-        std::vector<std::int64_t> fitted, held;
+    std::vector<Fold> all(static_cast<std::size_t>(folds));
+    for (int f = 0; f < folds; ++f) {
+        std::vector<std::int64_t> fitted;
+        auto& fold = all[static_cast<std::size_t>(f)];
         for (std::size_t row = 0; row < fold_of.size(); ++row)
-            (fold_of[row] == fold ? held : fitted).push_back(static_cast<std::int64_t>(row));
-        const auto answers = classify(rows_of(set, task, fitted), rows_of(set, task, held));
-        if (!out.probabilities.defined())
-            out.probabilities =
-                at::empty({set.x.size(0), answers.probabilities.size(1)}, answers.probabilities.options());
-        out.probabilities.index_copy_(0, at::tensor(held, at::kLong), answers.probabilities);
-        chosen.add_fold(answers);
+            (fold_of[row] == f ? fold.rows : fitted).push_back(static_cast<std::int64_t>(row));
+        fold.answers = classify(rows_of(set, task, fitted), rows_of(set, task, fold.rows));
     }
-    chosen.average_into(out, folds);
+    Answers out;
+    const auto& first = all.front().answers;
+    const auto width = first.probabilities.size(1);
+    out.probabilities = at::empty({set.x.size(0), width}, at::kDouble);
+    for (std::int64_t c = task.binary() ? 1 : 0; c < width; ++c)
+        pool_column(all, c, task.binary() ? 0 : static_cast<std::size_t>(c), out.probabilities);
+    if (task.binary()) out.probabilities.select(1, 0).copy_(1 - out.probabilities.select(1, 1));
+    for (std::size_t i = 0; i < first.thresholds.size(); ++i)
+        out.thresholds.push_back(mean_of(all, false, [i](const Answers& a) { return a.thresholds[i]; }));
+    for (std::size_t i = 0; i < first.l2.size(); ++i)
+        out.l2.push_back(mean_of(all, true, [i](const Answers& a) { return a.l2[i]; }));
+    if (first.learning_rate > 0) {
+        out.learning_rate = mean_of(all, true, [](const Answers& a) { return a.learning_rate; });
+        out.weight_decay = mean_of(all, true, [](const Answers& a) { return a.weight_decay; });
+    }
     return out;
 }
 

@@ -44,7 +44,7 @@ struct Watching {
         }
         Answers out;
         out.probabilities = test.x.to(at::kDouble).repeat({1, 2});
-        out.thresholds = {0.1 * fits};
+        out.thresholds = {20.5};
         out.l2 = {fits == 1 ? 1e-4 : 1.0};
         return out;
     }
@@ -63,9 +63,56 @@ TEST_CASE("every row is answered for once, in its place, by a fit without its pa
         INFO(row);
         CHECK(times == 1);
     }
-    CHECK(at::equal(answers.probabilities, set.x.to(at::kDouble).repeat({1, 2})));
-    CHECK(answers.thresholds.front() == Approx(0.25));        // of 0.1, 0.2, 0.3, 0.4
+    const auto both = at::stack({answers.probabilities.select(1, 1), set.x.select(1, 0).to(at::kDouble)});
+    CHECK(at::corrcoef(both)[0][1].item<double>() > 0.7);  // ten rows a fold
+    CHECK(answers.thresholds.front() == Approx(20.5).margin(4));
     CHECK(answers.l2.front() == Approx(1e-1).epsilon(1e-9));  // of 1e-4, 1, 1, 1
+}
+
+TEST_CASE("each fold's answers keep their order and get the distribution of all") {
+    const auto set = numbered(40);
+    int fold = 0;
+    std::map<int, std::vector<double>> rows_of_fold;
+    const auto answers = cross_validated(set, binary, 4, 7, [&](const FeatureSet&, const FeatureSet& test) {
+        for (const double row : numbers_of(test.x)) rows_of_fold[fold].push_back(row);
+        Answers out;  // every fit answers from a range of its own
+        out.probabilities = (test.x.to(at::kDouble) / 100 + fold).repeat({1, 2});
+        out.thresholds = {fold + 0.195};
+        ++fold;
+        return out;
+    });
+    const auto ones = numbers_of(answers.probabilities.select(1, 1));
+    for (const auto& [f, rows] : rows_of_fold) {
+        INFO(f);
+        double mean = 0;
+        for (std::size_t i = 0; i < rows.size(); ++i) {
+            const auto row = static_cast<std::size_t>(rows[i]);
+            mean += ones[row] / static_cast<double>(rows.size());
+            if (i > 0) CHECK(ones[row] > ones[static_cast<std::size_t>(rows[i - 1])]);
+        }
+        CHECK(mean == Approx(1.7).margin(0.1));  // of 0 to 3.39; as answered 0.2, 1.2, 2.2 and 3.2
+    }
+}
+
+TEST_CASE("a fit that knows nothing but how frequent a class is has an AUC of 0.5, not less") {
+    FeatureSet set;
+    constexpr std::int64_t rows = 101;  // no five folds share its classes evenly
+    set.x = at::zeros({rows, 1});
+    for (int i = 0; i < rows; ++i) {
+        set.labels.push_back(i % 7 < 3 ? 1 : 0);
+        set.patients.push_back(i);
+    }
+    const auto answers =
+        cross_validated(set, binary, 5, 1, [](const FeatureSet& train, const FeatureSet& test) {
+            const auto ones = std::count(train.labels.begin(), train.labels.end(), 1);
+            Answers out;
+            out.probabilities =
+                at::full({test.x.size(0), 2},
+                         static_cast<double>(ones) / static_cast<double>(train.labels.size()), at::kDouble);
+            out.thresholds = {0.5};
+            return out;
+        });
+    CHECK(selection_auc(answers.probabilities, binary, set.labels) == Approx(0.5));
 }
 
 TEST_CASE("more folds than patients are refused") {
