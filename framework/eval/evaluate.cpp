@@ -142,21 +142,18 @@ class FrozenEvaluation {
     std::uint64_t seed() const { return static_cast<std::uint64_t>(recipe_.train.seed); }
     bool reads_vectors() const { return spec_.has_probe("linear") || spec_.has_probe("knn"); }
 
-    /// Training and test rows of one model; with folds all rows are both.
+    /// Training and test rows of one model; with folds both are all of them.
     struct Rows {
-        FeatureSet train, apart;
-        bool folds = false;
-        const FeatureSet& test() const { return folds ? train : apart; }
+        FeatureSet train, test;
     };
 
     Rows read(const Reader& reader) {
-        Rows rows{.train = reader(splits_.first), .apart = {}, .folds = spec_.folds > 0};
-        if (!rows.folds) rows.apart = reader(splits_.second);
-        const auto& test = rows.test();
+        Rows rows{.train = reader(splits_.first), .test = {}};
+        rows.test = spec_.folds > 0 ? rows.train : reader(splits_.second);
         result_.train_images = rows.train.x.size(0);
-        result_.test_images = test.x.size(0);
-        result_.labels = test.labels;
-        result_.patients = test.patients;
+        result_.test_images = rows.test.x.size(0);
+        result_.labels = rows.test.labels;
+        result_.patients = rows.test.patients;
         result_.test_patients =
             static_cast<std::int64_t>(std::set<int>(result_.patients.begin(), result_.patients.end()).size());
         return rows;
@@ -165,9 +162,9 @@ class FrozenEvaluation {
     void add(const std::string& model, const std::string& classifier, const Rows& rows,
              const Classify& classify) {
         const auto answers =
-            rows.folds ? cross_validated(rows.train, task_, static_cast<int>(spec_.folds),
-                                         static_cast<std::uint64_t>(recipe_.data.split_seed), classify)
-                       : classify(rows.train, rows.test());
+            spec_.folds > 0 ? cross_validated(rows.train, task_, static_cast<int>(spec_.folds),
+                                              static_cast<std::uint64_t>(recipe_.data.split_seed), classify)
+                            : classify(rows.train, rows.test);
         result_.scores.push_back(score(model, classifier, answers, task_, result_));
     }
 
@@ -200,8 +197,7 @@ class FrozenEvaluation {
         if (spec_.folds > 0)
             text += fmt::format(
                 "; {} folds by patient: each image's answer is that of the fit without its fold, and what a "
-                "fit "
-                "chooses is averaged",
+                "fit chooses is averaged",
                 spec_.folds);
         return text + fmt::format("; intervals: 95 %, bootstrap over {} test patients", result_.test_patients);
     }

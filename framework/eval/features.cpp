@@ -118,11 +118,17 @@ void add_rows(FeatureSet& out, const LabelledSet& set, const std::vector<std::in
 
 FeatureSet extract(const LabelledSet& set, const recipe::DataSpec& data, std::int64_t limit,
                    const Extractor& extractor) {
+    return extract_rows(set, data, limit,
+                        [&](const at::Tensor& images, const auto&) { return extractor(images); });
+}
+
+FeatureSet extract_rows(const LabelledSet& set, const recipe::DataSpec& data, std::int64_t limit,
+                        const RowExtractor& extractor) {
     const at::NoGradGuard no_grad;
     FeatureSet out;
     std::vector<at::Tensor> features;
     for_each_batch(set, data, 64, limit, [&](const at::Tensor& images, const std::vector<std::int64_t>& rows) {
-        features.push_back(extractor(images).to(at::kCPU, at::kFloat));
+        features.push_back(extractor(images, rows).to(at::kCPU, at::kFloat));
         add_rows(out, set, rows);
     });
     if (features.empty())

@@ -55,6 +55,11 @@ void add_rows(FeatureSet& out, const LabelledSet& set, const std::vector<std::in
 FeatureSet extract(const LabelledSet& set, const recipe::DataSpec& data, std::int64_t limit,
                    const Extractor& extractor);
 
+/// The same for features that take more of the images than their pixels: `rows` are their places in the set.
+using RowExtractor = std::function<at::Tensor(const at::Tensor& images, const std::vector<std::int64_t>& rows)>;
+FeatureSet extract_rows(const LabelledSet& set, const recipe::DataSpec& data, std::int64_t limit,
+                        const RowExtractor& extractor);
+
 /// "cls", "mean" (of the tokens) or "cls+mean" of what a backbone wrote, [B, F].
 at::Tensor join_features(const Tensors& made, const std::string& which, const std::string& network);
 /// The frozen backbone of a network: "cls", "mean" (of the tokens) or "cls+mean".

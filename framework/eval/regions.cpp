@@ -1,7 +1,6 @@
 #include "eval/regions.hpp"
 
 #include <ATen/ATen.h>
-#include <ATen/core/grad_mode.h>
 #include <fmt/format.h>
 
 #include <hearth/tokens.hpp>
@@ -45,19 +44,11 @@ Tensor around(const Tensor& image, const Tensor& mask) {
 
 FeatureSet extract_regions(const LabelledSet& set, const recipe::DataSpec& data, std::int64_t limit,
                            const std::string& column, const RegionExtractor& extractor) {
-    const at::NoGradGuard no_grad;
-    FeatureSet out;
-    std::vector<Tensor> features;
-    for_each_batch(set, data, 64, limit, [&](const Tensor& images, const std::vector<std::int64_t>& rows) {
+    return extract_rows(set, data, limit, [&](const Tensor& images, const std::vector<std::int64_t>& rows) {
         std::vector<Tensor> masks;
         for (const auto row : rows) masks.push_back(mask_of(set, row, column));
-        features.push_back(extractor(images, at::cat(masks)).to(at::kCPU, at::kFloat));
-        add_rows(out, set, rows);
+        return extractor(images, at::cat(masks));
     });
-    if (features.empty())
-        throw DataError("found no labelled, readable image to evaluate on, expected at least one");
-    out.x = at::cat(features);
-    return out;
 }
 
 void check_regions(const LabelledSet& set, const std::string& column) {

@@ -215,13 +215,12 @@ Schema labelled_schema() {
     schema.text("region", "")
         .doc(
             "column of masks, as for mask: features are the mean of the tokens of what is marked, so that "
-            "places of an "
-            "image are told apart; \"\" = of the whole image");
+            "places of an image are told apart; \"\" = of the whole image");
     schema.integer("folds", defaults.folds)
         .range(0, 100)
         .doc(
-            "[eval]: probes by cross-validation over the patients of train_where; test_where is \"\" then; 0 = "
-            "no");
+            "[eval]: probes by cross-validation over the patients of train_where; test_where is \"\" then; "
+            "0 = no");
     schema.text("probe", join(defaults.probes))
         .doc("classifiers on frozen features, comma separated: linear, knn, attentive");
     schema.integer("limit", defaults.limit)

@@ -8,7 +8,6 @@
 
 #include "eval/evaluate.hpp"
 #include "eval/findings.hpp"
-#include "eval/suitable.hpp"
 
 using namespace hearth;
 using namespace hearth::eval;
