@@ -19,10 +19,17 @@ if(HEARTH_CCACHE AND NOT CMAKE_CXX_COMPILER_LAUNCHER)
   set(CMAKE_CXX_COMPILER_LAUNCHER ${CMAKE_COMMAND} -E env CCACHE_SLOPPINESS=pch_defines,time_macros ${HEARTH_CCACHE})
 endif()
 
+# With CMAKE_UNITY_BUILD several sources of a target are compiled as one file: half of the time for each goes into LibTorch's
+# precompiled header (docs/decisions/0007-unity-builds.md). Names of their anonymous namespaces must then differ.
+set(CMAKE_UNITY_BUILD_BATCH_SIZE 8)
+
 add_library(hearth_options INTERFACE)
 # -fPIC for executables too: with CMake's -fPIE they could not share the precompiled header.
 target_compile_options(hearth_options INTERFACE -fPIC -Wall -Wextra -Wpedantic -Wshadow -Wnon-virtual-dtor
   $<$<CXX_COMPILER_ID:GNU>:-fpch-preprocess>)   # lets ccache keep what a precompiled header was used for
+if(CMAKE_UNITY_BUILD)   # a local variable of one file may be called as a constant of another
+  target_compile_options(hearth_options INTERFACE -Wno-shadow)
+endif()
 if(HEARTH_WARNINGS_AS_ERRORS)
   target_compile_options(hearth_options INTERFACE -Werror)
 endif()

@@ -61,14 +61,22 @@ def make_header(header, flags, directory):
     return pch
 
 
+def sources(entry):
+    """The file of an entry, or the files that a file of a unity build includes."""
+    if "/Unity/unity_" not in entry["file"]:
+        return [entry["file"]]
+    with open(os.path.join(entry["directory"], entry["file"])) as file:
+        return re.findall(r'^#include "(.*)"$', file.read(), re.M)
+
+
 def database(build):
     """Path relative to the root -> entry, rewritten for Clang; also written to build/lint."""
     with open(os.path.join(build, "compile_commands.json")) as file:
         entries = json.load(file)
     os.makedirs(LINT, exist_ok=True)
     made, result = {}, {}
-    for entry in entries:
-        path = os.path.relpath(os.path.join(entry["directory"], entry["file"]), ROOT)
+    for entry, source in ((entry, source) for entry in entries for source in sources(entry)):
+        path = os.path.relpath(os.path.join(entry["directory"], source), ROOT)
         if not path.startswith(FOLDERS) or not path.endswith(SOURCES) or path in result:
             continue
         flags, header = clang_command(entry)
@@ -78,8 +86,7 @@ def database(build):
                 shared = [flag for flag in flags if not re.fullmatch(r"-D\w+_EXPORTS", flag)]
                 made[kind] = make_header(header, shared, entry["directory"])
             flags += ["-include-pch", made[kind]] if made[kind] else ["-include", header]
-        result[path] = {"directory": entry["directory"], "file": entry["file"],
-                        "arguments": ["clang++", *flags, "-c", entry["file"]]}
+        result[path] = {"directory": entry["directory"], "file": source, "arguments": ["clang++", *flags, "-c", source]}
     with open(os.path.join(LINT, "compile_commands.json"), "w") as file:
         json.dump(list(result.values()), file, indent=1)
     return result

@@ -15,7 +15,6 @@ namespace hearth::cli {
 namespace fs = std::filesystem;
 namespace {
 
-constexpr int picture_side = 224;
 // One scale for all runs, in deviations: below it a heat map shows nothing, above it the hottest colour.
 constexpr float coolest = 2, hottest = 8;
 

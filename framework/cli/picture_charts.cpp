@@ -15,8 +15,6 @@
 namespace hearth::cli {
 namespace {
 
-constexpr int picture_side = 224;
-
 cv::Mat resized(const cv::Mat& image, cv::Size size, int how) {
     cv::Mat out;
     cv::resize(image, out, size, 0, 0, how);

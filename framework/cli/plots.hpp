@@ -11,6 +11,9 @@
 
 namespace hearth::cli {
 
+/// Pixels of a picture in a report.
+inline constexpr int picture_side = 224;
+
 /// Writes the chart for use outside a page, `folder`/NAME.svg. Makes the folder. Throws DataError.
 void save_svg(const std::filesystem::path& folder, const std::string& name, const std::string& svg);
 

@@ -17,11 +17,11 @@ namespace {
 using at::Tensor;
 
 /// Mean and deviation [D] of each channel over all tokens of the training images.
-struct Standard {
+struct TokenStandard {
     Tensor mean, scale;
 };
 
-Standard standard_of(const Tensor& x) {
+TokenStandard standard_of(const Tensor& x) {
     constexpr std::int64_t chunk = 256;
     const auto count = static_cast<double>(x.size(0) * x.size(1));
     auto sum = at::zeros({x.size(2)}, at::kDouble), squares = sum.clone();
@@ -61,7 +61,7 @@ Weights draw(std::int64_t probes, std::int64_t width, std::int64_t columns, std:
 /// Logits [G, B, C] of tokens [B, L, D]. Keys and values are never made token by token: a score is q . (K x) =
 /// (K' q) . x, and what a head gathers is V applied to the attended mean of x. Likewise for (x - mean) / scale,
 /// whose mean shifts all scores alike.
-Tensor logits_of(const Weights& weights, const Tensor& x, const Standard& standard) {
+Tensor logits_of(const Weights& weights, const Tensor& x, const TokenStandard& standard) {
     const auto probes = weights.query.size(0), heads = weights.query.size(1), depth = weights.query.size(2);
     const auto images = x.size(0);
     const auto directions = at::matmul(weights.key, weights.query.unsqueeze(3)).squeeze(3) / standard.scale;
@@ -182,7 +182,7 @@ struct Setting {
     const Task& task;
     const AttentiveOptions& options;
     const Say& say;
-    Standard standard;
+    TokenStandard standard;
     Targets targets;
 };
 

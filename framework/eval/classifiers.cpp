@@ -38,7 +38,7 @@ Linear fit(const at::Tensor& x, const at::Tensor& y, std::int64_t classes, doubl
     return {weight.detach(), bias.detach()};
 }
 
-std::vector<double> column(const at::Tensor& probabilities, std::int64_t c) {
+std::vector<double> of_class(const at::Tensor& probabilities, std::int64_t c) {
     return numbers_of(probabilities.select(1, c));
 }
 
@@ -124,7 +124,7 @@ std::vector<int> labels_of(const FeatureSet& set, const Task& task, const std::v
 }
 
 double selection_auc(const at::Tensor& probabilities, const Task& task, const std::vector<int>& labels) {
-    if (task.binary()) return auc(column(probabilities, 1), labels);
+    if (task.binary()) return auc(of_class(probabilities, 1), labels);
     if (!task.several) return macro_auc(numbers_of(probabilities), task.classes, labels);
     return mean_defined(label_auc(numbers_of(probabilities), task.classes, labels));
 }
@@ -133,7 +133,7 @@ std::vector<double> best_thresholds(const at::Tensor& probabilities, const Task&
                                     const std::vector<int>& labels) {
     if (task.several) return label_thresholds(numbers_of(probabilities), task.classes, labels);
     if (!task.binary()) return {};
-    const double best = best_f1_threshold(column(probabilities, 1), labels).value;
+    const double best = best_f1_threshold(of_class(probabilities, 1), labels).value;
     return {std::isfinite(best) ? best : 0.5};
 }
 

@@ -6,10 +6,10 @@
 #include <cmath>
 #include <hearth/error.hpp>
 #include <hearth/text.hpp>
-#include <limits>
 #include <numeric>
 
 #include "eval/class_auc.hpp"
+#include "eval/metrics.hpp"
 
 namespace hearth::eval {
 namespace {
@@ -35,7 +35,6 @@ AucComparison compare_class(const Evaluation& rows, const Score& first, const Sc
 }
 
 AucComparison compare_mean(const Evaluation& rows, const Score& first, const Score& second) {
-    constexpr double undefined = std::numeric_limits<double>::quiet_NaN();
     const auto a = mean_auc_statistic(first.probabilities, rows.classes.size(), rows.labels);
     const auto b = mean_auc_statistic(second.probabilities, rows.classes.size(), rows.labels);
     std::vector<std::size_t> all(rows.patients.size());

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <limits>
 #include <numeric>
 #include <vector>
 
@@ -10,8 +9,6 @@
 
 namespace hearth::eval {
 namespace {
-
-constexpr double undefined = std::numeric_limits<double>::quiet_NaN();
 
 /// Ranks from 1, ties sharing the mean of theirs.
 std::vector<double> midranks(std::span<const double> values) {

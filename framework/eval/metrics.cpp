@@ -14,8 +14,6 @@
 namespace hearth::eval {
 namespace {
 
-constexpr double undefined = std::numeric_limits<double>::quiet_NaN();
-
 void check_lengths(const char* metric, std::size_t found, std::size_t expected, const char* what) {
     if (found != expected) {
         throw DataError(

@@ -5,10 +5,14 @@
 #pragma once
 
 #include <cstddef>
+#include <limits>
 #include <span>
 #include <vector>
 
 namespace hearth::eval {
+
+/// What a metric is where it has no value: without positives, say.
+inline constexpr double undefined = std::numeric_limits<double>::quiet_NaN();
 
 /// Area under the ROC curve: the chance that a positive scores above a negative, ties counting one half.
 /// `positive` holds 0 or 1 per row. NaN when either is absent.

@@ -12,10 +12,6 @@ namespace {
 
 const std::vector<std::string> known_probes = {"linear", "knn", "attentive"};
 
-bool contains(const std::vector<std::string>& words, const std::string& word) {
-    return std::ranges::find(words, word) != words.end();
-}
-
 /// One section, and where its problems go.
 struct Check {
     const std::string& section;

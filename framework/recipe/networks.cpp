@@ -21,10 +21,6 @@ std::vector<std::string> names_of(const std::vector<NetworkSpec>& networks) {
     return out;
 }
 
-bool contains(const std::vector<std::string>& words, const std::string& word) {
-    return std::find(words.begin(), words.end(), word) != words.end();
-}
-
 std::vector<ComponentSpec> read_heads(const Value& value, const std::string& path, Diagnostics& problems) {
     std::vector<ComponentSpec> out;
     if (!value.is_table()) {

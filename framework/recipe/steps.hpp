@@ -1,6 +1,7 @@
 // The steps of loading a recipe, in the order load.cpp takes them; nothing outside recipe/ includes this.
 #pragma once
 
+#include <algorithm>
 #include <filesystem>
 #include <string>
 #include <string_view>
@@ -14,6 +15,10 @@ namespace hearth::recipe {
 inline const std::vector<std::string> top_level_keys = {
     "schema", "name", "description", "extends", "drop",  "plugin_paths", "augment", "networks", "pass",
     "head",   "loss", "data",        "train",   "probe", "optimizer",    "monitor", "eval",     "detect"};
+
+inline bool contains(const std::vector<std::string>& words, const std::string& word) {
+    return std::ranges::find(words, word) != words.end();
+}
 
 // parse.cpp ---------------------------------------------------------------------------------------------------
 

@@ -10,6 +10,12 @@
 
 namespace hearth::report {
 
+inline constexpr double chart_width = 480;
+
+struct Point {
+    double x, y;
+};
+
 /// Names for the style attributes, resolved by the page's CSS variables, with a colour for use outside a page.
 namespace ink {
 inline constexpr std::string_view text = "var(--ink,#1c2024)";

@@ -11,7 +11,6 @@
 namespace hearth::report {
 namespace {
 
-constexpr double chart_width = 480;
 constexpr double bar_pitch = 44;
 
 bool has_interval(const Bar& bar) {

@@ -10,12 +10,8 @@
 namespace hearth::report {
 namespace {
 
-constexpr double chart_width = 480;
 constexpr double side = 250;
 
-struct Point {
-    double x, y;
-};
 struct Curve {
     std::string name;
     std::string detail;  ///< "AUC 0.91"

@@ -12,13 +12,9 @@
 namespace hearth::report {
 namespace {
 
-constexpr double chart_width = 480;
 constexpr double plot_height = 200;
 constexpr std::size_t most_points = 480;  // per line: one for each pixel
 
-struct Point {
-    double x, y;
-};
 using Segment = std::vector<Point>;  // points without a gap between them
 
 bool drawable(double x, double y, bool log_y) {

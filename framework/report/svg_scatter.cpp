@@ -11,10 +11,9 @@
 namespace hearth::report {
 namespace {
 
-constexpr double chart_width = 480;
 constexpr double plot_side = 400;
 
-struct Range {
+struct Extent {
     double low = std::numeric_limits<double>::infinity();
     double high = -std::numeric_limits<double>::infinity();
     void include(double value) { low = std::min(low, value), high = std::max(high, value); }
@@ -60,7 +59,7 @@ double draw_legend(Canvas& canvas, const std::vector<ScatterGroup>& groups, doub
 }  // namespace
 
 std::string scatter_chart(const ScatterChart& chart) {
-    Range xs, ys;
+    Extent xs, ys;
     std::size_t points = 0;
     for (const auto& group : chart.groups)
         for (std::size_t i = 0; i < group.x.size(); ++i, ++points)

@@ -56,16 +56,16 @@ std::string field(int number, const std::string& bytes) {
     return varint(static_cast<std::uint64_t>(number) << 3 | 2) + varint(bytes.size()) + bytes;
 }
 
-double now() {
+double seconds_since_1970() {
     return std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count();
 }
 
 }  // namespace
 
 EventWriter::EventWriter(const std::filesystem::path& folder) {
-    out_.open(folder / fmt::format("events.out.tfevents.{:.0f}.hearth", now()),
+    out_.open(folder / fmt::format("events.out.tfevents.{:.0f}.hearth", seconds_since_1970()),
               std::ios::binary | std::ios::app);
-    record(field(1, now()) + field(3, std::string("brain.Event:2")));
+    record(field(1, seconds_since_1970()) + field(3, std::string("brain.Event:2")));
 }
 
 void EventWriter::record(const std::string& event) {
@@ -75,7 +75,7 @@ void EventWriter::record(const std::string& event) {
 
 void EventWriter::scalar(const std::string& tag, std::int64_t step, double value) {
     const auto summary = field(1, field(1, tag) + field(2, static_cast<float>(value)));
-    record(field(1, now()) + field(2, step) + field(5, summary));
+    record(field(1, seconds_since_1970()) + field(2, step) + field(5, summary));
 }
 
 }  // namespace hearth::train

@@ -48,6 +48,9 @@ struct ManifestCheck {
     bool wrong(bool strict) const;
 };
 
+/// A finding names as many places.
+inline constexpr std::size_t most_examples = 5;
+
 /// All checks below.
 ManifestCheck check_manifest(const Manifest& manifest, const CheckOptions& options = {});
 

@@ -9,7 +9,6 @@
 namespace hearth::data {
 namespace {
 
-constexpr std::size_t most_examples = 5;
 constexpr std::size_t most_classes = 50;  // a column with more values holds text or numbers, not classes
 
 using Counts = std::vector<std::pair<std::string, std::size_t>>;

@@ -12,8 +12,6 @@ namespace hearth::data {
 namespace fs = std::filesystem;
 namespace {
 
-constexpr std::size_t most_examples = 5;
-
 /// Files with the same value are compared byte by byte.
 std::uint64_t hash_of(const std::vector<std::uint8_t>& bytes) {
     return fnv1a({reinterpret_cast<const char*>(bytes.data()), bytes.size()}) ^ bytes.size();

@@ -7,8 +7,6 @@
 namespace hearth::data {
 namespace {
 
-constexpr std::size_t most_examples = 5;
-
 void check_leakage(const Manifest& manifest, ManifestCheck& check) {
     std::map<std::string, std::map<std::string, std::size_t>> splits_of;
     for (const Row& row : manifest.rows) {

@@ -12,7 +12,6 @@ using hearth::film::keep_components;
 
 namespace {
 
-constexpr double reference_edge = 256;
 constexpr int tiles = 8;
 // A clip limit of 0.01 of the pixels of a tile, in OpenCV's unit: times the mean height of 256 bins.
 constexpr double clip_limit = 0.01 * 256;

@@ -5,11 +5,10 @@
 #include <opencv2/imgproc.hpp>
 
 #include "common/film.hpp"
+#include "lungs.hpp"
 
 namespace anatpaste {
 namespace {
-
-constexpr double reference_edge = 256;
 
 int edge(double length, int limit) {
     return std::clamp(static_cast<int>(std::lround(length)), 1, limit);
