@@ -6,11 +6,12 @@ import subprocess
 import sys
 import tempfile
 
+import needed
+
 try:
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 except ImportError as missing:
-    print(f"skipped: {missing}; pip install tensorboard to run this check with {sys.executable}")
-    sys.exit(77)
+    needed.skip(missing)
 
 
 def main(program):

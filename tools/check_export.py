@@ -11,14 +11,15 @@ import subprocess
 import sys
 import tempfile
 
+import needed
+
 try:
     import numpy as np
     import timm
     import torch
     from safetensors.torch import load_file
 except ImportError as missing:
-    print(f"skipped: {missing}; install it for {sys.executable}")
-    sys.exit(77)
+    needed.skip(missing)
 
 TOLERANCE = 1e-5
 

@@ -9,13 +9,14 @@ import subprocess
 import sys
 import tempfile
 
+import needed
+
 try:
     import numpy as np
     from safetensors import deserialize
     from safetensors.numpy import save_file
 except ImportError as missing:
-    print(f"skipped: {missing}; pip install safetensors numpy to run this check with {sys.executable}")
-    sys.exit(77)
+    needed.skip(missing)
 
 # our name: safetensors' name, how numpy reads it (bf16 has no numpy type: the upper half of a float)
 TYPES = {

@@ -8,12 +8,13 @@ import json
 import subprocess
 import sys
 
+import needed
+
 try:
     import numpy as np
     from sklearn import datasets, manifold, metrics
 except ImportError as missing:
-    print(f"skipped: {missing}; pip install scikit-learn to run this check with {sys.executable}")
-    sys.exit(77)
+    needed.skip(missing)
 
 
 def make_cases(rng):

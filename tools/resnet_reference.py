@@ -10,12 +10,13 @@ import json
 import math
 import sys
 
+import needed
+
 try:
     import torch
     import torchvision
 except ImportError as missing:
-    print(f"skipped: {missing}; pip install torch torchvision to run this check with {sys.executable}")
-    sys.exit(77)
+    needed.skip(missing)
 
 BATCH, CHANNELS, HEIGHT, WIDTH = 4, 3, 75, 50
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)

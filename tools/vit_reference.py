@@ -14,13 +14,14 @@ import subprocess
 import sys
 import tempfile
 
+import needed
+
 try:
     import timm
     import torch
     from safetensors.torch import load_file, save_file
 except ImportError as missing:
-    print(f"skipped: {missing}; pip install torch timm safetensors to run this check with {sys.executable}")
-    sys.exit(77)
+    needed.skip(missing)
 
 MEAN, STD = 0.5, 0.25
 
