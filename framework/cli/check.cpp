@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "cli/cli.hpp"
+#include "train/activity.hpp"
 
 namespace hearth::cli {
 namespace {
@@ -13,7 +14,8 @@ namespace {
 void check(const RecipeArguments& arguments, std::int64_t images, Globals& globals) {
     const auto recipe = arguments.load(globals);
     const auto registry = make_registry(globals, &recipe);
-    const auto result = train::check(recipe, registry, images);
+    const auto result = train::during(globals.quiet || globals.json, "one step on generated images",
+                                      [&] { return train::check(recipe, registry, images); });
     if (globals.json) {
         fmt::print("{}\n", nlohmann::json({{"ok", result.ok()},
                                            {"terms", result.terms},

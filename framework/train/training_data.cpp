@@ -2,10 +2,9 @@
 
 #include <fmt/format.h>
 
-#include <chrono>
-
 #include "data/packed.hpp"
 #include "data/subset.hpp"
+#include "train/activity.hpp"
 
 namespace hearth::train {
 
@@ -21,36 +20,23 @@ data::LabelRule label_rule(const recipe::DataSpec& spec) {
 
 namespace {
 
-/// Prints at most every ten seconds, so that a short one says nothing.
-class PackingNotes {
-  public:
-    void operator()(std::int64_t done, std::int64_t all, const std::filesystem::path& file) {
-        const auto now = std::chrono::steady_clock::now();
-        if (now - last_ < std::chrono::seconds(10)) return;
-        last_ = now;
-        const auto seconds = std::chrono::duration<double>(now - start_).count();
-        const auto left =
-            done > 0 ? seconds * static_cast<double>(all - done) / static_cast<double>(done) : 0.0;
-        fmt::print(stderr, "packing {} of {} images into {}, ETA {:.0f} s\n", done, all, file.string(), left);
-    }
-
-  private:
-    std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now(), last_ = start_;
-};
-
-data::PackRequest pack_request(const recipe::DataSpec& spec) {
+data::PackRequest pack_request(const recipe::DataSpec& spec, Activity& activity) {
     return {.folder = spec.cache_folder,
             .size = static_cast<int>(spec.size),
             .identity = spec.source == "phantom"
                             ? fmt::format("phantom {} {}", spec.phantom_seed, spec.phantom_lesions)
                             : fmt::format("{} {} reduced", spec.fit, spec.max_pixels),
             .workers = static_cast<int>(spec.workers),
-            .progress = PackingNotes()};
+            .progress = [&activity](std::int64_t done, std::int64_t all, const std::filesystem::path& file) {
+                activity.now("packing into " + file.string());
+                activity.count(done, all, "images");
+            }};
 }
 
 }  // namespace
 
-TrainingData open_training_data(const recipe::DataSpec& spec) {
+TrainingData open_training_data(const recipe::DataSpec& spec, bool quiet) {
+    Activity activity(quiet, "opening " + spec.source);
     TrainingData out;
     out.images = data::open_dataset({.source = spec.source,
                                      .where = spec.where,
@@ -60,7 +46,7 @@ TrainingData open_training_data(const recipe::DataSpec& spec) {
                                      .phantom_count = spec.phantom_count,
                                      .phantom_seed = spec.phantom_seed,
                                      .phantom_lesions = spec.phantom_lesions});
-    if (spec.cache == "packed") out.images = data::packed(out.images, pack_request(spec));
+    if (spec.cache == "packed") out.images = data::packed(out.images, pack_request(spec, activity));
     if (spec.label.empty()) return out;
     out.labels = data::read_labels(*out.images, label_rule(spec));
     if (spec.fraction >= 1 && spec.folds == 0) return out;

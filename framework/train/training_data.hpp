@@ -14,8 +14,9 @@ struct TrainingData {
     std::shared_ptr<const data::Dataset> images;
     data::Labels labels;  ///< empty without data.label
 };
-/// Throws DataError and RecipeError as data::open_dataset and data::read_labels do.
-TrainingData open_training_data(const recipe::DataSpec& spec);
+/// Says how far it is where that takes long, unless `quiet`. Throws DataError and RecipeError as
+/// data::open_dataset and data::read_labels do.
+TrainingData open_training_data(const recipe::DataSpec& spec, bool quiet = true);
 
 /// What [data] says about reading the column data.label.
 data::LabelRule label_rule(const recipe::DataSpec& spec);

@@ -6,8 +6,10 @@
 #include <unistd.h>
 
 #include <csignal>
+#include <cstdlib>
 #include <map>
 
+#include "train/signals.hpp"
 #include "train/support.hpp"
 
 using namespace hearth;
@@ -199,11 +201,41 @@ TEST_CASE("SIGTERM in mid-epoch: a checkpoint, status stopped, exit code 75; res
     resume_and_compare(run, {"data.workers=3"});
 }
 
+TEST_CASE("a lost connection and a scheduler's warning end a run as SIGTERM does, even when they come twice") {
+    const auto& whole = reference();
+    for (const int signal : {SIGHUP, SIGUSR1, SIGUSR2}) {
+        INFO("signal " << signal);
+        const auto run = whole.folder / fmt::format("signal-{}", signal);
+        Training training(whole.recipe, run);
+        training.interrupt_at(1, signal);
+        training.interrupt_at(1, signal);
+        const int code = training.wait();
+        INFO(training.output());
+        CHECK(code == static_cast<int>(ExitCode::stopped));
+        CHECK(read_json(run / "run.json")["status"] == "stopped");
+        CHECK(fs::exists(run / "checkpoints/last.safetensors"));
+    }
+}
+
+TEST_CASE("what was ignored stays ignored, as nohup asks for it") {
+    const auto before = std::signal(SIGHUP, SIG_IGN);
+    {
+        const train::StopSignals signals;
+        std::raise(SIGHUP);
+        CHECK(train::StopSignals::received() == 0);
+        std::raise(SIGUSR1);
+        CHECK(train::StopSignals::received() == SIGUSR1);
+    }
+    CHECK(std::signal(SIGHUP, before) == SIG_IGN);
+    CHECK(std::signal(SIGUSR1, SIG_DFL) == SIG_DFL);
+}
+
 TEST_CASE("another recipe does not go on with a run") {
     const auto& whole = reference();
     Training training(whole.recipe, whole.run, {"--resume", "optimizer.clip=1"});
     CHECK(training.wait() == 2);
-    CHECK_THAT(training.output(), Contains("made by another recipe"));
+    CHECK_THAT(training.output(),
+               Contains("made by another recipe") && Contains("optimizer.clip: 3") && Contains(" there, 1 now"));
 }
 
 TEST_CASE("the exit code is 5 where a run collapses and its recipe asks to end then") {
@@ -214,6 +246,16 @@ TEST_CASE("the exit code is 5 where a run collapses and its recipe asks to end t
         {"networks.student.backbone.fault=constant", "monitor.on_collapse=stop", "monitor.patience=1"});
     CHECK(training.wait() == 5);
     CHECK_THAT(training.output(), Contains("error: step 1: the representation has collapsed: feature spread"));
+}
+
+TEST_CASE("an output that cannot be written is an error, with the reason") {
+    const TemporaryFolder folder;
+    for (const auto* words : {"--version", "--help", "plugins list --json"}) {
+        const auto command = fmt::format("{}/bin/hearth {} > /dev/full 2> {}", HEARTH_TEST_BINARY_DIR, words,
+                                         (folder / "err").string());
+        CHECK(WEXITSTATUS(std::system(command.c_str())) == 3);
+        CHECK_THAT(folder.read("err"), Contains("error: cannot write the output: No space left on device"));
+    }
 }
 
 TEST_CASE("every exit code that a run can end with is documented") {
