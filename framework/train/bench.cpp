@@ -141,6 +141,7 @@ BenchResult bench(const recipe::Recipe& recipe, const host::Registry& registry, 
         const OperationCounter counter(/*shapes=*/true);
         step();
         result.flops = counter.flops();
+        result.uncounted = counter.uncounted();
         result.operations = counter.slowest_first();
     }
     stepper.clock().take();
