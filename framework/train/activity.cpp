@@ -69,6 +69,8 @@ void Activity::count(std::int64_t done, std::int64_t total, const std::string& u
 
 void Activity::show(std::vector<StatusPart> parts) {
     const std::scoped_lock lock(mutex_);
+    what_.clear();
+    total_ = 0;
     if (!redraws_) return;
     parts_ = std::move(parts);
     if (Clock::now() - drawn_ >= between_drawings) redraw();
@@ -81,9 +83,12 @@ void Activity::say(const std::string& line) {
 
 void Activity::keep() {
     const std::scoped_lock lock(mutex_);
-    if (quiet_) return;
-    if (redraws_ && !parts_.empty()) line_.draw(parts_);
-    line_.keep();
+    if (parts_.empty()) {
+        line_.erase();
+    } else {
+        line_.draw(parts_);
+        line_.keep();
+    }
     what_.clear();
     parts_.clear();
     total_ = 0;

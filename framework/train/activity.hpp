@@ -34,11 +34,11 @@ class Activity {
     void now(const std::string& what);
     /// How far that is. The last one is a line that stays.
     void count(std::int64_t done, std::int64_t total, const std::string& unit);
-    /// A line of parts as they are, on a terminal only.
+    /// In place of now(): a line of parts as they are, on a terminal only.
     void show(std::vector<StatusPart> parts);
     /// A line that stays.
     void say(const std::string& line);
-    /// Nothing is under way any more; what was drawn stays.
+    /// Nothing is under way any more; what show() drew stays.
     void keep();
 
     bool redraws() const { return redraws_; }

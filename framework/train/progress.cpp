@@ -91,20 +91,16 @@ void ProgressView::show(const Report& report) {
                                   eta(report, report.step, report.step - first_step_, seconds()));
     log_ << line << std::endl;
     written_ = Clock::now();
-    if (activity_.redraws())
-        step(report.step);
-    else
-        activity_.say(line);
+    step(report.step);
+    if (!activity_.redraws()) activity_.say(line);
 }
 
 void ProgressView::step(std::int64_t step) {
-    if (activity_.redraws()) {
-        activity_.show(status_parts(last_, step, step - first_step_, seconds()));
-    } else if (Clock::now() - written_ > longest_silence) {
-        written_ = Clock::now();
-        activity_.say(fmt::format("step {}/{}  {}", step, last_.total_steps,
-                                  eta(last_, step, step - first_step_, seconds())));
-    }
+    const auto here = step - first_step_;
+    activity_.show(status_parts(last_, step, here, seconds()));
+    if (activity_.redraws() || Clock::now() - written_ < longest_silence) return;
+    written_ = Clock::now();
+    activity_.say(fmt::format("step {}/{}  {}", step, last_.total_steps, eta(last_, step, here, seconds())));
 }
 
 void ProgressView::say(const std::string& line) {

@@ -1,6 +1,7 @@
 // `hearth train` as a process that is killed, or asked to stop, and resumed: the weights end bit for bit where
 // those of an uninterrupted run end.
 #include <fmt/format.h>
+#include <pty.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -10,6 +11,7 @@
 #include <map>
 
 #include "train/signals.hpp"
+#include "train/status_line.hpp"
 #include "train/support.hpp"
 
 using namespace hearth;
@@ -96,6 +98,31 @@ class Training {
     int socket_ = -1;
     pid_t pid_ = -1;
 };
+
+/// What `hearth train` writes to a terminal of so many columns.
+std::string on_terminal(const fs::path& recipe, const fs::path& out, int columns, const char* kind) {
+    winsize size{};
+    size.ws_row = 24;
+    size.ws_col = static_cast<unsigned short>(columns);
+    int terminal = -1;
+    const auto pid = ::forkpty(&terminal, nullptr, nullptr, &size);
+    if (pid == 0) {
+        ::setenv("TERM", kind, 1);
+        ::execl(HEARTH_TEST_BINARY_DIR "/bin/hearth", "hearth", "train", recipe.c_str(), "--no-report",
+                "--plugin-path", parts_folder.c_str(), "--out", out.c_str(), nullptr);
+        ::_exit(127);
+    }
+    std::string written;
+    char buffer[4096];
+    for (ssize_t count = 0; (count = ::read(terminal, buffer, sizeof buffer)) > 0;)
+        written.append(buffer, static_cast<std::size_t>(count));
+    ::close(terminal);
+    int status = 0;
+    REQUIRE(::waitpid(pid, &status, 0) == pid);
+    INFO(written);
+    REQUIRE(WEXITSTATUS(status) == 0);
+    return written;
+}
 
 train::SafeTensors last(const fs::path& run) {
     return train::read_safetensors(run / "checkpoints/last.safetensors");
@@ -234,8 +261,8 @@ TEST_CASE("another recipe does not go on with a run") {
     const auto& whole = reference();
     Training training(whole.recipe, whole.run, {"--resume", "optimizer.clip=1"});
     CHECK(training.wait() == 2);
-    CHECK_THAT(training.output(),
-               Contains("made by another recipe") && Contains("optimizer.clip: 3") && Contains(" there, 1 now"));
+    CHECK_THAT(training.output(), Contains("made by another recipe") && Contains("optimizer.clip: 3") &&
+                                      Contains(" there, 1 now"));
 }
 
 TEST_CASE("the exit code is 5 where a run collapses and its recipe asks to end then") {
@@ -246,6 +273,29 @@ TEST_CASE("the exit code is 5 where a run collapses and its recipe asks to end t
         {"networks.student.backbone.fault=constant", "monitor.on_collapse=stop", "monitor.patience=1"});
     CHECK(training.wait() == 5);
     CHECK_THAT(training.output(), Contains("error: step 1: the representation has collapsed: feature spread"));
+}
+
+TEST_CASE("on a terminal no redrawn line is wider than it, and what comes last has a line of its own") {
+    const std::string redraw = "\r\033[J";
+    for (const int columns : {40, 80, 200}) {
+        const TemporaryFolder folder;
+        const auto written =
+            on_terminal(folder.write("recipe.toml", linear_map), folder / "run", columns, "xterm");
+        INFO(columns << " columns: " << written);
+        CHECK_THAT(written, Contains("step 4/4") && Contains("\r\ntrained 4 steps in "));
+        int lines = 0;
+        for (auto at = written.find(redraw); at != std::string::npos; at = written.find(redraw, at + 1)) {
+            const auto start = at + redraw.size();
+            const auto line = written.substr(start, written.find('\r', start) - start);
+            if (line.find("step ") == std::string::npos) continue;
+            CHECK(train::columns_of(line) < columns);
+            ++lines;
+        }
+        CHECK(lines > 0);
+    }
+    const TemporaryFolder folder;
+    CHECK_THAT(on_terminal(folder.write("recipe.toml", linear_map), folder / "run", 80, "dumb"),
+               !Contains("\033") && Contains("epoch 2/2  step 4/4") && Contains("memory"));
 }
 
 TEST_CASE("an output that cannot be written is an error, with the reason") {
