@@ -48,6 +48,7 @@ Trainer::Trainer(const recipe::Recipe& recipe, const host::Registry& registry, T
       request_(std::move(request)),
       device_(request_.group != nullptr ? request_.group->device() : pick_device(recipe.train.device)),
       plan_([&] {
+          const Activity activity(request_.quiet || !first(), "planning");
           at::manual_seed(static_cast<std::uint64_t>(recipe.train.seed));  // initial weights
           auto plan = plan::Plan::build(recipe, registry);
           plan.train(false);
@@ -55,7 +56,7 @@ Trainer::Trainer(const recipe::Recipe& recipe, const host::Registry& registry, T
           plan.train(true);
           return plan;
       }()),
-      data_(open_training_data(recipe.data, request_.quiet || !first())),
+      data_(open_training_data(recipe.data, &comm(), request_.quiet || !first())),
       fingerprint_(fingerprint(*data_.images)),
       folder_(open_folder()),
       monitor_(recipe.monitor) {
@@ -63,7 +64,9 @@ Trainer::Trainer(const recipe::Recipe& recipe, const host::Registry& registry, T
     plan_.to(device_);
     folder_.describe(recipe, registry, plan::to_text(plan_), plan::to_mermaid(plan_), request_.command);
 
-    loader_ = step_loader(data_.images, loader_options(recipe, plan_, data_.labels, comm(), device_), plan_);
+    auto options = loader_options(recipe, plan_, data_.labels, comm(), device_);
+    options.cache = data_.cache.kind == "memory";
+    loader_ = step_loader(data_.images, std::move(options), plan_);
 
     progress_.steps_per_epoch = loader_->batches_per_epoch() / recipe.train.accumulate;
     if (progress_.steps_per_epoch < 1)
@@ -156,6 +159,7 @@ TrainSummary Trainer::train() {
         recipe_.train.accumulate > 1 ? fmt::format(" x {}", recipe_.train.accumulate) : "",
         comm().world_size() > 1 ? fmt::format(" x {} processes", comm().world_size()) : "",
         stepper_->bf16() ? "bf16" : "fp32", device_.str(), loader_->workers()));
+    view_->say(data_.cache.text());
     for (const auto& warning : plan_.warnings()) view_->say("warning: " + warning);
     if (first() && !folder_.is_locked())
         view_->say(fmt::format(
