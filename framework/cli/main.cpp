@@ -164,7 +164,8 @@ int main(int argc, char** argv) {
     }
     hearth::cli::end_with_parent();
     const auto fail = [](ExitCode code, const std::string& message) {
-        fmt::print(stderr, "error: {}\n", message);
+        // fmt::print would throw where nobody can read it, and the code still counts.
+        std::fputs(("error: " + message + "\n").c_str(), stderr);
         return static_cast<int>(code);
     };
     const auto lost = [] { return fmt::format("cannot write the output: {}", std::strerror(errno)); };
