@@ -4,10 +4,12 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <hearth/text.hpp>
 #include <nlohmann/json.hpp>
 
 #include "cli/cli.hpp"
 #include "report/text.hpp"
+#include "train/activity.hpp"
 #include "train/fit_batch.hpp"
 
 namespace hearth::cli {
@@ -38,7 +40,8 @@ nlohmann::json to_json(const recipe::Recipe& recipe, const train::BenchResult& r
             {"images_per_second", result.images_per_second()},
             {"flops", result.flops},
             {"gemm_flops_per_second", result.gemm_flops},
-            {"utilisation", result.utilisation()},
+            {"utilisation", result.utilisation() ? nlohmann::json(*result.utilisation()) : nlohmann::json()},
+            {"uncounted", result.uncounted},
             {"loader_stall", result.stall},
             {"host_overhead", result.host_overhead},
             {"peak_memory_mib", result.peak_memory_mib},
@@ -74,13 +77,20 @@ std::string to_text(const recipe::Recipe& recipe, const train::BenchResult& resu
         "  {:.2f} images/s; a step takes {:.3f} s (fastest {:.3f})\n",
         recipe.name, result.images, result.bf16 ? "bf16" : "fp32", result.device, result.threads,
         result.step_seconds.size(), result.images_per_second(), result.median(), result.fastest());
+    if (const auto utilisation = result.utilisation())
+        out += fmt::format(
+            "  {:.3g} GFLOP an image, {:.3g} GFLOP/s: {:.0f} % of the {:.3g} GFLOP/s of a matrix product "
+            "here\n",
+            result.flops / 1e9 / static_cast<double>(result.images), result.flops / result.median() / 1e9,
+            100 * *utilisation, result.gemm_flops / 1e9);
+    else
+        out += fmt::format("  GFLOP an image are not known: {} multiply and cannot be counted\n",
+                           join(result.uncounted, ", "));
     out += fmt::format(
-        "  {:.3g} GFLOP an image, {:.3g} GFLOP/s: {:.0f} % of the {:.3g} GFLOP/s of a matrix product here\n"
         "  loader stall {:.1f} %, host overhead {:.1f} %, peak memory {:.0f} MiB, {:.2f} M trained "
         "parameters\n\n",
-        result.flops / 1e9 / static_cast<double>(result.images), result.flops / result.median() / 1e9,
-        100 * result.utilisation(), result.gemm_flops / 1e9, 100 * result.stall, 100 * result.host_overhead,
-        result.peak_memory_mib, static_cast<double>(result.trained_parameters) / 1e6);
+        100 * result.stall, 100 * result.host_overhead, result.peak_memory_mib,
+        static_cast<double>(result.trained_parameters) / 1e6);
     double whole = 0;
     for (const auto& [name, seconds] : result.phases) whole += seconds;
     out += report::text_table(seconds_table("Where a step's time goes", result.phases, whole)) + "\n";
@@ -119,14 +129,17 @@ void add_bench(CLI::App& app, Globals& globals) {
     verb->footer(
         "Examples:\n  hearth bench recipe.toml\n  hearth bench recipe.toml train.batch=16 "
         "train.precision=bf16 --generated\n  hearth bench recipe.toml --json > bench.json\n\n"
-        "GFLOP are counted in matrix products, convolutions and fused attention. Host overhead is what is "
+        "GFLOP are counted in matrix products, linear layers, convolutions and fused attention. Host overhead "
+        "is what is "
         "neither\n"
         "inside an operation of LibTorch nor waiting for data. Nothing is written.");
     verb->callback([=, &globals] {
         auto recipe = arguments->load(globals);
         const auto registry = make_registry(globals, &recipe);
-        recipe = train::with_fitting_batch(std::move(recipe), registry);
-        const auto result = train::bench(recipe, registry, *request);
+        const auto result = train::during(globals.quiet || globals.json, "measuring", [&] {
+            recipe = train::with_fitting_batch(std::move(recipe), registry);
+            return train::bench(recipe, registry, *request);
+        });
         if (globals.json)
             fmt::print("{}\n", to_json(recipe, result).dump(2));
         else

@@ -6,6 +6,8 @@
 #include <nlohmann/json.hpp>
 
 #include "cli/cli.hpp"
+#include "train/activity.hpp"
+#include "train/training_data.hpp"
 
 namespace hearth::cli {
 namespace {
@@ -13,7 +15,11 @@ namespace {
 void check(const RecipeArguments& arguments, std::int64_t images, Globals& globals) {
     const auto recipe = arguments.load(globals);
     const auto registry = make_registry(globals, &recipe);
-    const auto result = train::check(recipe, registry, images);
+    const auto result = train::during(globals.quiet || globals.json, "one step on generated images",
+                                      [&] { return train::check(recipe, registry, images); });
+    const auto images_there =
+        recipe.data.source.empty() ? 0 : train::open_training_data(recipe.data).images->size();
+    const auto cache = train::choose_cache(recipe.data, images_there, images_there);
     if (globals.json) {
         fmt::print("{}\n", nlohmann::json({{"ok", result.ok()},
                                            {"terms", result.terms},
@@ -22,7 +28,8 @@ void check(const RecipeArguments& arguments, std::int64_t images, Globals& globa
                                            {"problems", result.problems},
                                            {"trained_parameters", result.trained},
                                            {"seconds", result.seconds},
-                                           {"memory_mib", result.memory_mib}})
+                                           {"memory_mib", result.memory_mib},
+                                           {"cache", {{"kind", cache.kind}, {"bytes", cache.bytes()}}}})
                                .dump(2));
     } else {
         fmt::print("{}: one step on {} generated images of {} x {}\n", recipe.name, result.images,
@@ -32,6 +39,7 @@ void check(const RecipeArguments& arguments, std::int64_t images, Globals& globa
                    static_cast<double>(result.trained) / 1e6, static_cast<double>(result.total) / 1e6);
         fmt::print("  {:<24} {:.2f} s for this step, {:.0f} MiB peak\n", "cost", result.seconds,
                    result.memory_mib);
+        if (images_there > 0) fmt::print("  {:<24} {}: {}\n", "training data", images_there, cache.text());
         for (const auto& problem : result.problems) fmt::print("problem: {}\n", problem);
         for (const auto& name : result.without_gradient) fmt::print("no gradient: {}\n", name);
         for (const auto& name : result.follower_gradient) fmt::print("gradient where none may be: {}\n", name);

@@ -10,6 +10,7 @@
 #include "eval/run_record.hpp"
 #include "recipe/differences.hpp"
 #include "report/text.hpp"
+#include "train/activity.hpp"
 #include "train/files.hpp"
 
 namespace hearth::cli {
@@ -207,7 +208,9 @@ void compare(const std::vector<std::string>& folders, const Globals& globals) {
         throw RecipeError(
             fmt::format("--out: found '{}', expected a file that ends in .md or .csv", globals.out));
     const auto first = eval::read_run_record(folders.front());
-    const auto all = compare_all(first, {folders.begin() + 1, folders.end()});
+    const auto all = train::during(globals.quiet || globals.json, "comparing", [&] {
+        return compare_all(first, {folders.begin() + 1, folders.end()});
+    });
     if (!out.empty())
         train::write_atomically(out, out.extension() == ".csv"
                                          ? to_csv(first, all)

@@ -6,6 +6,7 @@
 
 #include "cli/data.hpp"
 #include "data/phantom.hpp"
+#include "train/activity.hpp"
 
 namespace hearth::cli {
 namespace {
@@ -14,7 +15,8 @@ void phantom(int count, const data::PhantomOptions& options, const Globals& glob
     if (globals.out.empty()) throw RecipeError("found no --out, expected the folder to write the phantoms to");
     if (std::filesystem::exists(std::filesystem::path(globals.out) / "manifest.csv"))
         throw RecipeError(fmt::format("{} already holds a manifest.csv; choose another --out", globals.out));
-    const auto manifest = data::write_phantoms(globals.out, count, options);
+    const auto manifest = train::during(globals.quiet, fmt::format("drawing {} films", count),
+                                        [&] { return data::write_phantoms(globals.out, count, options); });
     std::map<std::string, int> kinds;
     for (const auto& row : manifest.rows) ++kinds[row.cells[manifest.column("label")]];
     if (globals.json) {

@@ -10,6 +10,7 @@
 #include "data/check/check.hpp"
 #include "data/import/import.hpp"
 #include "data/import/split.hpp"
+#include "train/activity.hpp"
 
 namespace hearth::cli {
 namespace {
@@ -123,10 +124,12 @@ void print(const data::Imported& set, const Globals& globals) {
 void import_set(const ImportFlags& flags, const Globals& globals) {
     const auto& importer = data::find_importer(flags.kind);
     check_flags(flags, importer, globals);
-    auto set = importer.read({.folder = flags.folder,
+    auto set = train::during(globals.quiet, "reading " + flags.folder, [&] {
+        return importer.read({.folder = flags.folder,
                               .uncertain = uncertain_of(flags.uncertain),
                               .partial = flags.partial,
                               .patient_pattern = flags.patient});
+    });
     if (!flags.views.empty()) data::keep_views(set, CLI::detail::split(flags.views, ','));
     apply_split(flags, set, globals.seed < 0 ? 0 : static_cast<std::uint64_t>(globals.seed));
     data::write_manifest(set, globals.out);

@@ -1,12 +1,11 @@
 // hearth detect: anomaly detection with a finished run, or with one that it trains first.
 #include <fmt/format.h>
 
-#include <map>
-
 #include "cli/countdown.hpp"
 #include "cli/detection_report.hpp"
 #include "cli/run.hpp"
 #include "report/wrap.hpp"
+#include "train/activity.hpp"
 
 namespace hearth::cli {
 namespace {
@@ -39,7 +38,7 @@ std::vector<std::string> initial_weights(const recipe::Recipe& recipe, const fs:
 
 /// The folder of the run that was trained, or nothing when a signal stopped it.
 std::optional<fs::path> train_first(const DetectFlags& flags, Globals& globals) {
-    const auto existing = existing_run(flags.resume, flags.overwrite);
+    const auto request = train_request(flags.resume ? train::Resume::yes : train::Resume::no, flags.overwrite);
     auto arguments = flags.arguments;
     auto recipe = arguments.load(globals);
     if (!recipe.detect)
@@ -49,15 +48,14 @@ std::optional<fs::path> train_first(const DetectFlags& flags, Globals& globals) 
         for (auto& word : initial_weights(recipe, flags.init)) arguments.overrides.push_back(std::move(word));
         recipe = arguments.load(globals);
     }
-    const auto summary = train_recipe(recipe, existing, globals, /*evaluates=*/false);
+    const auto summary = train_recipe(recipe, request, globals, /*evaluates=*/false);
     return summary.stopped || !summary.first ? std::nullopt : std::optional(summary.run);
 }
 
-/// A countdown for each part of the images.
 eval::PartProgress parts_shown(bool quiet) {
-    return [quiet, countdown = std::map<std::string, Countdown>()](const std::string& part, std::int64_t done,
-                                                                   std::int64_t total) mutable {
-        countdown.try_emplace(part, quiet, part).first->second(done, total);
+    return [countdown = Countdown(quiet, "detection")](const std::string& part, std::int64_t done,
+                                                       std::int64_t total) mutable {
+        countdown(part, done, total);
     };
 }
 
@@ -79,7 +77,8 @@ void detect(const DetectFlags& flags, Globals& globals) {
     const auto detection =
         eval::detect(run->recipe, run->plan, run->device, parts_shown(globals.quiet || globals.json));
     save_detection(*folder, detection, run->checkpoint);
-    const auto page = write_report(*run);
+    const auto page =
+        train::during(globals.quiet || globals.json, "report", [&] { return write_report(*run); });
     if (globals.json) {
         auto json = eval::to_json(detection);
         json["run"] = folder->string();

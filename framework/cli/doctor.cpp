@@ -11,12 +11,22 @@
 #include "cli/cli.hpp"
 #include "dist/backend.hpp"
 #include "host/cuda.hpp"
+#include "train/image_cache.hpp"
 #include "train/trainer.hpp"
 
 namespace hearth::cli {
 namespace {
 
 namespace fs = std::filesystem;
+
+/// What data.cache = "auto" does here.
+std::string kept_in_memory() {
+    constexpr double film = 2.0 * 224 * 224;
+    const double free = train::free_memory(), most = train::cache_share * free;
+    return fmt::format(
+        "up to {:.1f} GB of {:.1f} GB free, {:.0f} films of 224 x 224; more are packed into a file", most / 1e9,
+        free / 1e9, most / film);
+}
 
 void doctor(Globals& globals) {
     nlohmann::json facts = {{"hearth", HEARTH_VERSION},
@@ -27,6 +37,7 @@ void doctor(Globals& globals) {
                             {"torch_threads", at::get_num_threads()},
                             {"cuda_devices", host::cuda_devices()},
                             {"bf16_on_cpu", train::use_bf16("auto", c10::kCPU)}};
+    facts["images_in_memory"] = kept_in_memory();
     nlohmann::json folders = nlohmann::json::array(), problems = nlohmann::json::array();
     if (!host::cuda_problem().empty())
         problems.push_back(fmt::format("the CUDA library of LibTorch does not load: {}", host::cuda_problem()));

@@ -4,8 +4,11 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <csignal>
+#include <cstdio>
 #include <cstdlib>
+#include <cstring>
 #include <hearth/error.hpp>
 #include <hearth/text.hpp>
 #include <new>
@@ -161,11 +164,15 @@ int main(int argc, char** argv) {
     }
     hearth::cli::end_with_parent();
     const auto fail = [](ExitCode code, const std::string& message) {
-        fmt::print(stderr, "error: {}\n", message);
+        // fmt::print would throw where nobody can read it, and the code still counts.
+        std::fputs(("error: " + message + "\n").c_str(), stderr);
         return static_cast<int>(code);
     };
+    const auto lost = [] { return fmt::format("cannot write the output: {}", std::strerror(errno)); };
     try {
-        return hearth::cli::run(argc, argv);
+        const int code = hearth::cli::run(argc, argv);
+        if (std::fflush(stdout) == 0 && std::ferror(stdout) == 0) return code;
+        return code != 0 ? code : fail(ExitCode::data, lost());
     } catch (const hearth::Error& error) {
         return fail(error.code(), error.what());
     } catch (const c10::OutOfMemoryError& error) {
@@ -177,6 +184,7 @@ int main(int argc, char** argv) {
         return fail(ExitCode::internal,
                     std::string("internal error in LibTorch: ") + error.what_without_backtrace());
     } catch (const std::exception& error) {
+        if (std::ferror(stdout) != 0) return fail(ExitCode::data, lost());
         return fail(ExitCode::internal, std::string("internal error: ") + error.what());
     }
 }

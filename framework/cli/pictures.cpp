@@ -18,8 +18,8 @@
 #include "eval/position_map.hpp"
 #include "eval/saliency.hpp"
 #include "report/html.hpp"
+#include "train/activity.hpp"
 #include "train/files.hpp"
-#include "train/progress.hpp"
 
 namespace hearth::cli {
 namespace {
@@ -123,26 +123,26 @@ void draw(const PictureFlags& flags, Globals& globals) {
     if (!spec)
         throw RecipeError(fmt::format(
             "recipe '{}' has neither [eval] nor [probe], so there are no images to draw", run->recipe.name));
-    const auto say = [&](const char* what) {
-        if (!globals.quiet) fmt::print(stderr, "{}\n", what);
-    };
+    train::Activity activity(globals.quiet, "opening the data");
     const Models models(*run, *spec);
     const auto splits = eval::open_splits(run->recipe, *spec);
     Album album(run->folder / "plots");
-    say("t-SNE of classes and locations, trained and untrained");
+    activity.now("t-SNE of classes and locations, trained and untrained");
     draw_embeddings(album, models, *spec, splits.second, flags);
-    say("attention roll-out and Grad-CAM");
+    activity.now("attention roll-out and Grad-CAM");
     draw_saliency(album, models, *spec, splits, flags.films);
     if (!spec->mask.empty()) {
-        say("segmentations beside the truth");
+        activity.now("segmentations beside the truth");
         draw_segmentation(album, models, *spec, splits.second, flags.films);
     }
-    say("positions that resemble each other");
+    activity.now("positions that resemble each other");
     draw_positions(album, models, splits.second);
     if (const auto evaluation = read_evaluation(run->folder))
         for (const auto& chart : result_charts(*evaluation)) album.chart(chart.name, chart.svg());
     album.finish();
+    activity.now("report");
     const auto page = write_report(*run);
+    activity.now("");
     const auto folder = (run->folder / "plots").string();
     if (globals.json)
         fmt::print("{}\n", nlohmann::json({{"plots", folder}, {"report", page.string()}}).dump());

@@ -9,6 +9,7 @@
 #include "cli/plots.hpp"
 #include "eval/views.hpp"
 #include "report/contact_sheet.hpp"
+#include "train/activity.hpp"
 
 namespace hearth::cli {
 namespace {
@@ -29,7 +30,8 @@ void preview(const PreviewFlags& flags, const Globals& globals) {
     const auto recipe = flags.recipe.load(globals);
     const auto registry = make_registry(globals, &recipe);
     const auto plan = plan::Plan::build(recipe, registry);
-    const auto views = eval::make_views(recipe, plan, flags.count, flags.epoch);
+    const auto views = train::during(globals.quiet || globals.json, "making views",
+                                     [&] { return eval::make_views(recipe, plan, flags.count, flags.epoch); });
     const auto& image = views.batch["image"];
     std::vector<std::string> captions = {"image"};
     std::vector<std::vector<cv::Mat>> rows(static_cast<std::size_t>(image.size(0)));

@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include "cli/run.hpp"
+#include "train/activity.hpp"
 
 namespace hearth::cli {
 
@@ -17,7 +18,7 @@ void add_report(CLI::App& app, Globals& globals) {
         "Examples:\n  hearth report runs/demo\n  hearth report runs/mine/20261124-200130 --checkpoint best");
     verb->callback([flags, &globals] {
         const auto run = load_run(flags->run, flags->checkpoint, globals);
-        const auto page = write_report(*run);
+        const auto page = train::during(globals.quiet, "report", [&] { return write_report(*run); });
         if (globals.json)
             fmt::print("{}\n", nlohmann::json({{"report", page.string()}}).dump());
         else

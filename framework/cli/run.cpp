@@ -5,6 +5,7 @@
 #include <optional>
 
 #include "cli/plots.hpp"
+#include "train/activity.hpp"
 #include "train/files.hpp"
 #include "train/initial_weights.hpp"
 #include "train/trainer.hpp"
@@ -49,9 +50,11 @@ eval::Evaluation evaluate_run(LoadedRun& run, bool quiet) {
         throw RecipeError(fmt::format(
             "recipe '{}' has neither [eval] nor [probe], so there is no labelled data to evaluate on",
             run.recipe.name));
-    const auto say = [](const std::string& line) { fmt::print(stderr, "{}\n", line); };
-    auto evaluation = eval::evaluate(run.recipe, run.registry, run.plan, *spec, run.device,
-                                     quiet ? eval::Say() : eval::Say(say));
+    train::Activity activity(quiet, "evaluating " + run.folder.string());
+    const auto say = [&activity](const std::string& what) {
+        activity.redraws() ? activity.now(what) : activity.say(what);
+    };
+    auto evaluation = eval::evaluate(run.recipe, run.registry, run.plan, *spec, run.device, say);
     auto json = eval::to_json(evaluation);
     json["checkpoint"] = run.checkpoint;
     train::write_atomically(run.folder / "eval.json", json.dump(1) + "\n");

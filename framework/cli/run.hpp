@@ -23,12 +23,12 @@ struct LoadedRun {
     std::string checkpoint;  ///< file name
 };
 
-/// What --resume and --overwrite ask for. Throws RecipeError for both at once.
-train::RunFolder::Existing existing_run(bool resume, bool overwrite);
+/// With what --resume and --overwrite ask for. Throws RecipeError for both at once.
+train::TrainRequest train_request(train::Resume resume, bool overwrite);
 /// Trains into a run folder (--out), probing as the recipe says. What could not be probed, or with `evaluates`
 /// not be evaluated afterwards, is refused first. A run that a signal stopped sets the exit code.
-train::TrainSummary train_recipe(const recipe::Recipe& recipe, train::RunFolder::Existing existing,
-                                 Globals& globals, bool evaluates);
+train::TrainSummary train_recipe(const recipe::Recipe& recipe, train::TrainRequest request, Globals& globals,
+                                 bool evaluates);
 
 /// `overrides` change the recipe that is read back ("detect.top=0.1"), not the weights. Throws RecipeError when
 /// `folder` is no run, DataError when its checkpoint is missing or broken.

@@ -13,6 +13,7 @@
 #include "cli/plots.hpp"
 #include "cli/run.hpp"
 #include "cli/sweep.hpp"
+#include "train/activity.hpp"
 #include "train/progress.hpp"
 #include "train/run_folder.hpp"
 
@@ -76,15 +77,15 @@ std::vector<fs::path> find_recipes(const std::vector<std::string>& words) {
 }
 
 /// What the run folder says about the job. A folder of another recipe is refused, never overwritten.
-std::string state_of(const Job& job) {
+std::string state_of(const Job& job, const recipe::Recipe& recipe) {
     const auto run = read_json_file(job.folder / "run.json");
     if (!run.is_object()) return "new";
     const auto hash = run.value("recipe_hash", "");
     if (hash != job.hash)
         throw RecipeError(
             fmt::format("{} holds a run of another recipe (hash {}, expected {}): choose another --out, "
-                        "or delete that folder",
-                        job.folder.string(), hash, job.hash));
+                        "or delete that folder{}",
+                        job.folder.string(), hash, job.hash, train::recipe_changes(job.folder, recipe)));
     return run.value("status", "") == "finished" && fs::exists(job.folder / "report.html") ? "finished"
                                                                                            : "unfinished";
 }
@@ -189,7 +190,7 @@ std::vector<Job> plan_jobs(const SweepFlags& flags, const std::vector<std::strin
                         .seed = seed,
                         .hash = train::recipe_hash(recipe),
                         .state = ""};
-                job.state = state_of(job);
+                job.state = state_of(job, recipe);
                 jobs.push_back(std::move(job));
             }
     return jobs;
@@ -260,7 +261,8 @@ void sweep(const SweepFlags& flags, Globals& globals) {
         }
         write_sweep_tables(jobs, published, out);
     }
-    write_sweep_tables(jobs, published, out);
+    train::during(globals.quiet || globals.json, "table of the sweep",
+                  [&] { write_sweep_tables(jobs, published, out); });
     if (globals.json) {
         auto rows = nlohmann::json::array();
         for (const auto& job : jobs)

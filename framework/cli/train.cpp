@@ -6,6 +6,7 @@
 #include "dist/process_group.hpp"
 #include "eval/suitable.hpp"
 #include "host/cuda.hpp"
+#include "train/activity.hpp"
 #include "train/fit_batch.hpp"
 
 namespace hearth::cli {
@@ -26,7 +27,8 @@ void evaluate_and_report(const std::filesystem::path& folder, const recipe::Reci
             fmt::print("\n");
         }
     }
-    const auto page = write_report(*run);
+    const auto page =
+        train::during(globals.quiet || globals.json, "report", [&] { return write_report(*run); });
     if (globals.json)
         fmt::print("{}\n", nlohmann::json({{"run", folder.string()}, {"report", page.string()}}).dump());
     else
@@ -34,9 +36,9 @@ void evaluate_and_report(const std::filesystem::path& folder, const recipe::Reci
 }
 
 void train(const TrainFlags& flags, Globals& globals) {
-    const auto existing = existing_run(flags.resume, flags.overwrite);
+    const auto request = train_request(flags.resume ? train::Resume::yes : train::Resume::no, flags.overwrite);
     const auto recipe = flags.arguments.load(globals);
-    const auto summary = train_recipe(recipe, existing, globals, !flags.no_report);
+    const auto summary = train_recipe(recipe, request, globals, !flags.no_report);
     if (!summary.stopped && !flags.no_report && summary.first)
         evaluate_and_report(summary.run, recipe, globals);
 }
@@ -50,14 +52,14 @@ std::unique_ptr<dist::ProcessGroup> join_others(const recipe::Recipe& recipe) {
 }
 
 /// With train.batch = "auto": what fits, or what the run to resume has.
-recipe::Recipe with_batch(const recipe::Recipe& recipe, const host::Registry& registry,
-                          train::RunFolder::Existing existing, const Globals& globals) {
+recipe::Recipe with_batch(const recipe::Recipe& recipe, const host::Registry& registry, train::Resume resume,
+                          const Globals& globals) {
     if (recipe.train.batch != recipe::TrainSpec::auto_batch) return recipe;
     const auto resolved = std::filesystem::path(globals.out) / "resolved.toml";
-    if (existing == train::RunFolder::Existing::resume && !globals.out.empty() &&
-        std::filesystem::exists(resolved))
+    if (resume != train::Resume::no && !globals.out.empty() && std::filesystem::exists(resolved))
         return train::with_batch(recipe, recipe::load(resolved).train.batch);
-    auto fitting = train::with_fitting_batch(recipe, registry);
+    auto fitting = train::during(globals.quiet, "finding a batch that fits the memory",
+                                 [&] { return train::with_fitting_batch(recipe, registry); });
     if (!globals.quiet)
         fmt::print(stderr, "train.batch = \"auto\": {} samples a step fit the memory\n", fitting.train.batch);
     return fitting;
@@ -65,28 +67,30 @@ recipe::Recipe with_batch(const recipe::Recipe& recipe, const host::Registry& re
 
 }  // namespace
 
-train::RunFolder::Existing existing_run(bool resume, bool overwrite) {
-    using Existing = train::RunFolder::Existing;
-    if (resume && overwrite) throw RecipeError("found both --resume and --overwrite, expected one of them");
-    return resume ? Existing::resume : overwrite ? Existing::overwrite : Existing::refuse;
+train::TrainRequest train_request(train::Resume resume, bool overwrite) {
+    if (resume != train::Resume::no && overwrite)
+        throw RecipeError("found both --resume and --overwrite, expected one of them");
+    train::TrainRequest request;
+    request.resume = resume;
+    request.overwrite = overwrite;
+    return request;
 }
 
-train::TrainSummary train_recipe(const recipe::Recipe& written, train::RunFolder::Existing existing,
-                                 Globals& globals, bool evaluates) {
+train::TrainSummary train_recipe(const recipe::Recipe& written, train::TrainRequest request, Globals& globals,
+                                 bool evaluates) {
     const auto registry = make_registry(globals, &written);
     const auto group = join_others(written);
     if (group && written.train.batch == recipe::TrainSpec::auto_batch)
         throw RecipeError("found train.batch = \"auto\" with several processes, expected a number");
-    const auto recipe = with_batch(written, registry, existing, globals);
-    train::TrainRequest request;
+    const auto recipe = with_batch(written, registry, request.resume, globals);
     request.out = globals.out;
-    request.existing = existing;
     request.quiet = globals.quiet;
     request.command = globals.command;
     request.group = group.get();
     std::optional<std::pair<eval::LabelledSet, eval::LabelledSet>> splits;
     if (recipe.probe && (!group || group->rank() == 0)) {
-        splits = eval::open_splits(recipe, *recipe.probe);
+        splits = train::during(globals.quiet, "opening the data of [probe]",
+                               [&] { return eval::open_splits(recipe, *recipe.probe); });
         request.probe = [&](const plan::Plan& plan, const Context& context) {
             return eval::quick_probe(recipe, *recipe.probe, *splits, plan, context);
         };

@@ -83,9 +83,11 @@ class Descriptor {
     Descriptor(const Descriptor&) = delete;
     Descriptor& operator=(const Descriptor&) = delete;
 
-    /// Waits until no other process holds it; the lock ends with this object.
+    /// Waits until no other process holds it; the lock ends with this object. Does nothing on a file system
+    /// without locks.
     void lock() const {
-        if (::flock(fd_, LOCK_EX) != 0) fail("cannot lock");
+        const bool failed = ::flock(fd_, LOCK_EX) != 0;
+        if (failed && errno != ENOSYS && errno != ENOLCK && errno != EOPNOTSUPP) fail("cannot lock");
     }
     void reserve(std::uint64_t bytes) const {
         if (const int error = ::posix_fallocate(fd_, 0, static_cast<off_t>(bytes)); error != 0)

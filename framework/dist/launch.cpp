@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <charconv>
 #include <cstdlib>
 #include <hearth/error.hpp>
@@ -33,13 +34,21 @@ class Reader {
                             written, launcher_));
         return value;
     }
+    /// Of SLURM's "2(x3),1" the 2: tasks of the first of the machines, which have as many as any other.
+    int leading_number(const std::string& name) const {
+        const auto written = text(name);
+        const auto digits = written.find_first_not_of("0123456789");
+        return digits == std::string::npos ? number(name) : std::max(1, std::atoi(written.c_str()));
+    }
     int number_or(const std::string& name, int fallback) const { return has(name) ? number(name) : fallback; }
 
-    Launch launch(const std::string& rank, const std::string& world, const std::string& local) const {
+    Launch launch(const std::string& rank, const std::string& world, const std::string& local,
+                  const std::string& local_world) const {
         Launch out;
         out.rank = number(rank);
         out.world = number(world);
         out.local_rank = number_or(local, out.rank);
+        out.local_world = has(local_world) ? leading_number(local_world) : out.world;
         out.launcher = launcher_;
         if (out.rank >= out.world)
             throw RecipeError(
@@ -56,7 +65,7 @@ class Reader {
 std::optional<Launch> from_torchrun(const Environment& environment) {
     const Reader read(environment, "torchrun");
     if (!read.has("RANK") || !read.has("WORLD_SIZE")) return std::nullopt;
-    auto out = read.launch("RANK", "WORLD_SIZE", "LOCAL_RANK");
+    auto out = read.launch("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE");
     if (out.world == 1) return out;
     out.address = read.text("MASTER_ADDR");
     out.port = read.number("MASTER_PORT");
@@ -67,7 +76,8 @@ std::optional<Launch> from_torchrun(const Environment& environment) {
 std::optional<Launch> from_slurm(const Environment& environment) {
     const Reader read(environment, "srun");
     if (!read.has("SLURM_PROCID") || !read.has("SLURM_STEP_NUM_TASKS")) return std::nullopt;
-    auto out = read.launch("SLURM_PROCID", "SLURM_STEP_NUM_TASKS", "SLURM_LOCALID");
+    auto out =
+        read.launch("SLURM_PROCID", "SLURM_STEP_NUM_TASKS", "SLURM_LOCALID", "SLURM_STEP_TASKS_PER_NODE");
     out.address =
         read.has("MASTER_ADDR") ? read.text("MASTER_ADDR") : first_host(read.text("SLURM_STEP_NODELIST"));
     out.port = read.number_or("MASTER_PORT", 20000 + read.number_or("SLURM_JOB_ID", 0) % 20000);
@@ -78,9 +88,10 @@ std::optional<Launch> from_mpi(const Environment& environment) {
     const Reader read(environment, "mpirun");
     std::optional<Launch> out;
     if (read.has("OMPI_COMM_WORLD_RANK"))
-        out = read.launch("OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE", "OMPI_COMM_WORLD_LOCAL_RANK");
+        out = read.launch("OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE", "OMPI_COMM_WORLD_LOCAL_RANK",
+                          "OMPI_COMM_WORLD_LOCAL_SIZE");
     else if (read.has("PMI_RANK") && read.has("PMI_SIZE"))
-        out = read.launch("PMI_RANK", "PMI_SIZE", "MPI_LOCALRANKID");
+        out = read.launch("PMI_RANK", "PMI_SIZE", "MPI_LOCALRANKID", "MPI_LOCALNRANKS");
     if (!out) return out;
     const bool one_machine = read.number_or("OMPI_COMM_WORLD_LOCAL_SIZE", 0) == out->world;
     out->address = one_machine && !read.has("MASTER_ADDR") ? "127.0.0.1" : read.text("MASTER_ADDR");

@@ -10,6 +10,7 @@ namespace hearth::dist {
 
 struct Launch {
     int rank = 0, world = 1, local_rank = 0;
+    int local_world = 1;  ///< processes on this machine; where nothing says it, as many as `world`
     std::string address;  ///< of the process with rank 0
     int port = 29500;
     std::string launcher;  ///< "torchrun", "srun", "mpirun"

@@ -69,7 +69,7 @@ struct DataSpec {
     std::int64_t folds = 0, fold = 0;  ///< cross-validation: train on all folds but this one
     std::int64_t split_seed = 0;       ///< of fraction and folds
     double max_bad = 0.01;
-    std::string cache = "memory";      ///< "none", "memory" or "packed"
+    std::string cache = "auto";        ///< "auto", "none", "memory" or "packed"
     std::string cache_folder;          ///< of packed files; "" = data::default_cache_folder()
     std::int64_t masks_per_image = 1;  ///< samples that are made of each image, one after the other in a batch
     std::string augment_on =

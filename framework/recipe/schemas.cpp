@@ -67,10 +67,10 @@ Schema data_schema() {
         .doc("threads that load images; 0 = chosen by Hearth");
     schema.integer("prefetch", defaults.prefetch).range(1, 1024).doc("batches that are loaded ahead");
     schema.text("cache", defaults.cache)
-        .choices({"none", "memory", "packed"})
+        .choices({"auto", "none", "memory", "packed"})
         .doc(
             "decoded images at training size: kept in memory (16 bit), or packed once into a file (8 bit) that "
-            "all processes map");
+            "all processes map; auto = memory while that takes at most half of what is free, else packed");
     schema.text("cache_folder", defaults.cache_folder)
         .doc("where packed files are; \"\" = hearth in the user's cache folder");
     schema.integer("masks_per_image", defaults.masks_per_image)

@@ -82,9 +82,10 @@ BenchResult bench(const recipe::Recipe& recipe, const host::Registry& registry, 
     if (request.generated) {
         loader = generated_batches(recipe, plan, recipe.train.batch);
     } else {
-        const auto data = open_training_data(recipe.data);
-        loader =
-            step_loader(data.images, loader_options(recipe, plan, data.labels, Comm::local(), device), plan);
+        const auto data = open_training_data(recipe.data, &Comm::local());
+        auto options = loader_options(recipe, plan, data.labels, Comm::local(), device);
+        options.cache = data.cache.kind == "memory";
+        loader = step_loader(data.images, std::move(options), plan);
     }
     Batches batches(*loader);
     Tensors kept;
@@ -141,6 +142,7 @@ BenchResult bench(const recipe::Recipe& recipe, const host::Registry& registry, 
         const OperationCounter counter(/*shapes=*/true);
         step();
         result.flops = counter.flops();
+        result.uncounted = counter.uncounted();
         result.operations = counter.slowest_first();
     }
     stepper.clock().take();

@@ -1,6 +1,8 @@
 // `hearth bench`: what a step of a recipe costs on this machine, and where the time goes.
 #pragma once
 
+#include <optional>
+
 #include "train/operations.hpp"
 #include "train/stepper.hpp"
 #include "train/training_data.hpp"
@@ -21,9 +23,10 @@ struct BenchResult {
     std::vector<std::pair<std::string, double>> phases;      ///< mean seconds a step
     std::vector<std::pair<std::string, double>> components;  ///< forward pass by node, mean seconds a step
     std::vector<OperationTime> operations;                   ///< of one step more, the slowest first
-    double stall = 0;       ///< share of the time that the step waited for the loader
-    double flops = 0;       ///< a step, counted
-    double gemm_flops = 0;  ///< a second, measured before and after: the better one
+    double stall = 0;                    ///< share of the time that the step waited for the loader
+    double flops = 0;                    ///< a step, counted
+    std::vector<std::string> uncounted;  ///< operators that multiply and are not in `flops`
+    double gemm_flops = 0;               ///< a second, measured before and after: the better one
     /// Share of a step that is neither inside an operation of LibTorch nor waiting for data, on one step more.
     double host_overhead = 0;
     double peak_memory_mib = 0;
@@ -33,7 +36,10 @@ struct BenchResult {
     double fastest() const;
     double median() const;
     double images_per_second() const { return static_cast<double>(images) / median(); }
-    double utilisation() const { return flops / median() / gemm_flops; }
+    /// Share of the speed of a matrix product; nothing where not all operators are counted.
+    std::optional<double> utilisation() const {
+        return uncounted.empty() ? std::optional(flops / median() / gemm_flops) : std::nullopt;
+    }
 };
 
 /// Throws what training would throw.

@@ -2,7 +2,6 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
-#include <sys/file.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -55,13 +54,16 @@ void write_atomically(const std::filesystem::path& file, const std::string& text
     write_atomically(file, [&](std::ostream& out) { out << text; });
 }
 
-std::shared_ptr<const FileLock> FileLock::take(const std::filesystem::path& file) {
+std::shared_ptr<const FileLock> FileLock::take(const std::filesystem::path& file, int (*lock)(int, int)) {
     const int descriptor = ::open(file.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666);
     if (descriptor < 0) throw DataError(fmt::format("cannot make {}: {}", file.string(), std::strerror(errno)));
-    if (::flock(descriptor, LOCK_EX | LOCK_NB) == 0)
-        return std::shared_ptr<const FileLock>(new FileLock(descriptor));
+    const bool holds = lock(descriptor, LOCK_EX | LOCK_NB) == 0;
+    const int reason = holds ? 0 : errno;
+    if (holds || reason == ENOSYS || reason == ENOLCK || reason == EOPNOTSUPP)
+        return std::shared_ptr<const FileLock>(new FileLock(descriptor, holds));
     ::close(descriptor);
-    return nullptr;
+    if (reason == EWOULDBLOCK) return nullptr;
+    throw DataError(fmt::format("cannot lock {}: {}", file.string(), std::strerror(reason)));
 }
 
 FileLock::~FileLock() {

@@ -1,6 +1,8 @@
 // Files that are either old or new, never half: temporary file, fsync, rename, fsync of the folder.
 #pragma once
 
+#include <sys/file.h>
+
 #include <filesystem>
 #include <functional>
 #include <memory>
@@ -19,15 +21,20 @@ void write_atomically(const std::filesystem::path& file, const std::string& text
 /// its process, however that ends.
 class FileLock {
   public:
-    /// Null where another process holds it. Throws DataError where the file cannot be made.
-    static std::shared_ptr<const FileLock> take(const std::filesystem::path& file);
+    /// Null where another process holds it. On a file system without locks nothing is held: see holds(). Throws
+    /// DataError where the file cannot be made or the lock fails otherwise. `lock` is the system's flock.
+    static std::shared_ptr<const FileLock> take(const std::filesystem::path& file,
+                                                int (*lock)(int descriptor, int operation) = ::flock);
     ~FileLock();
     FileLock(const FileLock&) = delete;
     FileLock& operator=(const FileLock&) = delete;
+    /// Whether other processes are kept away.
+    bool holds() const { return holds_; }
 
   private:
-    explicit FileLock(int descriptor) : descriptor_(descriptor) {}
+    FileLock(int descriptor, bool holds) : descriptor_(descriptor), holds_(holds) {}
     int descriptor_;
+    bool holds_;
 };
 
 }  // namespace hearth::train

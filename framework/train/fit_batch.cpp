@@ -5,12 +5,10 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <fstream>
 #include <new>
-#include <optional>
-#include <sstream>
 
 #include "train/check.hpp"
+#include "train/image_cache.hpp"
 #include "train/progress.hpp"
 #include "train/training_data.hpp"
 #include "train/trial.hpp"
@@ -21,25 +19,6 @@ namespace {
 constexpr double share = 0.8;
 constexpr std::int64_t largest = 1024;
 constexpr double mib = 1024.0 * 1024.0;
-
-/// A number in a file of the kernel; nothing where there is none ("max", or no such file).
-std::optional<double> number_in(const char* file) {
-    std::ifstream in(file);
-    double value = 0;
-    return in >> value ? std::optional(value) : std::nullopt;
-}
-
-/// Bytes of "MemAvailable" in /proc/meminfo.
-double available_memory() {
-    std::ifstream in("/proc/meminfo");
-    for (std::string line; std::getline(in, line);) {
-        std::istringstream words(line);
-        std::string name;
-        double kib = 0;
-        if (words >> name >> kib && name == "MemAvailable:") return kib * 1024;
-    }
-    throw Error(ExitCode::internal, "found no MemAvailable in /proc/meminfo; set train.batch to a number");
-}
 
 /// Largest use of the device's memory so far, and all that this process may use.
 struct Memory {
@@ -71,13 +50,6 @@ void step(Trial& trial, std::int64_t batch) {
 }
 
 }  // namespace
-
-double free_memory() {
-    double free = available_memory();
-    if (const auto limit = number_in("/sys/fs/cgroup/memory.max"))
-        free = std::min(free, *limit - number_in("/sys/fs/cgroup/memory.current").value_or(0));
-    return free;
-}
 
 bool next_fits(const std::vector<double>& used, double limit) {
     if (used.empty()) return true;

@@ -18,7 +18,4 @@ recipe::Recipe with_batch(recipe::Recipe recipe, std::int64_t batch);
 /// fits `limit` if memory grows as it did.
 bool next_fits(const std::vector<double>& used, double limit);
 
-/// Bytes that this process may still take: what the system or its control group has free.
-double free_memory();
-
 }  // namespace hearth::train

@@ -24,9 +24,12 @@ class OperationCounter {
     OperationCounter(const OperationCounter&) = delete;
     OperationCounter& operator=(const OperationCounter&) = delete;
 
-    /// Of mm, addmm, bmm, baddbmm, convolutions and fused attention, forward and backward, on all threads; a
-    /// multiplication and an addition are two.
+    /// Of products of matrices and vectors, linear layers, convolutions and fused attention, those of oneDNN
+    /// and MKL included, forward and backward, on all threads; a multiplication and an addition are two.
     double flops() const;
+    /// Operators that multiply by their name and are not in flops(), nor is any that they called; with
+    /// `shapes`.
+    std::vector<std::string> uncounted() const;
     /// Spent in operations that this thread called.
     double seconds() const;
     /// With `shapes`: every operation of every thread, the slowest first.

@@ -2,7 +2,6 @@
 
 #include <fmt/format.h>
 #include <sys/resource.h>
-#include <unistd.h>
 
 #include <algorithm>
 
@@ -21,49 +20,93 @@ double peak_memory_mib() {
     return static_cast<double>(usage.ru_maxrss) / 1024.0;
 }
 
-ProgressView::ProgressView(const std::filesystem::path& log, bool quiet, std::int64_t first_step)
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+/// Elsewhere than on a terminal: as long as this there may be no line.
+constexpr auto longest_silence = std::chrono::seconds(30);
+
+std::string eta(const Report& report, std::int64_t step, std::int64_t steps_here, double seconds) {
+    const auto done = static_cast<double>(std::max<std::int64_t>(1, steps_here));
+    return "ETA " + duration_text(seconds / done * static_cast<double>(report.total_steps - step));
+}
+
+std::string value_text(const std::pair<std::string, double>& value) {
+    return fmt::format("{} {:.4g}", value.first, value.second);
+}
+
+/// "epoch 3/10" of the step that was made last.
+std::string epoch_text(const Report& report, std::int64_t epoch) {
+    return fmt::format("epoch {}/{}", std::min(epoch + 1, report.total_epochs), report.total_epochs);
+}
+
+}  // namespace
+
+std::vector<StatusPart> status_parts(const Report& report, std::int64_t step, std::int64_t steps_here,
+                                     double seconds) {
+    const auto total = std::max<std::int64_t>(1, report.total_steps);
+    const auto epoch = std::max<std::int64_t>(0, step - 1) * report.total_epochs / total;
+    std::vector<StatusPart> parts = {{status_bar(static_cast<double>(step) / static_cast<double>(total)), 4},
+                                     {epoch_text(report, epoch), 5},
+                                     {fmt::format("step {}/{}", step, report.total_steps), 9}};
+    for (const auto& value : report.values)
+        parts.push_back({value_text(value), &value == &report.values.front() ? 8 : 3});
+    if (report.images_per_second > 0) {
+        parts.push_back({fmt::format("{:.1f} images/s", report.images_per_second), 6});
+        parts.push_back({fmt::format("stall {:.0f} %", 100 * report.stall), 2});
+    }
+    parts.push_back({fmt::format("memory {:.0f} MiB", peak_memory_mib()), 1});
+    if (steps_here > 0) parts.push_back({eta(report, step, steps_here, seconds), 7});
+    return parts;
+}
+
+ProgressView::ProgressView(const std::filesystem::path& log, bool quiet, std::int64_t first_step,
+                           std::int64_t total_steps, std::int64_t total_epochs)
     : log_(log, std::ios::app),
-      quiet_(quiet),
-      terminal_(::isatty(STDERR_FILENO) == 1),
+      activity_(quiet),
       first_step_(first_step),
-      start_(std::chrono::steady_clock::now()) {}
+      start_(Clock::now()),
+      written_(start_) {
+    last_.step = first_step;
+    last_.total_steps = total_steps;
+    last_.total_epochs = total_epochs;
+}
 
 ProgressView::~ProgressView() {
-    if (open_line_) std::fputs("\n", stderr);
+    activity_.keep();
+}
+
+double ProgressView::seconds() const {
+    return std::chrono::duration<double>(Clock::now() - start_).count();
 }
 
 void ProgressView::show(const Report& report) {
-    const auto elapsed = std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count();
-    const auto done = std::max<std::int64_t>(1, report.step - first_step_);
-    const double eta =
-        elapsed / static_cast<double>(done) * static_cast<double>(report.total_steps - report.step);
+    last_ = report;
     std::string values;
-    for (const auto& [name, value] : report.values) values += fmt::format("  {} {:.4g}", name, value);
-    const auto line = fmt::format(
-        "epoch {}/{}  step {}/{}{}  {:.1f} images/s  stall {:.0f} %  memory {:.0f} MiB  ETA {}",
-        std::min(report.epoch + 1, report.total_epochs), report.total_epochs, report.step, report.total_steps,
-        values, report.images_per_second, 100 * report.stall, peak_memory_mib(), duration_text(eta));
+    for (const auto& value : report.values) values += "  " + value_text(value);
+    const auto line = fmt::format("{}  step {}/{}{}  {:.1f} images/s  stall {:.0f} %  memory {:.0f} MiB  {}",
+                                  epoch_text(report, report.epoch), report.step, report.total_steps, values,
+                                  report.images_per_second, 100 * report.stall, peak_memory_mib(),
+                                  eta(report, report.step, report.step - first_step_, seconds()));
     log_ << line << std::endl;
-    if (quiet_) return;
-    if (terminal_) {
-        constexpr std::int64_t cells = 20;
-        const auto full = report.total_steps > 0 ? cells * report.step / report.total_steps : cells;
-        std::string bar;
-        for (std::int64_t i = 0; i < cells; ++i) bar += i < full ? "█" : "·";
-        fmt::print(stderr, "\r\033[2K{} {}", bar, line);
-        std::fflush(stderr);
-        open_line_ = true;
-    } else {
-        fmt::print(stderr, "{}\n", line);
-    }
+    written_ = Clock::now();
+    step(report.step);
+    if (!activity_.redraws()) activity_.say(line);
+}
+
+void ProgressView::step(std::int64_t step) {
+    const auto here = step - first_step_;
+    activity_.show(status_parts(last_, step, here, seconds()));
+    if (activity_.redraws() || Clock::now() - written_ < longest_silence) return;
+    written_ = Clock::now();
+    activity_.say(fmt::format("step {}/{}  {}", step, last_.total_steps, eta(last_, step, here, seconds())));
 }
 
 void ProgressView::say(const std::string& line) {
     log_ << line << std::endl;
-    if (quiet_) return;
-    if (open_line_) std::fputs("\n", stderr);
-    open_line_ = false;
-    fmt::print(stderr, "{}\n", line);
+    written_ = Clock::now();
+    activity_.say(line);
 }
 
 }  // namespace hearth::train

@@ -1,14 +1,15 @@
-// What a person sees while training: on a terminal one line that is redrawn, elsewhere a plain line per report.
-// No colour codes outside a terminal. Everything also goes to train.log.
+// What a person sees while training: on a terminal one line that fits its width and is redrawn after every
+// step, elsewhere a plain line per report. Every report goes to train.log in full.
 #pragma once
 
 #include <chrono>
-#include <cstdio>
 #include <filesystem>
 #include <fstream>
 #include <string>
 #include <utility>
 #include <vector>
+
+#include "train/activity.hpp"
 
 namespace hearth::train {
 
@@ -26,19 +27,34 @@ struct Report {
     std::vector<std::pair<std::string, double>> values;  ///< loss terms and health, in the order to print
 };
 
+/// The parts of the line of a terminal: `steps_here` were made since `seconds` ago, the last reported ones are
+/// in `report`, and `step` is the newest.
+std::vector<StatusPart> status_parts(const Report& report, std::int64_t step, std::int64_t steps_here,
+                                     double seconds);
+
 class ProgressView {
   public:
-    ProgressView(const std::filesystem::path& log, bool quiet, std::int64_t first_step);
+    /// A run of `total_steps` in `total_epochs` that starts, or goes on, after `first_step`.
+    ProgressView(const std::filesystem::path& log, bool quiet, std::int64_t first_step,
+                 std::int64_t total_steps, std::int64_t total_epochs);
     ~ProgressView();
     void show(const Report& report);
+    /// A step was made that may have no report.
+    void step(std::int64_t step);
+    /// What takes long between steps, such as a probe.
+    void busy(const std::string& what) { activity_.now(what); }
     /// A line that stays.
     void say(const std::string& line);
+    /// The end: what is there stays, and others may write below it.
+    void finish() { activity_.keep(); }
 
   private:
+    double seconds() const;
     std::ofstream log_;
-    bool quiet_, terminal_, open_line_ = false;
+    Activity activity_;
     std::int64_t first_step_;
-    std::chrono::steady_clock::time_point start_;
+    Report last_;
+    std::chrono::steady_clock::time_point start_, written_;
 };
 
 }  // namespace hearth::train

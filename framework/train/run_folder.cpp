@@ -11,8 +11,10 @@
 #include <ctime>
 #include <hearth/error.hpp>
 #include <thread>
+#include <variant>
 
 #include "data/fnv.hpp"
+#include "recipe/differences.hpp"
 #include "train/files.hpp"
 
 namespace hearth::train {
@@ -70,14 +72,66 @@ fs::path newest_run(const fs::path& folder) {
     return newest;
 }
 
+/// runs/<name>/<time>, made here: a folder that another process made in the same second is not taken.
+fs::path make_new(const fs::path& home) {
+    const auto time = fmt::format("{:%Y%m%d-%H%M%S}", local_now());
+    std::error_code failed;
+    fs::create_directories(home, failed);
+    auto folder = home / time;
+    for (int number = 2; !failed && !fs::create_directory(folder, failed) && !failed; ++number)
+        folder = home / fmt::format("{}-{}", time, number);
+    if (failed) throw DataError(fmt::format("cannot make {}: {}", folder.string(), failed.message()));
+    return folder;
+}
+
 /// Not there, or with no more than a run leaves that was killed before it wrote anything.
 bool is_bare(const fs::path& folder) {
     if (!fs::exists(folder)) return true;
     const fs::directory_iterator entries(folder);
     return std::all_of(begin(entries), end(entries), [](const auto& entry) {
         const auto name = entry.path().filename();
-        return name == "lock" || (name == "checkpoints" && fs::is_empty(entry.path()));
+        return name == "lock" || name == "run.json.tmp" ||
+               (name == "checkpoints" && fs::is_empty(entry.path()));
     });
+}
+
+/// What a run goes on with: without what may be another on another machine, and with the batch of all
+/// processes.
+recipe::Table lasting(recipe::Table tree, int world) {
+    const std::pair<const char*, std::vector<const char*>> of_the_machine[] = {
+        {"data", {"workers", "prefetch", "cache", "cache_folder"}},
+        {"train", {"threads", "device", "timeout", "log_every", "checkpoint_every"}}};
+    for (const auto& [section, keys] : of_the_machine)
+        if (auto* table = tree.find(section); table != nullptr && table->is_table())
+            for (const auto* key : keys) table->table().erase(key);
+    if (auto* train = tree.find("train"); world > 1 && train != nullptr && train->is_table())
+        if (auto* batch = train->table().find("batch"))
+            if (const auto* each = std::get_if<std::int64_t>(&batch->data)) batch->data = *each * world;
+    return tree;
+}
+
+/// Between the recipe of the run in `folder` and this one.
+std::vector<recipe::ValueDifference> differences_from(const fs::path& folder, const recipe::Recipe& recipe,
+                                                      int world) {
+    try {
+        std::ifstream in(folder / "run.json");
+        const auto run = nlohmann::json::parse(in, nullptr, false);
+        const int before = run.is_object() ? run.value("processes", world) : world;
+        return recipe::differences(lasting(recipe::load_tree(folder / "resolved.toml"), before),
+                                   lasting(recipe.tree, world));
+    } catch (const Error&) {
+        return {};
+    }
+}
+
+/// "train.epochs" as the TOML of a difference has it, "" where it is not written.
+std::int64_t epochs_of(const std::string& toml) {
+    return toml.empty() ? recipe::TrainSpec().epochs : std::stoll(toml);
+}
+
+bool only_more_epochs(const std::vector<recipe::ValueDifference>& differences) {
+    return differences.size() == 1 && differences.front().key == "train.epochs" &&
+           epochs_of(differences.front().second) > epochs_of(differences.front().first);
 }
 
 }  // namespace
@@ -87,61 +141,69 @@ std::string utc_now() {
 }
 
 std::string recipe_hash(const recipe::Recipe& recipe, int world) {
-    auto tree = recipe.tree;
-    // A run may go on with other workers or on another machine.
-    const std::pair<const char*, std::vector<const char*>> of_the_machine[] = {
-        {"data", {"workers", "prefetch", "cache", "cache_folder"}},
-        {"train", {"threads", "device", "timeout", "log_every", "checkpoint_every"}}};
-    for (const auto& [section, keys] : of_the_machine)
-        if (auto* table = tree.find(section); table != nullptr && table->is_table())
-            for (const auto* key : keys) table->table().erase(key);
-    if (auto* train = tree.find("train"); world > 1 && train != nullptr && train->is_table())
-        if (auto* batch = train->table().find("batch")) batch->data = recipe.train.batch * world;
-    return fmt::format("{:016x}", data::fnv1a(recipe::to_toml(tree, false)));
+    return fmt::format("{:016x}", data::fnv1a(recipe::to_toml(lasting(recipe.tree, world), false)));
 }
 
-RunFolder RunFolder::open(const recipe::Recipe& recipe, const fs::path& out, Existing existing, int world) {
+std::string recipe_changes(const fs::path& folder, const recipe::Recipe& recipe, int world) {
+    const auto value = [](const std::string& toml) { return toml.empty() ? "not set" : toml; };
+    std::string out;
+    for (const auto& [key, before, now] : differences_from(folder, recipe, world))
+        out += fmt::format("\n  {}: {} there, {} now", key, value(before), value(now));
+    return out;
+}
+
+RunFolder RunFolder::open(const recipe::Recipe& recipe, const fs::path& out, Resume resume, bool overwrite,
+                          int world) {
     RunFolder folder;
     folder.world_ = world;
     const auto home = fs::path("runs") / recipe.name;
     folder.path_ = out;
-    if (out.empty() && existing == Existing::resume) folder.path_ = newest_run(home);
-    if (folder.path_.empty() && existing == Existing::resume)
+    if (out.empty() && resume != Resume::no) folder.path_ = newest_run(home);
+    const bool needed = resume == Resume::yes || resume == Resume::longer;
+    if (folder.path_.empty() && needed)
         throw RecipeError(fmt::format(
             "found no run to resume in {}; name it with --out, or start one without --resume", home.string()));
-    if (out.empty() && existing != Existing::resume)
-        folder.path_ = home / fmt::format("{:%Y%m%d-%H%M%S}", local_now());
+    if (folder.path_.empty()) folder.path_ = make_new(home);
     const bool there = fs::exists(folder.path_ / "run.json");
-    if (there && existing == Existing::refuse)
+    if (there && resume == Resume::no && !overwrite)
         throw RecipeError(
             fmt::format("{} already holds a run; go on with --resume, start again with --overwrite, or choose "
                         "another --out",
                         folder.path_.string()));
-    if (!there && !is_bare(folder.path_) && existing != Existing::resume)
+    if (!there && needed)
+        throw RecipeError(
+            fmt::format("{} holds no run to resume; start one without --resume, or let "
+                        "--resume=auto start one where there is none",
+                        folder.path_.string()));
+    if (!there && !is_bare(folder.path_))
         throw RecipeError(
             fmt::format("{} exists and is no run folder; choose another --out", folder.path_.string()));
-    folder.resumes_ = there && existing == Existing::resume &&
+    folder.resumes_ = there && resume != Resume::no &&
                       (fs::exists(folder.checkpoint("last")) || fs::exists(folder.checkpoint("previous")));
-    if (existing == Existing::resume && !there)
-        throw RecipeError(
-            fmt::format("{} holds no run to resume; start one without --resume", folder.path_.string()));
     std::error_code failed;
     fs::create_directories(folder.path_ / "checkpoints", failed);
     if (failed) throw DataError(fmt::format("cannot make {}: {}", folder.path_.string(), failed.message()));
-    folder.lock(there && existing == Existing::overwrite);
-    if (folder.resumes_) {
-        std::ifstream in(folder.path_ / "run.json");
-        folder.run_ = nlohmann::json::parse(in, nullptr, false);
-        const auto hash = recipe_hash(recipe, world);
-        if (folder.run_.is_discarded()) folder.run_ = nlohmann::json::object();
-        if (folder.run_.contains("recipe_hash") && folder.run_["recipe_hash"] != hash)
-            throw RecipeError(
-                fmt::format("{} was made by another recipe (hash {}, this one {}); compare {}/resolved.toml, "
-                            "or choose another --out",
-                            folder.path_.string(), folder.run_["recipe_hash"].get<std::string>(), hash,
-                            folder.path_.string()));
-    }
+    folder.lock(there && overwrite);
+    if (folder.resumes_) folder.read_run(recipe, resume);
     return folder;
+}
+
+void RunFolder::read_run(const recipe::Recipe& recipe, Resume resume) {
+    std::ifstream in(path_ / "run.json");
+    run_ = nlohmann::json::parse(in, nullptr, false);
+    if (run_.is_discarded()) run_ = nlohmann::json::object();
+    const auto hash = recipe_hash(recipe, world_), before = run_.value("recipe_hash", hash);
+    if (before == hash) return;
+    const bool more = only_more_epochs(differences_from(path_, recipe, world_));
+    longer_ = more && resume == Resume::longer;
+    if (longer_) return;
+    const auto changes = recipe_changes(path_, recipe, world_);
+    throw RecipeError(fmt::format(
+        "{} was made by another recipe{}\n{}put the recipe back, or choose another --out", path_.string(),
+        changes.empty()
+            ? fmt::format(" (hash {}, this one {}; its own is {}/resolved.toml)", before, hash, path_.string())
+            : ":" + changes,
+        more ? "go on to the new number of epochs with --resume=longer, " : ""));
 }
 
 RunFolder RunFolder::of_other_process(const fs::path& path, bool resumes) {
@@ -170,18 +232,23 @@ void RunFolder::describe(const recipe::Recipe& recipe, const host::Registry& reg
                          const std::vector<std::string>& command) {
     if (!writes_) return;
     if (!resumes_) {
-        fs::copy_file(recipe.file, path_ / "recipe.toml", fs::copy_options::overwrite_existing);
-        write_atomically(path_ / "resolved.toml", recipe::to_toml(recipe.tree, true));
-        write_atomically(path_ / "plan.txt", plan_text);
-        write_atomically(path_ / "plan.mmd", plan_mermaid);
-        write_atomically(path_ / "env.json", environment(registry, command).dump(2) + "\n");
         run_["name"] = recipe.name;
         run_["recipe"] = recipe.file.string();
-        run_["recipe_hash"] = recipe_hash(recipe, world_);
         run_["started"] = utc_now();
     }
+    if (!resumes_ || longer_) {
+        run_["recipe_hash"] = recipe_hash(recipe, world_);
+        run_["processes"] = world_;  // whose batch resolved.toml has
+    }
     for (const auto* of_the_end : {"exit_code", "error"}) run_.erase(of_the_end);
+    // First of all: a run that is killed from here on can be resumed.
     update({{"status", "running"}, {"pid", ::getpid()}, {"resumed", resumes_}});
+    if (!resumes_ || longer_) write_atomically(path_ / "resolved.toml", recipe::to_toml(recipe.tree, true));
+    if (resumes_) return;
+    fs::copy_file(recipe.file, path_ / "recipe.toml", fs::copy_options::overwrite_existing);
+    write_atomically(path_ / "plan.txt", plan_text);
+    write_atomically(path_ / "plan.mmd", plan_mermaid);
+    write_atomically(path_ / "env.json", environment(registry, command).dump(2) + "\n");
 }
 
 void RunFolder::update(const nlohmann::json& values) {

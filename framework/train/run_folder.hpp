@@ -14,16 +14,20 @@
 
 namespace hearth::train {
 
+/// What --resume asks for: a new run; one that is there goes on; the same, or a new run where there is none;
+/// one that is there goes on, and may have more epochs than it had.
+enum class Resume { no, yes, automatic, longer };
+
 class RunFolder {
   public:
-    /// What to do with a folder that holds a run already.
-    enum class Existing { refuse, resume, overwrite };
-    /// Makes or reopens the folder. `out` may be empty: runs/<name>/<time>, or with `resume` the newest run of
-    /// that name.
-    /// The folder is locked while this object lives: throws RecipeError where another process writes this run.
-    /// `world`: the number of processes of the run.
-    static RunFolder open(const recipe::Recipe& recipe, const std::filesystem::path& out, Existing existing,
-                          int world = 1);
+    /// Makes or reopens the folder. `out` may be empty: runs/<name>/<time>, or when resuming the newest run of
+    /// that name. A new folder of that kind is one that nobody else has: "<time>-2" where a run began in the
+    /// same second. With `overwrite` a run that is there is deleted. The folder is locked while this object
+    /// lives, where its file system has locks: throws RecipeError where another process writes this run, where
+    /// there is a run and neither is asked for, or none to resume, and where the run to resume had another
+    /// recipe, naming the keys that differ. `world`: the number of processes of the run.
+    static RunFolder open(const recipe::Recipe& recipe, const std::filesystem::path& out, Resume resume,
+                          bool overwrite = false, int world = 1);
     /// The folder that another process of the same run opened: to read from; what is written is dropped.
     static RunFolder of_other_process(const std::filesystem::path& path, bool resumes);
 
@@ -32,6 +36,8 @@ class RunFolder {
         return path_ / "checkpoints" / (name + ".safetensors");
     }
     bool resumes() const { return resumes_; }
+    /// Whether another process that wants to write this run is refused.
+    bool is_locked() const { return lock_ != nullptr && lock_->holds(); }
 
     /// Writes recipe.toml, resolved.toml, env.json and the first run.json.
     void describe(const recipe::Recipe& recipe, const host::Registry& registry, const std::string& plan_text,
@@ -46,8 +52,11 @@ class RunFolder {
   private:
     /// Takes the lock, then empties the folder if it is to be.
     void lock(bool empty);
+    /// Reads run.json of the run that goes on. Throws RecipeError where it had another recipe.
+    void read_run(const recipe::Recipe& recipe, Resume resume);
     std::filesystem::path path_;
     bool resumes_ = false, writes_ = true;
+    bool longer_ = false;  ///< it resumes with more epochs than it had
     int world_ = 1;
     std::shared_ptr<const FileLock> lock_;
     nlohmann::json run_;
@@ -58,6 +67,10 @@ class RunFolder {
 /// (workers, threads, device, how often to log and to keep checkpoints) does not count.
 /// train.batch counts times the number of processes: a run may go on in more or fewer of them.
 std::string recipe_hash(const recipe::Recipe& recipe, int world = 1);
+
+/// In which keys a recipe differs from that of the run in this folder, a line each, with both values; "" where
+/// none does, or the folder's recipe cannot be read. Keys that recipe_hash() leaves out are left out.
+std::string recipe_changes(const std::filesystem::path& folder, const recipe::Recipe& recipe, int world = 1);
 
 /// "2026-11-24T20:01:30Z".
 std::string utc_now();

@@ -1,14 +1,13 @@
 #include "train/signals.hpp"
 
-#include <csignal>
-
 namespace hearth::train {
 namespace {
 
 volatile std::sig_atomic_t received_signal = 0;
 
 void on_signal(int signal) {
-    if (received_signal != 0) {  // the second time the user means it
+    // The second time the user means it; a connection that is lost may send SIGHUP twice.
+    if (received_signal == signal && (signal == SIGINT || signal == SIGTERM)) {
         std::signal(signal, SIG_DFL);
         std::raise(signal);
     }
@@ -19,13 +18,14 @@ void on_signal(int signal) {
 
 StopSignals::StopSignals() {
     received_signal = 0;
-    std::signal(SIGINT, on_signal);
-    std::signal(SIGTERM, on_signal);
+    for (std::size_t i = 0; i < signals.size(); ++i) {
+        before_[i] = std::signal(signals[i], on_signal);
+        if (before_[i] == SIG_IGN && signals[i] != SIGINT) std::signal(signals[i], SIG_IGN);
+    }
 }
 
 StopSignals::~StopSignals() {
-    std::signal(SIGINT, SIG_DFL);
-    std::signal(SIGTERM, SIG_DFL);
+    for (std::size_t i = 0; i < signals.size(); ++i) std::signal(signals[i], before_[i]);
 }
 
 int StopSignals::received() {

@@ -1,17 +1,26 @@
-// SIGINT and SIGTERM ask for a checkpoint and an orderly end; a second one ends at once.
+// Signals that ask for a checkpoint and an orderly end: Ctrl-C (SIGINT), SIGTERM, a lost connection (SIGHUP),
+// and those that schedulers can be told to send before the time is up (SIGUSR1, SIGUSR2).
 #pragma once
+
+#include <array>
+#include <csignal>
 
 namespace hearth::train {
 
-/// While it lives, the two signals set a flag.
+/// While it lives, these signals set a flag. The second SIGINT or SIGTERM in a row ends the process at once.
+/// What was ignored before (nohup, trap '') stays ignored, but for SIGINT.
 class StopSignals {
   public:
+    static constexpr std::array signals = {SIGINT, SIGTERM, SIGHUP, SIGUSR1, SIGUSR2};
     StopSignals();
     ~StopSignals();
     StopSignals(const StopSignals&) = delete;
     StopSignals& operator=(const StopSignals&) = delete;
-    /// The signal that arrived, or 0.
+    /// The signal that arrived last, or 0.
     static int received();
+
+  private:
+    std::array<void (*)(int), signals.size()> before_{};
 };
 
 }  // namespace hearth::train

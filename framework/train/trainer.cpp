@@ -48,6 +48,7 @@ Trainer::Trainer(const recipe::Recipe& recipe, const host::Registry& registry, T
       request_(std::move(request)),
       device_(request_.group != nullptr ? request_.group->device() : pick_device(recipe.train.device)),
       plan_([&] {
+          const Activity activity(request_.quiet || !first(), "planning");
           at::manual_seed(static_cast<std::uint64_t>(recipe.train.seed));  // initial weights
           auto plan = plan::Plan::build(recipe, registry);
           plan.train(false);
@@ -55,7 +56,7 @@ Trainer::Trainer(const recipe::Recipe& recipe, const host::Registry& registry, T
           plan.train(true);
           return plan;
       }()),
-      data_(open_training_data(recipe.data)),
+      data_(open_training_data(recipe.data, &comm(), request_.quiet || !first())),
       fingerprint_(fingerprint(*data_.images)),
       folder_(open_folder()),
       monitor_(recipe.monitor) {
@@ -63,7 +64,9 @@ Trainer::Trainer(const recipe::Recipe& recipe, const host::Registry& registry, T
     plan_.to(device_);
     folder_.describe(recipe, registry, plan::to_text(plan_), plan::to_mermaid(plan_), request_.command);
 
-    loader_ = step_loader(data_.images, loader_options(recipe, plan_, data_.labels, comm(), device_), plan_);
+    auto options = loader_options(recipe, plan_, data_.labels, comm(), device_);
+    options.cache = data_.cache.kind == "memory";
+    loader_ = step_loader(data_.images, std::move(options), plan_);
 
     progress_.steps_per_epoch = loader_->batches_per_epoch() / recipe.train.accumulate;
     if (progress_.steps_per_epoch < 1)
@@ -79,15 +82,18 @@ Trainer::Trainer(const recipe::Recipe& recipe, const host::Registry& registry, T
         folder_.rewind(0);  // a run that was killed before its first checkpoint starts again
     const std::filesystem::path log = first() ? folder_.path() / "train.log" : "/dev/null";
     if (first()) events_ = std::make_unique<EventWriter>(folder_.path());
-    view_ = std::make_unique<ProgressView>(log, request_.quiet || !first(), progress_.step);
+    view_ = std::make_unique<ProgressView>(log, request_.quiet || !first(), progress_.step,
+                                           progress_.total_steps, recipe.train.epochs);
     if (!folder_.resumes())
         for (const auto& warning : load_initial_weights(recipe, plan_)) view_->say("warning: " + warning);
 }
 
 RunFolder Trainer::open_folder() const {
-    if (request_.group == nullptr) return RunFolder::open(recipe_, request_.out, request_.existing);
+    if (request_.group == nullptr)
+        return RunFolder::open(recipe_, request_.out, request_.resume, request_.overwrite);
     if (first()) {
-        auto folder = RunFolder::open(recipe_, request_.out, request_.existing, comm().world_size());
+        auto folder =
+            RunFolder::open(recipe_, request_.out, request_.resume, request_.overwrite, comm().world_size());
         request_.group->from_first(nlohmann::json({{"path", std::filesystem::absolute(folder.path()).string()},
                                                    {"resumes", folder.resumes()}})
                                        .dump());
@@ -153,7 +159,14 @@ TrainSummary Trainer::train() {
         recipe_.train.accumulate > 1 ? fmt::format(" x {}", recipe_.train.accumulate) : "",
         comm().world_size() > 1 ? fmt::format(" x {} processes", comm().world_size()) : "",
         stepper_->bf16() ? "bf16" : "fp32", device_.str(), loader_->workers()));
+    view_->say(data_.cache.text());
     for (const auto& warning : plan_.warnings()) view_->say("warning: " + warning);
+    if (first() && !folder_.is_locked())
+        view_->say(fmt::format(
+            "warning: the file system of {} has no locks: nothing keeps another process from writing this "
+            "run too",
+            folder_.path().string()));
+    view_->busy(fmt::format("step {} of {}", from + 1, progress_.total_steps));
     plan_.train(true);
     window_ = {};
     stepper_->clock().take();
@@ -173,6 +186,7 @@ TrainSummary Trainer::train() {
     const auto status = stopped ? "stopped" : "finished";
     folder_.update({{"status", status}, {"exit_code", stopped ? 75 : 0}, {"step", progress_.step}});
     if (events_) events_->flush();
+    view_->finish();
     return summary;
 }
 
@@ -233,7 +247,10 @@ bool Trainer::step() {
         on_nan({});
     }
     ++progress_.step;
-    if (progress_.step % recipe_.train.log_every == 0 || progress_.step == progress_.total_steps) report();
+    if (progress_.step % recipe_.train.log_every == 0 || progress_.step == progress_.total_steps)
+        report();
+    else
+        view_->step(progress_.step);
     return true;
 }
 
@@ -349,6 +366,7 @@ void Trainer::report() {
 }
 
 void Trainer::probe(std::int64_t epoch) {
+    view_->busy(fmt::format("probe after epoch {}", epoch));
     plan_.train(false);
     auto now = context();
     now.training = false;
@@ -444,13 +462,11 @@ void Trainer::restore() {
             throw DataError(fmt::format("{}: found no {}, not a checkpoint", file.string(), key));
         return std::stoll(found->second);
     };
-    if (number("hearth.steps_per_epoch") != progress_.steps_per_epoch ||
-        number("hearth.total_steps") != progress_.total_steps)
-        throw DataError(fmt::format(
-            "{} was made with {} steps an epoch and {} in all, this run has {} and {}: the data or the batch "
-            "changed; choose another --out",
-            file.string(), number("hearth.steps_per_epoch"), number("hearth.total_steps"),
-            progress_.steps_per_epoch, progress_.total_steps));
+    if (number("hearth.steps_per_epoch") != progress_.steps_per_epoch)
+        throw DataError(
+            fmt::format("{} was made with {} steps an epoch, this run has {}: the data or the batch "
+                        "changed; choose another --out",
+                        file.string(), number("hearth.steps_per_epoch"), progress_.steps_per_epoch));
     if (const auto made_with = saved.metadata.find("hearth.data");
         made_with != saved.metadata.end() && made_with->second != fingerprint_)
         throw DataError(

@@ -1,11 +1,13 @@
 #include "train/training_data.hpp"
 
+#include <ATen/ATen.h>
 #include <fmt/format.h>
 
-#include <chrono>
+#include <optional>
 
 #include "data/packed.hpp"
 #include "data/subset.hpp"
+#include "train/activity.hpp"
 
 namespace hearth::train {
 
@@ -21,36 +23,32 @@ data::LabelRule label_rule(const recipe::DataSpec& spec) {
 
 namespace {
 
-/// Prints at most every ten seconds, so that a short one says nothing.
-class PackingNotes {
-  public:
-    void operator()(std::int64_t done, std::int64_t all, const std::filesystem::path& file) {
-        const auto now = std::chrono::steady_clock::now();
-        if (now - last_ < std::chrono::seconds(10)) return;
-        last_ = now;
-        const auto seconds = std::chrono::duration<double>(now - start_).count();
-        const auto left =
-            done > 0 ? seconds * static_cast<double>(all - done) / static_cast<double>(done) : 0.0;
-        fmt::print(stderr, "packing {} of {} images into {}, ETA {:.0f} s\n", done, all, file.string(), left);
-    }
-
-  private:
-    std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now(), last_ = start_;
-};
-
-data::PackRequest pack_request(const recipe::DataSpec& spec) {
+data::PackRequest pack_request(const recipe::DataSpec& spec, Activity& activity) {
     return {.folder = spec.cache_folder,
             .size = static_cast<int>(spec.size),
             .identity = spec.source == "phantom"
                             ? fmt::format("phantom {} {}", spec.phantom_seed, spec.phantom_lesions)
                             : fmt::format("{} {} reduced", spec.fit, spec.max_pixels),
             .workers = static_cast<int>(spec.workers),
-            .progress = PackingNotes()};
+            .progress = [&activity](std::int64_t done, std::int64_t all, const std::filesystem::path& file) {
+                activity.now("packing into " + file.string());
+                activity.count(done, all, "images");
+            }};
+}
+
+ImageCache cache_for(const recipe::DataSpec& spec, std::int64_t trained, std::int64_t all, const Comm* comm) {
+    if (comm == nullptr) return {.kind = spec.cache == "packed" ? "packed" : "none"};
+    auto cache = choose_cache(spec, trained, all);
+    auto packs = at::full({1}, cache.kind == "packed" ? 1 : 0, at::kFloat);
+    comm->all_reduce_sum(packs);
+    if (cache.automatic && packs.item<float>() > 0) cache.kind = "packed";
+    return cache;
 }
 
 }  // namespace
 
-TrainingData open_training_data(const recipe::DataSpec& spec) {
+TrainingData open_training_data(const recipe::DataSpec& spec, const Comm* comm, bool quiet) {
+    Activity activity(quiet, "opening " + spec.source);
     TrainingData out;
     out.images = data::open_dataset({.source = spec.source,
                                      .where = spec.where,
@@ -60,18 +58,23 @@ TrainingData open_training_data(const recipe::DataSpec& spec) {
                                      .phantom_count = spec.phantom_count,
                                      .phantom_seed = spec.phantom_seed,
                                      .phantom_lesions = spec.phantom_lesions});
-    if (spec.cache == "packed") out.images = data::packed(out.images, pack_request(spec));
-    if (spec.label.empty()) return out;
-    out.labels = data::read_labels(*out.images, label_rule(spec));
-    if (spec.fraction >= 1 && spec.folds == 0) return out;
-    const auto rows = data::choose(out.labels.strata(), out.labels.patients,
-                                   {.fraction = spec.fraction,
-                                    .folds = static_cast<int>(spec.folds),
-                                    .fold = static_cast<int>(spec.fold),
-                                    .held_out = false,
-                                    .seed = static_cast<std::uint64_t>(spec.split_seed)});
-    out.labels = data::rows_of(out.labels, rows);
-    out.images = data::part_of(out.images, rows);
+    std::optional<std::vector<std::int64_t>> rows;
+    if (!spec.label.empty()) {
+        out.labels = data::read_labels(*out.images, label_rule(spec));
+        if (spec.fraction < 1 || spec.folds > 0)
+            rows = data::choose(out.labels.strata(), out.labels.patients,
+                                {.fraction = spec.fraction,
+                                 .folds = static_cast<int>(spec.folds),
+                                 .fold = static_cast<int>(spec.fold),
+                                 .held_out = false,
+                                 .seed = static_cast<std::uint64_t>(spec.split_seed)});
+    }
+    const auto all = out.images->size();
+    out.cache = cache_for(spec, rows ? static_cast<std::int64_t>(rows->size()) : all, all, comm);
+    if (out.cache.kind == "packed") out.images = data::packed(out.images, pack_request(spec, activity));
+    if (!rows) return out;
+    out.labels = data::rows_of(out.labels, *rows);
+    out.images = data::part_of(out.images, *rows);
     return out;
 }
 
@@ -82,7 +85,7 @@ data::LoaderOptions loader_options(const recipe::Recipe& recipe, const plan::Pla
             .prefetch = recipe.data.prefetch,
             .seed = static_cast<std::uint64_t>(recipe.train.seed),
             .channels = recipe.data.channels,
-            .cache = recipe.data.cache == "memory",
+            .cache = false,
             .copies = recipe.data.masks_per_image,
             .rank = comm.rank(),
             .world = comm.world_size(),

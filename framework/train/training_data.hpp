@@ -6,6 +6,7 @@
 #include "data/labels.hpp"
 #include "data/loader.hpp"
 #include "plan/plan.hpp"
+#include "train/image_cache.hpp"
 
 namespace hearth::train {
 
@@ -13,14 +14,18 @@ namespace hearth::train {
 struct TrainingData {
     std::shared_ptr<const data::Dataset> images;
     data::Labels labels;  ///< empty without data.label
+    ImageCache cache;     ///< what keeps decoded images; a packed one is in `images` already
 };
-/// Throws DataError and RecipeError as data::open_dataset and data::read_labels do.
-TrainingData open_training_data(const recipe::DataSpec& spec);
+/// Throws DataError and RecipeError as data::open_dataset and data::read_labels do. For training `comm` has all
+/// processes of the run: with data.cache = "auto" they pack where one of them has no room. Without it images
+/// are not cached unless [data] says "packed". Says how far it is where that takes long, unless `quiet`.
+TrainingData open_training_data(const recipe::DataSpec& spec, const Comm* comm = nullptr, bool quiet = true);
 
 /// What [data] says about reading the column data.label.
 data::LabelRule label_rule(const recipe::DataSpec& spec);
 
-/// Batches as [data] and [train] ask for them, with the views of this plan, for a step on `device`.
+/// Batches as [data] and [train] ask for them, from images that are not kept in memory, with the views of this
+/// plan, for a step on `device`.
 data::LoaderOptions loader_options(const recipe::Recipe& recipe, const plan::Plan& plan,
                                    const data::Labels& labels, const Comm& comm = Comm::local(),
                                    c10::Device device = c10::kCPU);

@@ -32,10 +32,12 @@ TEST_CASE("torchrun") {
     const auto found = launch({{"RANK", "5"},
                                {"WORLD_SIZE", "8"},
                                {"LOCAL_RANK", "1"},
+                               {"LOCAL_WORLD_SIZE", "4"},
                                {"MASTER_ADDR", "node1"},
                                {"MASTER_PORT", "29400"}});
     REQUIRE(found);
     CHECK((found->rank == 5 && found->world == 8 && found->local_rank == 1));
+    CHECK(found->local_world == 4);
     CHECK((found->address == "node1" && found->port == 29400));
 }
 
@@ -43,10 +45,12 @@ TEST_CASE("srun: the address is the step's first host, the port follows from the
     const auto found = launch({{"SLURM_PROCID", "3"},
                                {"SLURM_STEP_NUM_TASKS", "4"},
                                {"SLURM_LOCALID", "1"},
+                               {"SLURM_STEP_TASKS_PER_NODE", "2(x2)"},
                                {"SLURM_STEP_NODELIST", "gpu[07-08]"},
                                {"SLURM_JOB_ID", "123456"}});
     REQUIRE(found);
     CHECK((found->rank == 3 && found->world == 4 && found->local_rank == 1));
+    CHECK(found->local_world == 2);
     CHECK((found->address == "gpu07" && found->port == 20000 + 123456 % 20000));
 }
 

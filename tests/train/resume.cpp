@@ -1,13 +1,17 @@
 // `hearth train` as a process that is killed, or asked to stop, and resumed: the weights end bit for bit where
 // those of an uninterrupted run end.
 #include <fmt/format.h>
+#include <pty.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <csignal>
+#include <cstdlib>
 #include <map>
 
+#include "train/signals.hpp"
+#include "train/status_line.hpp"
 #include "train/support.hpp"
 
 using namespace hearth;
@@ -94,6 +98,31 @@ class Training {
     int socket_ = -1;
     pid_t pid_ = -1;
 };
+
+/// What `hearth train` writes to a terminal of so many columns.
+std::string on_terminal(const fs::path& recipe, const fs::path& out, int columns, const char* kind) {
+    winsize size{};
+    size.ws_row = 24;
+    size.ws_col = static_cast<unsigned short>(columns);
+    int terminal = -1;
+    const auto pid = ::forkpty(&terminal, nullptr, nullptr, &size);
+    if (pid == 0) {
+        ::setenv("TERM", kind, 1);
+        ::execl(HEARTH_TEST_BINARY_DIR "/bin/hearth", "hearth", "train", recipe.c_str(), "--no-report",
+                "--plugin-path", parts_folder.c_str(), "--out", out.c_str(), nullptr);
+        ::_exit(127);
+    }
+    std::string written;
+    char buffer[4096];
+    for (ssize_t count = 0; (count = ::read(terminal, buffer, sizeof buffer)) > 0;)
+        written.append(buffer, static_cast<std::size_t>(count));
+    ::close(terminal);
+    int status = 0;
+    REQUIRE(::waitpid(pid, &status, 0) == pid);
+    INFO(written);
+    REQUIRE(WEXITSTATUS(status) == 0);
+    return written;
+}
 
 train::SafeTensors last(const fs::path& run) {
     return train::read_safetensors(run / "checkpoints/last.safetensors");
@@ -199,11 +228,41 @@ TEST_CASE("SIGTERM in mid-epoch: a checkpoint, status stopped, exit code 75; res
     resume_and_compare(run, {"data.workers=3"});
 }
 
+TEST_CASE("a lost connection and a scheduler's warning end a run as SIGTERM does, even when they come twice") {
+    const auto& whole = reference();
+    for (const int signal : {SIGHUP, SIGUSR1, SIGUSR2}) {
+        INFO("signal " << signal);
+        const auto run = whole.folder / fmt::format("signal-{}", signal);
+        Training training(whole.recipe, run);
+        training.interrupt_at(1, signal);
+        training.interrupt_at(1, signal);
+        const int code = training.wait();
+        INFO(training.output());
+        CHECK(code == static_cast<int>(ExitCode::stopped));
+        CHECK(read_json(run / "run.json")["status"] == "stopped");
+        CHECK(fs::exists(run / "checkpoints/last.safetensors"));
+    }
+}
+
+TEST_CASE("what was ignored stays ignored, as nohup asks for it") {
+    const auto before = std::signal(SIGHUP, SIG_IGN);
+    {
+        const train::StopSignals signals;
+        std::raise(SIGHUP);
+        CHECK(train::StopSignals::received() == 0);
+        std::raise(SIGUSR1);
+        CHECK(train::StopSignals::received() == SIGUSR1);
+    }
+    CHECK(std::signal(SIGHUP, before) == SIG_IGN);
+    CHECK(std::signal(SIGUSR1, SIG_DFL) == SIG_DFL);
+}
+
 TEST_CASE("another recipe does not go on with a run") {
     const auto& whole = reference();
     Training training(whole.recipe, whole.run, {"--resume", "optimizer.clip=1"});
     CHECK(training.wait() == 2);
-    CHECK_THAT(training.output(), Contains("made by another recipe"));
+    CHECK_THAT(training.output(), Contains("made by another recipe") && Contains("optimizer.clip: 3") &&
+                                      Contains(" there, 1 now"));
 }
 
 TEST_CASE("the exit code is 5 where a run collapses and its recipe asks to end then") {
@@ -214,6 +273,39 @@ TEST_CASE("the exit code is 5 where a run collapses and its recipe asks to end t
         {"networks.student.backbone.fault=constant", "monitor.on_collapse=stop", "monitor.patience=1"});
     CHECK(training.wait() == 5);
     CHECK_THAT(training.output(), Contains("error: step 1: the representation has collapsed: feature spread"));
+}
+
+TEST_CASE("on a terminal no redrawn line is wider than it, and what comes last has a line of its own") {
+    const std::string redraw = "\r\033[J";
+    for (const int columns : {40, 80, 200}) {
+        const TemporaryFolder folder;
+        const auto written =
+            on_terminal(folder.write("recipe.toml", linear_map), folder / "run", columns, "xterm");
+        INFO(columns << " columns: " << written);
+        CHECK_THAT(written, Contains("step 4/4") && Contains("\r\ntrained 4 steps in "));
+        int lines = 0;
+        for (auto at = written.find(redraw); at != std::string::npos; at = written.find(redraw, at + 1)) {
+            const auto start = at + redraw.size();
+            const auto line = written.substr(start, written.find('\r', start) - start);
+            if (line.find("step ") == std::string::npos) continue;
+            CHECK(train::columns_of(line) < columns);
+            ++lines;
+        }
+        CHECK(lines > 0);
+    }
+    const TemporaryFolder folder;
+    CHECK_THAT(on_terminal(folder.write("recipe.toml", linear_map), folder / "run", 80, "dumb"),
+               !Contains("\033") && Contains("epoch 2/2  step 4/4") && Contains("memory"));
+}
+
+TEST_CASE("an output that cannot be written is an error, with the reason") {
+    const TemporaryFolder folder;
+    for (const auto* words : {"--version", "--help", "plugins list --json"}) {
+        const auto command = fmt::format("{}/bin/hearth {} > /dev/full 2> {}", HEARTH_TEST_BINARY_DIR, words,
+                                         (folder / "err").string());
+        CHECK(WEXITSTATUS(std::system(command.c_str())) == 3);
+        CHECK_THAT(folder.read("err"), Contains("error: cannot write the output: No space left on device"));
+    }
 }
 
 TEST_CASE("every exit code that a run can end with is documented") {

@@ -106,10 +106,10 @@ struct TrainingRun {
         : recipe(recipe::load(folder.write("recipe.toml", text), overrides)) {}
 
     fs::path path() const { return folder / "run"; }
-    train::TrainSummary run(train::RunFolder::Existing existing = train::RunFolder::Existing::refuse) {
+    train::TrainSummary run(train::Resume resume = train::Resume::no) {
         train::TrainRequest request;
         request.out = path();
-        request.existing = existing;
+        request.resume = resume;
         request.quiet = true;
         train::Trainer trainer(recipe, registry(), request);
         return trainer.run();

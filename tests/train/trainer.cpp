@@ -236,6 +236,18 @@ TEST_CASE("checkpoint_every keeps a checkpoint every so many epochs") {
                                             "step_8.safetensors"});
 }
 
+TEST_CASE("a finished run goes on to more epochs where a word asks for it") {
+    TrainingRun run(linear_map);
+    CHECK(run.run().steps == 4);
+    run.recipe = recipe::load(run.folder / "recipe.toml", {"train.epochs=3"});
+    CHECK_THAT(message_of<RecipeError>([&] { run.run(train::Resume::yes); }),
+               Contains("train.epochs: 2 there, 3 now") && Contains("--resume=longer"));
+    CHECK(run.run(train::Resume::longer).steps == 6);
+    CHECK(run.status()["status"] == "finished");
+    CHECK(losses_of(run).size() == 6);
+    CHECK(run.run(train::Resume::yes).steps == 6);
+}
+
 TEST_CASE("a packed cache changes pixels by half a step of 8 bit, and the run not more") {
     TrainingRun plain(linear_map), packed(linear_map, {"data.cache=packed", "data.cache_folder=\"CACHE\""});
     packed.recipe.data.cache_folder = packed.folder / "cache";
