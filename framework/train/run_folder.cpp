@@ -13,6 +13,7 @@
 #include <thread>
 
 #include "data/fnv.hpp"
+#include "data/json_text.hpp"
 #include "train/files.hpp"
 
 namespace hearth::train {
@@ -174,7 +175,7 @@ void RunFolder::describe(const recipe::Recipe& recipe, const host::Registry& reg
         write_atomically(path_ / "resolved.toml", recipe::to_toml(recipe.tree, true));
         write_atomically(path_ / "plan.txt", plan_text);
         write_atomically(path_ / "plan.mmd", plan_mermaid);
-        write_atomically(path_ / "env.json", environment(registry, command).dump(2) + "\n");
+        write_atomically(path_ / "env.json", data::json_text(environment(registry, command), 2) + "\n");
         run_["name"] = recipe.name;
         run_["recipe"] = recipe.file.string();
         run_["recipe_hash"] = recipe_hash(recipe, world_);
@@ -188,13 +189,13 @@ void RunFolder::update(const nlohmann::json& values) {
     if (!writes_) return;
     run_.update(values);
     run_["heartbeat"] = utc_now();
-    write_atomically(path_ / "run.json", run_.dump(2) + "\n");
+    write_atomically(path_ / "run.json", data::json_text(run_, 2) + "\n");
 }
 
 void RunFolder::metrics(const nlohmann::json& line) {
     if (!writes_) return;
     if (!metrics_.is_open()) metrics_.open(path_ / "metrics.jsonl", std::ios::app);
-    metrics_ << line.dump() << std::endl;
+    metrics_ << data::json_text(line) << std::endl;
 }
 
 void RunFolder::rewind(std::int64_t step) {
