@@ -5,6 +5,7 @@
 #include <chrono>
 
 #include "data/packed.hpp"
+#include "data/repeated.hpp"
 #include "data/subset.hpp"
 
 namespace hearth::train {
@@ -60,6 +61,7 @@ TrainingData open_training_data(const recipe::DataSpec& spec) {
                                      .phantom_count = spec.phantom_count,
                                      .phantom_seed = spec.phantom_seed,
                                      .phantom_lesions = spec.phantom_lesions});
+    if (const auto repeated = data::repeated_images(*out.images)) out.notes.push_back(*repeated);
     if (spec.cache == "packed") out.images = data::packed(out.images, pack_request(spec));
     if (spec.label.empty()) return out;
     out.labels = data::read_labels(*out.images, label_rule(spec));
