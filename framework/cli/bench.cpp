@@ -1,5 +1,6 @@
 // hearth bench: what a training step costs here, and where its time goes.
 #include "train/bench.hpp"
+#include "data/json_text.hpp"
 
 #include <fmt/format.h>
 
@@ -141,7 +142,7 @@ void add_bench(CLI::App& app, Globals& globals) {
             return train::bench(recipe, registry, *request);
         });
         if (globals.json)
-            fmt::print("{}\n", to_json(recipe, result).dump(2));
+            fmt::print("{}\n", data::json_text(to_json(recipe, result), 2));
         else
             fmt::print("{}", to_text(recipe, result));
     });

@@ -1,5 +1,6 @@
 // hearth check: one micro-step of the real code on generated images.
 #include "train/check.hpp"
+#include "data/json_text.hpp"
 
 #include <fmt/format.h>
 
@@ -21,16 +22,16 @@ void check(const RecipeArguments& arguments, std::int64_t images, Globals& globa
         recipe.data.source.empty() ? 0 : train::open_training_data(recipe.data).images->size();
     const auto cache = train::choose_cache(recipe.data, images_there, images_there);
     if (globals.json) {
-        fmt::print("{}\n", nlohmann::json({{"ok", result.ok()},
-                                           {"terms", result.terms},
-                                           {"without_gradient", result.without_gradient},
-                                           {"follower_gradient", result.follower_gradient},
-                                           {"problems", result.problems},
-                                           {"trained_parameters", result.trained},
-                                           {"seconds", result.seconds},
-                                           {"memory_mib", result.memory_mib},
-                                           {"cache", {{"kind", cache.kind}, {"bytes", cache.bytes()}}}})
-                               .dump(2));
+        fmt::print("{}\n", data::json_text(nlohmann::json({{"ok", result.ok()},
+                                                           {"terms", result.terms},
+                                                           {"without_gradient", result.without_gradient},
+                                                           {"follower_gradient", result.follower_gradient},
+                                                           {"problems", result.problems},
+                                                           {"trained_parameters", result.trained},
+                                                           {"seconds", result.seconds},
+                                                           {"memory_mib", result.memory_mib},
+                                                           {"cache", {{"kind", cache.kind}, {"bytes", cache.bytes()}}}}),
+                                           2));
     } else {
         fmt::print("{}: one step on {} generated images of {} x {}\n", recipe.name, result.images,
                    recipe.data.size, recipe.data.size);

@@ -6,6 +6,7 @@
 
 #include "cli/cli.hpp"
 #include "data/csv.hpp"
+#include "data/json_text.hpp"
 #include "eval/compare.hpp"
 #include "eval/run_record.hpp"
 #include "recipe/differences.hpp"
@@ -216,7 +217,7 @@ void compare(const std::vector<std::string>& folders, const Globals& globals) {
                                          ? to_csv(first, all)
                                          : document(first, all, report::markdown_table, 0));
     if (globals.json)
-        fmt::print("{}\n", to_json(first, all).dump(2));
+        fmt::print("{}\n", data::json_text(to_json(first, all), 2));
     else
         fmt::print("{}", document(first, all, report::text_table, 56));
 }

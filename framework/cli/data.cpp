@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "cli/data.hpp"
+#include "data/json_text.hpp"
 #include "data/phantom.hpp"
 #include "train/activity.hpp"
 
@@ -20,7 +21,8 @@ void phantom(int count, const data::PhantomOptions& options, const Globals& glob
     std::map<std::string, int> kinds;
     for (const auto& row : manifest.rows) ++kinds[row.cells[manifest.column("label")]];
     if (globals.json) {
-        fmt::print("{}\n", nlohmann::json({{"manifest", manifest.file.string()}, {"labels", kinds}}).dump());
+        fmt::print("{}\n",
+                   data::json_text(nlohmann::json({{"manifest", manifest.file.string()}, {"labels", kinds}})));
         return;
     }
     fmt::print("{} films of {} x {} in {}\n", manifest.rows.size(), options.size, options.size, globals.out);

@@ -7,6 +7,7 @@
 #include "cli/data.hpp"
 #include "data/check/check.hpp"
 #include "data/filter.hpp"
+#include "data/json_text.hpp"
 
 namespace hearth::cli {
 namespace {
@@ -54,7 +55,7 @@ void check(const CheckFlags& flags, const Globals& globals) {
     };
     const auto found = data::check_manifest(manifest, options);
     if (globals.json) {
-        fmt::print("{}\n", as_json(found, flags.strict).dump(2));
+        fmt::print("{}\n", data::json_text(as_json(found, flags.strict), 2));
     } else {
         print(found, flags.source);
     }

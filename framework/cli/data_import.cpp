@@ -10,6 +10,7 @@
 #include "data/check/check.hpp"
 #include "data/import/import.hpp"
 #include "data/import/split.hpp"
+#include "data/json_text.hpp"
 #include "train/activity.hpp"
 
 namespace hearth::cli {
@@ -101,12 +102,12 @@ void print(const data::Imported& set, const Globals& globals) {
         for (std::size_t i = 0; i < set.labels.size(); ++i) ++labels[set.labels[i]][film.labels[i]];
     }
     if (globals.json) {
-        fmt::print("{}\n", json({{"manifest", globals.out},
-                                 {"images", set.films.size()},
-                                 {"splits", splits},
-                                 {"labels", labels},
-                                 {"notes", set.notes}})
-                               .dump(2));
+        fmt::print("{}\n", data::json_text(json({{"manifest", globals.out},
+                                                 {"images", set.films.size()},
+                                                 {"splits", splits},
+                                                 {"labels", labels},
+                                                 {"notes", set.notes}}),
+                                           2));
         return;
     }
     fmt::print("{}: {} images\n", globals.out, set.films.size());

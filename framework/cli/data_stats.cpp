@@ -7,6 +7,7 @@
 #include "cli/countdown.hpp"
 #include "cli/data.hpp"
 #include "data/filter.hpp"
+#include "data/json_text.hpp"
 #include "data/statistics.hpp"
 
 namespace hearth::cli {
@@ -117,7 +118,7 @@ void stats(const StatsFlags& flags, const Globals& globals) {
                        countdown(static_cast<std::int64_t>(done), static_cast<std::int64_t>(all));
                    }});
     if (globals.json) {
-        fmt::print("{}\n", as_json(statistics).dump(2));
+        fmt::print("{}\n", data::json_text(as_json(statistics), 2));
     } else {
         print(statistics, flags.source);
     }

@@ -4,6 +4,7 @@
 #include "cli/countdown.hpp"
 #include "cli/detection_report.hpp"
 #include "cli/run.hpp"
+#include "data/json_text.hpp"
 #include "report/wrap.hpp"
 #include "train/activity.hpp"
 
@@ -83,7 +84,7 @@ void detect(const DetectFlags& flags, Globals& globals) {
         auto json = eval::to_json(detection);
         json["run"] = folder->string();
         json["report"] = page.string();
-        fmt::print("{}\n", json.dump(2));
+        fmt::print("{}\n", data::json_text(json, 2));
     } else {
         for (auto& table : detection_tables(detection)) {
             table.caption = report::wrapped(table.caption, 80);

@@ -7,6 +7,7 @@
 #include <opencv2/imgproc.hpp>
 
 #include "cli/plots.hpp"
+#include "data/json_text.hpp"
 #include "eval/metrics.hpp"
 #include "report/html.hpp"
 #include "train/files.hpp"
@@ -168,7 +169,7 @@ std::vector<std::string> not_above(const eval::Detection& detection) {
 void save_detection(const fs::path& folder, const eval::Detection& detection, const std::string& checkpoint) {
     auto json = eval::to_json(detection);
     json["checkpoint"] = checkpoint;
-    train::write_atomically(folder / "detect.json", json.dump(1) + "\n");
+    train::write_atomically(folder / "detect.json", data::json_text(json, 1) + "\n");
     train::write_atomically(folder / "scores.csv", eval::scores_csv(detection));
     const auto plots = folder / "plots";
     save_svg(plots, "detect-roc", report::roc_chart(roc(detection)));
@@ -177,7 +178,7 @@ void save_detection(const fs::path& folder, const eval::Detection& detection, co
     fs::remove(plots / "detect.json");  // heat maps of other scores
     if (detection.heat_maps.empty()) return;
     const auto grid = save_grid(plots, "detect", heat_grid(detection));
-    train::write_atomically(plots / "detect.json", grid.dump(1) + "\n");
+    train::write_atomically(plots / "detect.json", data::json_text(grid, 1) + "\n");
 }
 
 std::optional<report::Section> detection_section(const fs::path& folder) {

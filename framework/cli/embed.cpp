@@ -3,11 +3,12 @@
 #include <fmt/format.h>
 
 #include <hearth/text.hpp>
-#include <hearth/words.hpp>
 
 #include "cli/countdown.hpp"
 #include "cli/run.hpp"
+#include "data/json_text.hpp"
 #include "export/feature_table.hpp"
+#include "recipe/word_list.hpp"
 #include "train/initial_weights.hpp"
 #include "train/trainer.hpp"
 
@@ -41,7 +42,7 @@ std::unique_ptr<LoadedRun> load_model(const EmbedFlags& flags, const Globals& gl
 /// The columns that go beside `path`. Those that were asked for have to be there, the usual ones need not.
 std::vector<std::string> columns_of(const EmbedFlags& flags, const data::Dataset& images) {
     if (flags.columns.empty()) return {"patient", "label"};
-    auto columns = words_of(flags.columns);
+    auto columns = recipe::word_list(flags.columns);
     for (const auto& column : columns)
         if (!images.cell(0, column))
             throw RecipeError(fmt::format("--columns: found no column '{}' in {}", column, flags.source));
@@ -69,10 +70,11 @@ void print(const exporting::FeatureTable& table, const Globals& globals) {
     }
     auto left_out = nlohmann::json::array();
     for (const auto& bad : table.bad) left_out.push_back({{"file", bad.name}, {"reason", bad.reason}});
-    fmt::print(
-        "{}\n",
-        nlohmann::json({{"file", globals.out}, {"images", rows}, {"features", width}, {"left_out", left_out}})
-            .dump(2));
+    fmt::print("{}\n",
+               data::json_text(
+                   nlohmann::json(
+                       {{"file", globals.out}, {"images", rows}, {"features", width}, {"left_out", left_out}}),
+                   2));
 }
 
 void embed(const EmbedFlags& flags, const Globals& globals) {

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "cli/run.hpp"
+#include "data/json_text.hpp"
 #include "eval/run_record.hpp"
 #include "export/model_card.hpp"
 #include "train/files.hpp"
@@ -81,7 +82,7 @@ void export_run(const ExportFlags& flags, const Globals& globals) {
     std::vector<std::string> files = {"model.safetensors", "MODEL_CARD.md"};
     train::write_safetensors(out / "model.safetensors", package.tensors, package.metadata);
     for (const auto& [name, config] : package.configs) {
-        train::write_atomically(out / name, config.dump(2) + "\n");
+        train::write_atomically(out / name, data::json_text(config, 2) + "\n");
         files.push_back(name);
     }
     const auto record = eval::read_run_record(run->folder);
@@ -95,11 +96,11 @@ void export_run(const ExportFlags& flags, const Globals& globals) {
                                                    .texts = flags.texts},
                                                   backbone, package));
     if (globals.json) {
-        fmt::print("{}\n", nlohmann::json({{"folder", out.string()},
-                                           {"files", files},
-                                           {"tensors", package.tensors.size()},
-                                           {"network", network}})
-                               .dump(2));
+        fmt::print("{}\n", data::json_text(nlohmann::json({{"folder", out.string()},
+                                                           {"files", files},
+                                                           {"tensors", package.tensors.size()},
+                                                           {"network", network}}),
+                                           2));
         return;
     }
     for (const auto& file : files) fmt::print("{}\n", (out / file).string());

@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "cli/cli.hpp"
+#include "data/json_text.hpp"
 #include "export/import_weights.hpp"
 #include "plan/plan.hpp"
 #include "recipe/steps.hpp"
@@ -162,7 +163,7 @@ void import(ImportFlags flags, const Globals& globals) {
             {{"format", "pt"}, {"hearth.imported_from", fs::path(flags.file).filename().string()}});
     }
     if (globals.json)
-        fmt::print("{}\n", to_json(result, out.string()).dump(2));
+        fmt::print("{}\n", data::json_text(to_json(result, out.string()), 2));
     else
         print(result);
     if (!result.complete())

@@ -13,6 +13,7 @@
 #include "cli/plots.hpp"
 #include "cli/result_charts.hpp"
 #include "cli/run.hpp"
+#include "data/json_text.hpp"
 #include "eval/batches.hpp"
 #include "eval/embeddings.hpp"
 #include "eval/position_map.hpp"
@@ -48,7 +49,7 @@ class Album {
     void chart(const std::string& name, const std::string& svg) const { save_svg(folder_, name, svg); }
     void finish() const {
         const nlohmann::json all = {{"scatters", scatters_}, {"grids", grids_}};
-        train::write_atomically(folder_ / "pictures.json", all.dump(1) + "\n");
+        train::write_atomically(folder_ / "pictures.json", data::json_text(all, 1) + "\n");
     }
 
   private:
@@ -145,7 +146,7 @@ void draw(const PictureFlags& flags, Globals& globals) {
     activity.now("");
     const auto folder = (run->folder / "plots").string();
     if (globals.json)
-        fmt::print("{}\n", nlohmann::json({{"plots", folder}, {"report", page.string()}}).dump());
+        fmt::print("{}\n", data::json_text(nlohmann::json({{"plots", folder}, {"report", page.string()}})));
     else
         fmt::print("{}\nreport: {}\n", folder, fs::absolute(page).lexically_normal().string());
 }

@@ -1,5 +1,6 @@
 // hearth plan: passes, ports and shapes of a recipe, before any data is opened.
 #include "plan/plan.hpp"
+#include "data/json_text.hpp"
 
 #include <fmt/format.h>
 
@@ -30,7 +31,7 @@ std::string to_json(const plan::Plan& plan) {
                          {"runs", node.runs},
                          {"reads", wires(node.reads)},
                          {"writes", wires(node.writes)}});
-    return nlohmann::json({{"nodes", nodes}, {"warnings", plan.warnings()}}).dump(2) + "\n";
+    return data::json_text(nlohmann::json({{"nodes", nodes}, {"warnings", plan.warnings()}}), 2) + "\n";
 }
 
 }  // namespace

@@ -5,6 +5,7 @@
 
 #include "cli/cli.hpp"
 #include "cli/plugins_text.hpp"
+#include "data/json_text.hpp"
 
 namespace hearth::cli {
 
@@ -19,8 +20,8 @@ void add_plugins(CLI::App& app, Globals& globals) {
         "Examples:\n  hearth plugins list\n  hearth plugins list --plugin-path build/my-plugins --json");
     list->callback([&globals] {
         const auto registry = make_registry(globals);
-        fmt::print("{}",
-                   globals.json ? plugins_list_json(registry).dump(2) + "\n" : plugins_list_text(registry));
+        fmt::print("{}", globals.json ? data::json_text(plugins_list_json(registry), 2) + "\n"
+                                      : plugins_list_text(registry));
     });
 
     auto name = std::make_shared<std::string>();
@@ -30,7 +31,7 @@ void add_plugins(CLI::App& app, Globals& globals) {
     show->footer("Examples:\n  hearth plugins show vit\n  hearth plugins show restoration --json");
     show->callback([name, &globals] {
         const auto registry = make_registry(globals);
-        fmt::print("{}", globals.json ? plugins_show_json(registry, *name).dump(2) + "\n"
+        fmt::print("{}", globals.json ? data::json_text(plugins_show_json(registry, *name), 2) + "\n"
                                       : plugins_show_text(registry, *name));
     });
 
@@ -44,7 +45,7 @@ void add_plugins(CLI::App& app, Globals& globals) {
     check->callback([file, &globals] {
         const auto checked = check_plugin(*file);
         if (globals.json)
-            fmt::print("{}\n", plugins_check_json(checked).dump(2));
+            fmt::print("{}\n", data::json_text(plugins_check_json(checked), 2));
         else if (checked.problem.empty())
             fmt::print("{}", plugins_check_text(checked));
         if (!checked.problem.empty()) throw PluginError(checked.problem);

@@ -7,6 +7,7 @@
 
 #include "cli/cli.hpp"
 #include "cli/plots.hpp"
+#include "data/json_text.hpp"
 #include "eval/views.hpp"
 #include "report/contact_sheet.hpp"
 #include "train/activity.hpp"
@@ -45,9 +46,8 @@ void preview(const PreviewFlags& flags, const Globals& globals) {
     if (!cv::imwrite(out.string(), report::contact_sheet(captions, rows, flags.cell)))
         throw DataError(fmt::format("{}: cannot be written; is the folder writable?", out.string()));
     if (globals.json)
-        fmt::print(
-            "{}\n",
-            nlohmann::json({{"sheet", out.string()}, {"images", rows.size()}, {"views", captions}}).dump());
+        fmt::print("{}\n", data::json_text(nlohmann::json(
+                               {{"sheet", out.string()}, {"images", rows.size()}, {"views", captions}})));
     else
         fmt::print("{}: {} images, {} pictures each\n", out.string(), rows.size(), captions.size());
 }

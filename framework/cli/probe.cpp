@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include "cli/run.hpp"
+#include "data/json_text.hpp"
 
 namespace hearth::cli {
 
@@ -24,7 +25,7 @@ void add_probe(CLI::App& app, Globals& globals) {
         const auto run = load_run(flags->run, flags->checkpoint, globals, flags->overrides);
         const auto evaluation = evaluate_run(*run, globals.quiet || globals.json);
         if (globals.json)
-            fmt::print("{}\n", eval::to_json(evaluation).dump(2));
+            fmt::print("{}\n", data::json_text(eval::to_json(evaluation), 2));
         else
             for (const auto& table : result_tables(evaluation)) fmt::print("{}\n", report::text_table(table));
     });

@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "cli/cli.hpp"
+#include "data/json_text.hpp"
 
 namespace hearth::cli {
 namespace {
@@ -60,7 +61,7 @@ void list(const std::string& folder, bool json) {
         else
             fmt::print("{:<44} {}\n", file.string(), about);
     }
-    if (json) fmt::print("{}\n", all.dump(2));
+    if (json) fmt::print("{}\n", data::json_text(all, 2));
 }
 
 }  // namespace
@@ -90,7 +91,7 @@ void add_recipes(CLI::App& app, Globals& globals) {
     show->callback([flags, &globals] {
         const auto tree = flags->arguments.load_tree(globals);
         if (globals.json)
-            fmt::print("{}\n", to_json(tree, flags->origin).dump(2));
+            fmt::print("{}\n", data::json_text(to_json(tree, flags->origin), 2));
         else
             fmt::print("{}", recipe::to_toml(tree, flags->origin));
     });

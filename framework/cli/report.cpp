@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include "cli/run.hpp"
+#include "data/json_text.hpp"
 #include "train/activity.hpp"
 
 namespace hearth::cli {
@@ -20,7 +21,7 @@ void add_report(CLI::App& app, Globals& globals) {
         const auto run = load_run(flags->run, flags->checkpoint, globals);
         const auto page = train::during(globals.quiet, "report", [&] { return write_report(*run); });
         if (globals.json)
-            fmt::print("{}\n", nlohmann::json({{"report", page.string()}}).dump());
+            fmt::print("{}\n", data::json_text(nlohmann::json({{"report", page.string()}})));
         else
             fmt::print("{}\n", page.string());
     });

@@ -5,6 +5,7 @@
 #include <optional>
 
 #include "cli/plots.hpp"
+#include "data/json_text.hpp"
 #include "train/activity.hpp"
 #include "train/files.hpp"
 #include "train/initial_weights.hpp"
@@ -57,7 +58,7 @@ eval::Evaluation evaluate_run(LoadedRun& run, bool quiet) {
     auto evaluation = eval::evaluate(run.recipe, run.registry, run.plan, *spec, run.device, say);
     auto json = eval::to_json(evaluation);
     json["checkpoint"] = run.checkpoint;
-    train::write_atomically(run.folder / "eval.json", json.dump(1) + "\n");
+    train::write_atomically(run.folder / "eval.json", data::json_text(json, 1) + "\n");
     return evaluation;
 }
 

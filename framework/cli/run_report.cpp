@@ -13,6 +13,7 @@
 #include "cli/plots.hpp"
 #include "cli/result_charts.hpp"
 #include "cli/run.hpp"
+#include "data/json_text.hpp"
 #include "report/page.hpp"
 #include "train/files.hpp"
 #include "train/run_folder.hpp"
@@ -32,7 +33,7 @@ std::string read_text(const std::filesystem::path& file) {
 std::string field(const nlohmann::json& json, const char* key) {
     const auto found = json.find(key);
     if (found == json.end()) return "";
-    return found->is_string() ? found->get<std::string>() : found->dump();
+    return found->is_string() ? found->get<std::string>() : data::json_text(*found);
 }
 
 std::vector<nlohmann::json> read_metrics(const std::filesystem::path& file) {
@@ -208,7 +209,8 @@ Section repeat(const LoadedRun& run) {
     section.content.emplace_back(report::Pre{"Resolved recipe, with the origin of each value",
                                              read_text(run.folder / "resolved.toml"), false});
     section.content.emplace_back(report::Pre{"Plan", read_text(run.folder / "plan.txt"), false});
-    section.content.emplace_back(report::Pre{"Environment and plugins", run.environment.dump(2), false});
+    section.content.emplace_back(
+        report::Pre{"Environment and plugins", data::json_text(run.environment, 2), false});
     return section;
 }
 
@@ -287,7 +289,7 @@ std::filesystem::path write_report(LoadedRun& run) {
                            {"psnr_input", r.psnr_input},
                            {"psnr_output", r.psnr_output},
                            {"images", r.images}});
-        return all.dump(2) + "\n";
+        return data::json_text(all, 2) + "\n";
     }());
     const auto file = run.folder / "report.html";
     train::write_atomically(file, report::render(page));

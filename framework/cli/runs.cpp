@@ -5,6 +5,7 @@
 
 #include "cli/run.hpp"
 #include "cli/run_table.hpp"
+#include "data/json_text.hpp"
 
 namespace hearth::cli {
 namespace {
@@ -37,7 +38,7 @@ void list(const std::string& root, const std::string& where, const std::string& 
         for (const auto& record : runs.records) all.push_back(to_json(record));
         for (const auto& [folder, reason] : runs.broken)
             broken.push_back({{"run", folder}, {"reason", reason}});
-        fmt::print("{}\n", nlohmann::json({{"runs", all}, {"broken", broken}}).dump(2));
+        fmt::print("{}\n", data::json_text(nlohmann::json({{"runs", all}, {"broken", broken}}), 2));
         return;
     }
     fmt::print("{}", report::text_table(table_of(runs)));
@@ -48,14 +49,14 @@ void list(const std::string& root, const std::string& where, const std::string& 
 void show(const std::string& folder, const Globals& globals) {
     const auto record = eval::read_run_record(folder);
     if (globals.json) {
-        fmt::print("{}\n", to_json(record).dump(2));
+        fmt::print("{}\n", data::json_text(to_json(record), 2));
         return;
     }
     const auto text = [&](const char* key) {
         const auto found = record.run.find(key);
         return found == record.run.end() ? std::string("-")
                : found->is_string()      ? found->get<std::string>()
-                                         : found->dump();
+                                         : data::json_text(*found);
     };
     report::Table facts;
     facts.headers = {record.folder.string(), ""};
@@ -97,7 +98,7 @@ void best(const std::string& root, const std::string& by, const std::string& rec
     sort(runs, by, /*descending=*/by != "loss");
     const auto& record = runs.records.front();
     if (globals.json) {
-        fmt::print("{}\n", to_json(record).dump(2));
+        fmt::print("{}\n", data::json_text(to_json(record), 2));
         return;
     }
     if (!globals.quiet)

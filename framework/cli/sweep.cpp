@@ -13,6 +13,7 @@
 #include "cli/plots.hpp"
 #include "cli/run.hpp"
 #include "cli/sweep.hpp"
+#include "data/json_text.hpp"
 #include "train/activity.hpp"
 #include "train/progress.hpp"
 #include "train/run_folder.hpp"
@@ -270,7 +271,8 @@ void sweep(const SweepFlags& flags, Globals& globals) {
                             {"seed", job.seed},
                             {"state", job.state},
                             {"run", job.folder.string()}});
-        fmt::print("{}\n", nlohmann::json({{"runs", rows}, {"table", (out / "sweep.csv").string()}}).dump(2));
+        fmt::print("{}\n", data::json_text(
+                               nlohmann::json({{"runs", rows}, {"table", (out / "sweep.csv").string()}}), 2));
         return;
     }
     fmt::print("\n{}\ntable: {}\n", report::text_table(sweep_table(jobs, published)),

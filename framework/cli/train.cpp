@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include "cli/run.hpp"
+#include "data/json_text.hpp"
 #include "dist/backend.hpp"
 #include "dist/process_group.hpp"
 #include "eval/suitable.hpp"
@@ -30,7 +31,8 @@ void evaluate_and_report(const std::filesystem::path& folder, const recipe::Reci
     const auto page =
         train::during(globals.quiet || globals.json, "report", [&] { return write_report(*run); });
     if (globals.json)
-        fmt::print("{}\n", nlohmann::json({{"run", folder.string()}, {"report", page.string()}}).dump());
+        fmt::print("{}\n",
+                   data::json_text(nlohmann::json({{"run", folder.string()}, {"report", page.string()}})));
     else
         fmt::print("report: {}\n", std::filesystem::absolute(page).lexically_normal().string());
 }

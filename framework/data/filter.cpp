@@ -2,10 +2,11 @@
 
 #include <algorithm>
 #include <cctype>
-#include <charconv>
 #include <hearth/error.hpp>
 #include <hearth/text.hpp>
 #include <optional>
+
+#include "data/cell.hpp"
 
 namespace hearth::data {
 namespace {
@@ -23,15 +24,24 @@ struct Token {
                       std::string(at, ' ') + "^");
 }
 
-std::optional<double> as_number(std::string_view text) {
-    double value = 0;
-    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-    if (error != std::errc{} || end != text.data() + text.size()) return std::nullopt;
-    return value;
+bool is_word(unsigned char c) {
+    return std::isalnum(c) || c == '_' || c == '.' || c >= 0x80;
+}
+
+bool is_keyword(std::string_view word) {
+    return word == "and" || word == "or" || word == "not" || word == "in";
+}
+
+/// Whether a column's name may stand without backquotes.
+bool is_bare(const std::string& column) {
+    return std::all_of(column.begin(), column.end(), is_word) && !as_number(column) && !is_keyword(column);
+}
+
+std::string as_column(const std::string& column) {
+    return is_bare(column) ? column : '`' + column + '`';
 }
 
 std::vector<Token> tokenize(const std::string& where) {
-    const auto is_word = [](unsigned char c) { return std::isalnum(c) || c == '_' || c == '.' || c >= 0x80; };
     std::vector<Token> tokens;
     std::size_t at = 0;
     while (at < where.size()) {
@@ -77,25 +87,33 @@ std::vector<Token> tokenize(const std::string& where) {
 /// A column or a constant.
 struct Operand {
     std::optional<std::size_t> column;
-    std::string text;
-    bool quoted = false;
+    std::string text;     ///< of a constant, as plain() reads it
+    bool quoted = false;  ///< a constant in quotes
+    std::size_t at = 0;   ///< offset in the filter
 
     const std::string& value(const Row& row) const { return column ? row.cells[*column] : text; }
-    std::optional<double> number(const Row& row) const { return quoted ? std::nullopt : as_number(value(row)); }
+    /// A bare number, which says that numbers are meant.
+    bool is_number() const { return !column && !quoted; }
 };
 
 bool equal(const Operand& a, const Operand& b, const Row& row) {
-    const auto x = a.number(row), y = b.number(row);
-    return x && y ? *x == *y : a.value(row) == b.value(row);
+    const std::string &left = a.value(row), &right = b.value(row);
+    if (left == right) return true;
+    if (a.is_number() || b.is_number()) {
+        const auto x = as_number(left), y = as_number(right);
+        return x && y && *x == *y;
+    }
+    return key(left) == key(right);
 }
 
-/// A missing value, or text against a plain number, has no order: neither < nor > holds.
+/// A missing value, or text against a bare number, has no order: neither < nor > holds.
 bool less(const Operand& a, const Operand& b, const Row& row, bool or_equal) {
-    const auto x = a.number(row), y = b.number(row);
+    const std::string &left = a.value(row), &right = b.value(row);
+    if (left.empty() || right.empty()) return false;
+    const auto x = as_number(left), y = as_number(right);
     if (x && y) return or_equal ? *x <= *y : *x < *y;
-    const auto plain_number = [](const Operand& operand) { return !operand.column && !operand.quoted; };
-    if (plain_number(a) || plain_number(b) || a.value(row).empty() || b.value(row).empty()) return false;
-    return or_equal ? a.value(row) <= b.value(row) : a.value(row) < b.value(row);
+    if (a.is_number() || b.is_number()) return false;
+    return or_equal ? left <= right : left < right;
 }
 
 /// Recursive descent: either := both ("or" both)*; both := negated ("and" negated)*; negated := "not" negated |
@@ -147,7 +165,11 @@ class Parser {
         const Operand left = operand();
         const bool negate = take_word("not");
         if (take_word("in")) {
-            return [left, list = members(), negate](const Row& row) {
+            const auto list = members();
+            if (std::none_of(list.begin(), list.end(),
+                             [](const Operand& member) { return member.column.has_value(); }))
+                expect_column(left);
+            return [left, list, negate](const Row& row) {
                 const auto same = [&](const Operand& member) { return equal(left, member, row); };
                 return std::any_of(list.begin(), list.end(), same) != negate;
             };
@@ -159,6 +181,7 @@ class Parser {
         if (!known) unexpected("==, !=, <, <=, >, >=, 'in' or 'not in'");
         ++at_;
         const Operand right = operand();
+        if (!right.column) expect_column(left);
         const bool or_equal = symbol.size() == 2;
         if (symbol == "==") return [=](const Row& row) { return equal(left, right, row); };
         if (symbol == "!=") return [=](const Row& row) { return !equal(left, right, row); };
@@ -176,21 +199,38 @@ class Parser {
         return list;
     }
 
+    /// One side of a comparison has to be a column; two constants are the same for every row.
+    void expect_column(const Operand& side) const {
+        if (side.column) return;
+        fail(where_, side.at,
+             "found a comparison of two constants, expected a column on one side" +
+                 (manifest_.has(side.text)
+                      ? "; '" + side.text + "' is a column where it is written as " + as_column(side.text)
+                      : "; columns: " + join(manifest_.columns)));
+    }
+
+    /// The column whose name begins with `word`, or any other, that has to stand between backquotes.
+    std::string blanks_hint(const std::string& word) const {
+        std::string example;
+        for (const auto& column : manifest_.columns)
+            if (!is_bare(column) && (example.empty() || column.starts_with(word + ' '))) example = column;
+        return example.empty() ? "" : "; a name with blanks stands between backquotes: `" + example + "`";
+    }
+
     Operand operand() {
         const Token token = now();
-        const bool keyword =
-            token.kind == Kind::name && where_[token.at] != '`' &&
-            (token.text == "and" || token.text == "or" || token.text == "not" || token.text == "in");
+        const bool keyword = token.kind == Kind::name && where_[token.at] != '`' && is_keyword(token.text);
         if (keyword || token.kind == Kind::symbol || token.kind == Kind::end)
             unexpected("a column, a number or \"text\"");
         ++at_;
-        if (token.kind != Kind::name) return {std::nullopt, token.text, token.kind == Kind::text};
-        if (manifest_.has(token.text)) return {manifest_.column(token.text), "", false};
+        if (token.kind != Kind::name)
+            return {std::nullopt, plain(token.text), token.kind == Kind::text, token.at};
+        if (manifest_.has(token.text)) return {manifest_.column(token.text), "", false, token.at};
 
         fail(where_, token.at,
              "unknown column '" + token.text + "'" + did_you_mean(token.text, manifest_.columns) +
                  "; columns: " + join(manifest_.columns) + "; if it is a text, quote it: \"" + token.text +
-                 "\"");
+                 "\"" + blanks_hint(token.text));
     }
 
     const Token& now() const { return tokens_[at_]; }

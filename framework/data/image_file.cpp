@@ -7,6 +7,7 @@
 #include <string>
 
 #include "data/dicom.hpp"
+#include "data/missing_file.hpp"
 
 namespace hearth::data {
 namespace fs = std::filesystem;
@@ -32,7 +33,8 @@ int decoding_flags(int reduction) {
 std::vector<std::uint8_t> read_image_bytes(const fs::path& file) {
     std::error_code error;
     if (!fs::exists(file, error)) {
-        throw ImageError(ImageFault::missing, file, "not found; paths are relative to the manifest's folder");
+        throw ImageError(ImageFault::missing, file,
+                         "not found; paths are relative to the manifest's folder" + hint_for_missing(file));
     }
     if (fs::is_directory(file, error))
         throw ImageError(ImageFault::missing, file, "a folder; expected an image");

@@ -4,16 +4,19 @@
 
 #include <algorithm>
 #include <hearth/error.hpp>
-#include <hearth/words.hpp>
+#include <hearth/text.hpp>
 #include <map>
 #include <numeric>
+#include <set>
+
+#include "data/cell.hpp"
+#include "recipe/word_list.hpp"
 
 namespace hearth::data {
-namespace {
 
-bool among(const std::vector<std::string>& list, const std::string& word) {
-    return std::find(list.begin(), list.end(), word) != list.end();
-}
+using recipe::word_list;
+
+namespace {
 
 std::vector<std::string> cells_of(const Dataset& dataset, const std::string& column, const std::string& where) {
     std::vector<std::string> cells;
@@ -33,21 +36,26 @@ std::vector<int> patients_of(const Dataset& dataset, const std::string& column) 
     std::vector<int> out;
     std::map<std::string, int> ids;
     for (std::int64_t i = 0; i < dataset.size(); ++i) {
-        const auto patient = dataset.cell(i, column);
-        const auto key = patient && !patient->empty() ? *patient : "image " + std::to_string(i);
-        out.push_back(ids.emplace(key, static_cast<int>(ids.size())).first->second);
+        auto patient = key(dataset.cell(i, column).value_or(""));
+        if (patient.empty()) patient = "image " + std::to_string(i);
+        out.push_back(ids.emplace(patient, static_cast<int>(ids.size())).first->second);
     }
     return out;
+}
+
+/// What a cell counts as for which the recipe says "zeros", "ones" or "ignore".
+int counted_as(const std::string& word) {
+    return word == "zeros" ? 0 : word == "ones" ? 1 : -1;
 }
 
 /// "1", "1.0", "0", "-1.0", "": as data sets write whether a finding is there.
 int finding(const std::string& cell, const LabelRule& rule, const std::string& image,
             const std::string& column) {
-    if (cell.empty()) return rule.blank == "zeros" ? 0 : -1;
-    if (cell == "1" || cell == "1.0") return 1;
-    if (cell == "0" || cell == "0.0") return 0;
-    if (cell == "-1" || cell == "-1.0")
-        return rule.uncertain == "zeros" ? 0 : rule.uncertain == "ones" ? 1 : -1;
+    const auto value = key(cell);
+    if (value.empty()) return counted_as(rule.blank);
+    if (value == "1") return 1;
+    if (value == "0") return 0;
+    if (value == "-1") return counted_as(rule.uncertain);
     throw DataError(
         fmt::format("{}: found '{}' in column '{}', expected 1, 0, -1 (uncertain) or nothing where "
                     "several labels are read",
@@ -73,41 +81,111 @@ Labels read_several(const Dataset& dataset, const LabelRule& rule, const std::ve
     return labels;
 }
 
-Labels read_one(const Dataset& dataset, const LabelRule& rule, std::vector<std::string> classes) {
-    const auto cells = cells_of(dataset, rule.label, rule.where);
-    Labels labels;
-    const auto positive = words_of(rule.positive), negative = words_of(rule.negative);
-    if (!positive.empty()) {
-        labels.classes = {negative.empty() ? "not " + rule.positive : rule.negative, rule.positive};
-        for (const auto& cell : cells)
-            labels.of.push_back(cell.empty()                                ? -1
-                                : among(positive, cell)                     ? 1
-                                : negative.empty() || among(negative, cell) ? 0
-                                                                            : -1);
-    } else {
-        if (classes.empty()) {
-            classes = cells;
-            std::sort(classes.begin(), classes.end());
-            classes.erase(std::unique(classes.begin(), classes.end()), classes.end());
-            std::erase(classes, "");
+bool is_finding(const std::string& value) {
+    return value == "0" || value == "1" || value == "-1";
+}
+
+/// One column: which value belongs to which class.
+class OneLabel {
+  public:
+    OneLabel(std::vector<std::string> cells, std::string column, const LabelRule& rule,
+             const std::vector<std::string>& classes)
+        : cells_(std::move(cells)),
+          column_(std::move(column)),
+          rule_(rule),
+          positive_(word_list(rule.positive)),
+          negative_(word_list(rule.negative)) {
+        std::set<std::string> values;
+        for (const auto& cell : cells_) values.insert(key(cell));
+        values.erase("");
+        const bool other_numbers = std::any_of(values.begin(), values.end(), [](const auto& value) {
+            return as_number(value) && !is_finding(value);
+        });
+        uncertain_ =
+            !other_numbers && !among(positive_, "-1") && !among(negative_, "-1") && !among(classes, "-1");
+        if (!positive_.empty()) {
+            classes_ = {negative_.empty() ? "not " + rule.positive : rule.negative, rule.positive};
+        } else if (!classes.empty()) {
+            classes_ = classes;
+        } else if (std::all_of(values.begin(), values.end(), is_finding)) {
+            classes_ = {"0", "1"};
+        } else {
+            if (uncertain_) values.erase("-1");
+            classes_.assign(values.begin(), values.end());
         }
-        labels.classes = classes;
-        for (const auto& cell : cells) {
-            const auto found = std::find(classes.begin(), classes.end(), cell);
-            labels.of.push_back(found == classes.end() ? -1 : static_cast<int>(found - classes.begin()));
+        two_sided_ = !positive_.empty() || classes_ == std::vector<std::string>{"0", "1"};
+        check_spelling(values);
+    }
+
+    Labels read() const {
+        Labels labels;
+        labels.classes = classes_;
+        for (const auto& cell : cells_) labels.of.push_back(class_of(key(cell)));
+        for (int c = 0; c < static_cast<int>(classes_.size()); ++c)
+            if (std::find(labels.of.begin(), labels.of.end(), c) == labels.of.end())
+                throw RecipeError(
+                    fmt::format("{}: found no image of class '{}' in {} images; column '{}' holds {}; check "
+                                "`positive` and the filters{}",
+                                rule_.where, classes_[static_cast<std::size_t>(c)], cells_.size(), column_,
+                                counted_values(cells_), c == 0 ? hint() : ""));
+        if (classes_.size() < 2)
+            throw RecipeError(fmt::format("{}: column '{}' has {} class(es), expected at least 2; it holds {}",
+                                          rule_.where, column_, classes_.size(), counted_values(cells_)));
+        return labels;
+    }
+
+  private:
+    int class_of(const std::string& value) const {
+        if (value.empty()) return unknown("blank", rule_.blank, "an empty cell");
+        if (value == "-1" && uncertain_) return unknown("uncertain", rule_.uncertain, "-1");
+        if (positive_.empty()) {
+            const auto found = std::find(classes_.begin(), classes_.end(), value);
+            return found == classes_.end() ? -1 : static_cast<int>(found - classes_.begin());
+        }
+        if (among(positive_, value)) return 1;
+        return negative_.empty() || among(negative_, value) ? 0 : -1;
+    }
+
+    int unknown(const char* name, const std::string& word, const char* cell) const {
+        if (counted_as(word) >= 0 && !two_sided_)
+            throw RecipeError(
+                fmt::format("{}: found {} = \"{}\" and {} in column '{}', whose classes are {}; expected "
+                            "positive = \"<value>\" to say which of them is meant, or {} = \"ignore\"",
+                            rule_.where, name, word, cell, column_, join(classes_), name));
+        return counted_as(word);
+    }
+
+    /// Why a column may lack negative cells.
+    std::string hint() const {
+        const bool blanks =
+            std::any_of(cells_.begin(), cells_.end(), [](const auto& cell) { return key(cell).empty(); });
+        return blanks && rule_.blank == "ignore" ? ", or count empty cells as negative: blank = \"zeros\"" : "";
+    }
+
+    /// Values of the column, of the recipe and of the training rows that differ only in capitals or blanks, but
+    /// are not of one class.
+    void check_spelling(std::set<std::string> values) const {
+        if (positive_.empty()) values.insert(classes_.begin(), classes_.end());
+        for (const auto* words : {&positive_, &negative_})
+            for (const auto& word : *words) values.insert(key(word));
+        std::map<std::string, std::string> spelt;  // by what they have in common
+        for (const auto& value : values) {
+            const auto [other, first] = spelt.emplace(folded(value), value);
+            if (!first && class_of(other->second) != class_of(value))
+                throw RecipeError(
+                    fmt::format("{}: found '{}' and '{}' for column '{}', which differ only in capitals or "
+                                "blanks; expected one spelling of each class; the column holds {}",
+                                rule_.where, other->second, value, column_, counted_values(cells_)));
         }
     }
-    for (int c = 0; c < static_cast<int>(labels.classes.size()); ++c)
-        if (std::find(labels.of.begin(), labels.of.end(), c) == labels.of.end())
-            throw RecipeError(fmt::format(
-                "{}: found no image of class '{}' in {} images (column '{}'); check `positive` and the "
-                "filters",
-                rule.where, labels.classes[static_cast<std::size_t>(c)], cells.size(), rule.label));
-    if (labels.classes.size() < 2)
-        throw RecipeError(fmt::format("{}: column '{}' has {} class(es), expected at least 2", rule.where,
-                                      rule.label, labels.classes.size()));
-    return labels;
-}
+
+    std::vector<std::string> cells_;
+    std::string column_;
+    const LabelRule& rule_;
+    std::vector<std::string> positive_, negative_, classes_;
+    bool uncertain_ = false;  ///< -1 says so
+    bool two_sided_ = false;  ///< there are a negative and a positive class
+};
 
 }  // namespace
 
@@ -144,10 +222,12 @@ std::vector<int> Labels::strata() const {
     return out;
 }
 
-Labels read_labels(const Dataset& dataset, const LabelRule& rule, std::vector<std::string> classes) {
-    const auto columns = words_of(rule.label);
-    auto labels =
-        columns.size() > 1 ? read_several(dataset, rule, columns) : read_one(dataset, rule, std::move(classes));
+Labels read_labels(const Dataset& dataset, const LabelRule& rule, const std::vector<std::string>& classes) {
+    const auto columns = word_list(rule.label);
+    const auto column = columns.empty() ? rule.label : columns.front();
+    auto labels = columns.size() > 1
+                      ? read_several(dataset, rule, columns)
+                      : OneLabel(cells_of(dataset, column, rule.where), column, rule, classes).read();
     labels.patients = patients_of(dataset, rule.patient);
     return labels;
 }

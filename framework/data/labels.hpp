@@ -10,16 +10,19 @@
 namespace hearth::data {
 
 /// Which columns hold what. With `positive` the task is binary (1 = positive), else every value of the column
-/// is a class. Several columns, "Edema, Effusion", are several labels that may hold at once: 1 or 0, "-1"
-/// (uncertain, as CheXpert's labeller writes it) or empty.
+/// is a class, and a column of 0, 1 and -1 has the classes 0 and 1. Several columns, "Edema, Effusion", are
+/// several labels that may hold at once: 1 or 0, "-1" (uncertain, as CheXpert's labeller writes it) or empty.
+/// Cells are compared by key(); names and values that hold a comma stand in double quotes.
 struct LabelRule {
     std::string label = "label";
     std::string positive;  ///< value, or values separated by commas
     std::string negative;  ///< "" = all others
     std::string patient = "patient";
-    std::string uncertain = "ignore";  ///< several labels: -1 is unknown; "zeros": 0; "ones": 1
-    std::string blank = "ignore";      ///< several labels: empty is unknown; "zeros": 0
-    std::string where;                 ///< the place of the recipe that says so, for errors
+    /// What -1 counts as: nothing, "zeros": 0 or negative, "ones": 1 or positive. In a column with numbers
+    /// other than 0, 1 and -1, and where `positive` or `negative` names it, -1 is a value as any other.
+    std::string uncertain = "ignore";
+    std::string blank = "ignore";  ///< what an empty cell counts as: nothing, or "zeros"
+    std::string where;             ///< the place of the recipe that says so, for errors
 };
 
 struct Labels {
@@ -43,8 +46,9 @@ struct Labels {
 };
 
 /// Reads labels. `classes` of the training split are passed for another split, so that both number them alike;
-/// empty = find them. Throws RecipeError for a column or value that is not there.
-Labels read_labels(const Dataset& dataset, const LabelRule& rule, std::vector<std::string> classes = {});
+/// empty = find them. Throws RecipeError for a column or value that is not there, and for values of different
+/// classes that differ only in capitals or blanks.
+Labels read_labels(const Dataset& dataset, const LabelRule& rule, const std::vector<std::string>& classes = {});
 
 /// The labels of these images; their classes stay, also those that no image is left of.
 Labels rows_of(const Labels& labels, const std::vector<std::int64_t>& rows);

@@ -7,7 +7,10 @@
 #include <hearth/text.hpp>
 #include <set>
 
+#include "data/cell.hpp"
 #include "data/csv.hpp"
+#include "data/missing_file.hpp"
+#include "data/utf8.hpp"
 
 namespace hearth::data {
 namespace fs = std::filesystem;
@@ -22,8 +25,16 @@ std::size_t find(const std::vector<std::string>& names, std::string_view name) {
 
 void check_header(const CsvRecord& header, const std::string& where) {
     const std::vector<std::string>& names = header.fields;
+    if (names.front().starts_with("sep="))
+        throw DataError(where + ": found '" + names.front() + (names.size() > 1 ? "," : "") +
+                        "', a line for Excel alone; expected the header; remove the line");
     std::set<std::string> seen;
     for (std::size_t i = 0; i < names.size(); ++i) {
+        if (names[i].empty() && i > 0 && i + 1 == names.size())
+            throw DataError(
+                where +
+                ": found a comma at the end, which makes a column without a name; expected a name for every "
+                "column; remove the comma at the end of every line");
         if (names[i].empty()) {
             throw DataError(
                 where + ": column " + std::to_string(i + 1) +
@@ -48,6 +59,22 @@ void check_header(const CsvRecord& header, const std::string& where) {
     throw DataError(message);
 }
 
+/// "found 3 fields; expected 2, ..."
+std::string wrong_count(const std::vector<std::string>& fields, std::size_t expected) {
+    const bool comma_at_end = fields.size() == expected + 1 && fields.back().empty();
+    return "found " + std::to_string(fields.size()) + " fields; expected " + std::to_string(expected) +
+           ", one for each column of the header; " +
+           (comma_at_end ? "remove the comma at the end of the line"
+                         : "put fields that hold commas in double quotes");
+}
+
+void check_name(const std::string& path) {
+    if (find_invalid_utf8(path) != std::string_view::npos)
+        throw DataError(escaped(path) +
+                        ": found a name whose bytes are no UTF-8; expected UTF-8; rename it, or all of a "
+                        "folder with: convmv -r -f latin1 -t utf8 --notest FOLDER");
+}
+
 bool is_image(const fs::path& file) {
     std::string extension = file.extension().string();
     std::transform(extension.begin(), extension.end(), extension.begin(),
@@ -56,6 +83,58 @@ bool is_image(const fs::path& file) {
     return !file.filename().string().starts_with('.') &&
            std::find(known.begin(), known.end(), extension) != known.end();
 }
+
+/// The images below a folder. Every real folder and file once, whatever links lead to it: links wait until all
+/// that is there itself is known, so that a file keeps its own name.
+class FolderScan {
+  public:
+    explicit FolderScan(const fs::path& folder) {
+        enter(folder);
+        for (std::size_t i = 0; i < links_.size(); ++i) {  // a folder behind a link may bring more links
+            std::error_code error;
+            if (fs::is_directory(links_[i], error)) {
+                enter(fs::path(links_[i]));
+            } else if (is_image(links_[i]) && fs::is_regular_file(links_[i], error)) {
+                keep(links_[i], fs::canonical(links_[i]).string());
+            }
+        }
+    }
+    std::vector<std::string> sorted() && {
+        std::sort(paths_.begin(), paths_.end());
+        return std::move(paths_);
+    }
+
+  private:
+    void enter(const fs::path& folder) {
+        std::error_code error, ignored;
+        const fs::path real = fs::canonical(folder, error);
+        if (!error && !seen_.insert(real.string()).second) return;
+        std::vector<fs::path> folders, links;
+        fs::directory_iterator entries(folder, error);
+        for (const auto end = fs::end(entries); entries != end; entries.increment(error)) {
+            const fs::path& path = entries->path();
+            if (entries->is_symlink(ignored)) {
+                links.push_back(path);
+            } else if (entries->is_directory(ignored)) {
+                if (path.filename() != "__MACOSX") folders.push_back(path);
+            } else if (is_image(path) && entries->is_regular_file(ignored)) {
+                keep(path, (real / path.filename()).string());
+            }
+        }
+        if (error) throw DataError(folder.string() + ": cannot be read as a folder: " + error.message());
+        std::sort(links.begin(), links.end());
+        links_.insert(links_.end(), links.begin(), links.end());
+        for (const fs::path& inner : folders) enter(inner);
+    }
+    void keep(const fs::path& path, const std::string& real) {
+        check_name(path.string());
+        if (seen_.insert(real).second) paths_.push_back(path.string());
+    }
+
+    std::vector<std::string> paths_;
+    std::set<std::string> seen_;  ///< real folders and files
+    std::vector<fs::path> links_;
+};
 
 }  // namespace
 
@@ -78,7 +157,8 @@ Manifest read_manifest(const fs::path& file) {
         throw DataError(name +
                         ":1: the file is empty; expected a header line such as path,patient,label,split");
     }
-    const CsvRecord header = records.front();
+    CsvRecord header = records.front();
+    for (std::string& column : header.fields) column = trimmed(column);
     check_header(header, name + ":" + std::to_string(header.line));
     if (records.size() == 1) {
         throw DataError(name + ":" + std::to_string(header.line) +
@@ -90,51 +170,45 @@ Manifest read_manifest(const fs::path& file) {
     const std::size_t patient = find(header.fields, "patient");
     const std::size_t split = find(header.fields, "split");
     const fs::path folder = fs::absolute(file).parent_path();
+    check_name(folder.string());
     manifest.rows.reserve(records.size() - 1);
     for (auto record = records.begin() + 1; record != records.end(); ++record) {
         const std::string where = name + ":" + std::to_string(record->line);
         if (record->fields.size() != header.fields.size()) {
-            throw DataError(
-                where + ": found " + std::to_string(record->fields.size()) + " fields; expected " +
-                std::to_string(header.fields.size()) +
-                ", one for each column of the header; put fields that hold commas in double quotes");
+            throw DataError(where + ": " + wrong_count(record->fields, header.fields.size()));
         }
         Row row;
         row.line = record->line;
-        row.cells = std::move(record->fields);
+        row.cells.reserve(record->fields.size());
+        for (std::size_t i = 0; i < record->fields.size(); ++i)
+            row.cells.push_back(i == path ? std::string(trimmed(record->fields[i])) : plain(record->fields[i]));
         if (row.cells[path].empty()) {
             throw DataError(where +
                             ": the field 'path' is empty; expected the path of an image; remove the row");
         }
         row.path = (folder / row.cells[path]).lexically_normal().string();
-        if (patient != none) row.patient = row.cells[patient];
-        if (split != none) row.split = row.cells[split];
+        if (const std::string wrong = not_a_path(row.cells[path], row.path); !wrong.empty())
+            throw DataError(where + ": found " + wrong);
+        if (patient != none) row.patient = key(row.cells[patient]);
+        if (split != none) row.split = key(row.cells[split]);
         manifest.rows.push_back(std::move(row));
     }
     return manifest;
 }
 
 Manifest read_folder(const fs::path& folder) {
-    std::error_code error;
-    fs::recursive_directory_iterator entries(folder, fs::directory_options::follow_directory_symlink, error);
-    std::vector<std::string> paths;
-    for (const auto end = fs::end(entries); entries != end; entries.increment(error)) {
-        const fs::directory_entry& entry = *entries;
-        if (entry.path().filename() == "__MACOSX") entries.disable_recursion_pending();
-        if (is_image(entry.path()) && entry.is_regular_file(error)) paths.push_back(entry.path().string());
-    }
-    if (error) throw DataError(folder.string() + ": cannot be read as a folder: " + error.message());
+    const std::vector<std::string> paths = FolderScan(folder).sorted();
     if (paths.empty()) {
         throw DataError(folder.string() +
                         ": no image found; expected .png, .jpg, .jpeg, .dcm or .dicom files in it or below it");
     }
-    std::sort(paths.begin(), paths.end());
 
     Manifest manifest{folder, {"path"}, {}};
     manifest.rows.reserve(paths.size());
     for (const std::string& path : paths) {
         Row row;
         row.path = fs::absolute(path).lexically_normal().string();
+        check_name(row.path);
         row.cells = {fs::path(path).lexically_relative(folder).string()};
         manifest.rows.push_back(std::move(row));
     }
@@ -143,9 +217,12 @@ Manifest read_folder(const fs::path& folder) {
 
 Manifest open(const fs::path& path) {
     std::error_code error;
+    if (const std::string wrong = not_a_path(path.string(), path); !wrong.empty())
+        throw DataError("found " + wrong);
     if (!fs::exists(path, error)) {
-        throw DataError(path.string() +
-                        ": not found; expected a folder of images or a CSV file with a column 'path'");
+        throw DataError(escaped(path.string()) +
+                        ": not found; expected a folder of images or a CSV file with a column 'path'" +
+                        hint_for_missing(path));
     }
     return fs::is_directory(path, error) ? read_folder(path) : read_manifest(path);
 }
@@ -154,7 +231,7 @@ std::vector<std::string> class_names(const Manifest& manifest, std::string_view 
     const std::size_t index = manifest.column(column);
     std::set<std::string> names;
     for (const Row& row : manifest.rows) {
-        if (!row.cells[index].empty()) names.insert(row.cells[index]);
+        if (!row.cells[index].empty()) names.insert(key(row.cells[index]));
     }
     return {names.begin(), names.end()};
 }

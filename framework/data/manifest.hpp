@@ -13,9 +13,9 @@ namespace hearth::data {
 /// One image.
 struct Row {
     std::string path;                ///< absolute; relative paths are resolved against the manifest's folder
-    std::string patient;             ///< column `patient`, or empty
-    std::string split;               ///< column `split`, or empty
-    std::vector<std::string> cells;  ///< every column as written, in the order of Manifest::columns
+    std::string patient;             ///< key() of the column `patient`, or empty
+    std::string split;               ///< key() of the column `split`, or empty
+    std::vector<std::string> cells;  ///< every column as plain() reads it, in the order of Manifest::columns
     std::size_t line = 0;            ///< line in the manifest (from 1); 0 for a folder
 };
 
@@ -40,13 +40,14 @@ struct Manifest {
 Manifest read_manifest(const std::filesystem::path& file);
 
 /// Every .png, .jpg, .jpeg, .dcm and .dicom below `folder`, sorted by path, without hidden files and the
-/// __MACOSX folders of archives made on a Mac. Throws DataError when there is none.
+/// __MACOSX folders of archives made on a Mac. Folders and files that links lead to as well count once. Throws
+/// DataError when there is none, and for a name that is no UTF-8.
 Manifest read_folder(const std::filesystem::path& folder);
 
 /// read_folder() for a folder, read_manifest() for a file.
 Manifest open(const std::filesystem::path& path);
 
-/// The distinct values of a column in sorted order; empty cells (no label) are left out.
+/// The distinct key()s of a column in sorted order; empty cells (no label) are left out.
 std::vector<std::string> class_names(const Manifest& manifest, std::string_view column);
 
 }  // namespace hearth::data

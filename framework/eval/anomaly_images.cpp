@@ -2,8 +2,8 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
-#include <hearth/words.hpp>
+#include "data/cell.hpp"
+#include "recipe/word_list.hpp"
 
 namespace hearth::eval {
 namespace {
@@ -16,10 +16,11 @@ LabelledSet labelled(const recipe::Recipe& recipe, const std::string& where) {
 
 /// Scores are standardised on these images, so an abnormal one among them would hide what it looks like.
 void expect_normal(const data::Dataset& images, const recipe::LabelledSpec& spec) {
-    const auto positive = words_of(spec.positive);
+    const auto positive = recipe::word_list(spec.positive), columns = recipe::word_list(spec.label);
+    if (columns.size() != 1) return;
     for (std::int64_t i = 0; i < images.size(); ++i) {
-        const auto label = images.cell(i, spec.label);
-        if (label && std::find(positive.begin(), positive.end(), *label) != positive.end())
+        const auto label = images.cell(i, columns.front());
+        if (label && data::among(positive, *label))
             throw DataError(
                 fmt::format("{}: detect.normal_where selects {}, whose {} is '{}'; expected normal images "
                             "alone: add a condition such as {} != \"{}\"",

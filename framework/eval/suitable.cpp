@@ -5,11 +5,11 @@
 #include <fmt/format.h>
 
 #include <hearth/text.hpp>
-#include <hearth/words.hpp>
 
 #include "eval/batches.hpp"
 #include "eval/regions.hpp"
 #include "eval/tokens.hpp"
+#include "recipe/word_list.hpp"
 
 namespace hearth::eval {
 namespace {
@@ -62,7 +62,7 @@ void check_head(const recipe::LabelledSpec& spec, const plan::Plan& plan) {
     } catch (const RecipeError& error) {
         throw RecipeError(fmt::format("{}: head: {}", spec.place("head").text(), error.what()));
     }
-    const auto columns = words_of(spec.label);
+    const auto columns = recipe::word_list(spec.label);
     if (columns.size() > 1) check_width(spec, plan, columns.size(), join(columns));
 }
 

@@ -9,6 +9,7 @@
 #include <numeric>
 
 #include "data/csv.hpp"
+#include "data/json_text.hpp"
 #include "export/npz.hpp"
 #include "train/files.hpp"
 #include "train/safetensors.hpp"
@@ -112,7 +113,7 @@ void write_feature_table(const std::filesystem::path& file, const FeatureTable& 
     if (file.extension() == ".npz") return write_npz(file, features, columns);
     if (file.extension() == ".csv") return write_csv(file, features, columns);
     auto all = metadata;
-    for (const auto& column : columns) all[column.name] = nlohmann::json(column.cells).dump();
+    for (const auto& column : columns) all[column.name] = data::json_text(nlohmann::json(column.cells));
     train::write_safetensors(file, {{"features", features}}, all);
 }
 

@@ -4,7 +4,8 @@
 
 #include <algorithm>
 #include <functional>
-#include <hearth/words.hpp>
+
+#include "recipe/word_list.hpp"
 
 namespace hearth::plan {
 
@@ -12,7 +13,7 @@ std::map<std::string, Shape> sources(const recipe::DataSpec& data) {
     std::map<std::string, Shape> out = {{"image", {"B", Dim(data.channels), Dim(data.size), Dim(data.size)}},
                                         {"index", {"B"}}};
     if (!data.mask.empty()) out.emplace("segmentation", Shape{"B", 1, Dim(data.size), Dim(data.size)});
-    const auto labels = static_cast<std::int64_t>(words_of(data.label).size());
+    const auto labels = static_cast<std::int64_t>(recipe::word_list(data.label).size());
     if (labels > 0) out.emplace("label", labels == 1 ? Shape{"B"} : Shape{"B", Dim(labels)});
     return out;
 }

@@ -3,9 +3,9 @@
 
 #include <algorithm>
 #include <hearth/text.hpp>
-#include <hearth/words.hpp>
 
 #include "recipe/steps.hpp"
+#include "recipe/word_list.hpp"
 
 namespace hearth::recipe {
 namespace {
@@ -99,7 +99,7 @@ struct Check {
     }
 
     void labels() const {
-        const auto columns = words_of(spec.label);
+        const auto columns = word_list(spec.label);
         for (auto column = columns.begin(); column != columns.end(); ++column)
             if (std::find(columns.begin(), column, *column) != column)
                 complain("label", fmt::format("found column '{}' twice, expected each once", *column));

@@ -11,10 +11,10 @@ constexpr double any_count = 9e15;  // exactly representable, and more than anyb
 void add_unknown_labels(Schema& schema) {
     schema.text("uncertain", "ignore")
         .choices({"ignore", "zeros", "ones"})
-        .doc("several labels: what a cell of -1 counts as");
+        .doc("what a cell of -1 counts as: nothing, 0 (negative) or 1 (positive)");
     schema.text("blank", "ignore")
         .choices({"ignore", "zeros"})
-        .doc("several labels: what an empty cell counts as");
+        .doc("what an empty cell counts as: nothing or 0 (negative)");
 }
 
 void add_phantoms(Schema& schema, std::int64_t count, std::int64_t seed) {

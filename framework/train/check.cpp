@@ -4,8 +4,8 @@
 #include <fmt/format.h>
 
 #include <cmath>
-#include <hearth/words.hpp>
 
+#include "recipe/word_list.hpp"
 #include "train/trainer.hpp"
 #include "train/trial.hpp"
 
@@ -24,7 +24,7 @@ std::unique_ptr<data::Loader> generated_batches(const recipe::Recipe& recipe, co
                                               .phantom_seed = 0,
                                               .phantom_lesions = 0});
     data::Labels labels;
-    const auto columns = words_of(recipe.data.label);
+    const auto columns = recipe::word_list(recipe.data.label);
     labels.several = columns.size() > 1;
     labels.classes = columns;
     for (std::int64_t i = 0; i < images / copies && !columns.empty(); ++i)

@@ -14,6 +14,7 @@
 #include <variant>
 
 #include "data/fnv.hpp"
+#include "data/json_text.hpp"
 #include "recipe/differences.hpp"
 #include "train/files.hpp"
 
@@ -248,20 +249,20 @@ void RunFolder::describe(const recipe::Recipe& recipe, const host::Registry& reg
     fs::copy_file(recipe.file, path_ / "recipe.toml", fs::copy_options::overwrite_existing);
     write_atomically(path_ / "plan.txt", plan_text);
     write_atomically(path_ / "plan.mmd", plan_mermaid);
-    write_atomically(path_ / "env.json", environment(registry, command).dump(2) + "\n");
+    write_atomically(path_ / "env.json", data::json_text(environment(registry, command), 2) + "\n");
 }
 
 void RunFolder::update(const nlohmann::json& values) {
     if (!writes_) return;
     run_.update(values);
     run_["heartbeat"] = utc_now();
-    write_atomically(path_ / "run.json", run_.dump(2) + "\n");
+    write_atomically(path_ / "run.json", data::json_text(run_, 2) + "\n");
 }
 
 void RunFolder::metrics(const nlohmann::json& line) {
     if (!writes_) return;
     if (!metrics_.is_open()) metrics_.open(path_ / "metrics.jsonl", std::ios::app);
-    metrics_ << line.dump() << std::endl;
+    metrics_ << data::json_text(line) << std::endl;
 }
 
 void RunFolder::rewind(std::int64_t step) {

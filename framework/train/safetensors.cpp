@@ -11,6 +11,7 @@
 
 #include <zlib.h>
 
+#include "data/json_text.hpp"
 #include "train/files.hpp"
 
 namespace hearth::train {
@@ -112,7 +113,7 @@ void write_safetensors(const std::filesystem::path& file,
                         {"data_offsets", {offset, end}}};
         offset = end;
     }
-    auto text = header.dump();
+    auto text = data::json_text(header);
     text.resize((text.size() + 7) / 8 * 8, ' ');  // data starts aligned to 8 bytes
     std::vector<at::Tensor> plain;
     for (const auto& [name, tensor] : tensors) plain.push_back(tensor.detach().cpu().contiguous());

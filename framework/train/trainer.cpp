@@ -9,6 +9,7 @@
 #include <new>
 
 #include "data/fnv.hpp"
+#include "data/json_text.hpp"
 #include "train/initial_weights.hpp"
 #include "train/safetensors.hpp"
 #include "train/signals.hpp"
@@ -84,6 +85,7 @@ Trainer::Trainer(const recipe::Recipe& recipe, const host::Registry& registry, T
     if (first()) events_ = std::make_unique<EventWriter>(folder_.path());
     view_ = std::make_unique<ProgressView>(log, request_.quiet || !first(), progress_.step,
                                            progress_.total_steps, recipe.train.epochs);
+    for (const auto& note : data_.notes) view_->say("warning: " + note);
     if (!folder_.resumes())
         for (const auto& warning : load_initial_weights(recipe, plan_)) view_->say("warning: " + warning);
 }
@@ -395,7 +397,7 @@ std::size_t Trainer::list_bad_images(std::int64_t epoch) {
     nlohmann::json list = nlohmann::json::array();
     for (const auto& entry : bad) list.push_back({{"file", entry.name}, {"reason", entry.reason}});
     const auto name = first() ? "quarantine.json" : fmt::format("quarantine-{}.json", comm().rank());
-    write_atomically(folder_.path() / name, list.dump(2) + "\n");
+    write_atomically(folder_.path() / name, data::json_text(list, 2) + "\n");
     if (epoch == 1)
         view_->say(fmt::format("warning: {} unreadable images were left out; {} names them", bad.size(), name));
     return bad.size();

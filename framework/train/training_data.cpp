@@ -6,6 +6,7 @@
 #include <optional>
 
 #include "data/packed.hpp"
+#include "data/repeated.hpp"
 #include "data/subset.hpp"
 #include "train/activity.hpp"
 
@@ -58,6 +59,7 @@ TrainingData open_training_data(const recipe::DataSpec& spec, const Comm* comm, 
                                      .phantom_count = spec.phantom_count,
                                      .phantom_seed = spec.phantom_seed,
                                      .phantom_lesions = spec.phantom_lesions});
+    if (const auto repeated = data::repeated_images(*out.images)) out.notes.push_back(*repeated);
     std::optional<std::vector<std::int64_t>> rows;
     if (!spec.label.empty()) {
         out.labels = data::read_labels(*out.images, label_rule(spec));

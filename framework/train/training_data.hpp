@@ -15,6 +15,7 @@ struct TrainingData {
     std::shared_ptr<const data::Dataset> images;
     data::Labels labels;  ///< empty without data.label
     ImageCache cache;     ///< what keeps decoded images; a packed one is in `images` already
+    std::vector<std::string> notes = {};  ///< what the user should know, a sentence each
 };
 /// Throws DataError and RecipeError as data::open_dataset and data::read_labels do. For training `comm` has all
 /// processes of the run: with data.cache = "auto" they pack where one of them has no room. Without it images

@@ -142,6 +142,24 @@ TEST_CASE("values unlike the others of a column of 0 and 1, or of numbers, are e
     CHECK_FALSE(has(columns_of(rows("code", "1", 8, "x.png,a\ny.png,b\n")), "odd-value"));
 }
 
+TEST_CASE("1 and 1.0 are one value, words for missing none, as labels are read") {
+    const auto check = columns_of(rows("edema", "1", 20, "x.png,1.0\ny.png,NaN\nz.png,0.0\n"));
+    CHECK_FALSE(has(check, "odd-value"));
+    CHECK(finding_of(check, "unknown-values").examples == std::vector<std::string>{"edema: 1 of 23"});
+}
+
+TEST_CASE("ages that nobody has are warnings") {
+    const auto check = columns_of("path,age\na.png,54\nb.png,414\nc.png,414\nd.png,-1\ne.png,120\n");
+    CHECK(finding_of(check, "odd-age").weight == Weight::warning);
+    CHECK(finding_of(check, "odd-age").count == 3);
+    CHECK(finding_of(check, "odd-age").examples == std::vector<std::string>{"'414' (2)", "'-1' (1)"});
+    CHECK_FALSE(has(columns_of("path,age\na.png,54\nb.png,003M\n"), "odd-age"));
+}
+
+TEST_CASE("patients 7 and 7.0 are one") {
+    CHECK(finding_of(columns_of("path,patient,split\na.png,7,train\nb.png,7.0,test\n"), "leakage").count == 1);
+}
+
 TEST_CASE("labels spelt in two ways are errors, rare ones close to frequent ones warnings") {
     const auto spelt =
         columns_of(rows("label", "Pleural Effusion", 3, "x.png,pleural_effusion\ny.png,normal\n"));

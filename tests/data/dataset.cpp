@@ -3,9 +3,11 @@
 
 #include <catch2/catch.hpp>
 #include <cmath>
+#include <map>
 #include <set>
 
 #include "data/phantom.hpp"
+#include "data/repeated.hpp"
 #include "support/temporary_folder.hpp"
 
 using namespace hearth;
@@ -119,6 +121,18 @@ TEST_CASE("a folder has paths and no labels") {
     const auto set = open_dataset(files(folder.path().string()));
     CHECK(set->name(0) == (folder / "a.png").string());
     CHECK_FALSE(set->cell(0, "label"));
+}
+
+TEST_CASE("images that a table lists more than once are counted, with the first of them") {
+    const TemporaryFolder folder;
+    const auto note = [&](const std::string& rows) {
+        return repeated_images(*open_dataset(files(folder.write("m.csv", "path,label\n" + rows).string())));
+    };
+    const std::string found = note("a.png,x\nb.png,x\n./b.png,y\nb.png,x\n").value();
+    CHECK_THAT(found, Contains("2 of 4 rows name an image that an earlier row names, such as " +
+                               (folder / "b.png").string()));
+    CHECK_FALSE(note("a.png,x\nb.png,x\n"));
+    CHECK_FALSE(repeated_images(*open_dataset(phantoms(20))));
 }
 
 TEST_CASE("a data set without images is a data error that repeats the filter") {

@@ -65,9 +65,34 @@ TEST_CASE("a missing value satisfies no ordering and equals only the empty text"
     CHECK(kept(R"(age < "9999")") == "abce");
 }
 
-TEST_CASE("quoted digits are text") {
-    CHECK(kept(R"(age == "7.5")").empty());
+TEST_CASE("numbers compare as numbers in quotes as well, exactly where both sides are digits") {
+    CHECK(kept(R"(age == "7.5")") == "e");
     CHECK(kept(R"(age == "7.50")") == "e");
+    CHECK(kept(R"(age != "5.0")") == "bcde");
+    CHECK(kept(R"(age < "40")") == "ae");
+    const test::TemporaryFolder folder;
+    const auto ids = read_manifest(
+        folder.write("m.csv", "path,id\na,20000123456789012345\nb,20000123456789012346\nc,12e4\n"));
+    CHECK(select(ids, R"(id == "20000123456789012345")").rows.size() == 1);
+    CHECK(select(ids, R"(id == "120000")").rows.empty());
+}
+
+TEST_CASE("constants are read as cells are: blanks around them and words for missing") {
+    CHECK(kept(R"(label == " normal ")") == "ab");
+    CHECK(kept(R"(age == "NA")") == "d");
+    CHECK(kept(R"(age != "nan")") == "abce");
+}
+
+TEST_CASE("a comparison of two constants is refused and names the column that was meant") {
+    CHECK_THAT(error(R"("view position" == "PA")"),
+               Contains("found a comparison of two constants") &&
+                   Contains("'view position' is a column where it is written as `view position`") &&
+                   Contains("(column 1)"));
+    CHECK_THAT(error(R"(age > 3 and "label" == "normal")"),
+               Contains("is written as label ") && Contains("(column 13)"));
+    CHECK_THAT(error(R"("x" in ("x", "y"))"), Contains("two constants") && Contains("columns: path, label"));
+    CHECK_THAT(error("1 < 2"), Contains("two constants"));
+    CHECK(kept(R"("PA" in (`view position`, label))") == "ace");
 }
 
 TEST_CASE("lists") {
@@ -100,6 +125,9 @@ TEST_CASE("an unknown column is named with its place and the nearest one") {
     CHECK_THAT(message, Contains("unknown column 'lable' (did you mean 'label'?") && Contains("(column 13)"));
     CHECK_THAT(message, Contains("\n  age > 3 and lable == \"normal\"\n              ^"));
     CHECK_THAT(error("label == normal"), Contains("quote it: \"normal\""));
+    CHECK_THAT(error("view position == \"PA\""),
+               Contains("a name with blanks stands between backquotes: `view position`"));
+    CHECK_THAT(error("age == nan"), Contains("unknown column 'nan'"));
 }
 
 TEST_CASE("mistakes of grammar point at the offending character") {

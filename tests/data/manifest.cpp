@@ -4,6 +4,7 @@
 #include <hearth/error.hpp>
 
 #include "data/csv.hpp"
+#include "data/missing_file.hpp"
 #include "support/temporary_folder.hpp"
 
 using namespace hearth;
@@ -51,11 +52,24 @@ TEST_CASE("a byte order mark, CRLF, blank lines and a missing last line end chan
     CHECK(windows.rows[1].line == 6);
 }
 
+TEST_CASE("cells have no blanks around them, and words for missing are empty; paths are as written") {
+    const Manifest manifest = read(
+        "path, label\xC2\xA0,patient,split\na.png,normal\xC2\xA0,7.0,train \nNA,NaN,7,\" train\"\nb.png, "
+        "NULL,N/A,\n");
+    CHECK(manifest.columns == Names{"path", "label", "patient", "split"});
+    CHECK(manifest.rows[0].cells == Names{"a.png", "normal", "7.0", "train"});
+    CHECK(manifest.rows[1].cells == Names{"NA", "", "7", "train"});
+    CHECK(manifest.rows[2].cells == Names{"b.png", "", "", ""});
+    CHECK(manifest.rows[0].patient == manifest.rows[1].patient);
+    CHECK(manifest.rows[0].split == manifest.rows[1].split);
+    CHECK(manifest.rows[2].patient.empty());
+}
+
 TEST_CASE("quoted fields hold commas, quotes and line ends") {
     const Manifest manifest =
         read("path,note\n\"a,1.png\",\"said \"\"no\"\"\ntwice\"\nb.png, \" kept \" \nc.png,  cut  \n");
     CHECK(manifest.rows[0].cells == Names{"a,1.png", "said \"no\"\ntwice"});
-    CHECK(manifest.rows[1].cells[1] == " kept ");
+    CHECK(manifest.rows[1].cells[1] == "kept");
     CHECK(manifest.rows[1].line == 4);
     CHECK(manifest.rows[2].cells[1] == "cut");
 }
@@ -89,6 +103,68 @@ TEST_CASE("malformed manifests are refused with the line and the remedy") {
     CHECK_THAT(error("path,label\n"), Contains("no rows"));
 }
 
+TEST_CASE("bytes that are no UTF-8 are refused with their line and what to do") {
+    const std::string message = error("path,label\na.png,normal\nb.png,R\xF6ntgen\n");
+    CHECK_THAT(message, Contains("m.csv:3: found 'R\\xF6ntgen', whose bytes are no UTF-8") &&
+                            Contains("iconv -f WINDOWS-1252 -t UTF-8"));
+    CHECK(read("path,label\na.png,R\xC3\xB6ntgen\n").rows[0].cells[1] == "R\xC3\xB6ntgen");
+}
+
+TEST_CASE("what spreadsheets and other systems write is named with the remedy") {
+    CHECK_THAT(error("path,label\ra.png,x\rb.png,y\r"),
+               Contains("m.csv:1: found a carriage return") && Contains("tr '\\r' '\\n'"));
+    CHECK_THAT(error("path,label\n\"a.png\"\r\"b.png\"\n"), Contains("m.csv:2: found a carriage return"));
+    CHECK_THAT(error("path,label,\na.png,x,\n"),
+               Contains("m.csv:1: found a comma at the end") && Contains("remove"));
+    CHECK_THAT(error("path,label\na.png,x,\n"),
+               Contains("m.csv:2: found 3 fields") && Contains("remove the comma"));
+    CHECK_THAT(error("sep=,\npath,label\na.png,x\n"),
+               Contains("m.csv:1: found 'sep=,'") && Contains("remove the line"));
+    CHECK_THAT(error("sep=;\npath;label\n"), Contains("found 'sep=;'"));
+}
+
+TEST_CASE("other files are named instead of read as tables") {
+    CHECK_THAT(error("\x89PNG\r\n\x1A\n"), Contains("m.csv:1: found a PNG image; expected a table"));
+    CHECK_THAT(error("\xFF\xD8\xFF\xE0"), Contains("a JPEG image"));
+    CHECK_THAT(error(std::string(128, '\0') + "DICM"), Contains("a DICOM file"));
+    CHECK_THAT(error("PK\x03\x04"), Contains("a zip archive, as Excel's .xlsx is") && Contains("CSV UTF-8"));
+    CHECK_THAT(error("\x1F\x8B\x08"), Contains("gzip") && Contains("gunzip"));
+    CHECK_THAT(error("<!DOCTYPE html>\n"), Contains("a web page"));
+}
+
+TEST_CASE("addresses and paths of Windows are refused with what to write") {
+    CHECK_THAT(
+        error("path\nfile:///data/a.png\n"),
+        Contains("m.csv:2: found the address 'file:///data/a.png'") && Contains("this machine: '/data/a.png'"));
+    CHECK_THAT(error("path\nhttps://x.org/a.png\n"), Contains("download it first"));
+    CHECK_THAT(error("path\na.png\nimages\\a.png\n"),
+               Contains("m.csv:3: found 'images\\a.png', a path of Windows") && Contains("'images/a.png'"));
+    CHECK_THAT(error("path\nC:\\films\\a.png\n"), Contains("and no drive"));
+    CHECK_THAT(message_of<DataError>([] { open("file:///nowhere/m.csv"); }),
+               Contains("this machine: '/nowhere/m.csv'"));
+    const TemporaryFolder folder;
+    folder.write("a\\b.png", "x");
+    CHECK(read_manifest(folder.write("m.csv", "path\na\\b.png\n")).rows[0].path ==
+          (folder / "a\\b.png").string());
+}
+
+TEST_CASE("a missing file's neighbour with other capitals, blanks or accents is named") {
+    const TemporaryFolder folder;
+    folder.write("Images/R\xC3\xB6ntgen.png", "x");
+    folder.write("m.csv ", "x");
+    const auto hint = [&](const std::string& name) { return hint_for_missing(folder / name); };
+    CHECK_THAT(hint("images/a.png"), Contains("there is 'Images': capital letters count"));
+    CHECK_THAT(hint("Images/Ro\xCC\x88ntgen.png"),
+               Contains("there is 'R\xC3\xB6ntgen.png': its accents") && Contains("convmv"));
+    CHECK_THAT(hint("m.csv"), Contains("blanks at its start or end"));
+    CHECK(hint("Images/a.png").empty());
+    CHECK(hint("Images/R\xC3\xA4ntgen.png").empty());
+    CHECK(hint("Images/R\xC3\xB6ntgen.png").empty());
+    CHECK_THAT(message_of<DataError>([&] { open(folder / "images"); }),
+               Contains("not found") && Contains("'Images'"));
+    CHECK_THAT(message_of<DataError>([&] { open("~/films"); }), Contains("'~' is known to shells alone"));
+}
+
 TEST_CASE("what is not there is a data error") {
     CHECK_THAT(message_of<DataError>([] { open("/nowhere/m.csv"); }), Contains("/nowhere/m.csv: not found"));
     CHECK_THROWS_AS(read_manifest("/nowhere/m.csv"), DataError);
@@ -108,6 +184,31 @@ TEST_CASE("a folder is every image below it, sorted") {
     for (const Row& row : manifest.rows) names.push_back(row.cells[0]);
     CHECK(names == Names{"a.jpeg", "b/1.png", "b/2.JPG", "z.PNG"});
     CHECK(manifest.rows[1].path == (folder / "b/1.png").string());
+}
+
+TEST_CASE("folders and files that links lead to count once, under their own name") {
+    const TemporaryFolder folder, elsewhere;
+    for (const char* name : {"d/1.png", "d/2.png"}) folder.write(name, "x");
+    elsewhere.write("3.png", "x");
+    std::filesystem::create_directory_symlink(".", folder / "d/loop");
+    std::filesystem::create_directory_symlink("d", folder / "a-second-way");
+    std::filesystem::create_directory_symlink(elsewhere.path(), folder / "outside");
+    std::filesystem::create_directory_symlink(folder.path(), elsewhere / "back");
+    std::filesystem::create_symlink("d/1.png", folder / "0.png");
+    std::filesystem::create_symlink("nowhere.png", folder / "broken.png");
+    std::filesystem::create_symlink("itself.png", folder / "itself.png");
+    Names names;
+    for (const Row& row : read_folder(folder.path()).rows) names.push_back(row.cells[0]);
+    CHECK(names == Names{"d/1.png", "d/2.png", "outside/3.png"});
+}
+
+TEST_CASE("a file name that is no UTF-8 is refused by its bytes, in a folder and above a table") {
+    const TemporaryFolder folder;
+    folder.write("R\xF6ntgen.png", "x");
+    CHECK_THAT(message_of<DataError>([&] { read_folder(folder.path()); }),
+               Contains("R\\xF6ntgen.png: found a name whose bytes are no UTF-8") && Contains("convmv"));
+    const auto table = folder.write("R\xF6/m.csv", "path\na.png\n");
+    CHECK_THAT(message_of<DataError>([&] { read_manifest(table); }), Contains("R\\xF6: found a name"));
 }
 
 TEST_CASE("class names are the distinct labels in sorted order, without the unlabelled") {

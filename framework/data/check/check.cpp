@@ -2,8 +2,9 @@
 
 #include <algorithm>
 #include <array>
-#include <charconv>
 #include <map>
+
+#include "data/cell.hpp"
 
 namespace hearth::data {
 
@@ -40,7 +41,7 @@ std::vector<std::size_t> value_columns(const Manifest& manifest) {
 std::vector<std::pair<std::string, std::size_t>> count_values(const Manifest& manifest, std::size_t column) {
     std::map<std::string, std::size_t> counts;
     for (const Row& row : manifest.rows) {
-        if (!row.cells[column].empty()) ++counts[row.cells[column]];
+        if (!row.cells[column].empty()) ++counts[key(row.cells[column])];
     }
     std::vector<std::pair<std::string, std::size_t>> sorted(counts.begin(), counts.end());
     std::stable_sort(sorted.begin(), sorted.end(),
@@ -49,9 +50,7 @@ std::vector<std::pair<std::string, std::size_t>> count_values(const Manifest& ma
 }
 
 bool is_number(const std::string& text) {
-    double value = 0;
-    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-    return error == std::errc() && end == text.data() + text.size();
+    return as_number(text).has_value();
 }
 
 }  // namespace hearth::data

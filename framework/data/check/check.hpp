@@ -66,7 +66,7 @@ void check_splits(const Manifest& manifest, ManifestCheck& check);
 /// Columns whose values are classes or numbers; not path, patient, study, split, mask and boxes.
 std::vector<std::size_t> value_columns(const Manifest& manifest);
 
-/// Values of a column with their counts, most frequent first; the empty one is left out.
+/// Values of a column, by their key(), with their counts, most frequent first; the empty one is left out.
 std::vector<std::pair<std::string, std::size_t>> count_values(const Manifest& manifest, std::size_t column);
 
 /// Whether the whole text is a number.

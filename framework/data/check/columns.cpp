@@ -4,6 +4,7 @@
 #include <hearth/text.hpp>
 #include <map>
 
+#include "data/cell.hpp"
 #include "data/check/check.hpp"
 
 namespace hearth::data {
@@ -27,7 +28,7 @@ std::string quoted(const std::string& value, std::size_t count) {
 }
 
 /// Letters and digits in lower case: what is left of "Pleural_Effusion " and "pleural effusion".
-std::string folded(const std::string& value) {
+std::string letters_of(const std::string& value) {
     std::string out;
     for (const unsigned char c : value) {
         if (std::isalnum(c) != 0 || c >= 0x80) out += static_cast<char>(std::tolower(c));
@@ -74,6 +75,20 @@ void check_kind(const std::string& column, const Counts& counts, ManifestCheck& 
     if (!found) stray(is_number, "numbers");
 }
 
+/// Ages in years that nobody has; what is no number says its unit ("003M").
+void check_ages(const std::string& column, const Counts& counts, ManifestCheck& check) {
+    if (column != "age" && column != "Age") return;
+    Finding finding{Weight::warning, "odd-age",
+                    "Column '" + column + "' holds ages that are none from 0 to 120.", 0};
+    for (const auto& [value, count] : counts) {
+        const auto age = as_number(value);
+        if (!age || (*age >= 0 && *age <= 120)) continue;
+        add_example(finding, quoted(value, count));
+        finding.count += count - 1;
+    }
+    keep(std::move(finding), check);
+}
+
 /// Whether one may be a slip of the pen for the other: not short, and other than by its digits ("grade 1",
 /// "grade 2").
 bool may_be_a_slip(const std::string& a, const std::string& b) {
@@ -95,13 +110,13 @@ void check_spelling(const std::string& column, const Counts& counts, ManifestChe
     std::vector<std::string> seen;
     for (const auto& [value, count] : counts) {
         if (is_number(value)) continue;
-        const auto [at, is_new] = spellings.emplace(folded(value), std::pair(value, count));
+        const auto [at, is_new] = spellings.emplace(letters_of(value), std::pair(value, count));
         if (!is_new) {
             add_example(same, quoted(value, count) + " and " + quoted(at->second.first, at->second.second));
             continue;
         }
         const std::string other = nearest(value, seen);
-        const std::size_t often = other.empty() ? 0 : spellings.at(folded(other)).second;
+        const std::size_t often = other.empty() ? 0 : spellings.at(letters_of(other)).second;
         if (often >= much_rarer * count && may_be_a_slip(value, other))
             add_example(close, quoted(value, count) + " and " + quoted(other, often));
         seen.push_back(value);
@@ -123,6 +138,7 @@ void check_columns(const Manifest& manifest, ManifestCheck& check) {
             add_example(unknown,
                         name + ": " + std::to_string(empty) + " of " + std::to_string(manifest.rows.size()));
         check_kind(name, counts, check);
+        check_ages(name, counts, check);
         if (counts.size() <= most_classes) check_spelling(name, counts, check);
     }
     keep(std::move(unknown), check);

@@ -3,6 +3,7 @@
 #include "data/dicom.hpp"
 #include "data/image.hpp"
 #include "data/import/views.hpp"
+#include "data/utf8.hpp"
 
 namespace hearth::data {
 
@@ -13,7 +14,7 @@ std::vector<DicomFilm> dicom_films(const ImportRequest& request, MissingFiles& m
         try {
             const DicomInfo info = read_dicom_info(file);
             films.push_back({{.file = file,
-                              .patient = info.patient,
+                              .patient = escaped(info.patient),  // may be Latin-1
                               .view = view_of(info.view),
                               .projection = info.view,
                               .sex = sex_of(info.sex),

@@ -67,8 +67,8 @@ std::span<const Importer> importers();
 /// Throws RecipeError with the nearest kind.
 const Importer& find_importer(const std::string& kind);
 
-/// Keeps films whose view or projection is among `wanted`. Throws DataError that counts the views found when
-/// none is.
+/// Keeps films whose view or projection is among `wanted`; a note counts the others by view, those of unknown
+/// view among them. Throws DataError that counts the views found when none is.
 void keep_views(Imported& set, const std::vector<std::string>& wanted);
 
 /// The manifest's text, with paths relative to `folder` (absolute for files on another root).

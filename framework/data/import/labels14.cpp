@@ -2,6 +2,8 @@
 
 #include <hearth/error.hpp>
 
+#include "data/cell.hpp"
+
 namespace hearth::data {
 
 const std::vector<std::string>& ChexpertLabels::names() {
@@ -22,14 +24,14 @@ ChexpertLabels::ChexpertLabels(const Table& table, Uncertain uncertain) : table_
 std::vector<std::string> ChexpertLabels::of(const CsvRecord& row) const {
     std::vector<std::string> labels;
     for (const std::size_t column : columns_) {
-        const std::string& cell = row.fields[column];
+        const std::string cell = key(row.fields[column]);
         if (cell.empty()) {
             labels.emplace_back();
-        } else if (cell == "1" || cell == "1.0") {
+        } else if (cell == "1") {
             labels.emplace_back("1");
-        } else if (cell == "0" || cell == "0.0") {
+        } else if (cell == "0") {
             labels.emplace_back("0");
-        } else if (cell == "-1" || cell == "-1.0") {
+        } else if (cell == "-1") {
             labels.emplace_back(uncertain_ == Uncertain::zeros  ? "0"
                                 : uncertain_ == Uncertain::ones ? "1"
                                 : uncertain_ == Uncertain::keep ? "-1"

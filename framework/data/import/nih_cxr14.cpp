@@ -1,8 +1,10 @@
 // NIH ChestX-ray14 (Wang et al. 2017, https://arxiv.org/abs/1705.02315): images_001/images/00000001_000.png to
 // images_012, or all in images/; Data_Entry_2017.csv (also _v2020), whose header says
 // "OriginalImage[Width,Height]" in two fields and ends in a comma; train_val_list.txt and test_list.txt, the
-// official split by patient.
+// official split by patient; BBox_List_2017.csv, boxes that a radiologist drew on some films, whose header says
+// "Bbox [x,y,w,h]" in four fields.
 #include <algorithm>
+#include <array>
 #include <hearth/error.hpp>
 #include <sstream>
 #include <unordered_map>
@@ -65,6 +67,22 @@ std::unordered_map<std::string, std::string> official_split(const std::filesyste
     return splits;
 }
 
+/// The boxes of each image, whichever finding they show; empty without the list.
+std::unordered_map<std::string, std::string> boxes_by_image(const std::filesystem::path& folder) {
+    std::unordered_map<std::string, std::string> boxes;
+    const auto file = look_for(folder, "BBox_List_2017", {".csv", ".csv.gz"});
+    if (file.empty()) return boxes;
+    const Table table(file);
+    const std::size_t image = table.column("Image Index");
+    const std::array<std::size_t, 4> sides = {table.column("Bbox [x"), table.column("y"), table.column("w"),
+                                              table.column("h]")};
+    for (const CsvRecord& row : table.rows()) {
+        std::string& all = boxes[row.fields[image]];
+        all += (all.empty() ? "" : "; ") + table.box(row, sides);
+    }
+    return boxes;
+}
+
 }  // namespace
 
 Imported import_nih_cxr14(const ImportRequest& request) {
@@ -74,10 +92,12 @@ Imported import_nih_cxr14(const ImportRequest& request) {
     const std::size_t sex = table.column_of({"Patient Gender", "Patient Sex"}),
                       view = table.column("View Position");
     const auto splits = official_split(request.folder);
+    const auto boxes = boxes_by_image(request.folder);
     const ImagesByName images = images_by_name(request.folder);
 
     Imported set{findings, {}};
     MissingFiles missing;
+    std::size_t with_boxes = 0;
     for (const CsvRecord& row : table.rows()) {
         const auto file = images.find(row.fields[image]);
         if (file == images.end()) {
@@ -93,9 +113,17 @@ Imported import_nih_cxr14(const ImportRequest& request) {
         film.labels = labels_of(row.fields[labels], table.place(row));
         if (const auto found = splits.find(row.fields[image]); found != splits.end())
             film.split = found->second;
+        if (const auto found = boxes.find(row.fields[image]); found != boxes.end()) {
+            film.boxes = found->second;
+            ++with_boxes;
+        }
         set.films.push_back(std::move(film));
     }
     missing.settle(set, request, table.file().string());
+    forget_impossible_ages(set);
+    if (with_boxes > 0)
+        set.notes.push_back(std::to_string(with_boxes) +
+                            " films have boxes; on all others what is where is not known.");
     if (splits.empty())
         set.notes.emplace_back("Found no train_val_list.txt and test_list.txt: there is no official split.");
     return set;

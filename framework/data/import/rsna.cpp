@@ -2,16 +2,20 @@
 // of NIH ChestX-ray14, read again by radiologists.
 //     stage_2_train_images/<patientId>.dcm, stage_2_test_images/...
 //     stage_2_train_labels.csv         patientId,x,y,width,height,Target: a row for each box; without one
-//     Target is 0 stage_2_detailed_class_info.csv  patientId,class: rows repeat as often as those of the boxes
+//     Target is 0
+//     stage_2_detailed_class_info.csv  patientId,class: rows repeat as often as those of the boxes; may be
+//     missing
 // Test images have no label. A patientId is an image's; which of NIH's patients it was is not told.
-#include <charconv>
+#include <array>
 #include <hearth/error.hpp>
 #include <unordered_map>
 
+#include "data/cell.hpp"
 #include "data/import/dicom_films.hpp"
 #include "data/import/files.hpp"
 #include "data/import/import.hpp"
 #include "data/import/table.hpp"
+#include "data/import/views.hpp"
 
 namespace hearth::data {
 namespace {
@@ -21,22 +25,13 @@ struct Finding {
     std::string boxes;
 };
 
-/// "264.0" without its ".0".
-std::string pixels(const std::string& cell, const std::string& place) {
-    double value = 0;
-    const auto [end, error] = std::from_chars(cell.data(), cell.data() + cell.size(), value);
-    if (error != std::errc() || end != cell.data() + cell.size() || value < 0)
-        throw DataError(place + ": found '" + cell + "' for a box; expected pixels from 0");
-    return cell.ends_with(".0") ? cell.substr(0, cell.size() - 2) : cell;
-}
-
 std::unordered_map<std::string, Finding> findings_of(const Table& table) {
     const std::size_t patient = table.column("patientId"), target = table.column("Target");
-    const std::vector<std::size_t> sides = {table.column("x"), table.column("y"), table.column("width"),
-                                            table.column("height")};
+    const std::array<std::size_t, 4> sides = {table.column("x"), table.column("y"), table.column("width"),
+                                              table.column("height")};
     std::unordered_map<std::string, Finding> findings;
     for (const CsvRecord& row : table.rows()) {
-        const std::string& word = row.fields[target];
+        const std::string word = key(row.fields[target]);
         if (word != "0" && word != "1")
             throw DataError(table.place(row) + ": found Target '" + word + "'; expected 0 or 1");
         Finding& finding = findings[row.fields[patient]];
@@ -49,8 +44,7 @@ std::unordered_map<std::string, Finding> findings_of(const Table& table) {
             continue;
         }
         if (!finding.boxes.empty()) finding.boxes += "; ";
-        for (std::size_t i = 0; i < sides.size(); ++i)
-            finding.boxes += (i == 0 ? "" : " ") + pixels(row.fields[sides[i]], table.place(row));
+        finding.boxes += table.box(row, sides);
     }
     return findings;
 }
@@ -67,20 +61,24 @@ std::unordered_map<std::string, std::string> classes_of(const Table& table) {
 Imported import_rsna(const ImportRequest& request) {
     const Table table(need_table(request.folder, "stage_2_train_labels", "RSNA Pneumonia"));
     auto findings = findings_of(table);
+    const auto class_table = look_for(request.folder, "stage_2_detailed_class_info", {".csv", ".csv.gz"});
+    const bool with_classes = !class_table.empty();
     const auto classes =
-        classes_of(Table(need_table(request.folder, "stage_2_detailed_class_info", "RSNA Pneumonia")));
-    Imported set{{"class", "pneumonia"}, {}};
+        with_classes ? classes_of(Table(class_table)) : std::unordered_map<std::string, std::string>();
+    Imported set{{"pneumonia"}, {}};
+    if (with_classes) set.labels = {"class", "pneumonia"};
     MissingFiles missing;
     std::size_t unlabelled = 0;
     for (auto& [film, size] : dicom_films(request, missing)) {
         film.patient = film.file.stem().string();
         const auto finding = findings.find(film.patient);
         if (finding == findings.end()) {
-            film.labels = {"", ""};
+            film.labels.assign(set.labels.size(), "");
             ++unlabelled;
         } else {
             const auto name = classes.find(film.patient);
-            film.labels = {name == classes.end() ? "" : name->second, finding->second.target};
+            if (with_classes) film.labels = {name == classes.end() ? "" : name->second};
+            film.labels.push_back(finding->second.target);
             film.boxes = finding->second.boxes;
             findings.erase(finding);
         }
@@ -88,6 +86,9 @@ Imported import_rsna(const ImportRequest& request) {
     }
     for (const auto& [patient, finding] : findings) missing.add(patient + ".dcm");
     missing.settle(set, request, table.file().string());
+    forget_impossible_ages(set);
+    if (!with_classes)
+        set.notes.emplace_back("Found no stage_2_detailed_class_info.csv: there is no column 'class'.");
     if (unlabelled > 0)
         set.notes.push_back(std::to_string(unlabelled) + " images are not in the table: they have no label.");
     set.notes.emplace_back(

@@ -12,6 +12,7 @@
 #include "data/import/files.hpp"
 #include "data/import/import.hpp"
 #include "data/import/table.hpp"
+#include "data/import/views.hpp"
 #include "data/mask.hpp"
 
 namespace hearth::data {
@@ -77,6 +78,7 @@ Imported import_siim_acr(const ImportRequest& request) {
     }
     for (const auto& [image, annotation] : annotations) missing.add(image + ".dcm");
     missing.settle(set, request, table.file().string());
+    forget_impossible_ages(set);
     if (unlabelled > 0)
         set.notes.push_back(std::to_string(unlabelled) +
                             " images are not in the table: they have no label and no mask.");

@@ -8,6 +8,8 @@
 #include <hearth/text.hpp>
 #include <memory>
 
+#include "data/cell.hpp"
+
 namespace hearth::data {
 namespace fs = std::filesystem;
 namespace {
@@ -27,11 +29,6 @@ std::string unpack(const fs::path& file) {
     return text;
 }
 
-void trim(std::string& cell) {
-    cell.erase(0, std::min(cell.find_first_not_of(" \t"), cell.size()));
-    cell.erase(cell.find_last_not_of(" \t") + 1);
-}
-
 }  // namespace
 
 Table::Table(fs::path file) : file_(std::move(file)) {
@@ -39,14 +36,14 @@ Table::Table(fs::path file) : file_(std::move(file)) {
     if (rows_.empty()) throw DataError(file_.string() + ": the file is empty; expected a header line and rows");
     columns_ = std::move(rows_.front().fields);
     rows_.erase(rows_.begin());
-    std::for_each(columns_.begin(), columns_.end(), trim);
+    for (std::string& name : columns_) name = trimmed(name);
     for (CsvRecord& row : rows_) {
         if (row.fields.size() > columns_.size())
             throw DataError(place(row) + ": found " + std::to_string(row.fields.size()) +
                             " fields; expected at most " + std::to_string(columns_.size()) +
                             ", as the header has");
         row.fields.resize(columns_.size());
-        std::for_each(row.fields.begin(), row.fields.end(), trim);
+        for (std::string& cell : row.fields) cell = plain(cell);
     }
 }
 
@@ -66,6 +63,18 @@ std::size_t Table::column_of(const std::vector<std::string>& names) const {
     throw DataError(file_.string() + ":1: no column '" + join(names, "' or '") + "'" +
                     did_you_mean(names.front(), columns_) + "; found " + join(columns_) +
                     "; is this the file as the data set distributes it?");
+}
+
+std::string Table::box(const CsvRecord& row, const std::array<std::size_t, 4>& columns) const {
+    std::string text;
+    for (const std::size_t column : columns) {
+        const std::string pixels = key(row.fields[column]);  // "264.0" without its ".0"
+        const auto value = as_number(pixels);
+        if (!value || *value < 0)
+            throw DataError(place(row) + ": found '" + pixels + "' for a box; expected pixels from 0");
+        text += (text.empty() ? "" : " ") + pixels;
+    }
+    return text;
 }
 
 std::string Table::place(const CsvRecord& row) const {

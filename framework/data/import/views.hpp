@@ -1,7 +1,9 @@
-// What is seen from where.
+// What is seen from where, and of whom.
 #pragma once
 
 #include <string>
+
+#include "data/import/import.hpp"
 
 namespace hearth::data {
 
@@ -11,5 +13,9 @@ std::string view_of(const std::string& projection);
 
 /// "M" and "F" from any spelling of sets; otherwise as it is, and empty for "Unknown".
 std::string sex_of(const std::string& word);
+
+/// Ages above 120 years, as NIH's tables and the films made of them have, count as not known; a note says how
+/// many.
+void forget_impossible_ages(Imported& set);
 
 }  // namespace hearth::data

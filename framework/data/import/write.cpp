@@ -45,7 +45,7 @@ std::string relative_path(const fs::path& file, const fs::path& folder) {
 
 void keep_views(Imported& set, const std::vector<std::string>& wanted) {
     if (wanted.empty()) return;
-    std::map<std::string, std::size_t> found;
+    std::map<std::string, std::size_t> found, left_out;
     for (const Film& film : set.films) {
         ++found[film.view.empty() ? "(no view)" : film.view];
         if (!film.projection.empty()) ++found[film.projection];
@@ -53,12 +53,22 @@ void keep_views(Imported& set, const std::vector<std::string>& wanted) {
     const auto among = [&wanted](const std::string& word) {
         return !word.empty() && std::find(wanted.begin(), wanted.end(), word) != wanted.end();
     };
-    std::erase_if(set.films,
-                  [&among](const Film& film) { return !among(film.view) && !among(film.projection); });
-    if (!set.films.empty()) return;
-    std::vector<std::string> counts;
-    for (const auto& [word, count] : found) counts.push_back(word + " (" + std::to_string(count) + ")");
-    throw DataError("--view " + join(wanted, ",") + ": found no such film; expected some of " + join(counts));
+    const auto counts = [](const std::map<std::string, std::size_t>& words) {
+        std::vector<std::string> list;
+        for (const auto& [word, count] : words) list.push_back(word + " (" + std::to_string(count) + ")");
+        return join(list);
+    };
+    const std::size_t all = set.films.size();
+    std::erase_if(set.films, [&](const Film& film) {
+        if (among(film.view) || among(film.projection)) return false;
+        ++left_out[film.view.empty() ? "of unknown view" : film.view];
+        return true;
+    });
+    const std::string flag = "--view " + join(wanted, ",");
+    if (set.films.empty()) throw DataError(flag + ": found no such film; expected some of " + counts(found));
+    if (!left_out.empty())
+        set.notes.push_back(flag + " left out " + std::to_string(all - set.films.size()) + " of " +
+                            std::to_string(all) + " films: " + counts(left_out) + ".");
 }
 
 std::string manifest_text(const Imported& set, const fs::path& folder) {

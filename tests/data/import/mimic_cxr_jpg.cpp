@@ -116,6 +116,8 @@ TEST_CASE("MIMIC-CXR-JPG: only the views that are asked for; none is an error th
     auto set = read_set("mimic-cxr-jpg", folder.path());
     keep_views(set, {"frontal"});
     CHECK(set.films.size() == 2);
+    CHECK_THAT(notes_of(set),
+               Contains("--view frontal left out 2 of 4 films: lateral (1), of unknown view (1)."));
     keep_views(set, {"PA"});
     CHECK(set.films.size() == 1);
     auto all = read_set("mimic-cxr-jpg", folder.path());

@@ -59,6 +59,36 @@ TEST_CASE("NIH ChestX-ray14: the table of 2020 says Patient Sex and plain years"
     CHECK(manifest_of("nih-cxr14", folder.path()) == manifest);
 }
 
+TEST_CASE("NIH ChestX-ray14: the list of boxes comes along, on other films they are not known") {
+    const TemporaryFolder folder;
+    make(folder);
+    folder.write("BBox_List_2017.csv",
+                 "Image Index,Finding Label,Bbox [x,y,w,h],,,\n"
+                 "00000001_000.png,Cardiomegaly,225.084745762712,547.0,86.7796610169492,79.5,,,\n"
+                 "00000003_000.png,Infiltrate,1,2,3,4,,,\n"
+                 "00000001_000.png,Mass,5,6,7,8,,,\n");
+    const auto set = read_set("nih-cxr14", folder.path());
+    CHECK(set.films[0].boxes == "225.084745762712 547 86.7796610169492 79.5; 5 6 7 8");
+    CHECK(set.films[1].boxes.empty());
+    CHECK(set.films[3].boxes == "1 2 3 4");
+    CHECK_THAT(notes_of(set), Contains("2 films have boxes; on all others what is where is not known"));
+    folder.write("BBox_List_2017.csv",
+                 "Image Index,Finding Label,Bbox [x,y,w,h],,,\n00000001_000.png,Mass,5,,7,8,,,\n");
+    CHECK_THAT(complaint_of("nih-cxr14", folder.path()), Contains("2017.csv:2: found '' for a box"));
+}
+
+TEST_CASE("NIH ChestX-ray14: ages that nobody has count as not known, with a note") {
+    const TemporaryFolder folder;
+    make(folder);
+    folder.write("Data_Entry_2017.csv", header +
+                                            "00000001_000.png,Mass,0,1,414Y,M,PA,1,1,1,1,\n"
+                                            "00000001_001.png,Mass,1,1,120Y,M,PA,1,1,1,1,\n");
+    const auto set = read_set("nih-cxr14", folder.path());
+    CHECK(set.films[0].age.empty());
+    CHECK(set.films[1].age == "120");
+    CHECK_THAT(notes_of(set), Contains("1 films have an age that is none from 0 to 120 years, such as 414"));
+}
+
 TEST_CASE("NIH ChestX-ray14: without both lists there is no official split, with one of them it is an error") {
     const TemporaryFolder folder;
     make(folder);

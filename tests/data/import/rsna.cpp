@@ -53,6 +53,28 @@ TEST_CASE(
     CHECK_THAT(notes_of(read_set("rsna", folder.path())), Contains("1 images are not in the table"));
 }
 
+TEST_CASE("RSNA: without the table of classes there are labels and boxes all the same") {
+    const TemporaryFolder folder;
+    make(folder);
+    std::filesystem::remove(folder / "stage_2_detailed_class_info.csv");
+    const auto set = read_set("rsna", folder.path());
+    CHECK(set.labels == std::vector<std::string>{"pneumonia"});
+    CHECK(set.films[3].labels == std::vector<std::string>{"1"});
+    CHECK(set.films[3].boxes == "264 152 213 379; 562 152 256 453.5");
+    CHECK_THAT(notes_of(set), Contains("no stage_2_detailed_class_info.csv: there is no column 'class'"));
+}
+
+TEST_CASE("RSNA: ages that nobody has count as not known, with a note") {
+    const TemporaryFolder folder;
+    make(folder);
+    write_dicom(folder / "stage_2_train_images/0004cfab.dcm",
+                {.pixels = cv::Mat(8, 8, CV_8U, cv::Scalar(50)), .patient = "0004cfab", .age = "155"});
+    const auto set = read_set("rsna", folder.path());
+    CHECK(set.films[1].age.empty());
+    CHECK(set.films[2].age == "7");
+    CHECK_THAT(notes_of(set), Contains("1 films have an age that is none from 0 to 120 years, such as 155"));
+}
+
 TEST_CASE("RSNA: contradicting targets, boxes without numbers and missing tables or films are errors") {
     const TemporaryFolder folder;
     make(folder);
@@ -66,6 +88,6 @@ TEST_CASE("RSNA: contradicting targets, boxes without numbers and missing tables
     CHECK_THAT(with_rows("0004cfab,,,,,2\n"), Contains("found Target '2'; expected 0 or 1"));
     CHECK_THAT(with_rows("absent,,,,,0\n"), Contains("absent.dcm") && Contains("--partial"));
     make(folder);
-    std::filesystem::remove(folder / "stage_2_detailed_class_info.csv");
-    CHECK_THAT(complaint_of("rsna", folder.path()), Contains("expected stage_2_detailed_class_info*.csv"));
+    std::filesystem::remove(folder / "stage_2_train_labels.csv");
+    CHECK_THAT(complaint_of("rsna", folder.path()), Contains("expected stage_2_train_labels*.csv"));
 }
