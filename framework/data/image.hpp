@@ -1,5 +1,5 @@
-// Reads PNG, JPEG and DICOM radiographs, 8 or 16 bit, to grey images of 32-bit floats in [0, 1]; says why when
-// it cannot. EXIF rotation and alpha are ignored. PNG and JPEG values are kept as stored: no window, no
+// Reads PNG, JPEG, TIFF and DICOM radiographs, 8 or 16 bit, to grey images of 32-bit floats in [0, 1]; says why
+// when it cannot. EXIF rotation and alpha are ignored. PNG, JPEG and TIFF values are kept as stored: no window, no
 // histogram, no inversion. DICOM images are shown as a viewer shows them first (data/dicom.hpp).
 #pragma once
 
