@@ -127,7 +127,8 @@ def reference(path):
         low, high = low * slope + intercept, high * slope + intercept
         shown = (apply_voi_lut(values, data) - low) / (high - low)
     elif data.BitsStored <= 8:
-        shown = stored / (2.0**data.BitsStored - 1)
+        low = -(1 << data.BitsStored - 1) if data.PixelRepresentation else 0
+        shown = (stored.astype(np.float64) - low) / (2.0**data.BitsStored - 1)
     else:
         known = values[~padded]
         shown = (values - known.min()) / max(known.max() - known.min(), 1)

@@ -202,8 +202,10 @@ cv::Mat show_jpeg2000(DcmDataset& dataset, PixelFormat format, std::span<const s
     if (image.pixels.channels() == 3) {
         cv::Mat shown;
         image.pixels.convertTo(shown, CV_8U, 255 / (std::exp2(image.bits) - 1));
-        if (photometric.starts_with("YBR_FULL")) cv::cvtColor(shown, shown, cv::COLOR_RGB2BGR);  // Y, Cb, Cr
-        if (photometric.starts_with("YBR_FULL")) cv::cvtColor(shown, shown, cv::COLOR_YCrCb2BGR);
+        if (!photometric.starts_with("YBR_FULL")) return shown;
+        cv::Mat ordered(shown.size(), CV_8UC3);
+        cv::mixChannels({shown}, {ordered}, {0, 1, 1, 2, 2, 0});  // Cr, Cb, Y to Y, Cr, Cb
+        cv::cvtColor(ordered, shown, cv::COLOR_YCrCb2BGR);
         return shown;
     }
     if (photometric == "PALETTE COLOR")

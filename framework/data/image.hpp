@@ -38,6 +38,10 @@ struct ImageError : DataError {
 /// Throws ImageError.
 cv::Mat load_gray(const std::filesystem::path& file, const LoadOptions& options = {});
 
+/// Why a film shows nothing, or next to nothing: all pixels alike, or all within a sixteenth of what its type holds (as
+/// 12-bit values in a 16-bit file are); "" where it shows more. `image` has one channel, CV_8U, CV_16U or CV_32F.
+std::string flatness(const cv::Mat& image);
+
 /// Resizes as LoadOptions says: area average where a side shrinks, linear where it grows.
 cv::Mat resize_square(const cv::Mat& image, int size, Aspect aspect);
 

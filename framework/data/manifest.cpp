@@ -3,11 +3,15 @@
 #include <algorithm>
 #include <array>
 #include <cctype>
+#include <cstdint>
+#include <fstream>
 #include <hearth/error.hpp>
 #include <hearth/text.hpp>
+#include <map>
 #include <set>
 
 #include "data/csv.hpp"
+#include "data/dicom.hpp"
 
 namespace hearth::data {
 namespace fs = std::filesystem;
@@ -48,13 +52,48 @@ void check_header(const CsvRecord& header, const std::string& where) {
     throw DataError(message);
 }
 
+/// Archives name DICOM files IM000001 or by their UID: those are told by their first bytes.
+bool is_nameless_dicom(const fs::path& file) {
+    const std::string extension = file.extension().string();
+    const bool plain = extension.size() <= 1 || std::all_of(extension.begin() + 1, extension.end(), [](unsigned char c) {
+                           return std::isdigit(c) != 0;
+                       });
+    if (!plain || file.filename() == "DICOMDIR") return false;
+    std::array<char, 132> start = {};
+    std::ifstream(file, std::ios::binary).read(start.data(), start.size());
+    return is_dicom({reinterpret_cast<const std::uint8_t*>(start.data()), start.size()});
+}
+
+/// Files of a folder that are no images, by their extension.
+class Skipped {
+  public:
+    void add(const fs::path& file) {
+        ++count_;
+        ++by_extension_[file.extension().empty() ? "no extension" : file.extension().string()];
+    }
+    /// "" when there are none.
+    std::string text(std::size_t images) const {
+        if (count_ == 0) return {};
+        constexpr std::size_t most = 5;
+        std::vector<std::string> kinds;
+        for (const auto& [extension, count] : by_extension_)
+            if (kinds.size() < most) kinds.push_back(extension + ": " + std::to_string(count));
+        if (by_extension_.size() > most) kinds.emplace_back("...");
+        return std::to_string(count_) + " of " + std::to_string(count_ + images) +
+               " files are no images by their names and are not read (" + join(kinds) + ")";
+    }
+
+  private:
+    std::size_t count_ = 0;
+    std::map<std::string, std::size_t> by_extension_;
+};
+
 bool is_image(const fs::path& file) {
     std::string extension = file.extension().string();
     std::transform(extension.begin(), extension.end(), extension.begin(),
                    [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
-    constexpr std::array<std::string_view, 5> known = {".png", ".jpg", ".jpeg", ".dcm", ".dicom"};
-    return !file.filename().string().starts_with('.') &&
-           std::find(known.begin(), known.end(), extension) != known.end();
+    constexpr std::array<std::string_view, 7> known = {".png", ".jpg", ".jpeg", ".tif", ".tiff", ".dcm", ".dicom"};
+    return std::find(known.begin(), known.end(), extension) != known.end() || is_nameless_dicom(file);
 }
 
 }  // namespace
@@ -118,19 +157,23 @@ Manifest read_folder(const fs::path& folder) {
     std::error_code error;
     fs::recursive_directory_iterator entries(folder, fs::directory_options::follow_directory_symlink, error);
     std::vector<std::string> paths;
+    Skipped skipped;
     for (const auto end = fs::end(entries); entries != end; entries.increment(error)) {
         const fs::directory_entry& entry = *entries;
         if (entry.path().filename() == "__MACOSX") entries.disable_recursion_pending();
-        if (is_image(entry.path()) && entry.is_regular_file(error)) paths.push_back(entry.path().string());
+        if (entry.path().filename().string().starts_with('.') || !entry.is_regular_file(error)) continue;
+        is_image(entry.path()) ? paths.push_back(entry.path().string()) : skipped.add(entry.path());
     }
     if (error) throw DataError(folder.string() + ": cannot be read as a folder: " + error.message());
     if (paths.empty()) {
         throw DataError(folder.string() +
-                        ": no image found; expected .png, .jpg, .jpeg, .dcm or .dicom files in it or below it");
+                        ": no image found; expected .png, .jpg, .jpeg, .tif, .tiff, .dcm or .dicom files, or DICOM "
+                        "files without an extension, in it or below it" +
+                        (skipped.text(0).empty() ? "" : "; " + skipped.text(0)));
     }
     std::sort(paths.begin(), paths.end());
 
-    Manifest manifest{folder, {"path"}, {}};
+    Manifest manifest{folder, {"path"}, {}, skipped.text(paths.size())};
     manifest.rows.reserve(paths.size());
     for (const std::string& path : paths) {
         Row row;

@@ -85,16 +85,19 @@ bool is_tiff(Bytes bytes) {
 }
 
 ImageHeader read_tiff_header(Bytes bytes) {
-    constexpr std::uint32_t unsigned_integer = 1;
+    constexpr std::uint32_t unsigned_integer = 1, floating_point = 3;
     const Directory directory(bytes);
     ImageHeader header{ImageFormat::tiff, directory.value(image_width, 0), directory.value(image_length, 0),
                        static_cast<int>(directory.value(bits_per_sample, 1))};
     header.complete = directory.whole() && (directory.has_pixels(strip_offsets, strip_byte_counts) ||
                                             directory.has_pixels(tile_offsets, tile_byte_counts));
     if (directory.has_next()) header.unreadable = "a TIFF file of several pages; expected one image";
-    if ((header.bits != 8 && header.bits != 16) || directory.value(sample_format, 1) != unsigned_integer)
-        header.unreadable = "a TIFF file of " + std::to_string(header.bits) +
-                            " bits a sample" + (directory.value(sample_format, 1) == 3 ? " (floating point)" : "") +
+    const std::uint32_t numbers = directory.value(sample_format, unsigned_integer);
+    if ((header.bits != 8 && header.bits != 16) || numbers != unsigned_integer)
+        header.unreadable = "a TIFF file of " + std::to_string(header.bits) + " bits a sample, " +
+                            (numbers == unsigned_integer ? "unsigned"
+                             : numbers == floating_point ? "floating point"
+                                                         : "signed") +
                             "; expected unsigned whole numbers of 8 or 16 bits; convert it to PNG";
     return header;
 }

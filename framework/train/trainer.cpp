@@ -154,6 +154,7 @@ TrainSummary Trainer::train() {
         comm().world_size() > 1 ? fmt::format(" x {} processes", comm().world_size()) : "",
         stepper_->bf16() ? "bf16" : "fp32", device_.str(), loader_->workers()));
     for (const auto& warning : plan_.warnings()) view_->say("warning: " + warning);
+    if (const auto note = data_.images->note(); !note.empty()) view_->say("note: " + note);
     plan_.train(true);
     window_ = {};
     stepper_->clock().take();
@@ -372,14 +373,19 @@ void Trainer::probe(std::int64_t epoch) {
 }
 
 std::size_t Trainer::list_bad_images(std::int64_t epoch) {
-    const auto bad = loader_->quarantine();
-    if (bad.empty()) return 0;
+    const auto bad = loader_->quarantine(), flat = loader_->flat();
+    if (bad.empty() && flat.empty()) return 0;
     nlohmann::json list = nlohmann::json::array();
     for (const auto& entry : bad) list.push_back({{"file", entry.name}, {"reason", entry.reason}});
+    for (const auto& entry : flat)
+        list.push_back({{"file", entry.name}, {"reason", entry.reason}, {"used", true}});
     const auto name = first() ? "quarantine.json" : fmt::format("quarantine-{}.json", comm().rank());
     write_atomically(folder_.path() / name, list.dump(2) + "\n");
-    if (epoch == 1)
+    if (epoch == 1 && !bad.empty())
         view_->say(fmt::format("warning: {} unreadable images were left out; {} names them", bad.size(), name));
+    if (epoch == 1 && !flat.empty())
+        view_->say(fmt::format("warning: {} images are blank or nearly (such as {}: {}) and are used; {} names them",
+                               flat.size(), flat.front().name, flat.front().reason, name));
     return bad.size();
 }
 
