@@ -84,8 +84,8 @@ void print_files(const data::ImageStatistics& files) {
         if (sorted.size() > most) words.push_back(fmt::format("{} more", sorted.size() - most));
         return join(words);
     };
-    fmt::print("\nfiles opened  {} of them, {} unreadable, {} blank or nearly\n", files.sampled, files.unreadable,
-               files.flat);
+    fmt::print("\nfiles opened  {} of them, {} unreadable, {} blank or nearly\n", files.sampled,
+               files.unreadable, files.flat);
     if (files.sampled == files.unreadable) return;
     fmt::print("format        {}\n", list(files.formats, 3));
     fmt::print("size          {}\n", list(files.sizes, 6));

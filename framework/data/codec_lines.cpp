@@ -39,8 +39,8 @@ class Buffer : public std::streambuf {
     std::streambuf* next_;
 };
 
-/// Puts streams that ask `caught` in place of stderr and std::cerr, once and for the life of the program. They take
-/// what other threads write where it went before.
+/// Puts streams that ask `caught` in place of stderr and std::cerr, once and for the life of the program. They
+/// take what other threads write where it went before.
 void take_streams() {
     static const bool taken = [] {
         if (std::FILE* stream = ::fopencookie(nullptr, "w", {nullptr, write_stream, nullptr, nullptr})) {

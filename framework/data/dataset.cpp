@@ -47,7 +47,8 @@ class FileDataset : public Dataset {
         try {
             check_mask_shape(mask, {static_cast<int>(header.width), static_cast<int>(header.height)});
         } catch (const DataError& error) {
-            throw DataError(fmt::format("{}: {}; hearth data check lists all such masks", name(index), error.what()));
+            throw DataError(
+                fmt::format("{}: {}; hearth data check lists all such masks", name(index), error.what()));
         }
         fits = true;
     }

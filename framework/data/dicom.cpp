@@ -24,12 +24,15 @@ namespace {
 using Notices = std::vector<std::string>;
 
 std::uint32_t little_endian(std::span<const std::uint8_t> bytes, std::size_t at) {
-    return bytes[at] | bytes[at + 1] << 8U | bytes[at + 2] << 16U | static_cast<std::uint32_t>(bytes[at + 3]) << 24U;
+    return bytes[at] | bytes[at + 1] << 8U | bytes[at + 2] << 16U |
+           static_cast<std::uint32_t>(bytes[at + 3]) << 24U;
 }
 
 /// Whether the element that starts there names its value representation: two capital letters.
 bool is_explicit(std::span<const std::uint8_t> bytes, std::size_t at) {
-    const auto is_capital = [&](std::size_t i) { return i < bytes.size() && bytes[i] >= 'A' && bytes[i] <= 'Z'; };
+    const auto is_capital = [&](std::size_t i) {
+        return i < bytes.size() && bytes[i] >= 'A' && bytes[i] <= 'Z';
+    };
     return is_capital(at + 4) && is_capital(at + 5);
 }
 
@@ -38,19 +41,21 @@ E_TransferSyntax stated_syntax(DcmMetaInfo& header) {
     return uid.empty() ? EXS_Unknown : DcmXfer(uid.c_str()).getXfer();
 }
 
-/// Compressed pixels in a data set that is implicit, against the standard, are of the syntax that the header states.
+/// Compressed pixels in a data set that is implicit, against the standard, are of the syntax that the header
+/// states.
 void restate(DcmDataset& dataset, E_TransferSyntax stated) {
     DcmElement* element = nullptr;
     if (dataset.findAndGetElement(DCM_PixelData, element).bad()) return;
     auto* pixels = dynamic_cast<DcmPixelData*>(element);
     DcmPixelSequence* sequence = nullptr;
-    if (pixels == nullptr || pixels->getEncapsulatedRepresentation(EXS_LittleEndianImplicit, nullptr, sequence).bad())
+    if (pixels == nullptr ||
+        pixels->getEncapsulatedRepresentation(EXS_LittleEndianImplicit, nullptr, sequence).bad())
         return;
     pixels->putOriginalRepresentation(stated, nullptr, new DcmPixelSequence(*sequence));
 }
 
-/// The header, then the data set by what it holds: some writers put implicit data behind a header that says explicit,
-/// or the reverse.
+/// The header, then the data set by what it holds: some writers put implicit data behind a header that says
+/// explicit, or the reverse.
 OFCondition parse(std::span<const std::uint8_t> bytes, DcmFileFormat& file) {
     prepare_dcmtk();
     DcmInputBufferStream stream;
@@ -66,7 +71,8 @@ OFCondition parse(std::span<const std::uint8_t> bytes, DcmFileFormat& file) {
     if (stated != EXS_Unknown && stated != EXS_DeflatedLittleEndianExplicit) {
         const bool explicit_data = is_explicit(bytes, static_cast<std::size_t>(stream.tell()));
         if (explicit_data != (DcmXfer(stated).isExplicitVR() != 0))
-            syntax = explicit_data ? EXS_Unknown : EXS_LittleEndianImplicit;  // unknown: DCMTK looks at the bytes
+            syntax =
+                explicit_data ? EXS_Unknown : EXS_LittleEndianImplicit;  // unknown: DCMTK looks at the bytes
     }
     DcmDataset& dataset = *file.getDataset();
     dataset.transferInit();
@@ -127,7 +133,8 @@ int lowest_bit(const std::vector<std::uint16_t>& words, const PixelFormat& forma
     unsigned used = 0;
     for (const std::uint16_t word : words) {
         const unsigned upper = word >> format.stored;
-        if (upper != 0 && !(format.is_signed && word >> (format.stored - 1) == static_cast<int>(all_ones))) return shift;
+        if (upper != 0 && !(format.is_signed && word >> (format.stored - 1) == static_cast<int>(all_ones)))
+            return shift;
         used |= word & below;
     }
     if (used == 0) return shift;
@@ -138,13 +145,15 @@ int lowest_bit(const std::vector<std::uint16_t>& words, const PixelFormat& forma
 
 /// A window that leaves nothing to see is said.
 void check_range(const std::vector<std::uint16_t>& table, int lowest, int low, int high, Notices& notices) {
-    const auto [least, most] = std::minmax_element(table.begin() + (low - lowest), table.begin() + (high - lowest) + 1);
+    const auto [least, most] =
+        std::minmax_element(table.begin() + (low - lowest), table.begin() + (high - lowest) + 1);
     if (low < high && *least == *most && (*most == 0 || *most == 65535))
-        notices.push_back("its window or LUT shows all values, " + std::to_string(low) + " to " + std::to_string(high) +
-                          ", " + (*most == 0 ? "black" : "white"));
+        notices.push_back("its window or LUT shows all values, " + std::to_string(low) + " to " +
+                          std::to_string(high) + ", " + (*most == 0 ? "black" : "white"));
 }
 
-cv::Mat show_gray(DcmDataset& dataset, const PixelFormat& format, std::vector<std::uint16_t> words, Notices& notices) {
+cv::Mat show_gray(DcmDataset& dataset, const PixelFormat& format, std::vector<std::uint16_t> words,
+                  Notices& notices) {
     // Each pixel becomes its place in the display table: its value less the lowest one.
     const int shift = lowest_bit(words, format, notices);
     const auto mask = static_cast<std::uint16_t>((1U << format.stored) - 1);
@@ -171,8 +180,8 @@ cv::Mat show_gray(DcmDataset& dataset, const PixelFormat& format, std::vector<st
 
 void check_bits(const PixelFormat& format, const fs::path& file) {
     const bool known = (format.allocated == 1 || format.allocated == 8 || format.allocated == 16) &&
-                       format.stored >= 1 && format.stored <= format.allocated && format.high < format.allocated &&
-                       format.high >= format.stored - 1;
+                       format.stored >= 1 && format.stored <= format.allocated &&
+                       format.high < format.allocated && format.high >= format.stored - 1;
     if (!known)
         refuse(ImageFault::format, file,
                "DICOM with BitsAllocated " + std::to_string(format.allocated) + ", BitsStored " +
@@ -186,9 +195,10 @@ cv::Mat decode_colour(DcmDataset& dataset, const PixelFormat& format, const fs::
     const bool deep = attribute_text(dataset, DCM_PhotometricInterpretation) == "PALETTE COLOR";
     cv::Mat shown(format.rows, format.columns, deep ? CV_16UC3 : CV_8UC3);
     if (image.getStatus() != EIS_Normal ||
-        image.getOutputData(shown.data, static_cast<unsigned long>(shown.total() * shown.elemSize()), deep ? 16 : 8) ==
-            0)
-        refuse(ImageFault::undecodable, file, std::string("DICOM: ") + DicomImage::getString(image.getStatus()));
+        image.getOutputData(shown.data, static_cast<unsigned long>(shown.total() * shown.elemSize()),
+                            deep ? 16 : 8) == 0)
+        refuse(ImageFault::undecodable, file,
+               std::string("DICOM: ") + DicomImage::getString(image.getStatus()));
     cv::cvtColor(shown, shown, cv::COLOR_RGB2BGR);
     return shown;
 }
@@ -197,7 +207,8 @@ cv::Mat show_jpeg2000(DcmDataset& dataset, PixelFormat format, std::span<const s
                       const fs::path& file, Notices& notices) {
     const Jpeg2000Image image = decode_jpeg2000(codestream, file);
     if (image.pixels.size() != cv::Size(format.columns, format.rows))
-        refuse(ImageFault::undecodable, file, "DICOM: its JPEG 2000 image has another size than its header says");
+        refuse(ImageFault::undecodable, file,
+               "DICOM: its JPEG 2000 image has another size than its header says");
     const std::string photometric = attribute_text(dataset, DCM_PhotometricInterpretation);
     if (image.pixels.channels() == 3) {
         cv::Mat shown;
@@ -214,7 +225,8 @@ cv::Mat show_jpeg2000(DcmDataset& dataset, PixelFormat format, std::span<const s
     cv::Mat wide;
     image.pixels.convertTo(wide, CV_16U);
     std::vector<std::uint16_t> words(wide.begin<std::uint16_t>(), wide.end<std::uint16_t>());
-    // The coded values are the stored ones, in the low bits whatever HighBit says, and of their own number of bits.
+    // The coded values are the stored ones, in the low bits whatever HighBit says, and of their own number of
+    // bits.
     format.stored = std::max(format.stored, image.bits);
     if (format.is_signed) {
         const auto sign = static_cast<std::uint16_t>(1U << (image.bits - 1));
@@ -225,9 +237,11 @@ cv::Mat show_jpeg2000(DcmDataset& dataset, PixelFormat format, std::span<const s
 }
 
 /// The coded image must be the one that the header describes: DCMTK goes by the header.
-void check_codestream(std::span<const std::uint8_t> codestream, const CodestreamHeader& coded, const PixelFormat& format,
-                      const fs::path& file) {
-    const auto size = [](auto width, auto height) { return std::to_string(width) + " x " + std::to_string(height); };
+void check_codestream(std::span<const std::uint8_t> codestream, const CodestreamHeader& coded,
+                      const PixelFormat& format, const fs::path& file) {
+    const auto size = [](auto width, auto height) {
+        return std::to_string(width) + " x " + std::to_string(height);
+    };
     if (coded.width == 0 || codestream.empty()) return;  // RLE has no header
     if (coded.width != format.columns || coded.height != format.rows)
         refuse(ImageFault::undecodable, file,
@@ -244,7 +258,8 @@ void correct_colour(DcmDataset& dataset, const PixelFormat& format, std::span<co
     if (format.samples != 3 || (syntax != EXS_JPEGProcess1 && syntax != EXS_JPEGProcess2_4)) return;
     const JpegColour colour = jpeg_colour(codestream);
     if (colour == JpegColour::unstated) return;
-    dataset.putAndInsertString(DCM_PhotometricInterpretation, colour == JpegColour::rgb ? "RGB" : "YBR_FULL_422");
+    dataset.putAndInsertString(DCM_PhotometricInterpretation,
+                               colour == JpegColour::rgb ? "RGB" : "YBR_FULL_422");
 }
 
 void decompress(DcmDataset& dataset, const fs::path& file) {
@@ -255,7 +270,8 @@ void decompress(DcmDataset& dataset, const fs::path& file) {
     if (status.good() || foreign || status == EC_UnsupportedEncoding)
         refuse(ImageFault::format, file,
                std::string("DICOM with the transfer syntax '") + stored.getXferName() +
-                   "'; expected an uncompressed, JPEG, JPEG-LS, JPEG 2000 or RLE one; convert it with: gdcmconv --raw");
+                   "'; expected an uncompressed, JPEG, JPEG-LS, JPEG 2000 or RLE one; convert it with: "
+                   "gdcmconv --raw");
     refuse(ImageFault::undecodable, file, std::string("DICOM: ") + status.text());
 }
 
@@ -265,7 +281,8 @@ bool is_dicom(std::span<const std::uint8_t> bytes) {
     constexpr std::string_view magic = "DICM";
     if (bytes.size() < 132) return false;
     if (std::equal(magic.begin(), magic.end(), bytes.begin() + 128)) return true;
-    // A group length or an early element: group 2 or 8 in either byte order, then letters or a plausible length.
+    // A group length or an early element: group 2 or 8 in either byte order, then letters or a plausible
+    // length.
     const bool little = (bytes[0] == 2 || bytes[0] == 8) && bytes[1] == 0 && bytes[3] == 0;
     const bool big = bytes[0] == 0 && bytes[1] == 8 && bytes[2] == 0;
     return is_explicit(bytes, 0) ? little || big : little && little_endian(bytes, 4) < bytes.size();

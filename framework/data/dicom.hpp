@@ -14,8 +14,8 @@
 
 namespace hearth::data {
 
-/// Whether the bytes are those of a DICOM file: "DICM" at byte 128, or without that preamble a data set that starts
-/// with an element of group 2 or 8, as older exports do.
+/// Whether the bytes are those of a DICOM file: "DICM" at byte 128, or without that preamble a data set that
+/// starts with an element of group 2 or 8, as older exports do.
 bool is_dicom(std::span<const std::uint8_t> bytes);
 
 /// Size and bits of the image; width 0 when the object holds no image. `complete` is false when the data set
@@ -23,9 +23,9 @@ bool is_dicom(std::span<const std::uint8_t> bytes);
 ImageHeader read_dicom_header(std::span<const std::uint8_t> bytes);
 
 /// The image as a viewer shows it first: CV_16U of one channel with modality and VOI transformations applied
-/// and MONOCHROME1 inverted (0 is black), or CV_8UC3 or CV_16UC3 (BGR) for a colour image. Adds to `notices` what was
-/// not followed as written. Throws ImageError: `format` for what is not supported, `truncated` and `undecodable`
-/// for what is corrupt.
+/// and MONOCHROME1 inverted (0 is black), or CV_8UC3 or CV_16UC3 (BGR) for a colour image. Adds to `notices`
+/// what was not followed as written. Throws ImageError: `format` for what is not supported, `truncated` and
+/// `undecodable` for what is corrupt.
 cv::Mat decode_dicom(std::span<const std::uint8_t> bytes, const std::filesystem::path& file,
                      std::vector<std::string>* notices = nullptr);
 

@@ -25,8 +25,8 @@ std::string shortest(double value) {
     return {text, std::to_chars(text, text + sizeof text, value).ptr};
 }
 
-/// Some writers put the bits of a word where those of an entry belong: 16 for a table of 12 bits, which would be
-/// shown almost black.
+/// Some writers put the bits of a word where those of an entry belong: 16 for a table of 12 bits, which would
+/// be shown almost black.
 void correct_bits(DicomLut& lut, std::vector<std::string>& notices) {
     const unsigned most = *std::max_element(lut.entries.begin(), lut.entries.end());
     const int needed = std::bit_width(most);
@@ -39,7 +39,8 @@ void correct_bits(DicomLut& lut, std::vector<std::string>& notices) {
 void read_rescale(DcmItem& dataset, DicomDisplay& display, std::vector<std::string>& notices) {
     display.slope = decimal(dataset, DCM_RescaleSlope, 1);
     display.intercept = decimal(dataset, DCM_RescaleIntercept, 0);
-    if (display.modality_lut || (std::isfinite(display.slope) && display.slope != 0 && std::isfinite(display.intercept)))
+    if (display.modality_lut ||
+        (std::isfinite(display.slope) && display.slope != 0 && std::isfinite(display.intercept)))
         return;
     notices.push_back("RescaleSlope " + shortest(display.slope) + " and RescaleIntercept " +
                       shortest(display.intercept) + " are ignored");

@@ -33,8 +33,8 @@ PixelFormat pixel_format(DcmItem& item);
 /// The text of an attribute without blanks around it; empty when there is none.
 std::string attribute_text(DcmItem& item, const DcmTagKey& tag);
 
-/// LUTs, rescale, window, polarity and padding. What cannot be meant as it is written is put right, and `notices`
-/// says so.
+/// LUTs, rescale, window, polarity and padding. What cannot be meant as it is written is put right, and
+/// `notices` says so.
 DicomDisplay display_of(DcmItem& dataset, const PixelFormat& format, std::vector<std::string>& notices);
 
 }  // namespace hearth::data

@@ -12,7 +12,7 @@ namespace hearth::data {
 void prepare_dcmtk() {
     static const bool ready = [] {
         OFLog::configure(OFLogger::OFF_LOG_LEVEL);  // what is wrong is said by our own errors
-        dcmEnableUnknownVRConversion.set(OFTrue);     // pixels that a writer called UN are pixels
+        dcmEnableUnknownVRConversion.set(OFTrue);   // pixels that a writer called UN are pixels
         DJDecoderRegistration::registerCodecs();
         DJLSDecoderRegistration::registerCodecs();
         DcmRLEDecoderRegistration::registerCodecs();

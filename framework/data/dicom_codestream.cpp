@@ -87,7 +87,8 @@ std::vector<std::uint8_t> codestream_of(DcmPixelData& pixels) {
     DcmPixelSequence* sequence = nullptr;
     pixels.getOriginalRepresentationKey(syntax, parameter);
     std::vector<std::uint8_t> joined;
-    if (pixels.getEncapsulatedRepresentation(syntax, parameter, sequence).bad() || sequence == nullptr) return joined;
+    if (pixels.getEncapsulatedRepresentation(syntax, parameter, sequence).bad() || sequence == nullptr)
+        return joined;
     for (unsigned long i = 1; i < sequence->card(); ++i) {  // the first item is the offset table
         DcmPixelItem* item = nullptr;
         Uint8* bytes = nullptr;
@@ -127,7 +128,8 @@ JpegColour jpeg_colour(Bytes bytes) {
 
 Jpeg2000Image decode_jpeg2000(Bytes bytes, const std::filesystem::path& file) {
     const Bytes found = jpeg2000_codestream(bytes);
-    if (found.empty()) throw ImageError(ImageFault::undecodable, file, "DICOM: no JPEG 2000 codestream in its pixels");
+    if (found.empty())
+        throw ImageError(ImageFault::undecodable, file, "DICOM: no JPEG 2000 codestream in its pixels");
     std::vector<std::uint8_t> codestream(found.begin(), found.end());
     const std::uint32_t components = big_endian(codestream, components_at, 2);
     const std::uint8_t depth = codestream[first_depth_at] & 0x7F;
@@ -135,7 +137,8 @@ Jpeg2000Image decode_jpeg2000(Bytes bytes, const std::filesystem::path& file) {
     if (bits < 8 || bits > 16 || (components != 1 && components != 3))
         throw ImageError(ImageFault::format, file,
                          "DICOM with a JPEG 2000 image of " + std::to_string(components) + " components of " +
-                             std::to_string(bits) + " bits; expected 1 or 3 of 8 to 16; convert it with: gdcmconv --raw");
+                             std::to_string(bits) +
+                             " bits; expected 1 or 3 of 8 to 16; convert it with: gdcmconv --raw");
     // Decoded as unsigned, a signed image comes out raised by half its range (G.1.2), which OpenCV can hold.
     const bool is_signed = (codestream[first_depth_at] & 0x80) != 0;
     for (std::size_t i = 0; i < components && first_depth_at + depth_step * i < codestream.size(); ++i)
@@ -154,8 +157,9 @@ Jpeg2000Image decode_jpeg2000(Bytes bytes, const std::filesystem::path& file) {
     }
     if (pixels.empty() || pixels.channels() != static_cast<int>(components))
         throw has_end_marker(codestream)
-            ? ImageError(ImageFault::undecodable, file,
-                         "DICOM: its JPEG 2000 image cannot be decoded" + (said.empty() ? "" : " (" + said + ")"))
+            ? ImageError(
+                  ImageFault::undecodable, file,
+                  "DICOM: its JPEG 2000 image cannot be decoded" + (said.empty() ? "" : " (" + said + ")"))
             : ImageError(ImageFault::truncated, file,
                          "truncated: the JPEG 2000 image in the DICOM file breaks off; export it again");
     if (is_signed) {

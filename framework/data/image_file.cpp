@@ -76,8 +76,8 @@ ImageHeader check_image_header(std::span<const std::uint8_t> bytes, const fs::pa
     return header;
 }
 
-cv::Mat decode_image(std::span<const std::uint8_t> bytes, ImageFormat format, const fs::path& file, int reduction,
-                     std::vector<std::string>* notices) {
+cv::Mat decode_image(std::span<const std::uint8_t> bytes, ImageFormat format, const fs::path& file,
+                     int reduction, std::vector<std::string>* notices) {
     if (format == ImageFormat::dicom) return decode_dicom(bytes, file, notices);
     cv::Mat decoded;
     std::string cause, said;
@@ -85,7 +85,8 @@ cv::Mat decode_image(std::span<const std::uint8_t> bytes, ImageFormat format, co
         const CodecLines lines;
         try {
             // imdecode only reads. EXIF rotation is never applied.
-            const cv::Mat encoded(1, static_cast<int>(bytes.size()), CV_8U, const_cast<std::uint8_t*>(bytes.data()));
+            const cv::Mat encoded(1, static_cast<int>(bytes.size()), CV_8U,
+                                  const_cast<std::uint8_t*>(bytes.data()));
             decoded = cv::imdecode(encoded, decoding_flags(reduction));
         } catch (const cv::Exception& error) {
             cause = error.err;

@@ -61,19 +61,20 @@ ImageHeader read_jpeg(Bytes bytes) {
             const auto length = static_cast<std::size_t>(big_endian(bytes, at + 2, 2));
             if (length < 2 || length > bytes.size() - at - 2) break;
             jpeg_ls = jpeg_ls || marker == 0xF7;
-            const bool frame = jpeg_ls || (marker >= 0xC0 && marker <= 0xCF && marker != 0xC4 && marker != 0xC8 &&
-                                           marker != 0xCC);
+            const bool frame = jpeg_ls || (marker >= 0xC0 && marker <= 0xCF && marker != 0xC4 &&
+                                           marker != 0xC8 && marker != 0xCC);
             if (frame && length >= 7 && header.width == 0) {  // decoders go by the first
                 header.bits = bytes[at + 4];
                 header.height = big_endian(bytes, at + 5, 2);
                 header.width = big_endian(bytes, at + 7, 2);
                 const bool lossless = marker == 0xC3 || marker == 0xC7 || marker == 0xCB || marker == 0xCF;
                 if (jpeg_ls || lossless || header.bits != 8)
-                    header.unreadable = std::string(jpeg_ls    ? "a JPEG-LS file"
-                                                    : lossless ? "a lossless JPEG"
-                                                               : "a JPEG") +
-                                        " of " + std::to_string(header.bits) +
-                                        " bits; expected a baseline or progressive JPEG of 8 bits; convert it to PNG";
+                    header.unreadable =
+                        std::string(jpeg_ls    ? "a JPEG-LS file"
+                                    : lossless ? "a lossless JPEG"
+                                               : "a JPEG") +
+                        " of " + std::to_string(header.bits) +
+                        " bits; expected a baseline or progressive JPEG of 8 bits; convert it to PNG";
             }
             at += 2 + length;
         }

@@ -55,9 +55,9 @@ void check_header(const CsvRecord& header, const std::string& where) {
 /// Archives name DICOM files IM000001 or by their UID: those are told by their first bytes.
 bool is_nameless_dicom(const fs::path& file) {
     const std::string extension = file.extension().string();
-    const bool plain = extension.size() <= 1 || std::all_of(extension.begin() + 1, extension.end(), [](unsigned char c) {
-                           return std::isdigit(c) != 0;
-                       });
+    const bool plain =
+        extension.size() <= 1 || std::all_of(extension.begin() + 1, extension.end(),
+                                             [](unsigned char c) { return std::isdigit(c) != 0; });
     if (!plain || file.filename() == "DICOMDIR") return false;
     std::array<char, 132> start = {};
     std::ifstream(file, std::ios::binary).read(start.data(), start.size());
@@ -92,7 +92,8 @@ bool is_image(const fs::path& file) {
     std::string extension = file.extension().string();
     std::transform(extension.begin(), extension.end(), extension.begin(),
                    [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
-    constexpr std::array<std::string_view, 7> known = {".png", ".jpg", ".jpeg", ".tif", ".tiff", ".dcm", ".dicom"};
+    constexpr std::array<std::string_view, 7> known = {".png",  ".jpg", ".jpeg", ".tif",
+                                                       ".tiff", ".dcm", ".dicom"};
     return std::find(known.begin(), known.end(), extension) != known.end() || is_nameless_dicom(file);
 }
 
@@ -166,10 +167,11 @@ Manifest read_folder(const fs::path& folder) {
     }
     if (error) throw DataError(folder.string() + ": cannot be read as a folder: " + error.message());
     if (paths.empty()) {
-        throw DataError(folder.string() +
-                        ": no image found; expected .png, .jpg, .jpeg, .tif, .tiff, .dcm or .dicom files, or DICOM "
-                        "files without an extension, in it or below it" +
-                        (skipped.text(0).empty() ? "" : "; " + skipped.text(0)));
+        throw DataError(
+            folder.string() +
+            ": no image found; expected .png, .jpg, .jpeg, .tif, .tiff, .dcm or .dicom files, or DICOM "
+            "files without an extension, in it or below it" +
+            (skipped.text(0).empty() ? "" : "; " + skipped.text(0)));
     }
     std::sort(paths.begin(), paths.end());
 

@@ -155,7 +155,8 @@ bool is_constant(const cv::Mat& channel) {
 /// One colour everywhere, and a transparency that varies.
 bool is_drawn_in_alpha(const cv::Mat& image) {
     if (image.channels() != alpha + 1 || is_constant(channel_of(image, alpha))) return false;
-    return is_constant(channel_of(image, 0)) && is_constant(channel_of(image, 1)) && is_constant(channel_of(image, 2));
+    return is_constant(channel_of(image, 0)) && is_constant(channel_of(image, 1)) &&
+           is_constant(channel_of(image, 2));
 }
 
 }  // namespace
@@ -210,7 +211,9 @@ void check_mask_shape(cv::Size mask, cv::Size image) {
     const double width = static_cast<double>(mask.height) * image.width / image.height;
     const double height = static_cast<double>(mask.width) * image.height / image.width;
     if (std::abs(width - mask.width) < 1 || std::abs(height - mask.height) < 1) return;
-    const auto text = [](cv::Size size) { return std::to_string(size.width) + " x " + std::to_string(size.height); };
+    const auto text = [](cv::Size size) {
+        return std::to_string(size.width) + " x " + std::to_string(size.height);
+    };
     throw DataError("a mask of " + text(mask) + " for an image of " + text(image) +
                     "; expected the shape of the image (width : height)");
 }

@@ -28,9 +28,9 @@ cv::Mat decode_rle(std::string_view rle, RleKind kind, cv::Size size);
 /// The inverse; pixels above 0 are inside. An empty mask is "-1" (as `counts`: one number).
 std::string encode_rle(const cv::Mat& mask, RleKind kind);
 
-/// A PNG of any depth and number of channels; pixels with a value above 0 in any channel but alpha are inside. Where
-/// the colour is the same everywhere and only alpha varies, those with an alpha above 0 are.
-/// Throws ImageError; JPEG is refused, as its edges are smeared.
+/// A PNG of any depth and number of channels; pixels with a value above 0 in any channel but alpha are inside.
+/// Where the colour is the same everywhere and only alpha varies, those with an alpha above 0 are. Throws
+/// ImageError; JPEG is refused, as its edges are smeared.
 cv::Mat read_mask_file(const std::filesystem::path& file);
 
 /// A cell of the column `mask`:
@@ -41,7 +41,8 @@ cv::Mat read_mask_file(const std::filesystem::path& file);
 /// Throws DataError or ImageError.
 std::optional<cv::Mat> read_mask(const std::string& cell, const std::filesystem::path& folder, cv::Size image);
 
-/// Throws DataError unless the mask has the image's shape: the same ratio of width and height, to within a pixel.
+/// Throws DataError unless the mask has the image's shape: the same ratio of width and height, to within a
+/// pixel.
 void check_mask_shape(cv::Size mask, cv::Size image);
 
 /// The cell for a mask: "none" when it is empty, else "rle:relative:WxH:...".

@@ -42,8 +42,9 @@ class Directory {
     bool has_pixels(Tag offsets, Tag byte_counts) const {
         const auto starts = values_.find(offsets), counts = values_.find(byte_counts);
         return starts != values_.end() && counts != values_.end() && !starts->second.empty() &&
-               std::equal(starts->second.begin(), starts->second.end(), counts->second.begin(), counts->second.end(),
-                          [this](std::size_t start, std::size_t count) { return start + count <= bytes_.size(); });
+               std::equal(
+                   starts->second.begin(), starts->second.end(), counts->second.begin(), counts->second.end(),
+                   [this](std::size_t start, std::size_t count) { return start + count <= bytes_.size(); });
     }
 
   private:
@@ -53,7 +54,8 @@ class Directory {
             return 0;
         }
         std::uint32_t value = 0;
-        for (std::size_t i = 0; i < size; ++i) value = value << 8 | bytes_[little_ ? at + size - 1 - i : at + i];
+        for (std::size_t i = 0; i < size; ++i)
+            value = value << 8 | bytes_[little_ ? at + size - 1 - i : at + i];
         return value;
     }
     void read_entry(std::size_t at) {
@@ -91,6 +93,7 @@ ImageHeader read_tiff_header(Bytes bytes) {
                        static_cast<int>(directory.value(bits_per_sample, 1))};
     header.complete = directory.whole() && (directory.has_pixels(strip_offsets, strip_byte_counts) ||
                                             directory.has_pixels(tile_offsets, tile_byte_counts));
+    if (!directory.whole()) return header;  // cut off: what its values would have been is not known
     if (directory.has_next()) header.unreadable = "a TIFF file of several pages; expected one image";
     const std::uint32_t numbers = directory.value(sample_format, unsigned_integer);
     if ((header.bits != 8 && header.bits != 16) || numbers != unsigned_integer)

@@ -52,10 +52,11 @@ std::string listed(const std::vector<std::string>& names) {
 void check_finite(const at::Tensor& tensor, const std::string& name, const std::string& file) {
     const auto wrong = tensor.numel() - at::isfinite(tensor).sum().item<std::int64_t>();
     if (wrong > 0)
-        throw DataError(fmt::format(
-            "{}: '{}' holds {} of {} values that are not a number or infinite, expected finite weights; the run that wrote "
-            "it diverged: take an earlier checkpoint of it, or another file",
-            file, name, wrong, tensor.numel()));
+        throw DataError(
+            fmt::format("{}: '{}' holds {} of {} values that are not a number or infinite, expected finite "
+                        "weights; the run that wrote "
+                        "it diverged: take an earlier checkpoint of it, or another file",
+                        file, name, wrong, tensor.numel()));
 }
 
 void load(const recipe::NetworkSpec& spec, const plan::Network& network, std::vector<std::string>& warnings) {

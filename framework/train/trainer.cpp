@@ -384,8 +384,9 @@ std::size_t Trainer::list_bad_images(std::int64_t epoch) {
     if (epoch == 1 && !bad.empty())
         view_->say(fmt::format("warning: {} unreadable images were left out; {} names them", bad.size(), name));
     if (epoch == 1 && !flat.empty())
-        view_->say(fmt::format("warning: {} images are blank or nearly (such as {}: {}) and are used; {} names them",
-                               flat.size(), flat.front().name, flat.front().reason, name));
+        view_->say(
+            fmt::format("warning: {} images are blank or nearly (such as {}: {}) and are used; {} names them",
+                        flat.size(), flat.front().name, flat.front().reason, name));
     return bad.size();
 }
 

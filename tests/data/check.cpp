@@ -162,14 +162,17 @@ TEST_CASE("a folder's files that are no images are a note with their kinds") {
     for (const auto* name : {"b.npy", "c.npy", "notes.txt", ".hidden"}) folder.write(name, "x");
     const Finding finding = finding_of(check_manifest(data::open(folder.path())), "skipped-files");
     CHECK(finding.weight == Weight::note);
-    CHECK_THAT(finding.text, Contains("3 of 4 files are no images by their names") && Contains(".npy: 2, .txt: 1"));
+    CHECK_THAT(finding.text,
+               Contains("3 of 4 files are no images by their names") && Contains(".npy: 2, .txt: 1"));
 }
 
 TEST_CASE("a mask may be smaller than its image, but not of another shape") {
     CHECK_NOTHROW(check_mask_shape({16, 12}, {16, 12}));
     CHECK_NOTHROW(check_mask_shape({512, 417}, {1024, 834}));
     CHECK_NOTHROW(check_mask_shape({341, 278}, {1024, 834}));  // 341.3 x 278
-    CHECK_THAT(message_of<DataError>([] { check_mask_shape({1024, 1024}, {1024, 834}); }),
+    CHECK_THAT(message_of<DataError>([] {
+                   check_mask_shape({1024, 1024}, {1024, 834});
+               }),
                Contains("a mask of 1024 x 1024 for an image of 1024 x 834; expected the shape of the image"));
     CHECK_THROWS_AS(check_mask_shape({834, 1024}, {1024, 834}), DataError);
 }

@@ -121,8 +121,8 @@ TEST_CASE("a mask of another shape than its image is an error that names the ima
     folder.write("m.csv", "path,mask\nfilm.png,half.png\nfilm.png,square.png\nfilm.png,none\n");
     const auto set = open_dataset(files((folder / "m.csv").string()));
     CHECK(cv::countNonZero(*set->mask(0, "mask")) == 48 * 48);
-    CHECK_THROWS_WITH(set->mask(1, "mask"),
-                      Contains("film.png: a mask of 20 x 20 for an image of 60 x 20") && Contains("hearth data check"));
+    CHECK_THROWS_WITH(set->mask(1, "mask"), Contains("film.png: a mask of 20 x 20 for an image of 60 x 20") &&
+                                                Contains("hearth data check"));
     CHECK(cv::countNonZero(*set->mask(2, "mask")) == 0);
 }
 

@@ -5,6 +5,7 @@
 #include <catch2/catch.hpp>
 #include <cmath>
 #include <opencv2/imgcodecs.hpp>
+#include <opencv2/imgproc.hpp>
 
 #include "data/dicom_codestream.hpp"
 #include "data/dicom_files.hpp"
@@ -25,7 +26,8 @@ namespace {
 cv::Mat noise(int type, int below) {
     Random random(7);
     cv::Mat values(48, 64, CV_32S), out;
-    for (int i = 0; i < values.rows * values.cols; ++i) values.ptr<int>()[i] = static_cast<int>(random.index(below));
+    for (int i = 0; i < values.rows * values.cols; ++i)
+        values.ptr<int>()[i] = static_cast<int>(random.index(below));
     values.convertTo(out, type);
     return out;
 }
@@ -67,23 +69,24 @@ TEST_CASE("lossless JPEG 2000 of 8 and 16 bits, signed or not, is exact") {
     const cv::Mat shallow = noise(CV_8U, 256), deep = noise(CV_16U, 65536);
     cv::Mat wanted;
     shallow.convertTo(wanted, CV_32F, 1.0 / 255);
-    CHECK(cv::norm(shown({.pixels = shallow, .syntax = Syntax::jpeg_2000, .codestream = encoded(".jp2", shallow)}), wanted,
-                   cv::NORM_INF) < 1e-6);
+    CHECK(cv::norm(
+              shown({.pixels = shallow, .syntax = Syntax::jpeg_2000, .codestream = encoded(".jp2", shallow)}),
+              wanted, cv::NORM_INF) < 1e-6);
 
     double least = 0, most = 0;
     cv::minMaxLoc(deep, &least, &most);
     deep.convertTo(wanted, CV_32F, 1 / (most - least), -least / (most - least));
     const std::string coded = encoded(".jp2", deep);
-    CHECK(cv::norm(shown({.pixels = deep, .syntax = Syntax::jpeg_2000, .codestream = coded}), wanted, cv::NORM_INF) <
-          0.51 / 65535);
+    CHECK(cv::norm(shown({.pixels = deep, .syntax = Syntax::jpeg_2000, .codestream = coded}), wanted,
+                   cv::NORM_INF) < 0.51 / 65535);
     cv::Mat lowered(deep.size(), CV_16S);
     deep.convertTo(lowered, CV_16S, 1, -32768);
-    CHECK(cv::norm(shown({.pixels = lowered, .syntax = Syntax::jpeg_2000, .codestream = as_signed(coded)}), wanted,
-                   cv::NORM_INF) < 0.51 / 65535);
+    CHECK(cv::norm(shown({.pixels = lowered, .syntax = Syntax::jpeg_2000, .codestream = as_signed(coded)}),
+                   wanted, cv::NORM_INF) < 0.51 / 65535);
     // A bare codestream, as DICOM has it.
     const auto bare = coded.substr(coded.find("\xFF\x4F\xFF\x51"));
-    CHECK(cv::norm(shown({.pixels = deep, .syntax = Syntax::jpeg_2000, .codestream = bare}), wanted, cv::NORM_INF) <
-          0.51 / 65535);
+    CHECK(cv::norm(shown({.pixels = deep, .syntax = Syntax::jpeg_2000, .codestream = bare}), wanted,
+                   cv::NORM_INF) < 0.51 / 65535);
 }
 
 TEST_CASE("JPEG 2000 in colour is its grey") {
@@ -97,7 +100,8 @@ TEST_CASE("JPEG 2000 in colour is its grey") {
 
 TEST_CASE("a compressed image that breaks off is truncated, whatever the file around it says") {
     const cv::Mat shallow = noise(CV_8U, 256);
-    for (const auto& [syntax, extension] : {std::pair(Syntax::jpeg_2000, ".jp2"), {Syntax::jpeg_baseline, ".jpg"}}) {
+    for (const auto& [syntax, extension] :
+         {std::pair(Syntax::jpeg_2000, ".jp2"), {Syntax::jpeg_baseline, ".jpg"}}) {
         const std::string whole = encoded(extension, shallow);
         const ImageError error =
             refusal({.pixels = shallow, .syntax = syntax, .codestream = whole.substr(0, whole.size() / 2)});
@@ -108,8 +112,10 @@ TEST_CASE("a compressed image that breaks off is truncated, whatever the file ar
 
 TEST_CASE("a compressed image of another size than the header says is refused") {
     const cv::Mat shallow = noise(CV_8U, 256), other(32, 96, CV_8U, cv::Scalar(0));
-    for (const auto& [syntax, extension] : {std::pair(Syntax::jpeg_2000, ".jp2"), {Syntax::jpeg_baseline, ".jpg"}}) {
-        const ImageError error = refusal({.pixels = other, .syntax = syntax, .codestream = encoded(extension, shallow)});
+    for (const auto& [syntax, extension] :
+         {std::pair(Syntax::jpeg_2000, ".jp2"), {Syntax::jpeg_baseline, ".jpg"}}) {
+        const ImageError error =
+            refusal({.pixels = other, .syntax = syntax, .codestream = encoded(extension, shallow)});
         CHECK(error.fault == ImageFault::undecodable);
         CHECK_THAT(error.what(), Contains("DICOM of 96 x 32 pixels whose compressed image has 64 x 48"));
     }
@@ -122,7 +128,8 @@ TEST_CASE("a colour JPEG is decoded as its own markers say, not as the photometr
     const std::string jfif = encoded(".jpg", colour);  // YCbCr
     for (const std::string photometric : {"RGB", "YBR_FULL_422"}) {
         cv::Mat image;
-        shown({.pixels = colour, .photometric = photometric, .syntax = Syntax::jpeg_baseline, .codestream = jfif})
+        shown(
+            {.pixels = colour, .photometric = photometric, .syntax = Syntax::jpeg_baseline, .codestream = jfif})
             .convertTo(image, CV_8U, 255);
         CHECK(cv::norm(image, grey, cv::NORM_INF) <= 6);  // the loss of JPEG
     }

@@ -80,7 +80,8 @@ void put_codestream(DcmDataset& dataset, const DicomFile& file) {
     sequence->insert(new DcmPixelItem(DcmTag(DCM_Item, EVR_OB)));  // the offset table, empty
     DcmOffsetList offsets;
     auto bytes = file.codestream;  // DCMTK wants to write to it
-    sequence->storeCompressedFrame(offsets, reinterpret_cast<Uint8*>(bytes.data()), static_cast<Uint32>(bytes.size()), 0);
+    sequence->storeCompressedFrame(offsets, reinterpret_cast<Uint8*>(bytes.data()),
+                                   static_cast<Uint32>(bytes.size()), 0);
     auto* pixels = new DcmPixelData(DcmTag(DCM_PixelData, EVR_OB));
     pixels->putOriginalRepresentation(transfer_syntax(file.syntax), nullptr, sequence);
     dataset.insert(pixels, true);

@@ -35,7 +35,9 @@ struct Shown {
     double first() const { return image.at<float>(0, 0); }
     double last() const { return image.at<float>(63, 63); }
     bool is_slope() const { return cv::norm(image, slope(CV_32F) * (255.0 / 4095), cv::NORM_INF) < 0.01; }
-    bool is_turned_slope() const { return cv::norm(255 - image, slope(CV_32F) * (255.0 / 4095), cv::NORM_INF) < 0.01; }
+    bool is_turned_slope() const {
+        return cv::norm(255 - image, slope(CV_32F) * (255.0 / 4095), cv::NORM_INF) < 0.01;
+    }
 };
 
 Shown shown_bytes(const std::string& bytes) {
@@ -106,7 +108,8 @@ TEST_CASE("values in the low bits are read from there whatever HighBit says") {
     CHECK(negative.notices.size() == 1);
 }
 
-TEST_CASE("the Presentation LUT Shape decides where it contradicts the photometric interpretation, as in DCMTK") {
+TEST_CASE(
+    "the Presentation LUT Shape decides where it contradicts the photometric interpretation, as in DCMTK") {
     DicomFile file = film();
     file.change = with_text(DCM_PresentationLUTShape, "INVERSE");
     CHECK(shown(file).is_turned_slope());
@@ -202,8 +205,8 @@ TEST_CASE("a file without preamble and header is a DICOM file") {
         file.syntax = syntax;
         const std::string bytes = bytes_of(file);
         // The data set starts with SOPClassUID, (0008,0016).
-        const std::string first = syntax == Syntax::explicit_big ? std::string("\0\x08\0\x16", 4)
-                                                                 : std::string("\x08\0\x16\0", 4);
+        const std::string first =
+            syntax == Syntax::explicit_big ? std::string("\0\x08\0\x16", 4) : std::string("\x08\0\x16\0", 4);
         CHECK(shown_bytes(bytes.substr(bytes.find(first, 132))).is_slope());
     }
     const std::string text(200, 'x');
@@ -211,7 +214,8 @@ TEST_CASE("a file without preamble and header is a DICOM file") {
 }
 
 TEST_CASE("data are read as they are, implicit or explicit, when the header says the other") {
-    // UIDs of one length: 1.2.840.10008.1.2 (implicit) is padded to that of explicit, so each header is kept whole.
+    // UIDs of one length: 1.2.840.10008.1.2 (implicit) is padded to that of explicit, so each header is kept
+    // whole.
     const auto parts = [](Syntax syntax) {
         DicomFile file = film();
         file.syntax = syntax;

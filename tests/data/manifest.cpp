@@ -113,7 +113,8 @@ TEST_CASE("a folder is every image below it, sorted") {
 TEST_CASE("a folder also lists TIFF files, and DICOM files whose names have no extension") {
     const TemporaryFolder folder;
     const std::string dicom = std::string(128, '\0') + "DICM";
-    for (const char* name : {"PAT1/IM000001", "PAT1/1.2.840.113619.2.5", "DICOMDIR", ".hidden"}) folder.write(name, dicom);
+    for (const char* name : {"PAT1/IM000001", "PAT1/1.2.840.113619.2.5", "DICOMDIR", ".hidden"})
+        folder.write(name, dicom);
     for (const char* name : {"a.tif", "b.TIFF", "LICENSE", "short"}) folder.write(name, "x");
     const Manifest manifest = open(folder.path());
     Names names;

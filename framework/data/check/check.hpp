@@ -51,8 +51,8 @@ struct ManifestCheck {
 /// All checks below.
 ManifestCheck check_manifest(const Manifest& manifest, const CheckOptions& options = {});
 
-/// Opens every file: images that cannot be read or show next to nothing, identical files, masks and boxes that do not
-/// fit their image.
+/// Opens every file: images that cannot be read or show next to nothing, identical files, masks and boxes that
+/// do not fit their image.
 void check_files(const Manifest& manifest, const CheckOptions& options, ManifestCheck& check);
 
 /// Paths named twice, values unlike the others of their column, values that are not known.

@@ -120,7 +120,8 @@ class Annotations {
 class Looks {
   public:
     void add(const Row& row, const cv::Mat& decoded, const std::vector<std::string>& notices) {
-        if (const std::string why = flatness(to_gray(decoded)); !why.empty()) note(flat_, row.path + ": " + why);
+        if (const std::string why = flatness(to_gray(decoded)); !why.empty())
+            note(flat_, row.path + ": " + why);
         for (const std::string& notice : notices) note(odd_, row.path + ": " + notice);
     }
 
@@ -137,7 +138,8 @@ class Looks {
     }
 
     Finding flat_{Weight::warning, "flat-image",
-                  "Images are blank, or use a sixteenth of the range at most: check how they were exported.", 0};
+                  "Images are blank, or use a sixteenth of the range at most: check how they were exported.",
+                  0};
     Finding odd_{Weight::note, "odd-file",
                  "Files are damaged a little, or not shown as their attributes say: look at them.", 0};
 };
