@@ -42,6 +42,7 @@ json as_json(const Statistics& statistics) {
             {"files",
              {{"sampled", files.sampled},
               {"unreadable", files.unreadable},
+              {"flat", files.flat},
               {"formats", files.formats},
               {"sizes", files.sizes},
               {"bits", bits},
@@ -84,7 +85,8 @@ void print_files(const data::ImageStatistics& files) {
         if (sorted.size() > most) words.push_back(fmt::format("{} more", sorted.size() - most));
         return join(words);
     };
-    fmt::print("\nfiles opened  {} of them, {} unreadable\n", files.sampled, files.unreadable);
+    fmt::print("\nfiles opened  {} of them, {} unreadable, {} blank or nearly\n", files.sampled,
+               files.unreadable, files.flat);
     if (files.sampled == files.unreadable) return;
     fmt::print("format        {}\n", list(files.formats, 3));
     fmt::print("size          {}\n", list(files.sizes, 6));

@@ -2,7 +2,10 @@
 
 #include <fmt/format.h>
 
+#include <atomic>
+
 #include "data/filter.hpp"
+#include "data/image_file.hpp"
 #include "data/mask.hpp"
 #include "data/phantom.hpp"
 
@@ -12,7 +15,8 @@ namespace {
 class FileDataset : public Dataset {
   public:
     FileDataset(Manifest manifest, const LoadOptions& options)
-        : manifest_(std::move(manifest)), options_(options) {}
+        : manifest_(std::move(manifest)), options_(options), fits_(manifest_.rows.size()) {}
+    std::string note() const override { return manifest_.skipped; }
     std::int64_t size() const override { return static_cast<std::int64_t>(manifest_.rows.size()); }
     cv::Mat load(std::int64_t index) const override { return load_gray(name(index), options_); }
     std::string name(std::int64_t index) const override {
@@ -30,12 +34,28 @@ class FileDataset : public Dataset {
             read_mask(*found, std::filesystem::is_directory(source) ? source : source.parent_path(),
                       {options_.size, options_.size});
         if (!mask) return std::nullopt;
+        if (*found != "none") check_shape(index, mask->size());
         return resize_mask(*mask, options_.size, options_.aspect);
     }
 
   private:
+    /// The image is opened for its size once.
+    void check_shape(std::int64_t index, cv::Size mask) const {
+        auto& fits = fits_[static_cast<std::size_t>(index)];
+        if (fits) return;
+        const auto header = check_image_header(read_image_bytes(name(index)), name(index), options_.max_pixels);
+        try {
+            check_mask_shape(mask, {static_cast<int>(header.width), static_cast<int>(header.height)});
+        } catch (const DataError& error) {
+            throw DataError(
+                fmt::format("{}: {}; hearth data check lists all such masks", name(index), error.what()));
+        }
+        fits = true;
+    }
+
     Manifest manifest_;
     LoadOptions options_;
+    mutable std::vector<std::atomic<bool>> fits_;
 };
 
 /// Films drawn when they are asked for. Their "manifest" has the columns that write_phantoms() writes.

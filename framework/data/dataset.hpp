@@ -23,8 +23,11 @@ class Dataset {
     virtual std::string name(std::int64_t index) const = 0;
     /// The cell of a column, nothing when the data set has no such column.
     virtual std::optional<std::string> cell(std::int64_t index, const std::string& column) const = 0;
+    /// What was noticed when it was opened, a sentence, or "".
+    virtual std::string note() const { return {}; }
     /// CV_8U [size, size], 255 inside, of a column of masks (data/mask.hpp); nothing where it is not known, or
-    /// where the data set has no masks. Throws ImageError or DataError. Called from several threads at once.
+    /// where the data set has no masks. Throws ImageError, or DataError for a mask of another shape than its
+    /// image. Called from several threads at once.
     virtual std::optional<cv::Mat> mask(std::int64_t /*index*/, const std::string& /*column*/) const {
         return std::nullopt;
     }

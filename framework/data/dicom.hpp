@@ -1,6 +1,6 @@
 // Reads radiographs from DICOM files (PS3.10) with DCMTK: parsing and decompression are DCMTK's, the way from
 // stored values to what a viewer shows is dicom_display.hpp's. Compressed transfer syntaxes: JPEG (baseline,
-// extended, lossless), JPEG-LS and RLE; not JPEG 2000.
+// extended, lossless), JPEG-LS, RLE and JPEG 2000.
 #pragma once
 
 #include <cstdint>
@@ -8,12 +8,14 @@
 #include <opencv2/core.hpp>
 #include <span>
 #include <string>
+#include <vector>
 
 #include "data/image_header.hpp"
 
 namespace hearth::data {
 
-/// Whether the bytes are those of a DICOM file: "DICM" at byte 128.
+/// Whether the bytes are those of a DICOM file: "DICM" at byte 128, or without that preamble a data set that
+/// starts with an element of group 2 or 8, as older exports do.
 bool is_dicom(std::span<const std::uint8_t> bytes);
 
 /// Size and bits of the image; width 0 when the object holds no image. `complete` is false when the data set
@@ -21,9 +23,11 @@ bool is_dicom(std::span<const std::uint8_t> bytes);
 ImageHeader read_dicom_header(std::span<const std::uint8_t> bytes);
 
 /// The image as a viewer shows it first: CV_16U of one channel with modality and VOI transformations applied
-/// and MONOCHROME1 inverted (0 is black), or CV_8UC3 (BGR) for a colour image. Throws ImageError: `format` for
-/// what is not supported, `undecodable` for what is corrupt.
-cv::Mat decode_dicom(std::span<const std::uint8_t> bytes, const std::filesystem::path& file);
+/// and MONOCHROME1 inverted (0 is black), or CV_8UC3 or CV_16UC3 (BGR) for a colour image. Adds to `notices`
+/// what was not followed as written. Throws ImageError: `format` for what is not supported, `truncated` and
+/// `undecodable` for what is corrupt.
+cv::Mat decode_dicom(std::span<const std::uint8_t> bytes, const std::filesystem::path& file,
+                     std::vector<std::string>* notices = nullptr);
 
 /// What importers take from the header; empty or 0 where the file does not say.
 struct DicomInfo {

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cstdint>
 #include <string>
+#include <vector>
 
 #include "data/dicom_display.hpp"
 
@@ -18,9 +19,12 @@ struct PixelFormat {
     bool is_signed = false;
     std::int64_t frames = 1;
 
+    bool halved_colour = false;  ///< YBR_FULL_422: two pixels share their colour
+
     /// Of all pixels, uncompressed.
     std::int64_t bytes() const {
-        return static_cast<std::int64_t>(rows) * columns * samples * frames * std::max(1, allocated / 8);
+        const auto values = static_cast<std::int64_t>(rows) * columns * frames * (halved_colour ? 2 : samples);
+        return (values * allocated + 7) / 8;
     }
 };
 
@@ -29,7 +33,8 @@ PixelFormat pixel_format(DcmItem& item);
 /// The text of an attribute without blanks around it; empty when there is none.
 std::string attribute_text(DcmItem& item, const DcmTagKey& tag);
 
-/// LUTs, rescale, window and polarity.
-DicomDisplay display_of(DcmItem& dataset, const PixelFormat& format);
+/// LUTs, rescale, window, polarity and padding. What cannot be meant as it is written is put right, and
+/// `notices` says so.
+DicomDisplay display_of(DcmItem& dataset, const PixelFormat& format, std::vector<std::string>& notices);
 
 }  // namespace hearth::data

@@ -1,6 +1,7 @@
 #include "data/dicom_codecs.hpp"
 
 #include <dcmtk/config/osconfig.h>
+#include <dcmtk/dcmdata/dcobject.h>
 #include <dcmtk/dcmdata/dcrledrg.h>
 #include <dcmtk/dcmjpeg/djdecode.h>
 #include <dcmtk/dcmjpls/djdecode.h>
@@ -11,6 +12,7 @@ namespace hearth::data {
 void prepare_dcmtk() {
     static const bool ready = [] {
         OFLog::configure(OFLogger::OFF_LOG_LEVEL);  // what is wrong is said by our own errors
+        dcmEnableUnknownVRConversion.set(OFTrue);   // pixels that a writer called UN are pixels
         DJDecoderRegistration::registerCodecs();
         DJLSDecoderRegistration::registerCodecs();
         DcmRLEDecoderRegistration::registerCodecs();

@@ -61,7 +61,9 @@ std::vector<std::uint16_t> display_table(const DicomDisplay& display, int low, i
     const int lowest = lowest_stored(display);
     std::vector<std::uint16_t> table(std::size_t{1} << display.bits_stored);
     for (std::size_t i = 0; i < table.size(); ++i) {
-        const double shown = std::clamp(brightness(modality(display, lowest + static_cast<int>(i))), 0.0, 1.0);
+        const int stored = lowest + static_cast<int>(i);
+        if (display.is_padding(stored)) continue;
+        const double shown = std::clamp(brightness(modality(display, stored)), 0.0, 1.0);
         table[i] = static_cast<std::uint16_t>(std::lround(65535 * (display.inverted ? 1 - shown : shown)));
     }
     return table;

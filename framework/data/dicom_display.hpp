@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace hearth::data {
@@ -32,7 +33,13 @@ struct DicomDisplay {
     std::optional<DicomLut> modality_lut;  ///< stored value to modality value
     std::optional<DicomLut> voi_lut;       ///< preferred to the window, as pydicom does
     std::optional<DicomWindow> window;     ///< the first one of the file
-    bool inverted = false;                 ///< MONOCHROME1
+    bool inverted = false;                 ///< MONOCHROME1, or as the Presentation LUT Shape says
+    /// Stored values from and to which pixels are padding: no part of the image, and black.
+    std::optional<std::pair<int, int>> padding;
+
+    bool is_padding(int stored) const {
+        return padding && stored >= padding->first && stored <= padding->second;
+    }
 };
 
 /// The lowest stored value.
@@ -40,7 +47,7 @@ int lowest_stored(const DicomDisplay& display);
 
 /// Brightness (0 black, 65535 white) of each stored value, from lowest_stored() on. Without LUT and window the
 /// file leaves the display to the viewer: 8 bits or less show their whole range, more show the range [low,
-/// high] of the stored values that this image has.
+/// high] of the stored values that this image has (without padding).
 std::vector<std::uint16_t> display_table(const DicomDisplay& display, int low, int high);
 
 }  // namespace hearth::data

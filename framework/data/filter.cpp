@@ -265,7 +265,7 @@ RowTest compile_filter(const std::string& where, const Manifest& manifest) {
 
 Manifest select(const Manifest& manifest, const std::string& where) {
     const RowTest wanted = compile_filter(where, manifest);
-    Manifest selected{manifest.file, manifest.columns, {}};
+    Manifest selected{manifest.file, manifest.columns, {}, manifest.skipped};
     std::copy_if(manifest.rows.begin(), manifest.rows.end(), std::back_inserter(selected.rows), wanted);
     return selected;
 }

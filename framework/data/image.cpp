@@ -1,6 +1,7 @@
 #include "data/image.hpp"
 
 #include <algorithm>
+#include <cstdio>
 #include <fstream>
 #include <opencv2/imgcodecs.hpp>
 #include <opencv2/imgproc.hpp>
@@ -37,6 +38,20 @@ cv::Mat load_gray(const fs::path& file, const LoadOptions& options) {
     cv::Mat image;
     stored.convertTo(image, CV_32F, stored.depth() == CV_8U ? 1.0 / 255 : 1.0 / 65535);
     return options.size > 0 ? resize_square(image, options.size, options.aspect) : image;
+}
+
+std::string flatness(const cv::Mat& image) {
+    constexpr double narrow = 1.0 / 16;
+    double least = 0, most = 0;
+    cv::minMaxLoc(image, &least, &most);
+    const double whole = image.depth() == CV_8U ? 255 : image.depth() == CV_16U ? 65535 : 1;
+    if ((most - least) / whole > narrow) return {};
+    char text[80];
+    if (least == most)
+        std::snprintf(text, sizeof text, "all pixels are %.3f", least / whole);
+    else
+        std::snprintf(text, sizeof text, "all pixels lie between %.3f and %.3f", least / whole, most / whole);
+    return text;
 }
 
 cv::Mat resize_square(const cv::Mat& image, int size, Aspect aspect) {

@@ -1,6 +1,6 @@
-// Reads PNG, JPEG and DICOM radiographs, 8 or 16 bit, to grey images of 32-bit floats in [0, 1]; says why when
-// it cannot. EXIF rotation and alpha are ignored. PNG and JPEG values are kept as stored: no window, no
-// histogram, no inversion. DICOM images are shown as a viewer shows them first (data/dicom.hpp).
+// Reads PNG, JPEG, TIFF and DICOM radiographs, 8 or 16 bit, to grey images of 32-bit floats in [0, 1]; says why
+// when it cannot. EXIF rotation and alpha are ignored. PNG, JPEG and TIFF values are kept as stored: no window,
+// no histogram, no inversion. DICOM images are shown as a viewer shows them first (data/dicom.hpp).
 #pragma once
 
 #include <cstdint>
@@ -37,6 +37,11 @@ struct ImageError : DataError {
 /// of at least four times options.size is decoded at a half, a quarter or an eighth, and averaged from there.
 /// Throws ImageError.
 cv::Mat load_gray(const std::filesystem::path& file, const LoadOptions& options = {});
+
+/// Why a film shows nothing, or next to nothing: all pixels alike, or all within a sixteenth of what its type
+/// holds (as 12-bit values in a 16-bit file are); "" where it shows more. `image` has one channel, CV_8U,
+/// CV_16U or CV_32F.
+std::string flatness(const cv::Mat& image);
 
 /// Resizes as LoadOptions says: area average where a side shrinks, linear where it grows.
 cv::Mat resize_square(const cv::Mat& image, int size, Aspect aspect);

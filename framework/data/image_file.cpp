@@ -1,13 +1,16 @@
 #include "data/image_file.hpp"
 
 #include <algorithm>
+#include <cstdio>
 #include <fstream>
 #include <opencv2/imgcodecs.hpp>
 #include <opencv2/imgproc.hpp>
 #include <string>
 
+#include "data/codec_lines.hpp"
 #include "data/dicom.hpp"
 #include "data/missing_file.hpp"
+#include "data/tiff_header.hpp"
 
 namespace hearth::data {
 namespace fs = std::filesystem;
@@ -17,6 +20,7 @@ constexpr std::int64_t min_side = 8;
 
 std::string end_of(ImageFormat format) {
     if (format == ImageFormat::dicom) return "end of the DICOM pixels";
+    if (format == ImageFormat::tiff) return "end of the TIFF pixels";
     return std::string("end marker (") + (format == ImageFormat::png ? "PNG IEND" : "JPEG EOI") + ')';
 }
 
@@ -53,7 +57,8 @@ ImageHeader check_image_header(std::span<const std::uint8_t> bytes, const fs::pa
     const ImageHeader header = read_image_header(bytes);
     if (header.format == ImageFormat::unknown)
         throw ImageError(ImageFault::format, file,
-                         "found " + describe_bytes(bytes) + "; expected PNG, JPEG or DICOM");
+                         "found " + describe_bytes(bytes) + "; expected PNG, JPEG, TIFF or DICOM");
+    if (!header.unreadable.empty()) throw ImageError(ImageFault::format, file, "found " + header.unreadable);
     if (!header.complete)
         throw ImageError(ImageFault::truncated, file,
                          "truncated: " + std::to_string(bytes.size()) + " bytes and no " +
@@ -74,22 +79,39 @@ ImageHeader check_image_header(std::span<const std::uint8_t> bytes, const fs::pa
 }
 
 cv::Mat decode_image(std::span<const std::uint8_t> bytes, ImageFormat format, const fs::path& file,
-                     int reduction) {
-    if (format == ImageFormat::dicom) return decode_dicom(bytes, file);
+                     int reduction, std::vector<std::string>* notices) {
+    if (format == ImageFormat::dicom) return decode_dicom(bytes, file, notices);
     cv::Mat decoded;
-    try {
-        // imdecode only reads. EXIF rotation is never applied.
-        const cv::Mat encoded(1, static_cast<int>(bytes.size()), CV_8U,
-                              const_cast<std::uint8_t*>(bytes.data()));
-        decoded = cv::imdecode(encoded, decoding_flags(reduction));
-    } catch (const cv::Exception& error) {
-        throw ImageError(ImageFault::undecodable, file, "cannot be decoded: " + std::string(error.err));
+    std::string cause, said;
+    {
+        const CodecLines lines;
+        try {
+            // imdecode only reads. EXIF rotation is never applied.
+            const cv::Mat encoded(1, static_cast<int>(bytes.size()), CV_8U,
+                                  const_cast<std::uint8_t*>(bytes.data()));
+            decoded = cv::imdecode(encoded, decoding_flags(reduction));
+        } catch (const cv::Exception& error) {
+            cause = error.err;
+        }
+        said = lines.first();
     }
-    if (decoded.empty())
-        throw ImageError(ImageFault::undecodable, file, "cannot be decoded: its data are corrupt");
+    if (decoded.empty()) {
+        if (cause.empty()) cause = said;
+        throw ImageError(ImageFault::undecodable, file,
+                         "cannot be decoded: its data are corrupt" + (cause.empty() ? "" : " (" + cause + ")"));
+    }
     if (decoded.depth() != CV_8U && decoded.depth() != CV_16U) {
         throw ImageError(ImageFault::undecodable, file, "expected 8 or 16 bits a pixel");
     }
+    if (!said.empty()) {
+        if (notices != nullptr)
+            notices->push_back(said);
+        else
+            std::fprintf(stderr, "%s: %s\n", file.c_str(), said.c_str());
+    }
+    // OpenCV turns "0 is white" over in 8 bits, not in 16.
+    if (format == ImageFormat::tiff && decoded.depth() == CV_16U && tiff_is_inverted(bytes))
+        cv::bitwise_not(decoded, decoded);
     return decoded;
 }
 

@@ -1,5 +1,5 @@
-// What the bytes of a PNG, JPEG or DICOM file say before anything is decoded: format, size, and whether the
-// file is all there. OpenCV decodes half a JPEG to half an image without a word, so the markers are walked
+// What the bytes of a PNG, JPEG, TIFF or DICOM file say before anything is decoded: format, size, and whether
+// the file is all there. OpenCV decodes half a JPEG to half an image without a word, so the markers are walked
 // here. PNG: https://www.w3.org/TR/png/  JPEG: ITU-T T.81, annex B.  DICOM: data/dicom.hpp.
 #pragma once
 
@@ -10,14 +10,15 @@
 
 namespace hearth::data {
 
-enum class ImageFormat { png, jpeg, dicom, unknown };
+enum class ImageFormat { png, jpeg, tiff, dicom, unknown };
 
 struct ImageHeader {
     ImageFormat format = ImageFormat::unknown;
     std::int64_t width = 0;  ///< 0 when no size was found
     std::int64_t height = 0;
-    int bits = 0;           ///< stored bits of each sample
-    bool complete = false;  ///< the end (PNG: IEND, JPEG: EOI, DICOM: all its pixels) was reached
+    int bits = 0;                 ///< stored bits of each sample
+    bool complete = false;        ///< the end (PNG: IEND, JPEG: EOI, TIFF, DICOM: all its pixels) was reached
+    std::string unreadable = {};  ///< of a kind that is not read: "a JPEG of 12 bits; expected ..."
 };
 
 ImageHeader read_image_header(std::span<const std::uint8_t> bytes);

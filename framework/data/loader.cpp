@@ -158,6 +158,10 @@ cv::Mat Loader::fetch(std::int64_t index) {
         if (!cached.empty()) return cached;
     }
     auto image = to_16_bit(dataset_->load(index));
+    if (const auto why = flatness(image); !why.empty()) {
+        const std::lock_guard lock(mutex_);
+        flat_.try_emplace(index, Quarantined{index, dataset_->name(index), why});
+    }
     if (!cache_.empty()) {
         const std::lock_guard lock(cache_mutex_);
         cache_[static_cast<std::size_t>(index)] = image;
@@ -244,6 +248,13 @@ std::vector<Quarantined> Loader::quarantine() const {
     const std::lock_guard lock(mutex_);
     std::vector<Quarantined> out;
     for (const auto& [index, entry] : bad_) out.push_back(entry);
+    return out;
+}
+
+std::vector<Quarantined> Loader::flat() const {
+    const std::lock_guard lock(mutex_);
+    std::vector<Quarantined> out;
+    for (const auto& [index, entry] : flat_) out.push_back(entry);
     return out;
 }
 

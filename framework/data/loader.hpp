@@ -73,6 +73,8 @@ class Loader {
     bool next(Tensors& batch);
 
     std::vector<Quarantined> quarantine() const;
+    /// Images met so far that are used and show next to nothing, with how (flatness()).
+    std::vector<Quarantined> flat() const;
     /// Seconds spent waiting in next() since the last call.
     double take_stall();
     std::int64_t workers() const { return static_cast<std::int64_t>(threads_.size()); }
@@ -98,7 +100,7 @@ class Loader {
     std::shared_ptr<const std::vector<std::int64_t>> order_;
     std::int64_t epoch_ = -1, next_job_ = 0, next_out_ = 0, generation_ = 0;
     std::map<std::int64_t, Result> done_;
-    std::map<std::int64_t, Quarantined> bad_;
+    std::map<std::int64_t, Quarantined> bad_, flat_;
     bool stop_ = false;
     double stall_ = 0;
 

@@ -3,12 +3,16 @@
 #include <algorithm>
 #include <array>
 #include <cctype>
+#include <cstdint>
+#include <fstream>
 #include <hearth/error.hpp>
 #include <hearth/text.hpp>
+#include <map>
 #include <set>
 
 #include "data/cell.hpp"
 #include "data/csv.hpp"
+#include "data/dicom.hpp"
 #include "data/missing_file.hpp"
 #include "data/utf8.hpp"
 
@@ -75,13 +79,49 @@ void check_name(const std::string& path) {
                         "folder with: convmv -r -f latin1 -t utf8 --notest FOLDER");
 }
 
+/// Archives name DICOM files IM000001 or by their UID: those are told by their first bytes.
+bool is_nameless_dicom(const fs::path& file) {
+    const std::string extension = file.extension().string();
+    const bool plain =
+        extension.size() <= 1 || std::all_of(extension.begin() + 1, extension.end(),
+                                             [](unsigned char c) { return std::isdigit(c) != 0; });
+    if (!plain || file.filename() == "DICOMDIR") return false;
+    std::array<char, 132> start = {};
+    std::ifstream(file, std::ios::binary).read(start.data(), start.size());
+    return is_dicom({reinterpret_cast<const std::uint8_t*>(start.data()), start.size()});
+}
+
+/// Files of a folder that are no images, by their extension.
+class Skipped {
+  public:
+    void add(const fs::path& file) {
+        ++count_;
+        ++by_extension_[file.extension().empty() ? "no extension" : file.extension().string()];
+    }
+    /// "" when there are none.
+    std::string text(std::size_t images) const {
+        if (count_ == 0) return {};
+        constexpr std::size_t most = 5;
+        std::vector<std::string> kinds;
+        for (const auto& [extension, count] : by_extension_)
+            if (kinds.size() < most) kinds.push_back(extension + ": " + std::to_string(count));
+        if (by_extension_.size() > most) kinds.emplace_back("...");
+        return std::to_string(count_) + " of " + std::to_string(count_ + images) +
+               " files are no images by their names and are not read (" + join(kinds) + ")";
+    }
+
+  private:
+    std::size_t count_ = 0;
+    std::map<std::string, std::size_t> by_extension_;
+};
+
 bool is_image(const fs::path& file) {
     std::string extension = file.extension().string();
     std::transform(extension.begin(), extension.end(), extension.begin(),
                    [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
-    constexpr std::array<std::string_view, 5> known = {".png", ".jpg", ".jpeg", ".dcm", ".dicom"};
-    return !file.filename().string().starts_with('.') &&
-           std::find(known.begin(), known.end(), extension) != known.end();
+    constexpr std::array<std::string_view, 7> known = {".png",  ".jpg", ".jpeg", ".tif",
+                                                       ".tiff", ".dcm", ".dicom"};
+    return std::find(known.begin(), known.end(), extension) != known.end() || is_nameless_dicom(file);
 }
 
 /// The images below a folder. Every real folder and file once, whatever links lead to it: links wait until all
@@ -94,15 +134,16 @@ class FolderScan {
             std::error_code error;
             if (fs::is_directory(links_[i], error)) {
                 enter(fs::path(links_[i]));
-            } else if (is_image(links_[i]) && fs::is_regular_file(links_[i], error)) {
+            } else if (fs::is_regular_file(links_[i], error)) {
                 keep(links_[i], fs::canonical(links_[i]).string());
             }
         }
     }
-    std::vector<std::string> sorted() && {
+    std::vector<std::string> sorted() {
         std::sort(paths_.begin(), paths_.end());
-        return std::move(paths_);
+        return paths_;
     }
+    const Skipped& skipped() const { return skipped_; }
 
   private:
     void enter(const fs::path& folder) {
@@ -117,7 +158,7 @@ class FolderScan {
                 links.push_back(path);
             } else if (entries->is_directory(ignored)) {
                 if (path.filename() != "__MACOSX") folders.push_back(path);
-            } else if (is_image(path) && entries->is_regular_file(ignored)) {
+            } else if (entries->is_regular_file(ignored)) {
                 keep(path, (real / path.filename()).string());
             }
         }
@@ -127,13 +168,16 @@ class FolderScan {
         for (const fs::path& inner : folders) enter(inner);
     }
     void keep(const fs::path& path, const std::string& real) {
+        if (path.filename().string().starts_with('.') || !seen_.insert(real).second) return;
+        if (!is_image(path)) return skipped_.add(path);
         check_name(path.string());
-        if (seen_.insert(real).second) paths_.push_back(path.string());
+        paths_.push_back(path.string());
     }
 
     std::vector<std::string> paths_;
     std::set<std::string> seen_;  ///< real folders and files
     std::vector<fs::path> links_;
+    Skipped skipped_;
 };
 
 }  // namespace
@@ -197,13 +241,18 @@ Manifest read_manifest(const fs::path& file) {
 }
 
 Manifest read_folder(const fs::path& folder) {
-    const std::vector<std::string> paths = FolderScan(folder).sorted();
+    FolderScan scan(folder);
+    const std::vector<std::string> paths = scan.sorted();
+    const std::string skipped = scan.skipped().text(paths.size());
     if (paths.empty()) {
-        throw DataError(folder.string() +
-                        ": no image found; expected .png, .jpg, .jpeg, .dcm or .dicom files in it or below it");
+        throw DataError(
+            folder.string() +
+            ": no image found; expected .png, .jpg, .jpeg, .tif, .tiff, .dcm or .dicom files, or DICOM "
+            "files without an extension, in it or below it" +
+            (skipped.empty() ? "" : "; " + skipped));
     }
 
-    Manifest manifest{folder, {"path"}, {}};
+    Manifest manifest{folder, {"path"}, {}, skipped};
     manifest.rows.reserve(paths.size());
     for (const std::string& path : paths) {
         Row row;

@@ -29,6 +29,8 @@ struct Manifest {
     std::filesystem::path file;  ///< the CSV file or the folder
     std::vector<std::string> columns;
     std::vector<Row> rows;
+    std::string skipped =
+        {};  ///< what of a folder is no image, a sentence; "" where all files are, and for a CSV file
 
     bool has(std::string_view name) const;
     /// Index of the column; throws RecipeError with the nearest name when there is none.
@@ -39,9 +41,10 @@ struct Manifest {
 /// remedy.
 Manifest read_manifest(const std::filesystem::path& file);
 
-/// Every .png, .jpg, .jpeg, .dcm and .dicom below `folder`, sorted by path, without hidden files and the
-/// __MACOSX folders of archives made on a Mac. Folders and files that links lead to as well count once. Throws
-/// DataError when there is none, and for a name that is no UTF-8.
+/// Every .png, .jpg, .jpeg, .tif, .tiff, .dcm and .dicom below `folder`, and DICOM files whose names have no
+/// extension (or a number, as in UIDs), sorted by path, without hidden files and the __MACOSX folders of
+/// archives made on a Mac. Folders and files that links lead to as well count once. Throws DataError when there
+/// is none, and for a name that is no UTF-8.
 Manifest read_folder(const std::filesystem::path& folder);
 
 /// read_folder() for a folder, read_manifest() for a file.

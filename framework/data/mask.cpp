@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <cmath>
 #include <cstdint>
 #include <hearth/error.hpp>
 #include <vector>
@@ -137,6 +138,27 @@ cv::Mat decode_cell(const std::string& cell) {
                       size_of(text.substr(kind_end + 1, size_end - kind_end - 1), cell));
 }
 
+constexpr int alpha = 3;  // after blue, green and red
+
+cv::Mat channel_of(const cv::Mat& image, int index) {
+    cv::Mat channel;
+    cv::extractChannel(image, channel, index);
+    return channel;
+}
+
+bool is_constant(const cv::Mat& channel) {
+    double least = 0, most = 0;
+    cv::minMaxLoc(channel, &least, &most);
+    return least == most;
+}
+
+/// One colour everywhere, and a transparency that varies.
+bool is_drawn_in_alpha(const cv::Mat& image) {
+    if (image.channels() != alpha + 1 || is_constant(channel_of(image, alpha))) return false;
+    return is_constant(channel_of(image, 0)) && is_constant(channel_of(image, 1)) &&
+           is_constant(channel_of(image, 2));
+}
+
 }  // namespace
 
 cv::Mat decode_rle(std::string_view rle, RleKind kind, cv::Size size) {
@@ -172,13 +194,9 @@ cv::Mat read_mask_file(const fs::path& file) {
         throw ImageError(ImageFault::format, file,
                          "expected a PNG: other formats do not keep the edges of a mask");
     const cv::Mat stored = decode_image(bytes, header.format, file);
+    if (is_drawn_in_alpha(stored)) return channel_of(stored, alpha) > 0;
     cv::Mat mask = cv::Mat::zeros(stored.size(), CV_8U);
-    const int channels = stored.channels() == 4 ? 3 : stored.channels();
-    for (int c = 0; c < channels; ++c) {
-        cv::Mat channel;
-        cv::extractChannel(stored, channel, c);
-        mask |= channel > 0;
-    }
+    for (int c = 0; c < std::min(stored.channels(), alpha); ++c) mask |= channel_of(stored, c) > 0;
     return mask;
 }
 
@@ -186,6 +204,18 @@ std::optional<cv::Mat> read_mask(const std::string& cell, const fs::path& folder
     if (cell.empty()) return std::nullopt;
     if (cell == "none") return cv::Mat::zeros(image, CV_8U);
     return cell.starts_with("rle:") ? decode_cell(cell) : read_mask_file(folder / cell);
+}
+
+void check_mask_shape(cv::Size mask, cv::Size image) {
+    // A mask may be smaller or larger than its image; its sides may be a pixel off for rounding.
+    const double width = static_cast<double>(mask.height) * image.width / image.height;
+    const double height = static_cast<double>(mask.width) * image.height / image.width;
+    if (std::abs(width - mask.width) < 1 || std::abs(height - mask.height) < 1) return;
+    const auto text = [](cv::Size size) {
+        return std::to_string(size.width) + " x " + std::to_string(size.height);
+    };
+    throw DataError("a mask of " + text(mask) + " for an image of " + text(image) +
+                    "; expected the shape of the image (width : height)");
 }
 
 std::string mask_cell(const cv::Mat& mask) {

@@ -29,7 +29,8 @@ cv::Mat decode_rle(std::string_view rle, RleKind kind, cv::Size size);
 std::string encode_rle(const cv::Mat& mask, RleKind kind);
 
 /// A PNG of any depth and number of channels; pixels with a value above 0 in any channel but alpha are inside.
-/// Throws ImageError; JPEG is refused, as its edges are smeared.
+/// Where the colour is the same everywhere and only alpha varies, those with an alpha above 0 are. Throws
+/// ImageError; JPEG is refused, as its edges are smeared.
 cv::Mat read_mask_file(const std::filesystem::path& file);
 
 /// A cell of the column `mask`:
@@ -39,6 +40,10 @@ cv::Mat read_mask_file(const std::filesystem::path& file);
 /// A blank cell is not known: nothing is returned. The mask has the stored size, which may differ from `image`.
 /// Throws DataError or ImageError.
 std::optional<cv::Mat> read_mask(const std::string& cell, const std::filesystem::path& folder, cv::Size image);
+
+/// Throws DataError unless the mask has the image's shape: the same ratio of width and height, to within a
+/// pixel.
+void check_mask_shape(cv::Size mask, cv::Size image);
 
 /// The cell for a mask: "none" when it is empty, else "rle:relative:WxH:...".
 std::string mask_cell(const cv::Mat& mask);

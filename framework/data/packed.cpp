@@ -36,7 +36,7 @@ struct Entry {
     std::uint32_t checksum;
     std::uint32_t readable;
 };
-constexpr char magic[8] = {'H', 'e', 'a', 'r', 't', 'h', 'P', '1'};
+constexpr char magic[8] = {'H', 'e', 'a', 'r', 't', 'h', 'P', '2'};
 
 /// `text` and an end that no text contains.
 std::uint64_t mixed(std::uint64_t hash, std::string_view text) {
@@ -225,6 +225,7 @@ class PackedDataset : public Dataset {
 
     std::int64_t size() const override { return whole_->size(); }
     std::string name(std::int64_t index) const override { return whole_->name(index); }
+    std::string note() const override { return whole_->note(); }
     std::optional<std::string> cell(std::int64_t index, const std::string& column) const override {
         return whole_->cell(index, column);
     }

@@ -33,7 +33,10 @@ NumberRange range_of(const Manifest& manifest, std::size_t column) {
 }
 
 std::string name_of(ImageFormat format) {
-    return format == ImageFormat::png ? "png" : format == ImageFormat::jpeg ? "jpeg" : "dicom";
+    return format == ImageFormat::png    ? "png"
+           : format == ImageFormat::jpeg ? "jpeg"
+           : format == ImageFormat::tiff ? "tiff"
+                                         : "dicom";
 }
 
 /// One image after another; mean and variance of all pixels from the images' own.
@@ -72,7 +75,9 @@ ImageStatistics look_at_files(const Manifest& manifest, const StatisticsOptions&
         try {
             const auto bytes = read_image_bytes(path);
             const ImageHeader header = check_image_header(bytes, path, LoadOptions{}.max_pixels);
-            intensities.add(load_gray(path, {.size = 0}), files);
+            const cv::Mat image = load_gray(path, {.size = 0});
+            intensities.add(image, files);
+            files.flat += flatness(image).empty() ? 0 : 1;
             ++files.formats[name_of(header.format)];
             ++files.sizes[std::to_string(header.width) + " x " + std::to_string(header.height)];
             ++files.bits[header.bits];

@@ -33,7 +33,8 @@ struct SplitCounts {
 /// Of the sampled files. Intensities are those that load_gray() returns, from 0 to 1.
 struct ImageStatistics {
     std::size_t sampled = 0, unreadable = 0;
-    std::map<std::string, std::size_t> formats;  ///< png, jpeg, dicom
+    std::size_t flat = 0;                        ///< blank, or nearly; see flatness()
+    std::map<std::string, std::size_t> formats;  ///< png, jpeg, tiff, dicom
     std::map<std::string, std::size_t> sizes;    ///< "1024 x 1024"
     std::map<int, std::size_t> bits;             ///< of each sample as stored
     double least = 0, most = 0;

@@ -40,6 +40,7 @@ class PartOfDataset : public Dataset {
     std::int64_t size() const override { return static_cast<std::int64_t>(positions_.size()); }
     cv::Mat load(std::int64_t index) const override { return whole_->load(at(index)); }
     std::string name(std::int64_t index) const override { return whole_->name(at(index)); }
+    std::string note() const override { return whole_->note(); }
     std::optional<std::string> cell(std::int64_t index, const std::string& column) const override {
         return whole_->cell(at(index), column);
     }

@@ -48,6 +48,17 @@ std::string listed(const std::vector<std::string>& names) {
            (names.size() > first.size() ? fmt::format(" and {} more", names.size() - first.size()) : "");
 }
 
+/// A network that starts with such a weight fails at its first step, whatever the learning rate.
+void check_finite(const at::Tensor& tensor, const std::string& name, const std::string& file) {
+    const auto wrong = tensor.numel() - at::isfinite(tensor).sum().item<std::int64_t>();
+    if (wrong > 0)
+        throw DataError(
+            fmt::format("{}: '{}' holds {} of {} values that are not a number or infinite, expected finite "
+                        "weights; the run that wrote "
+                        "it diverged: take an earlier checkpoint of it, or another file",
+                        file, name, wrong, tensor.numel()));
+}
+
 void load(const recipe::NetworkSpec& spec, const plan::Network& network, std::vector<std::string>& warnings) {
     const auto file = read_safetensors(spec.init_from);
     const auto source = network_in(file, spec);
@@ -74,6 +85,7 @@ void load(const recipe::NetworkSpec& spec, const plan::Network& network, std::ve
                             "(size, patch, data.channels, data.size) must be those of the file",
                             spec.origin.text(), spec.init_from, wanted, fmt::join(found.sizes(), ", "),
                             fmt::join(tensor.sizes(), ", "), name));
+        check_finite(found, wanted, spec.init_from);
         tensor.copy_(found);
         unused.erase(wanted);
     }

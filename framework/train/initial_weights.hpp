@@ -15,7 +15,8 @@ namespace hearth::train {
 /// ("student.backbone.norm.bias"), where `init_network` is taken, without it the network of the same name or
 /// else the only one; or a backbone under its own names ("norm.bias", as timm and torchvision write them).
 /// Followers of such a network become its copies, unless they name a file themselves. Returns warnings: heads
-/// that stay as they are, names of the file that nothing took. Throws DataError for an unreadable file,
+/// that stay as they are, names of the file that nothing took. Throws DataError for an unreadable file or
+/// a weight that is not finite,
 /// RecipeError for a weight of the backbone that is missing or has another shape.
 std::vector<std::string> load_initial_weights(const recipe::Recipe& recipe, plan::Plan& plan);
 

@@ -163,6 +163,7 @@ TrainSummary Trainer::train() {
         stepper_->bf16() ? "bf16" : "fp32", device_.str(), loader_->workers()));
     view_->say(data_.cache.text());
     for (const auto& warning : plan_.warnings()) view_->say("warning: " + warning);
+    if (const auto note = data_.images->note(); !note.empty()) view_->say("note: " + note);
     if (first() && !folder_.is_locked())
         view_->say(fmt::format(
             "warning: the file system of {} has no locks: nothing keeps another process from writing this "
@@ -392,14 +393,20 @@ void Trainer::probe(std::int64_t epoch) {
 }
 
 std::size_t Trainer::list_bad_images(std::int64_t epoch) {
-    const auto bad = loader_->quarantine();
-    if (bad.empty()) return 0;
+    const auto bad = loader_->quarantine(), flat = loader_->flat();
+    if (bad.empty() && flat.empty()) return 0;
     nlohmann::json list = nlohmann::json::array();
     for (const auto& entry : bad) list.push_back({{"file", entry.name}, {"reason", entry.reason}});
+    for (const auto& entry : flat)
+        list.push_back({{"file", entry.name}, {"reason", entry.reason}, {"used", true}});
     const auto name = first() ? "quarantine.json" : fmt::format("quarantine-{}.json", comm().rank());
     write_atomically(folder_.path() / name, data::json_text(list, 2) + "\n");
-    if (epoch == 1)
+    if (epoch == 1 && !bad.empty())
         view_->say(fmt::format("warning: {} unreadable images were left out; {} names them", bad.size(), name));
+    if (epoch == 1 && !flat.empty())
+        view_->say(
+            fmt::format("warning: {} images are blank or nearly (such as {}: {}) and are used; {} names them",
+                        flat.size(), flat.front().name, flat.front().reason, name));
     return bad.size();
 }
 

@@ -4,6 +4,7 @@
 #include <opencv2/imgcodecs.hpp>
 
 #include "data/boxes.hpp"
+#include "data/mask.hpp"
 #include "support/temporary_folder.hpp"
 
 using namespace hearth;
@@ -14,10 +15,12 @@ using test::TemporaryFolder;
 
 namespace {
 
-/// A grey PNG of 16 x 12 pixels; another `shade` makes another file.
+/// A grey PNG of 16 x 12 pixels, one of them white; another `shade` makes another file.
 void image(const TemporaryFolder& folder, const std::string& name, int shade) {
+    cv::Mat film(12, 16, CV_8U, cv::Scalar(shade));
+    film.at<std::uint8_t>(0, 0) = 255;
     std::vector<std::uint8_t> bytes;
-    cv::imencode(".png", cv::Mat(12, 16, CV_8U, cv::Scalar(shade)), bytes);
+    cv::imencode(".png", film, bytes);
     folder.write(name, {bytes.begin(), bytes.end()});
 }
 
@@ -130,6 +133,48 @@ TEST_CASE("masks and boxes must be readable and fit their image") {
     CHECK_THAT(finding.examples.at(2), Contains("a run of 5 pixels"));
     CHECK_THAT(finding.examples.at(4), Contains("leaves the image of 16 x 12"));
     CHECK(check.wrong(false));
+}
+
+TEST_CASE("blank and squeezed images are warnings, named with their values") {
+    const TemporaryFolder folder;
+    const auto write = [&](const std::string& name, const cv::Mat& film) {
+        std::vector<std::uint8_t> bytes;
+        cv::imencode(".png", film, bytes);
+        folder.write(name, {bytes.begin(), bytes.end()});
+    };
+    image(folder, "good.png", 1);
+    write("black.png", cv::Mat(12, 16, CV_8U, cv::Scalar(0)));
+    cv::Mat squeezed(12, 16, CV_16U, cv::Scalar(0));  // 12-bit values in a 16-bit file
+    squeezed.at<std::uint16_t>(3, 3) = 4095;
+    write("squeezed.png", squeezed);
+    const std::string text = "path\ngood.png\nblack.png\nsqueezed.png\n";
+    const Finding finding = finding_of(checked(folder, text), "flat-image");
+    CHECK(finding.weight == Weight::warning);
+    CHECK(finding.count == 2);
+    CHECK_THAT(finding.examples.at(0), Contains("black.png: all pixels are 0.000"));
+    CHECK_THAT(finding.examples.at(1), Contains("squeezed.png: all pixels lie between 0.000 and 0.062"));
+    CHECK_FALSE(has(checked(folder, text, {.decode = false}), "flat-image"));
+}
+
+TEST_CASE("a folder's files that are no images are a note with their kinds") {
+    const TemporaryFolder folder;
+    image(folder, "a.png", 1);
+    for (const auto* name : {"b.npy", "c.npy", "notes.txt", ".hidden"}) folder.write(name, "x");
+    const Finding finding = finding_of(check_manifest(data::open(folder.path())), "skipped-files");
+    CHECK(finding.weight == Weight::note);
+    CHECK_THAT(finding.text,
+               Contains("3 of 4 files are no images by their names") && Contains(".npy: 2, .txt: 1"));
+}
+
+TEST_CASE("a mask may be smaller than its image, but not of another shape") {
+    CHECK_NOTHROW(check_mask_shape({16, 12}, {16, 12}));
+    CHECK_NOTHROW(check_mask_shape({512, 417}, {1024, 834}));
+    CHECK_NOTHROW(check_mask_shape({341, 278}, {1024, 834}));  // 341.3 x 278
+    CHECK_THAT(message_of<DataError>([] {
+                   check_mask_shape({1024, 1024}, {1024, 834});
+               }),
+               Contains("a mask of 1024 x 1024 for an image of 1024 x 834; expected the shape of the image"));
+    CHECK_THROWS_AS(check_mask_shape({834, 1024}, {1024, 834}), DataError);
 }
 
 TEST_CASE("values unlike the others of a column of 0 and 1, or of numbers, are errors") {

@@ -115,6 +115,27 @@ TEST_CASE("images come as squares of the asked size, stretched or between black 
     CHECK(padded.at<float>(24, 24) == Approx(0.8).margin(0.01));
 }
 
+TEST_CASE("a mask of another shape than its image is an error that names the image") {
+    const TemporaryFolder folder;
+    save_png(folder / "film.png", cv::Mat(20, 60, CV_32F, cv::Scalar(0.8)));
+    save_png(folder / "half.png", cv::Mat(10, 30, CV_32F, cv::Scalar(1)));
+    save_png(folder / "square.png", cv::Mat(20, 20, CV_32F, cv::Scalar(1)));
+    folder.write("m.csv", "path,mask\nfilm.png,half.png\nfilm.png,square.png\nfilm.png,none\n");
+    const auto set = open_dataset(files((folder / "m.csv").string()));
+    CHECK(cv::countNonZero(*set->mask(0, "mask")) == 48 * 48);
+    CHECK_THROWS_WITH(set->mask(1, "mask"), Contains("film.png: a mask of 20 x 20 for an image of 60 x 20") &&
+                                                Contains("hearth data check"));
+    CHECK(cv::countNonZero(*set->mask(2, "mask")) == 0);
+}
+
+TEST_CASE("what of a folder is no image is noted") {
+    const TemporaryFolder folder;
+    save_png(folder / "a.png", cv::Mat(16, 16, CV_32F, cv::Scalar(0.5)));
+    CHECK(open_dataset(files(folder.path().string()))->note().empty());
+    folder.write("b.npy", "x");
+    CHECK_THAT(open_dataset(files(folder.path().string()))->note(), Contains("1 of 2 files are no images"));
+}
+
 TEST_CASE("a folder has paths and no labels") {
     const TemporaryFolder folder;
     save_png(folder / "a.png", cv::Mat(16, 16, CV_32F, cv::Scalar(0.5)));

@@ -1,6 +1,9 @@
 #include "data/dicom_files.hpp"
 
 #include <dcmtk/config/osconfig.h>
+#include <dcmtk/dcmdata/dcpixel.h>
+#include <dcmtk/dcmdata/dcpixseq.h>
+#include <dcmtk/dcmdata/dcpxitem.h>
 #include <dcmtk/dcmdata/dcrleerg.h>
 #include <dcmtk/dcmdata/dctk.h>
 #include <dcmtk/dcmjpeg/djencode.h>
@@ -41,6 +44,8 @@ E_TransferSyntax transfer_syntax(Syntax syntax) {
             return EXS_JPEGLSLossless;
         case Syntax::rle:
             return EXS_RLELossless;
+        case Syntax::jpeg_2000:
+            return EXS_JPEG2000LosslessOnly;
     }
     throw std::runtime_error("no such transfer syntax");
 }
@@ -68,6 +73,18 @@ void put_pixels(DcmDataset& dataset, const DicomFile& file) {
         static_cast<unsigned long>(pixels.total()) * static_cast<unsigned long>(pixels.channels());
     wide ? dataset.putAndInsertUint16Array(DCM_PixelData, reinterpret_cast<const Uint16*>(pixels.data), count)
          : dataset.putAndInsertUint8Array(DCM_PixelData, pixels.data, count);
+}
+
+void put_codestream(DcmDataset& dataset, const DicomFile& file) {
+    auto* sequence = new DcmPixelSequence(DcmTag(DCM_PixelData, EVR_OB));
+    sequence->insert(new DcmPixelItem(DcmTag(DCM_Item, EVR_OB)));  // the offset table, empty
+    DcmOffsetList offsets;
+    auto bytes = file.codestream;  // DCMTK wants to write to it
+    sequence->storeCompressedFrame(offsets, reinterpret_cast<Uint8*>(bytes.data()),
+                                   static_cast<Uint32>(bytes.size()), 0);
+    auto* pixels = new DcmPixelData(DcmTag(DCM_PixelData, EVR_OB));
+    pixels->putOriginalRepresentation(transfer_syntax(file.syntax), nullptr, sequence);
+    dataset.insert(pixels, true);
 }
 
 void compress(DcmDataset& dataset, Syntax syntax) {
@@ -102,7 +119,10 @@ std::filesystem::path write_dicom(const std::filesystem::path& path, const Dicom
     put(dataset, DCM_PatientAge, file.age);
     put_pixels(dataset, file);
     if (file.change) file.change(dataset);
-    if (DcmXfer(transfer_syntax(file.syntax)).isEncapsulated()) compress(dataset, file.syntax);
+    if (!file.codestream.empty())
+        put_codestream(dataset, file);
+    else if (DcmXfer(transfer_syntax(file.syntax)).isEncapsulated())
+        compress(dataset, file.syntax);
     const OFCondition status = made.saveFile(path.c_str(), transfer_syntax(file.syntax));
     if (status.bad()) throw std::runtime_error(path.string() + ": " + status.text());
     return path;

@@ -21,7 +21,8 @@ enum class Syntax {
     jpeg_baseline,
     jpeg_lossless,
     jpeg_ls,
-    rle
+    rle,
+    jpeg_2000
 };
 
 struct DicomFile {
@@ -34,6 +35,7 @@ struct DicomFile {
     std::string function = {};               ///< VOI LUT Function
     std::string patient = {}, view = {}, sex = {}, age = {};
     Syntax syntax = Syntax::explicit_little;
+    std::string codestream = {};  ///< the compressed pixels; empty: `pixels` are compressed (not to JPEG 2000)
     std::function<void(DcmDataset&)> change = {};  ///< the last word on the data set before it is written
 };
 

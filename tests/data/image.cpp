@@ -229,7 +229,8 @@ TEST_CASE("files that are no images say what they are") {
     dicom.replace(128, 4, "DICM");
     CHECK_THAT(message(dicom), Contains("DICOM"));
     CHECK_THAT(message("version https://git-lfs.github.com/spec/v1"), Contains("git lfs pull"));
-    CHECK_THAT(message("hello, world"), Contains("68 65 6c 6c 6f") && Contains("expected PNG, JPEG or DICOM"));
+    CHECK_THAT(message("hello, world"),
+               Contains("68 65 6c 6c 6f") && Contains("expected PNG, JPEG, TIFF or DICOM"));
     CHECK_THAT(message(std::string(50, '\0')), Contains("zero bytes"));
     CHECK_THAT(message_of<ImageError>([&] { load_gray(folder / "absent.png"); }), Contains("not found"));
     CHECK_THAT(message_of<ImageError>([&] { load_gray(folder.path()); }), Contains("a folder"));

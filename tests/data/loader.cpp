@@ -305,10 +305,29 @@ TEST_CASE("files that are unreadable, truncated, empty or absurd are named with 
         reasons[std::filesystem::path(bad.name).filename().string()] = bad.reason;
     REQUIRE(reasons.size() == 5);
     CHECK_THAT(reasons["empty.png"], Contains("empty (0 bytes)"));
-    CHECK_THAT(reasons["text.png"], Contains("expected PNG, JPEG or DICOM"));
+    CHECK_THAT(reasons["text.png"], Contains("expected PNG, JPEG, TIFF or DICOM"));
     CHECK_THAT(reasons["truncated.png"], Contains("truncated"));
     CHECK_THAT(reasons["tiny.png"], Contains("found 4 x 4 pixels"));
     CHECK_THAT(reasons["absurd.png"], Contains("found 16777232 x 16777232 pixels"));
+}
+
+TEST_CASE("images that show next to nothing are used, and named once") {
+    const TemporaryFolder folder;
+    cv::Mat film(16, 16, CV_32F, cv::Scalar(0.5));
+    film.rowRange(0, 8).setTo(0.9);
+    save_png(folder / "a.png", film);
+    save_png(folder / "b.png", cv::Mat(16, 16, CV_32F, cv::Scalar(0)));
+    DatasetRequest request;
+    request.source = folder.path().string();
+    request.size = 16;
+    Loader loader(open_dataset(request), {.batch = 2, .workers = 1, .cache = false}, nullptr, {"image"});
+    CHECK(epoch_of(loader, 0).size() == 1);
+    CHECK(epoch_of(loader, 1).size() == 1);
+    CHECK(loader.quarantine().empty());
+    const auto flat = loader.flat();
+    REQUIRE(flat.size() == 1);
+    CHECK_THAT(flat[0].name, Contains("b.png"));
+    CHECK(flat[0].reason == "all pixels are 0.000");
 }
 
 TEST_CASE("more bad images than allowed end the run with exit code 3 and the last reason") {

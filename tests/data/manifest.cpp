@@ -211,6 +211,19 @@ TEST_CASE("a file name that is no UTF-8 is refused by its bytes, in a folder and
     CHECK_THAT(message_of<DataError>([&] { read_manifest(table); }), Contains("R\\xF6: found a name"));
 }
 
+TEST_CASE("a folder also lists TIFF files, and DICOM files whose names have no extension") {
+    const TemporaryFolder folder;
+    const std::string dicom = std::string(128, '\0') + "DICM";
+    for (const char* name : {"PAT1/IM000001", "PAT1/1.2.840.113619.2.5", "DICOMDIR", ".hidden"})
+        folder.write(name, dicom);
+    for (const char* name : {"a.tif", "b.TIFF", "LICENSE", "short"}) folder.write(name, "x");
+    const Manifest manifest = open(folder.path());
+    Names names;
+    for (const Row& row : manifest.rows) names.push_back(row.cells[0]);
+    CHECK(names == Names{"PAT1/1.2.840.113619.2.5", "PAT1/IM000001", "a.tif", "b.TIFF"});
+    CHECK(manifest.skipped == "3 of 7 files are no images by their names and are not read (no extension: 3)");
+}
+
 TEST_CASE("class names are the distinct labels in sorted order, without the unlabelled") {
     const Manifest manifest = read("path,label\na,z\nb,m\nc,\nd,z\n");
     CHECK(class_names(manifest, "label") == Names{"m", "z"});

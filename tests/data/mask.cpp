@@ -117,6 +117,18 @@ TEST_CASE("a mask file is inside where any channel but alpha is above 0") {
     }
 }
 
+TEST_CASE("a mask that is drawn in alpha alone is inside where it is not transparent") {
+    const TemporaryFolder folder;
+    cv::Mat mask(8, 9, CV_8U, cv::Scalar(0));
+    mask(cv::Rect(2, 3, 4, 2)).setTo(255);
+    for (const int shade : {0, 255}) {
+        const cv::Mat flat(8, 9, CV_8U, cv::Scalar(shade));
+        cv::Mat image;
+        cv::merge(std::vector<cv::Mat>{flat, flat, flat, mask}, image);
+        CHECK(same(read_mask_file(folder / write_image(folder, "mask.png", image)), mask));
+    }
+}
+
 TEST_CASE("a mask that is a JPEG, missing or damaged is an error with its fault") {
     const TemporaryFolder folder;
     const cv::Mat mask(16, 16, CV_8U, cv::Scalar(255));

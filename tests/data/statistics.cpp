@@ -69,6 +69,7 @@ TEST_CASE("sizes, bits and intensities come from the files; a sample is spread o
         statistics_of(read_manifest(file), {.sample = 0, .progress = [&](auto, auto) { ++steps; }});
     CHECK(steps == 4);
     CHECK(s.files.unreadable == 1);
+    CHECK(s.files.flat == 2);
     CHECK(s.files.formats == std::map<std::string, std::size_t>{{"png", 2}, {"jpeg", 1}});
     CHECK(s.files.sizes == std::map<std::string, std::size_t>{{"20 x 10", 2}, {"8 x 8", 1}});
     CHECK(s.files.bits == std::map<int, std::size_t>{{8, 2}, {16, 1}});

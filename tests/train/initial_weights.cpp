@@ -3,6 +3,8 @@
 
 #include <ATen/ATen.h>
 
+#include <cmath>
+
 #include "plan/support.hpp"
 #include "train/safetensors.hpp"
 
@@ -113,6 +115,15 @@ TEST_CASE("weights that do not fit are refused with what is missing") {
     for (auto& item : weights("b", false)) file.push_back(item);
     CHECK_THAT(message_of<RecipeError>([&] { Loaded run(file); }),
                Contains("holds the networks a, b") && Contains("say which with init_network = \"a\""));
+}
+
+TEST_CASE("weights that are no numbers are refused where they are read") {
+    auto file = weights("", false);
+    for (auto& [name, tensor] : file)
+        if (name == "norm.bias") tensor.view(-1)[1] = std::nan("");
+    CHECK_THAT(message_of<DataError>([&] { Loaded run(file); }),
+               Contains("w.safetensors: 'norm.bias' holds 1 of 8 values that are not a number or infinite") &&
+                   Contains("take an earlier checkpoint"));
 }
 
 TEST_CASE("init_network picks one of the networks of a file, also where another has the same name") {

@@ -21,6 +21,8 @@ bool ManifestCheck::wrong(bool strict) const {
 ManifestCheck check_manifest(const Manifest& manifest, const CheckOptions& options) {
     ManifestCheck check;
     check.images = manifest.rows.size();
+    if (!manifest.skipped.empty())
+        check.findings.push_back({Weight::note, "skipped-files", manifest.skipped, 0});
     check_files(manifest, options, check);
     check_columns(manifest, check);
     check_splits(manifest, check);

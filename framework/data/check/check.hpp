@@ -54,7 +54,8 @@ inline constexpr std::size_t most_examples = 5;
 /// All checks below.
 ManifestCheck check_manifest(const Manifest& manifest, const CheckOptions& options = {});
 
-/// Opens every file: images that cannot be read, identical files, masks and boxes that do not fit their image.
+/// Opens every file: images that cannot be read or show next to nothing, identical files, masks and boxes that
+/// do not fit their image.
 void check_files(const Manifest& manifest, const CheckOptions& options, ManifestCheck& check);
 
 /// Paths named twice, values unlike the others of their column, values that are not known.

@@ -92,9 +92,7 @@ class Annotations {
 
   private:
     void check_mask(const std::string& cell, cv::Size image) const {
-        const auto mask = read_mask(cell, folder_, image);
-        if (mask && mask->size() != image)
-            throw DataError("a mask of " + size_text(mask->size()) + " for an image of " + size_text(image));
+        if (const auto mask = read_mask(cell, folder_, image)) check_mask_shape(mask->size(), image);
     }
 
     static void check_boxes(const std::string& cell, cv::Size image) {
@@ -116,17 +114,50 @@ class Annotations {
                      "Masks or boxes cannot be read or do not fit their image.", 0};
 };
 
+/// Films that are read and show next to nothing, and what decoders say of others.
+class Looks {
+  public:
+    void add(const Row& row, const cv::Mat& decoded, const std::vector<std::string>& notices) {
+        if (const std::string why = flatness(to_gray(decoded)); !why.empty())
+            note(flat_, row.path + ": " + why);
+        for (const std::string& notice : notices) note(odd_, row.path + ": " + notice);
+    }
+
+    void report(ManifestCheck& check) const {
+        for (const Finding* finding : {&flat_, &odd_}) {
+            if (finding->count > 0) check.findings.push_back(*finding);
+        }
+    }
+
+  private:
+    static void note(Finding& finding, const std::string& example) {
+        ++finding.count;
+        if (finding.examples.size() < most_examples) finding.examples.push_back(example);
+    }
+
+    Finding flat_{Weight::warning, "flat-image",
+                  "Images are blank, or use a sixteenth of the range at most: check how they were exported.",
+                  0};
+    Finding odd_{Weight::note, "odd-file",
+                 "Files are damaged a little, or not shown as their attributes say: look at them.", 0};
+};
+
 }  // namespace
 
 void check_files(const Manifest& manifest, const CheckOptions& options, ManifestCheck& check) {
     Copies copies(manifest);
     Annotations annotations(manifest);
+    Looks looks;
     for (std::size_t i = 0; i < manifest.rows.size(); ++i) {
         const Row& row = manifest.rows[i];
         try {
             const auto bytes = read_image_bytes(row.path);
             const ImageHeader header = check_image_header(bytes, row.path, options.max_pixels);
-            if (options.decode) decode_image(bytes, header.format, row.path);
+            if (options.decode) {
+                std::vector<std::string> notices;
+                const cv::Mat decoded = decode_image(bytes, header.format, row.path, 1, &notices);
+                looks.add(row, decoded, notices);
+            }
             copies.add(i, bytes);
             annotations.check(row, {static_cast<int>(header.width), static_cast<int>(header.height)});
         } catch (const ImageError& error) {
@@ -136,6 +167,7 @@ void check_files(const Manifest& manifest, const CheckOptions& options, Manifest
     }
     copies.report(check);
     annotations.report(check);
+    looks.report(check);
 }
 
 }  // namespace hearth::data
