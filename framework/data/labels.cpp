@@ -75,6 +75,7 @@ Labels read_several(const Dataset& dataset, const LabelRule& rule, const std::ve
 
 Labels read_one(const Dataset& dataset, const LabelRule& rule, std::vector<std::string> classes) {
     const auto cells = cells_of(dataset, rule.label, rule.where);
+    const bool finds = classes.empty();
     Labels labels;
     const auto positive = words_of(rule.positive), negative = words_of(rule.negative);
     if (!positive.empty()) {
@@ -95,10 +96,11 @@ Labels read_one(const Dataset& dataset, const LabelRule& rule, std::vector<std::
         for (const auto& cell : cells) {
             const auto found = std::find(classes.begin(), classes.end(), cell);
             labels.of.push_back(found == classes.end() ? -1 : static_cast<int>(found - classes.begin()));
+            if (found == classes.end() && !cell.empty()) ++labels.unseen[cell];
         }
     }
     for (int c = 0; c < static_cast<int>(labels.classes.size()); ++c)
-        if (std::find(labels.of.begin(), labels.of.end(), c) == labels.of.end())
+        if (finds && std::find(labels.of.begin(), labels.of.end(), c) == labels.of.end())
             throw RecipeError(fmt::format(
                 "{}: found no image of class '{}' in {} images (column '{}'); check `positive` and the "
                 "filters",
@@ -153,7 +155,7 @@ Labels read_labels(const Dataset& dataset, const LabelRule& rule, std::vector<st
 }
 
 Labels rows_of(const Labels& labels, const std::vector<std::int64_t>& rows) {
-    Labels out{.classes = labels.classes, .several = labels.several, .of = {}, .patients = {}};
+    Labels out{.classes = labels.classes, .several = labels.several, .of = {}, .patients = {}, .unseen = {}};
     const auto width = static_cast<std::int64_t>(labels.several ? labels.classes.size() : 1);
     for (const auto row : rows) {
         out.of.insert(out.of.end(), labels.of.begin() + row * width, labels.of.begin() + (row + 1) * width);
