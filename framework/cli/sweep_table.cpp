@@ -57,7 +57,7 @@ std::string auc_text(const Runs& runs, const std::string& classifier, const std:
 std::string difference_text(const Runs& runs, const Runs& first, const std::string& classifier) {
     const auto difference = eval::mean_auc_difference(runs, first, classifier, "trained");
     if (!difference) return "-";
-    if (std::isnan(difference->p_value)) return eval::interval_text(*difference, true, ", ");
+    if (std::isnan(difference->p_value)) return eval::interval_text(*difference, true);
     const auto p = difference->p_value < 0.001 ? std::string("p < 0.001")
                                                : fmt::format("p {:.{}f}", difference->p_value, 3);
     return fmt::format("{:+.3f}, {}", difference->value, p);

@@ -73,26 +73,33 @@ void add(Shared& shared, std::string example) {
     if (shared.examples.size() < most_examples) shared.examples.push_back(std::move(example));
 }
 
-/// Fills files and contents, and returns which entries they are: those whose owner is not that of the first of
-/// a group.
+/// By entry the first of its group, where that has another owner; in the order of the entries.
+std::map<std::size_t, std::size_t> firsts(const Groups& groups, const std::vector<Entry>& entries) {
+    std::map<std::size_t, std::size_t> out;
+    for (const auto& group : groups)
+        for (const auto i : group)
+            if (entries[i].owner != entries[group.front()].owner) out.emplace(i, group.front());
+    return out;
+}
+
+/// Fills files and contents, and returns which entries they are.
 std::set<std::size_t> compare_files(const std::vector<Entry>& entries, Overlap& out) {
     Groups all(1);
     for (std::size_t i = 0; i < entries.size(); ++i) all.front().push_back(i);
     std::set<std::size_t> found;
-    for (const auto& group : divided(all, entries, [](const Entry& entry) { return entry.file; }))
-        for (const auto i : group)
-            if (entries[i].owner != entries[group.front()].owner && found.insert(i).second)
-                add(out.files, entries[i].name);
-
+    const auto same = divided(all, entries, [](const Entry& entry) { return entry.file; });
+    for (const auto& [i, first] : firsts(same, entries)) {
+        found.insert(i);
+        add(out.files, entries[i].name);
+    }
     std::erase_if(all.front(), [&](std::size_t i) { return entries[i].size == 0; });
     auto alike = divided(all, entries, [](const Entry& entry) { return entry.size; });
     alike = divided(alike, entries,
                     [](const Entry& entry) { return hash_of(entry, entry.size / 2, sample_bytes); });
     alike = divided(alike, entries, [](const Entry& entry) { return hash_of(entry, 0, SIZE_MAX); });
-    for (const auto& group : alike)
-        for (const auto i : group)
-            if (entries[i].owner != entries[group.front()].owner && found.insert(i).second)
-                add(out.contents, fmt::format("{} like {}", entries[i].name, entries[group.front()].name));
+    for (const auto& [i, first] : firsts(alike, entries))
+        if (found.insert(i).second)
+            add(out.contents, fmt::format("{} like {}", entries[i].name, entries[first].name));
     return found;
 }
 

@@ -69,7 +69,7 @@ std::vector<std::int64_t> choose_fraction(std::span<const int> strata, std::span
         for (std::size_t i = 0; i < list.size(); ++i) chosen[list[i]] = static_cast<double>(i) < wanted;
     }
     const auto all = static_cast<double>(chosen.size());
-    if (fraction < 1 && taken > most_over * fraction * all)
+    if (fraction < 1 && taken > most_over * fraction * all + 1e-9)
         throw DataError(fmt::format(
             "fraction: found {:g} of {:g} patient{}, expected a share that whole patients can be, one "
             "of each class at least: the next is {:g} of them, {:.3g} %; write a larger fraction, or "

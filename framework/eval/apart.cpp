@@ -60,7 +60,14 @@ class Comparison {
     }
 
     void with_training(const recipe::DataSpec& data, bool refused, const std::string& division) {
-        const auto trained = trained_images(data);
+        std::shared_ptr<const data::Dataset> trained;
+        try {
+            trained = trained_images(data);
+        } catch (const DataError& error) {  // a finished run may be evaluated where its data are not
+            notes.push_back(fmt::format("not compared with the images of [data], which cannot be opened: {}",
+                                        error.what()));
+            return;
+        }
         const auto seen = part(*trained, data);
         const std::string whose = "the images of [data], which the network is trained on";
         if (refused)
@@ -135,7 +142,12 @@ std::vector<std::string> expect_detection_apart(const recipe::Recipe& recipe, co
 std::string chosen_on_test(const recipe::Recipe& recipe, const recipe::LabelledSpec& spec,
                            const data::Dataset& test) {
     if (!recipe.probe || recipe.probe->every == 0) return "";
-    const auto chosen_on = divide_rows(recipe, *recipe.probe).second;
+    LabelledSet chosen_on;
+    try {
+        chosen_on = divide_rows(recipe, *recipe.probe).second;
+    } catch (const DataError&) {  // its data are not here any more
+        return "";
+    }
     const auto common = data::overlap(part(*chosen_on.images, *recipe.probe), part(test, spec));
     if (!common.any()) return "";
     return sentence(

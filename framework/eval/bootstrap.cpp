@@ -96,12 +96,8 @@ Resampling resample(std::span<const int> groups, const Statistic& statistic, con
 std::string no_interval(const Interval& interval) {
     if (!std::isnan(interval.low) || std::isnan(interval.value)) return "";
     if (interval.patients > 0 && interval.patients < least_patients)
-        return fmt::format("{} patient{} (at least {})", interval.patients, interval.patients == 1 ? "" : "s",
-                           least_patients);
-    if (interval.dropped == 0) return "";
-    return fmt::format(
-        "a class is missing in {:.0f} % of the resamples",
-        100 * static_cast<double>(interval.dropped) / static_cast<double>(interval.used + interval.dropped));
+        return fmt::format("{} patient{}", interval.patients, interval.patients == 1 ? "" : "s");
+    return interval.dropped > 0 ? "rare class" : "";
 }
 
 std::string interval_text(const Interval& interval, bool sign, const std::string& gap) {
@@ -113,7 +109,7 @@ std::string interval_text(const Interval& interval, bool sign, const std::string
         return fmt::format("{}{}[{}, {}]", number(interval.value), gap, number(interval.low),
                            number(interval.high));
     const auto reason = no_interval(interval);
-    return fmt::format("{}{}no interval{}", number(interval.value), gap, reason.empty() ? "" : ": " + reason);
+    return fmt::format("{} no interval{}", number(interval.value), reason.empty() ? "" : ": " + reason);
 }
 
 Interval bootstrap(std::span<const int> groups, const Statistic& statistic, const BootstrapOptions& options) {

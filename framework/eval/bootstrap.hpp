@@ -40,12 +40,14 @@ struct PairedInterval : Interval {
     double p_value;
 };
 
-/// Why a value has no interval: "3 patients (at least 10)", "a class is missing in 12 % of the resamples"; ""
-/// where it has one, where there is no value either, and where the reason is not known.
+/// Why a value has no interval, in a table's few columns: "3 patients", "rare class" (missing from too many
+/// resamples);
+/// "" where it has one, where there is no value either, and where the reason is not known.
 std::string no_interval(const Interval& interval);
 
-/// "0.654  [0.590, 0.711]", "0.654  no interval: 3 patients (at least 10)", or "undefined"; with `sign`
-/// "+0.654". `gap` stands after the value.
+/// "0.654  [0.590, 0.711]" with `gap` after the value, "0.654 no interval: 3 patients", or "undefined"; with
+/// `sign`
+/// "+0.654".
 std::string interval_text(const Interval& interval, bool sign = false, const std::string& gap = "  ");
 
 struct BootstrapOptions {
