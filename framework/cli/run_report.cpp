@@ -205,7 +205,8 @@ std::string value_text(const eval::Interval& interval, bool sign) {
 
 /// What stands below a value.
 std::string interval_note(const eval::Interval& interval, bool sign) {
-    if (std::isnan(interval.low)) return "no interval: " + eval::no_interval(interval);
+    const auto reason = eval::no_interval(interval);
+    if (std::isnan(interval.low)) return "no interval" + (reason.empty() ? "" : ": " + reason);
     return sign ? fmt::format("95 % interval {:+.3f} to {:+.3f}", interval.low, interval.high)
                 : fmt::format("95 % interval {:.3f} to {:.3f}", interval.low, interval.high);
 }

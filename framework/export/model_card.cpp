@@ -63,7 +63,7 @@ std::string evaluation_section(const std::optional<eval::Evaluation>& evaluation
     for (const auto& score : evaluation->scores)
         table.rows.push_back({score.classifier, score.model, number(score.auc.value),
                               std::isnan(score.auc.low)
-                                  ? "none: " + eval::no_interval(score.auc)
+                                  ? "none " + eval::no_interval(score.auc)
                                   : fmt::format("{} to {}", number(score.auc.low), number(score.auc.high)),
                               number(score.accuracy), number(score.f1)});
     const auto& spec = recipe.eval ? recipe.eval : recipe.probe;
