@@ -156,6 +156,8 @@ nlohmann::json to_json(const eval::RunRecord& first, const std::vector<Compariso
         out.push_back({{"run", comparison.run.folder.string()},
                        {"comparable", comparison.reason.empty()},
                        {"reason", comparison.reason},
+                       {"notes", comparison.run.evaluation ? comparison.run.evaluation->notes
+                                                           : std::vector<std::string>()},
                        {"auc", aucs},
                        {"recipe", recipe}});
     }
