@@ -93,11 +93,8 @@ report::Table auc_table(const eval::RunRecord& first, const std::vector<Comparis
             const auto& auc = comparison.aucs[i];
             table.rows.push_back({comparison.run.folder.string(), auc.classifier, auc.positive,
                                   number_text(auc.delong.first), number_text(auc.delong.second),
-                                  std::isnan(auc.delong.difference())
-                                      ? "undefined"
-                                      : fmt::format("{:+.3f}  [{:+.3f}, {:+.3f}]", auc.delong.difference(),
-                                                    auc.bootstrap.low, auc.bootstrap.high),
-                                  p_text(auc.delong.p_value), p_text(auc.bootstrap.p_value)});
+                                  eval::interval_text(auc.bootstrap, true), p_text(auc.delong.p_value),
+                                  p_text(auc.bootstrap.p_value)});
             if (all.size() > 1) table.rows.back().push_back(p_text(comparison.holm[i]));
         }
     table.caption =
@@ -142,6 +139,7 @@ nlohmann::json to_json(const eval::AucComparison& auc, double holm) {
             {"difference", number(auc.delong.difference())},
             {"low", number(auc.bootstrap.low)},
             {"high", number(auc.bootstrap.high)},
+            {"no_interval", eval::no_interval(auc.bootstrap)},
             {"p_bootstrap", number(auc.bootstrap.p_value)},
             {"z_delong", number(auc.delong.z)},
             {"p_delong", number(auc.delong.p_value)},
@@ -160,6 +158,8 @@ nlohmann::json to_json(const eval::RunRecord& first, const std::vector<Compariso
         out.push_back({{"run", comparison.run.folder.string()},
                        {"comparable", comparison.reason.empty()},
                        {"reason", comparison.reason},
+                       {"notes", comparison.run.evaluation ? comparison.run.evaluation->notes
+                                                           : std::vector<std::string>()},
                        {"auc", aucs},
                        {"recipe", recipe}});
     }
@@ -187,6 +187,15 @@ std::string to_csv(const eval::RunRecord& first, const std::vector<Comparison>& 
     return out;
 }
 
+/// What the evaluation of a run says of its rows, a line each.
+std::string notes_of(const eval::RunRecord& run) {
+    std::string out;
+    if (run.evaluation)
+        for (const auto& note : run.evaluation->notes)
+            out += fmt::format("{}: {}\n\n", run.folder.string(), note);
+    return out;
+}
+
 /// All tables by `write`, which makes text or Markdown of one, with values of recipes cut at `limit`; what
 /// cannot be compared as a line.
 template <typename Write>
@@ -198,9 +207,10 @@ std::string document(const eval::RunRecord& first, const std::vector<Comparison>
         if (!comparison.reason.empty())
             out += fmt::format("{}: not compared, no p value: {}\n\n", comparison.run.folder.string(),
                                comparison.reason);
+        out += notes_of(comparison.run);
         out += write(recipe_table(first, comparison, limit)) + "\n";
     }
-    return out;
+    return out + notes_of(first);
 }
 
 void compare(const std::vector<std::string>& folders, const Globals& globals) {

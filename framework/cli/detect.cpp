@@ -5,6 +5,7 @@
 #include "cli/detection_report.hpp"
 #include "cli/run.hpp"
 #include "data/json_text.hpp"
+#include "eval/anomaly_images.hpp"
 #include "report/wrap.hpp"
 #include "train/activity.hpp"
 
@@ -49,6 +50,8 @@ std::optional<fs::path> train_first(const DetectFlags& flags, Globals& globals) 
         for (auto& word : initial_weights(recipe, flags.init)) arguments.overrides.push_back(std::move(word));
         recipe = arguments.load(globals);
     }
+    static_cast<void>(
+        eval::open_anomaly_images(recipe));  // what cannot be scored is refused before the training
     const auto summary = train_recipe(recipe, request, globals, /*evaluates=*/false);
     return summary.stopped || !summary.first ? std::nullopt : std::optional(summary.run);
 }

@@ -7,6 +7,7 @@
 #include <opencv2/imgproc.hpp>
 
 #include "cli/plots.hpp"
+#include "cli/run.hpp"
 #include "data/json_text.hpp"
 #include "eval/metrics.hpp"
 #include "report/html.hpp"
@@ -104,13 +105,12 @@ report::Table image_table(const eval::Detection& detection) {
     table.align.assign(table.headers.size(), Align::right);
     table.align[0] = Align::left;
     for (const auto* r : all_results(detection))
-        table.rows.push_back({r->name,
-                              fmt::format("{:.3f}  [{:.3f}, {:.3f}]", r->auc.value, r->auc.low, r->auc.high),
-                              three(r->average_precision), three(r->accuracy), three(r->f1),
-                              three(r->sensitivity), three(r->specificity)});
+        table.rows.push_back({r->name, eval::interval_text(r->auc), three(r->average_precision),
+                              three(r->accuracy), three(r->f1), three(r->sensitivity), three(r->specificity)});
     const auto abnormal = std::count(detection.labels.begin(), detection.labels.end(), 1);
     table.caption = fmt::format("{} test images of {} patients, {} of them abnormal. {}.",
-                                detection.test_images, detection.test_patients, abnormal, detection.protocol);
+                                detection.test_images, detection.test_patients, abnormal, detection.protocol) +
+                    notes_text(detection.notes);
     return table;
 }
 
@@ -128,12 +128,6 @@ report::Table pixel_table(const eval::Detection& detection) {
     return table;
 }
 
-/// A difference with its interval, `gap` between them.
-std::string signed_text(const eval::PairedInterval& auc, const char* gap) {
-    if (std::isnan(auc.value)) return "undefined";
-    return fmt::format("{:+.3f}{}[{:+.3f}, {:+.3f}]", auc.value, gap, auc.low, auc.high);
-}
-
 report::Table difference_table(const eval::Detection& detection) {
     using report::Align;
     report::Table table;
@@ -141,7 +135,7 @@ report::Table difference_table(const eval::Detection& detection) {
     table.headers = {"difference", "AUC  [95 % interval]", "p"};
     table.align = {Align::left, Align::right, Align::right};
     for (const auto& d : detection.differences)
-        table.rows.push_back({detection.sum().name + " - " + d.baseline, signed_text(d.auc, "  "),
+        table.rows.push_back({detection.sum().name + " - " + d.baseline, eval::interval_text(d.auc, true),
                               std::isnan(d.auc.p_value) ? "–" : fmt::format("{:.4f}", d.auc.p_value)});
     table.caption = fmt::format("Paired bootstrap over the same test patients; p is two-sided. {}.",
                                 detection.baseline_protocol);
@@ -162,7 +156,7 @@ std::vector<std::string> not_above(const eval::Detection& detection) {
     for (const auto& d : detection.differences)
         if (!d.above())
             out.push_back(fmt::format("{} not shown to be above {}: {}", detection.sum().name, d.baseline,
-                                      signed_text(d.auc, " ")));
+                                      eval::interval_text(d.auc, true, " ")));
     return out;
 }
 

@@ -11,9 +11,12 @@ namespace {
 
 using report::Align;
 
-std::string with_interval(const eval::Interval& i) {
-    if (std::isnan(i.value)) return "undefined";
-    return fmt::format("{:.3f}  [{:.3f}, {:.3f}]", i.value, i.low, i.high);
+std::string with_interval(const eval::Interval& interval) {
+    return eval::interval_text(interval);
+}
+
+std::string number(double value) {
+    return std::isnan(value) ? "undefined" : fmt::format("{:.3f}", value);
 }
 
 report::Table score_table(const eval::Evaluation& evaluation) {
@@ -26,9 +29,10 @@ report::Table score_table(const eval::Evaluation& evaluation) {
         for (const auto& s : evaluation.scores)
             if (s.classifier == classifier)
                 table.rows.push_back({classifier_text(classifier), s.model, with_interval(s.auc),
-                                      fmt::format("{:.3f}", s.accuracy), fmt::format("{:.3f}", s.f1)});
+                                      number(s.accuracy), number(s.f1)});
     table.caption = fmt::format("{} training and {} test images of {} patients. {}.", evaluation.train_images,
-                                evaluation.test_images, evaluation.test_patients, evaluation.protocol);
+                                evaluation.test_images, evaluation.test_patients, evaluation.protocol) +
+                    notes_text(evaluation.notes);
     return table;
 }
 
@@ -39,13 +43,9 @@ report::Table difference_table(const eval::Evaluation& evaluation) {
     table.align = {Align::left, Align::left, Align::right, Align::right};
     for (const auto& d : evaluation.differences)
         table.rows.push_back({classifier_text(d.classifier), d.model + " - " + d.baseline, with_interval(d.auc),
-                              fmt::format("{:.4f}", d.auc.p_value)});
+                              std::isnan(d.auc.p_value) ? "-" : fmt::format("{:.4f}", d.auc.p_value)});
     table.caption = "Paired bootstrap over the same test patients; p is two-sided.";
     return table;
-}
-
-std::string number(double value) {
-    return std::isnan(value) ? "undefined" : fmt::format("{:.3f}", value);
 }
 
 report::Table label_table(const eval::Evaluation& evaluation) {
@@ -91,7 +91,8 @@ report::Table label_table(const eval::Evaluation& evaluation) {
     return table;
 }
 
-report::Table segmentation_table(const eval::Segmentation& segmentation) {
+report::Table segmentation_table(const eval::Segmentation& segmentation,
+                                 const std::vector<std::string>& notes) {
     report::Table table;
     table.title = "Segmentation";
     table.headers = {"images", "number", "Dice  [95 % interval]"};
@@ -99,7 +100,7 @@ report::Table segmentation_table(const eval::Segmentation& segmentation) {
     table.rows = {{"all", std::to_string(segmentation.values.size()), with_interval(segmentation.dice)},
                   {"with something inside", std::to_string(segmentation.positive),
                    with_interval(segmentation.dice_positive)}};
-    table.caption = segmentation.protocol + "; intervals: bootstrap over patients.";
+    table.caption = segmentation.protocol + "; intervals: bootstrap over patients." + notes_text(notes);
     return table;
 }
 
@@ -121,8 +122,14 @@ std::vector<std::string> classifiers_of(const std::vector<eval::Evaluation>& eva
     return out;
 }
 
+std::string notes_text(const std::vector<std::string>& notes) {
+    std::string out;
+    for (const auto& note : notes) out += " NOTE: " + note + ".";
+    return out;
+}
+
 std::vector<report::Table> result_tables(const eval::Evaluation& evaluation) {
-    if (evaluation.segmentation) return {segmentation_table(*evaluation.segmentation)};
+    if (evaluation.segmentation) return {segmentation_table(*evaluation.segmentation, evaluation.notes)};
     std::vector<report::Table> out = {score_table(evaluation)};
     if (!evaluation.differences.empty()) out.push_back(difference_table(evaluation));
     if (evaluation.several) out.push_back(label_table(evaluation));

@@ -45,6 +45,8 @@ std::string classifier_text(const std::string& classifier);
 /// The classifiers of some evaluations, each once: the one that stands for the run first, which is a trained
 /// head, else the linear probe, else the first there is.
 std::vector<std::string> classifiers_of(const std::vector<eval::Evaluation>& evaluations);
+/// " NOTE: .." for each note of a result, to stand after the caption of its table.
+std::string notes_text(const std::vector<std::string>& notes);
 /// The results as tables: scores, the differences to the untrained backbone, each of several labels.
 std::vector<report::Table> result_tables(const eval::Evaluation& evaluation);
 

@@ -199,6 +199,19 @@ Section results(const eval::Evaluation& evaluation) {
     return section;
 }
 
+std::string value_text(const eval::Interval& interval, bool sign) {
+    if (std::isnan(interval.value)) return "undefined";
+    return sign ? fmt::format("{:+.3f}", interval.value) : fmt::format("{:.3f}", interval.value);
+}
+
+/// What stands below a value.
+std::string interval_note(const eval::Interval& interval, bool sign) {
+    const auto reason = eval::no_interval(interval);
+    if (std::isnan(interval.low)) return "no interval" + (reason.empty() ? "" : ": " + reason);
+    return sign ? fmt::format("95 % interval {:+.3f} to {:+.3f}", interval.low, interval.high)
+                : fmt::format("95 % interval {:.3f} to {:.3f}", interval.low, interval.high);
+}
+
 Section repeat(const LoadedRun& run) {
     Section section;
     section.title = "To repeat this run";
@@ -245,20 +258,17 @@ std::filesystem::path write_report(LoadedRun& run) {
 
     const auto examples = eval::make_examples(run.recipe, run.plan, run.device, 8);
     if (evaluation) {
+        page.warnings.insert(page.warnings.end(), evaluation->notes.begin(), evaluation->notes.end());
         if (const auto& s = evaluation->segmentation)
-            page.highlights.push_back(
-                {"Dice", fmt::format("{:.3f}", s->dice.value),
-                 fmt::format("95 % interval {:.3f} to {:.3f}", s->dice.low, s->dice.high)});
+            page.highlights.push_back({"Dice", value_text(s->dice, false), interval_note(s->dice, false)});
         for (const auto& s : evaluation->scores)
             if (s.model == "trained")
-                page.highlights.push_back(
-                    {"AUC, " + classifier_text(s.classifier), fmt::format("{:.3f}", s.auc.value),
-                     fmt::format("95 % interval {:.3f} to {:.3f}", s.auc.low, s.auc.high)});
+                page.highlights.push_back({"AUC, " + classifier_text(s.classifier), value_text(s.auc, false),
+                                           interval_note(s.auc, false)});
         for (const auto& d : evaluation->differences)
             if (d.classifier == classifiers_of({*evaluation}).front())
                 page.highlights.push_back(
-                    {"AUC over the untrained backbone", fmt::format("{:+.3f}", d.auc.value),
-                     fmt::format("95 % interval {:+.3f} to {:+.3f}", d.auc.low, d.auc.high)});
+                    {"AUC over the untrained backbone", value_text(d.auc, true), interval_note(d.auc, true)});
     }
     for (const auto& r : examples.restorations)
         page.highlights.push_back({fmt::format("Error where {} differs", r.input),

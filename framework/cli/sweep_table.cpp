@@ -47,7 +47,9 @@ std::string auc_text(const Runs& runs, const std::string& classifier, const std:
     auto text = spread_text(
         eval::score_values(runs, classifier, model, [](const eval::Score& score) { return score.auc.value; }));
     const auto mean = eval::mean_auc(runs, classifier, model);
-    if (mean && !std::isnan(mean->low)) text += fmt::format(" [{:.3f}, {:.3f}]", mean->low, mean->high);
+    if (!mean) return text;
+    if (!std::isnan(mean->low)) text += fmt::format(" [{:.3f}, {:.3f}]", mean->low, mean->high);
+    if (const auto reason = eval::no_interval(*mean); !reason.empty()) text += " no interval: " + reason;
     return text;
 }
 
@@ -55,6 +57,7 @@ std::string auc_text(const Runs& runs, const std::string& classifier, const std:
 std::string difference_text(const Runs& runs, const Runs& first, const std::string& classifier) {
     const auto difference = eval::mean_auc_difference(runs, first, classifier, "trained");
     if (!difference) return "-";
+    if (std::isnan(difference->p_value)) return eval::interval_text(*difference, true);
     const auto p = difference->p_value < 0.001 ? std::string("p < 0.001")
                                                : fmt::format("p {:.{}f}", difference->p_value, 3);
     return fmt::format("{:+.3f}, {}", difference->value, p);
@@ -207,6 +210,9 @@ namespace {
 
 std::string sweep_csv(const std::vector<Job>& jobs) {
     std::string out = "recipe,seed,state,classifier,features,auc,low,high,accuracy,f1,threshold,run\n";
+    const auto cell = [](double value) {
+        return std::isnan(value) ? std::string() : fmt::format("{:.6f}", value);
+    };
     for (const auto& job : jobs) {
         const auto start = fmt::format("{},{},{}", data::csv_field(job.recipe), job.seed, job.state);
         const auto end = data::csv_field(job.folder.string());
@@ -214,9 +220,9 @@ std::string sweep_csv(const std::vector<Job>& jobs) {
         if (!evaluation) out += fmt::format("{},,,,,,,,,{}\n", start, end);
         if (evaluation)
             for (const auto& score : evaluation->scores)
-                out += fmt::format("{},{},{},{:.6f},{:.6f},{:.6f},{:.6f},{:.6f},{:.6f},{}\n", start,
-                                   score.classifier, score.model, score.auc.value, score.auc.low,
-                                   score.auc.high, score.accuracy, score.f1, score.threshold, end);
+                out += fmt::format("{},{},{},{},{},{},{},{},{},{}\n", start, score.classifier, score.model,
+                                   cell(score.auc.value), cell(score.auc.low), cell(score.auc.high),
+                                   cell(score.accuracy), cell(score.f1), cell(score.threshold), end);
     }
     return out;
 }

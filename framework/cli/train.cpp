@@ -5,6 +5,7 @@
 #include "data/json_text.hpp"
 #include "dist/backend.hpp"
 #include "dist/process_group.hpp"
+#include "eval/notes.hpp"
 #include "eval/suitable.hpp"
 #include "host/cuda.hpp"
 #include "train/activity.hpp"
@@ -101,7 +102,11 @@ train::TrainSummary train_recipe(const recipe::Recipe& written, train::TrainRequ
         eval::check_readable(recipe, plan);
         const auto& spec = recipe.eval ? recipe.eval : recipe.probe;
         if (!evaluates || !spec || (group && group->rank() != 0)) return;
-        eval::check_data(recipe, *spec, recipe.eval ? eval::open_splits(recipe, *spec) : *splits, plan);
+        const auto evaluated = recipe.eval ? eval::open_splits(recipe, *spec) : *splits;
+        eval::check_data(recipe, *spec, evaluated, plan);
+        if (globals.quiet) return;
+        for (const auto& note : eval::notes_on_rows(recipe, *spec, evaluated.second))
+            fmt::print(stderr, "note: {}\n", note);
     };
     train::Trainer trainer(recipe, registry, request);
     auto summary = trainer.run();

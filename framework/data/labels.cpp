@@ -94,7 +94,8 @@ class OneLabel {
           column_(std::move(column)),
           rule_(rule),
           positive_(word_list(rule.positive)),
-          negative_(word_list(rule.negative)) {
+          negative_(word_list(rule.negative)),
+          finds_(classes.empty()) {
         std::set<std::string> values;
         for (const auto& cell : cells_) values.insert(key(cell));
         values.erase("");
@@ -120,9 +121,13 @@ class OneLabel {
     Labels read() const {
         Labels labels;
         labels.classes = classes_;
-        for (const auto& cell : cells_) labels.of.push_back(class_of(key(cell)));
+        for (const auto& cell : cells_) {
+            const auto value = key(cell);
+            labels.of.push_back(class_of(value));
+            if (is_unseen(value)) ++labels.unseen[value];
+        }
         for (int c = 0; c < static_cast<int>(classes_.size()); ++c)
-            if (std::find(labels.of.begin(), labels.of.end(), c) == labels.of.end())
+            if (finds_ && std::find(labels.of.begin(), labels.of.end(), c) == labels.of.end())
                 throw RecipeError(
                     fmt::format("{}: found no image of class '{}' in {} images; column '{}' holds {}; check "
                                 "`positive` and the filters{}",
@@ -144,6 +149,11 @@ class OneLabel {
         }
         if (among(positive_, value)) return 1;
         return negative_.empty() || among(negative_, value) ? 0 : -1;
+    }
+
+    /// A value that is none of the classes passed.
+    bool is_unseen(const std::string& value) const {
+        return positive_.empty() && !value.empty() && !(value == "-1" && uncertain_) && !among(classes_, value);
     }
 
     int unknown(const char* name, const std::string& word, const char* cell) const {
@@ -183,6 +193,7 @@ class OneLabel {
     std::string column_;
     const LabelRule& rule_;
     std::vector<std::string> positive_, negative_, classes_;
+    bool finds_ = true;       ///< its classes are those of its values
     bool uncertain_ = false;  ///< -1 says so
     bool two_sided_ = false;  ///< there are a negative and a positive class
 };
@@ -233,7 +244,7 @@ Labels read_labels(const Dataset& dataset, const LabelRule& rule, const std::vec
 }
 
 Labels rows_of(const Labels& labels, const std::vector<std::int64_t>& rows) {
-    Labels out{.classes = labels.classes, .several = labels.several, .of = {}, .patients = {}};
+    Labels out{.classes = labels.classes, .several = labels.several, .of = {}, .patients = {}, .unseen = {}};
     const auto width = static_cast<std::int64_t>(labels.several ? labels.classes.size() : 1);
     for (const auto row : rows) {
         out.of.insert(out.of.end(), labels.of.begin() + row * width, labels.of.begin() + (row + 1) * width);

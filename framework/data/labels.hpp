@@ -1,6 +1,7 @@
 // Classes of the images of a data set, from columns of its manifest.
 #pragma once
 
+#include <map>
 #include <span>
 #include <string>
 #include <vector>
@@ -31,6 +32,8 @@ struct Labels {
     /// By image: its class, -1: no label. Where there are several, by image and class: 1, 0, or -1: unknown.
     std::vector<int> of;
     std::vector<int> patients;  ///< by image; an image without one is its own patient
+    /// Values of the column that are none of the classes asked for, and how many images have them: no label.
+    std::map<std::string, std::int64_t> unseen = {};
 
     /// How many labels an image has: as many as classes where there are several, else 1.
     std::size_t width() const { return several ? classes.size() : 1; }
@@ -46,8 +49,8 @@ struct Labels {
 };
 
 /// Reads labels. `classes` of the training split are passed for another split, so that both number them alike;
-/// empty = find them. Throws RecipeError for a column or value that is not there, and for values of different
-/// classes that differ only in capitals or blanks.
+/// empty = find them, each with an image. Throws RecipeError for a column or value that is not there, and for
+/// values of different classes that differ only in capitals or blanks.
 Labels read_labels(const Dataset& dataset, const LabelRule& rule, const std::vector<std::string>& classes = {});
 
 /// The labels of these images; their classes stay, also those that no image is left of.

@@ -12,6 +12,8 @@
 namespace hearth::data {
 namespace {
 
+constexpr double most_over = 1.5;  // so many times a fraction is not that fraction any more
+
 /// The patients of each stratum, shuffled; the strata in rising order.
 std::vector<std::vector<int>> shuffled_patients(std::span<const int> strata, std::span<const int> patients,
                                                 std::uint64_t seed) {
@@ -59,12 +61,21 @@ class PartOfDataset : public Dataset {
 std::vector<std::int64_t> choose_fraction(std::span<const int> strata, std::span<const int> patients,
                                           double fraction, std::uint64_t seed) {
     std::map<int, bool> chosen;
-    for (const auto& list : shuffled_patients(strata, patients, seed)) {
+    double taken = 0;
+    const auto lists = shuffled_patients(strata, patients, seed);
+    for (const auto& list : lists) {
         // Less a rounding error, so that 10 % of 50 patients are 5 and not 6.
-        const auto wanted = std::ceil(fraction * static_cast<double>(list.size()) - 1e-9);
-        for (std::size_t i = 0; i < list.size(); ++i)
-            chosen[list[i]] = static_cast<double>(i) < std::max(1.0, wanted);
+        const auto wanted = std::max(1.0, std::ceil(fraction * static_cast<double>(list.size()) - 1e-9));
+        taken += std::min(wanted, static_cast<double>(list.size()));
+        for (std::size_t i = 0; i < list.size(); ++i) chosen[list[i]] = static_cast<double>(i) < wanted;
     }
+    const auto all = static_cast<double>(chosen.size());
+    if (fraction < 1 && taken > most_over * fraction * all + 1e-9)
+        throw DataError(fmt::format(
+            "fraction: found {:g} of {:g} patient{}, expected a share that whole patients can be, one "
+            "of each class at least: the next is {:g} of them, {:.3g} %; write a larger fraction, or "
+            "the column that tells patients apart (patient = \"COLUMN\")",
+            fraction, all, all == 1 ? "" : "s", taken, 100 * taken / all));
     std::vector<std::int64_t> out;
     for (std::size_t row = 0; row < patients.size(); ++row)
         if (chosen[patients[row]]) out.push_back(static_cast<std::int64_t>(row));

@@ -15,7 +15,8 @@ namespace hearth::data {
 /// Positions of the rows of about `fraction` of the patients of each stratum, at least one patient each, in
 /// order. A patient belongs to the largest stratum among its rows (with labels 0 and 1: positive if any film
 /// is). A smaller fraction of the same seed is part of a larger one. `strata` and `patients` hold a number per
-/// row.
+/// row. Throws DataError where whole patients, one of each stratum at least, are more than one and a half times
+/// the fraction: it cannot be had.
 std::vector<std::int64_t> choose_fraction(std::span<const int> strata, std::span<const int> patients,
                                           double fraction, std::uint64_t seed);
 

@@ -29,6 +29,7 @@ struct Maps {
     std::vector<Tensor> of;
     Tensor films;  ///< [N, s, s], small
     std::vector<std::int64_t> indices;
+    std::vector<data::Quarantined> unreadable = {};
 };
 
 /// What scores the parts of the images, and who is told.
@@ -50,14 +51,14 @@ Maps make_maps(const LabelledSet& set, const std::string& part, const Scoring& s
     Maps out;
     std::vector<Tensor> films;
     std::vector<std::vector<Tensor>> maps(scoring.scorers.size());
-    for_each_batch(set, data, spec.batch, limit,
-                   [&](const Tensor& images, const std::vector<std::int64_t>& indices) {
-                       for (std::size_t s = 0; s < maps.size(); ++s)
-                           maps[s].push_back(scoring.scorers[s]->map(images, scoring.context));
-                       films.push_back(small_films(images));
-                       out.indices.insert(out.indices.end(), indices.begin(), indices.end());
-                       tell(std::ssize(out.indices), all);
-                   });
+    out.unreadable = for_each_batch(set, data, spec.batch, limit,
+                                    [&](const Tensor& images, const std::vector<std::int64_t>& indices) {
+                                        for (std::size_t s = 0; s < maps.size(); ++s)
+                                            maps[s].push_back(scoring.scorers[s]->map(images, scoring.context));
+                                        films.push_back(small_films(images));
+                                        out.indices.insert(out.indices.end(), indices.begin(), indices.end());
+                                        tell(std::ssize(out.indices), all);
+                                    });
     const auto found = std::ssize(out.indices);
     if (found == 0) throw DataError("detect: found no readable image in a part of the data");
     if (found < all) tell(found, found);  // the rest has no label or cannot be read
@@ -261,6 +262,18 @@ void choose_thresholds(std::vector<AnomalyResult>& results, const Scores& scores
     for (std::size_t s = 0; s < results.size(); ++s) results[s].threshold = rule(scores[s]);
 }
 
+std::vector<std::string> notes_of(const AnomalyImages& images, const Maps& normal, const Maps& test,
+                                  const std::vector<int>& labels) {
+    auto out = images.test.notes;
+    for (const int c : {0, 1})
+        if (std::ranges::find(labels, c) == labels.end())
+            out.push_back(
+                fmt::format("no test image is {}, so there is no AUC", c == 0 ? "normal" : "abnormal"));
+    for (const auto& [unreadable, part] : {std::pair{&normal.unreadable, "normal"}, {&test.unreadable, "test"}})
+        if (!unreadable->empty()) out.push_back(unreadable_note(*unreadable, part));
+    return out;
+}
+
 void compare_with_baselines(Detection& out) {
     for (const auto& b : out.baselines)
         out.differences.push_back(
@@ -302,6 +315,7 @@ Detection detect(const recipe::Recipe& recipe, const plan::Plan& plan, c10::Devi
     Detection out;
     describe_rows(out, images.test, test, spec);
     out.normal_images = std::ssize(normal.indices);
+    out.notes = notes_of(images, normal, test, out.labels);
     const Masks masks(images.test, test, recipe);
     out.images_with_mask = masks.abnormal;
 

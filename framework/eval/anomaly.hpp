@@ -57,6 +57,7 @@ struct Detection {
     std::int64_t normal_images = 0, validation_images = 0, test_images = 0, test_patients = 0;
     std::int64_t images_with_mask = 0;  ///< among the abnormal test images
     std::string threshold_rule, protocol;
+    std::vector<std::string> notes;  ///< what a reader has to know of the rows before the numbers are trusted
     std::vector<AnomalyResult> results;  ///< by score; the sum last, where there are several
     /// What pixels alone achieve, without a network: no part of the sum. Empty, like the two after it, in files
     /// of before there were any.
@@ -72,8 +73,10 @@ struct Detection {
 /// Told how many images of a part ("test images") are done.
 using PartProgress = std::function<void(const std::string& part, std::int64_t done, std::int64_t total)>;
 
-/// `plan` holds the weights. Throws RecipeError without [detect] or where it does not fit the plan, DataError
-/// where the images do not fit it. `progress` is told of each part of the images as it is scored.
+/// `plan` holds the weights. Test images that cannot be read are left out, and without an abnormal or a normal
+/// one an AUC is NaN: the notes say so. Throws RecipeError without [detect], where it does not fit the plan,
+/// and where test images were trained or standardised on (apart.hpp); DataError where the images do not fit it.
+/// `progress` is told of each part of the images as it is scored.
 Detection detect(const recipe::Recipe& recipe, const plan::Plan& plan, c10::Device device,
                  const PartProgress& progress = {});
 

@@ -5,12 +5,15 @@
 #include "data/cell.hpp"
 #include "recipe/word_list.hpp"
 
+#include "eval/apart.hpp"
+
 namespace hearth::eval {
 namespace {
 
-LabelledSet labelled(const recipe::Recipe& recipe, const std::string& where) {
+/// `classes`: those that need no image; without them each class has to have one.
+LabelledSet labelled(const recipe::Recipe& recipe, const std::string& where, std::vector<std::string> classes) {
     LabelledSet set{open_rows(recipe, recipe.detect->labelled, where), {}};
-    set.labels = read_labels(*set.images, recipe.detect->labelled, {});
+    set.labels = read_labels(*set.images, recipe.detect->labelled, std::move(classes));
     return set;
 }
 
@@ -35,8 +38,10 @@ AnomalyImages open_anomaly_images(const recipe::Recipe& recipe) {
     AnomalyImages out;
     out.normal.images = open_rows(recipe, spec.labelled, spec.labelled.train_where);
     expect_normal(*out.normal.images, spec.labelled);
-    if (!spec.validation_where.empty()) out.validation = labelled(recipe, spec.validation_where);
-    out.test = labelled(recipe, spec.labelled.test_where);
+    if (!spec.validation_where.empty()) out.validation = labelled(recipe, spec.validation_where, {});
+    out.test = labelled(recipe, spec.labelled.test_where, {spec.labelled.negative, spec.labelled.positive});
+    out.test.notes =
+        expect_detection_apart(recipe, out.normal, out.validation ? &*out.validation : nullptr, out.test);
     return out;
 }
 

@@ -16,7 +16,9 @@ struct AnomalyImages {
     LabelledSet test;
 };
 
-/// Throws DataError where normal_where lets abnormal images through.
+/// Throws DataError where normal_where lets abnormal images through, RecipeError where the test images are
+/// trained or standardised on, or choose the threshold (apart.hpp). The test images need not be of both
+/// classes.
 AnomalyImages open_anomaly_images(const recipe::Recipe& recipe);
 
 /// The mask of an image of `spec` at data.size: CV_8U, 0 outside and 255 inside; empty where it is not known.

@@ -69,6 +69,7 @@ nlohmann::json to_json(const Detection& detection) {
             {"images_with_mask", detection.images_with_mask},
             {"threshold_rule", detection.threshold_rule},
             {"protocol", detection.protocol},
+            {"notes", detection.notes},
             {"results", results_to_json(detection.results)},
             {"baselines", results_to_json(detection.baselines)},
             {"baseline_protocol", detection.baseline_protocol},
@@ -90,6 +91,7 @@ Detection detection_from_json(const nlohmann::json& json) {
     out.images_with_mask = json["images_with_mask"];
     out.threshold_rule = json["threshold_rule"];
     out.protocol = json["protocol"];
+    out.notes = json.value("notes", std::vector<std::string>());
     out.results = results_from_json(json["results"]);
     if (json.contains("baselines")) {  // files of before there were any have none of the three
         out.baselines = results_from_json(json["baselines"]);

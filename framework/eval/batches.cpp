@@ -1,6 +1,7 @@
 #include "eval/batches.hpp"
 
 #include <ATen/ATen.h>
+#include <fmt/format.h>
 
 #include <algorithm>
 
@@ -19,8 +20,8 @@ std::int64_t count_labelled(const LabelledSet& set, std::int64_t limit) {
     return limit > 0 ? std::min(limit, count) : count;
 }
 
-void for_each_batch(const LabelledSet& set, const recipe::DataSpec& data, std::int64_t size, std::int64_t limit,
-                    const BatchUse& use) {
+std::vector<data::Quarantined> for_each_batch(const LabelledSet& set, const recipe::DataSpec& data,
+                                              std::int64_t size, std::int64_t limit, const BatchUse& use) {
     data::Loader loader(set.images,
                         {.batch = size,
                          .workers = data.workers,
@@ -28,13 +29,21 @@ void for_each_batch(const LabelledSet& set, const recipe::DataSpec& data, std::i
                          .shuffle = limit > 0,
                          .drop_last = false,
                          .cache = false,
-                         .max_bad = data.max_bad},
+                         .max_bad = 1},
                         nullptr, {"image", "index"});
     loader.begin(0);
     std::vector<bool> seen(static_cast<std::size_t>(set.images->size()), false);
     std::int64_t used = 0;
+    const auto next = [&](Tensors& batch) {
+        try {
+            return loader.next(batch);
+        } catch (const DataError&) {  // none of the images can be read, or it is something else
+            if (std::ssize(loader.quarantine()) < set.images->size()) throw;
+            return false;
+        }
+    };
     Tensors batch;
-    while ((limit <= 0 || used < limit) && loader.next(batch)) {
+    while ((limit <= 0 || used < limit) && next(batch)) {
         std::vector<std::int64_t> rows, indices;
         const auto* index = batch["index"].const_data_ptr<std::int64_t>();
         for (std::int64_t i = 0; i < batch["index"].size(0) && (limit <= 0 || used < limit); ++i) {
@@ -48,6 +57,19 @@ void for_each_batch(const LabelledSet& set, const recipe::DataSpec& data, std::i
         }
         if (!rows.empty()) use(batch["image"].index_select(0, at::tensor(rows, at::kLong)), indices);
     }
+    auto unreadable = loader.quarantine();
+    std::erase_if(unreadable, [&](const auto& bad) { return !labelled(set.labels, bad.index); });
+    return unreadable;
+}
+
+std::string unreadable_note(const std::vector<data::Quarantined>& unreadable, const std::string& images) {
+    if (unreadable.empty()) return "";
+    std::string names;
+    for (std::size_t i = 0; i < std::min<std::size_t>(unreadable.size(), 3); ++i)
+        names += (i > 0 ? ", " : "") + unreadable[i].name;
+    return fmt::format("{} {} image{} cannot be read and {} left out: {}{}", unreadable.size(), images,
+                       unreadable.size() == 1 ? "" : "s", unreadable.size() == 1 ? "is" : "are", names,
+                       unreadable.size() > 3 ? ", .." : "");
 }
 
 }  // namespace hearth::eval

@@ -26,15 +26,20 @@ void check(std::span<const int> groups, const BootstrapOptions& options) {
     }
 }
 
-/// The statistic of each resample that has one.
-std::vector<double> resampled(std::span<const int> groups, const Statistic& statistic,
-                              const BootstrapOptions& options) {
-    std::map<int, std::vector<std::size_t>>
-        by_id;  // ordered: the order of draws does not depend on the order of rows
+constexpr double undefined = std::numeric_limits<double>::quiet_NaN();
+
+/// The rows of each patient, in the order of their numbers: draws do not depend on the order of rows.
+std::vector<std::vector<std::size_t>> rows_by_patient(std::span<const int> groups) {
+    std::map<int, std::vector<std::size_t>> by_id;
     for (std::size_t row = 0; row < groups.size(); ++row) by_id[groups[row]].push_back(row);
     std::vector<std::vector<std::size_t>> patients;
     for (auto& [id, rows] : by_id) patients.push_back(std::move(rows));
+    return patients;
+}
 
+/// The statistic of each resample that has one.
+std::vector<double> resampled(const std::vector<std::vector<std::size_t>>& patients, const Statistic& statistic,
+                              const BootstrapOptions& options) {
     Random random(options.seed);
     std::vector<std::size_t> rows;
     std::vector<double> values;
@@ -52,17 +57,10 @@ std::vector<double> resampled(std::span<const int> groups, const Statistic& stat
 
 /// Linear between order statistics, as numpy.percentile.
 double quantile(std::span<const double> sorted, double fraction) {
-    if (sorted.empty()) return std::numeric_limits<double>::quiet_NaN();
     const double position = fraction * static_cast<double>(sorted.size() - 1);
     const auto below = static_cast<std::size_t>(position);
     const auto above = std::min(below + 1, sorted.size() - 1);
     return sorted[below] + (position - static_cast<double>(below)) * (sorted[above] - sorted[below]);
-}
-
-Interval interval_of(double value, std::span<const double> sorted, const BootstrapOptions& options) {
-    const double tail = (1 - options.level) / 2;
-    return {value, quantile(sorted, tail), quantile(sorted, 1 - tail), sorted.size(),
-            options.resamples - sorted.size()};
 }
 
 std::vector<std::size_t> all_rows(std::size_t count) {
@@ -71,20 +69,58 @@ std::vector<std::size_t> all_rows(std::size_t count) {
     return rows;
 }
 
+/// The statistic's values in the resamples, sorted, and the interval that they are.
+struct Resampling {
+    std::vector<double> values;
+    Interval interval;
+};
+
+Resampling resample(std::span<const int> groups, const Statistic& statistic, const BootstrapOptions& options) {
+    check(groups, options);
+    const auto patients = rows_by_patient(groups);
+    Resampling out{{}, {statistic(all_rows(groups.size())), undefined, undefined, 0, 0, patients.size()}};
+    if (patients.size() < least_patients) return out;
+    out.values = resampled(patients, statistic, options);
+    out.interval.used = out.values.size();
+    out.interval.dropped = options.resamples - out.interval.used;
+    if (static_cast<double>(out.interval.dropped) > most_dropped * static_cast<double>(options.resamples))
+        return out;
+    const double tail = (1 - options.level) / 2;
+    out.interval.low = quantile(out.values, tail);
+    out.interval.high = quantile(out.values, 1 - tail);
+    return out;
+}
+
 }  // namespace
 
+std::string no_interval(const Interval& interval) {
+    if (!std::isnan(interval.low) || std::isnan(interval.value)) return "";
+    if (interval.patients > 0 && interval.patients < least_patients)
+        return fmt::format("{} patient{}", interval.patients, interval.patients == 1 ? "" : "s");
+    return interval.dropped > 0 ? "rare class" : "";
+}
+
+std::string interval_text(const Interval& interval, bool sign, const std::string& gap) {
+    if (std::isnan(interval.value)) return "undefined";
+    const auto number = [sign](double value) {
+        return sign ? fmt::format("{:+.3f}", value) : fmt::format("{:.3f}", value);
+    };
+    if (!std::isnan(interval.low))
+        return fmt::format("{}{}[{}, {}]", number(interval.value), gap, number(interval.low),
+                           number(interval.high));
+    const auto reason = no_interval(interval);
+    return fmt::format("{} no interval{}", number(interval.value), reason.empty() ? "" : ": " + reason);
+}
+
 Interval bootstrap(std::span<const int> groups, const Statistic& statistic, const BootstrapOptions& options) {
-    check(groups, options);
-    return interval_of(statistic(all_rows(groups.size())), resampled(groups, statistic, options), options);
+    return resample(groups, statistic, options).interval;
 }
 
 PairedInterval paired_bootstrap(std::span<const int> groups, const Statistic& a, const Statistic& b,
                                 const BootstrapOptions& options) {
-    check(groups, options);
     const Statistic difference = [&](std::span<const std::size_t> rows) { return a(rows) - b(rows); };
-    const auto values = resampled(groups, difference, options);
-    const auto interval = interval_of(difference(all_rows(groups.size())), values, options);
-    if (values.empty()) return {interval, std::numeric_limits<double>::quiet_NaN()};
+    const auto [values, interval] = resample(groups, difference, options);
+    if (std::isnan(interval.low)) return {interval, undefined};
     const auto at_most_zero =
         static_cast<double>(std::ranges::count_if(values, [](double d) { return d <= 0; }));
     const auto at_least_zero =

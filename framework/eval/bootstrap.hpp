@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <functional>
 #include <span>
+#include <string>
 #include <vector>
 
 namespace hearth::eval {
@@ -15,21 +16,39 @@ namespace hearth::eval {
 /// drawn).
 using Statistic = std::function<double(std::span<const std::size_t> rows)>;
 
+/// Of fewer patients a bootstrap says more than is known.
+inline constexpr std::size_t least_patients = 10;
+/// Where more of the resamples have no value, those that have one are no fair picture: a class has too few
+/// patients to be in every resample. With fewer than four patients of many that is so.
+inline constexpr double most_dropped = 0.03;
+
 /// `value` is the statistic of all rows once. Resamples without a value are left out and counted in `dropped`;
-/// `low` and `high` are NaN when none is left.
+/// `low` and `high` are NaN with fewer than least_patients patients, which are not resampled, and where more
+/// than most_dropped of the resamples have no value.
 struct Interval {
     double value;
     double low;
     double high;
     std::size_t used;
     std::size_t dropped;
+    std::size_t patients = 0;  ///< 0: not known
 };
 
 /// An interval of the difference a - b and its two-sided p value, 2 min(P(d <= 0), P(d >= 0)) with one added to
-/// each count so that it is never 0; its smallest value is 2 / (used + 1).
+/// each count so that it is never 0; its smallest value is 2 / (used + 1). NaN where there is no interval.
 struct PairedInterval : Interval {
     double p_value;
 };
+
+/// Why a value has no interval, in a table's few columns: "3 patients", "rare class" (missing from too many
+/// resamples);
+/// "" where it has one, where there is no value either, and where the reason is not known.
+std::string no_interval(const Interval& interval);
+
+/// "0.654  [0.590, 0.711]" with `gap` after the value, "0.654 no interval: 3 patients", or "undefined"; with
+/// `sign`
+/// "+0.654".
+std::string interval_text(const Interval& interval, bool sign = false, const std::string& gap = "  ");
 
 struct BootstrapOptions {
     std::size_t resamples = 2000;

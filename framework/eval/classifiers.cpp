@@ -203,12 +203,15 @@ Answers knn_answers(const FeatureSet& train, const FeatureSet& test, const Task&
     Answers out;
     if (!task.several) {
         out.probabilities = knn(train, test, task.classes, k);
+        out.neighbours = std::min(k, train.x.size(0));
         return out;
     }
+    out.neighbours = k;
     const auto similarity = similarity_of(train, test);
     std::vector<at::Tensor> columns;
     for (std::size_t c = 0; c < task.classes; ++c) {
         const auto [rows, labels] = known_of(train, task, c);
+        out.neighbours = std::min(out.neighbours, std::ssize(rows));
         columns.push_back(rows.empty() ? unknown_everywhere(test)
                                        : vote(similarity.index_select(1, at::tensor(rows, at::kLong)),
                                               as_tensor(labels), 2, k)

@@ -21,6 +21,7 @@ struct Answers {
     std::vector<double> thresholds;
     std::vector<double> l2;                      ///< linear: one, or one for each label
     double learning_rate = 0, weight_decay = 0;  ///< attentive
+    std::int64_t neighbours = 0;  ///< k-NN: k, or the fewest training rows that any label or fold had
 };
 
 /// Training rows without those of a fifth of the patients, and those: what a setting is chosen on. The same

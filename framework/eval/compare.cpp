@@ -31,6 +31,8 @@ AucComparison compare_class(const Evaluation& rows, const Score& first, const Sc
     out.delong = delong(a.scores, b.scores, a.positive);
     out.bootstrap = paired_bootstrap(patients_of(rows.patients, a), ResampledAuc(b.scores, b.positive),
                                      ResampledAuc(a.scores, a.positive), resampling);
+    if (std::isnan(out.bootstrap.low))  // images of so few patients are not independent either
+        out.delong.z = out.delong.p_value = std::numeric_limits<double>::quiet_NaN();
     return out;
 }
 

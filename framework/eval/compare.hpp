@@ -14,7 +14,8 @@ namespace hearth::eval {
 struct AucComparison {
     std::string classifier;      ///< "linear", "knn"
     std::string positive;        ///< the class against the others; "macro": the mean over classes
-    DeLong delong{};             ///< z and p are NaN for "macro", which DeLong's test does not cover
+    DeLong delong{};             ///< z and p are NaN for "macro", which DeLong's test does not cover, and where
+                                 ///< `bootstrap` has no interval
     PairedInterval bootstrap{};  ///< of the difference, by patient
 };
 

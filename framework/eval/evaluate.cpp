@@ -6,11 +6,14 @@
 #include <cmath>
 #include <set>
 
+#include "eval/apart.hpp"
 #include "eval/attentive.hpp"
+#include "eval/batches.hpp"
 #include "eval/class_auc.hpp"
 #include "eval/folds.hpp"
 #include "eval/head.hpp"
 #include "eval/metrics.hpp"
+#include "eval/notes.hpp"
 #include "eval/regions.hpp"
 #include "eval/segmentation.hpp"
 #include "eval/several.hpp"
@@ -83,10 +86,12 @@ class FrozenEvaluation {
   public:
     FrozenEvaluation(const recipe::Recipe& recipe, const recipe::LabelledSpec& spec, const Say& say)
         : recipe_(recipe), spec_(spec), say_(say) {
-        if (spec.folds > 0)
+        if (spec.folds > 0) {
             splits_.first = open_pool(recipe, spec);
-        else
+            splits_.first.notes = expect_folds_apart(recipe, spec, splits_.first);
+        } else {
             splits_ = open_splits(recipe, spec);
+        }
         const auto& labels = splits_.first.labels;
         check_known(spec, labels);
         task_ = {labels.classes.size(), labels.several};
@@ -135,6 +140,9 @@ class FrozenEvaluation {
             result_.differences.push_back({classifier, "trained", "untrained", paired});
         }
         result_.protocol = protocol_of(network);
+        result_.notes = notes_on_rows(recipe_, spec_, test_set());
+        for (const auto& [set, note] : {std::pair{&test_unreadable_, "test"}, {&train_unreadable_, "training"}})
+            if (!set->empty()) result_.notes.push_back(unreadable_note(*set, note));
         return std::move(result_);
     }
 
@@ -150,6 +158,8 @@ class FrozenEvaluation {
     Rows read(const Reader& reader) {
         Rows rows{.train = reader(splits_.first), .test = {}};
         rows.test = spec_.folds > 0 ? rows.train : reader(splits_.second);
+        train_unreadable_ = spec_.folds > 0 ? std::vector<data::Quarantined>() : rows.train.unreadable;
+        test_unreadable_ = rows.test.unreadable;
         result_.train_images = rows.train.x.size(0);
         result_.test_images = rows.test.x.size(0);
         result_.labels = rows.test.labels;
@@ -165,6 +175,7 @@ class FrozenEvaluation {
             spec_.folds > 0 ? cross_validated(rows.train, task_, static_cast<int>(spec_.folds),
                                               static_cast<std::uint64_t>(recipe_.data.split_seed), classify)
                             : classify(rows.train, rows.test);
+        if (classifier == "knn") neighbours_ = answers.neighbours;
         result_.scores.push_back(score(model, classifier, answers, task_, result_));
     }
 
@@ -172,6 +183,17 @@ class FrozenEvaluation {
         if (!reads_vectors()) return "patch tokens";
         return spec_.region.empty() ? spec_.features + " features"
                                     : fmt::format("mean token of what '{}' marks", spec_.region);
+    }
+
+    const LabelledSet& test_set() const { return spec_.folds > 0 ? splits_.first : splits_.second; }
+
+    /// The k that was used: there may be fewer training rows than asked for.
+    std::string neighbours_text() const {
+        if (neighbours_ >= spec_.k) return fmt::format("k = {}", spec_.k);
+        if (task_.several || spec_.folds > 0)
+            return fmt::format("k = {} or all training rows where there are fewer, at least {}", spec_.k,
+                               neighbours_);
+        return fmt::format("k = {}, all training rows ({} asked for)", neighbours_, spec_.k);
     }
 
     std::string protocol_of(const std::string& network) const {
@@ -187,7 +209,7 @@ class FrozenEvaluation {
                 text +=
                     fmt::format("; linear: L2 and F1 threshold{} chosen on a fifth of the training patients",
                                 task_.several ? " of each label" : "");
-            if (probe == "knn") text += fmt::format("; k-NN: k = {}, threshold 0.5", spec_.k);
+            if (probe == "knn") text += fmt::format("; k-NN: {}, threshold 0.5", neighbours_text());
             if (probe == "attentive")
                 text += fmt::format(
                     "; attentive: {} heads over {} patch tokens, learning rate, weight decay and F1 "
@@ -208,8 +230,25 @@ class FrozenEvaluation {
     std::pair<LabelledSet, LabelledSet> splits_;
     Task task_;
     Evaluation result_;
-    std::int64_t width_ = 0, tokens_ = 0, token_width_ = 0;
+    std::vector<data::Quarantined> train_unreadable_, test_unreadable_;
+    std::int64_t width_ = 0, tokens_ = 0, token_width_ = 0, neighbours_ = 0;
 };
+
+Evaluation evaluate_readable(const recipe::Recipe& recipe, const host::Registry& registry,
+                             const plan::Plan& trained, const recipe::LabelledSpec& spec, c10::Device device,
+                             const Say& say) {
+    if (!spec.mask.empty()) return evaluate_segmentation(recipe, trained, spec, device);
+    if (!spec.head.empty()) return evaluate_head(recipe, trained, spec, device);
+    const auto context = evaluation_context(device);
+    const auto network = backbone_network(trained, spec);
+    FrozenEvaluation frozen(recipe, spec, say);
+    const auto untrained = untrained_plan(recipe, registry, device);
+    for (const auto& [model, plan] : {std::pair{"trained", &trained}, {"untrained", &untrained}})
+        frozen.run(model, vectors_of(recipe, spec, *plan, context),
+                   tokens_of(recipe, spec, backbone_tokens(*plan, network, context)));
+    frozen.run_floor();
+    return frozen.finish(network);
+}
 
 }  // namespace
 
@@ -242,21 +281,14 @@ const Score* find_score(const Evaluation& evaluation, const std::string& classif
 
 Evaluation evaluate(const recipe::Recipe& recipe, const host::Registry& registry, const plan::Plan& trained,
                     const recipe::LabelledSpec& spec, c10::Device device, const Say& say) {
-    if (!spec.mask.empty()) {
+    try {
+        return evaluate_readable(recipe, registry, trained, spec, device, say);
+    } catch (const NothingReadable& error) {
         Evaluation out;
-        out.segmentation = evaluate_segmentation(recipe, trained, spec, device);
+        out.protocol = "not evaluated";
+        out.notes = {error.what()};
         return out;
     }
-    if (!spec.head.empty()) return evaluate_head(recipe, trained, spec, device);
-    const auto context = evaluation_context(device);
-    const auto network = backbone_network(trained, spec);
-    FrozenEvaluation frozen(recipe, spec, say);
-    const auto untrained = untrained_plan(recipe, registry, device);
-    for (const auto& [model, plan] : {std::pair{"trained", &trained}, {"untrained", &untrained}})
-        frozen.run(model, vectors_of(recipe, spec, *plan, context),
-                   tokens_of(recipe, spec, backbone_tokens(*plan, network, context)));
-    frozen.run_floor();
-    return frozen.finish(network);
 }
 
 std::vector<std::pair<std::string, double>> quick_probe(const recipe::Recipe& recipe,
@@ -264,7 +296,13 @@ std::vector<std::pair<std::string, double>> quick_probe(const recipe::Recipe& re
                                                         const std::pair<LabelledSet, LabelledSet>& splits,
                                                         const plan::Plan& plan, const Context& context) {
     const auto read = vectors_of(recipe, spec, plan, context);
-    const auto train = read(splits.first), test = read(splits.second);
+    FeatureSet train, test;
+    try {
+        train = read(splits.first);
+        test = read(splits.second);
+    } catch (const NothingReadable&) {
+        return {{"knn_auc", std::nan("")}, {"knn_accuracy", std::nan("")}};
+    }
     const auto& labels = splits.first.labels;
     const Task task{labels.classes.size(), labels.several};
     const auto votes = knn_answers(train, test, task, spec.k).probabilities;

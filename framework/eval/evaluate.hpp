@@ -51,7 +51,8 @@ struct Evaluation {
     std::vector<Score> scores;
     std::vector<Difference> differences;  ///< trained - untrained
     std::optional<Segmentation> segmentation;
-    std::string protocol;  ///< one line, for tables
+    std::string protocol;            ///< one line, for tables
+    std::vector<std::string> notes;  ///< what a reader has to know of the rows before the numbers are trusted
 };
 
 /// The recipe's networks with the weights that a run with its seed starts from.
@@ -59,7 +60,9 @@ plan::Plan untrained_plan(const recipe::Recipe& recipe, const host::Registry& re
 
 /// `trained` holds the weights of the run. The untrained backbone is built from the recipe's seed. With
 /// eval.head it is that head's answers that are measured instead (head.hpp). `say` is told how far it is where
-/// that takes long.
+/// that takes long. Test images that cannot be read or that are of a class without training rows are left out,
+/// a class without test images makes an AUC NaN, and without any readable image there are no scores: the notes
+/// say so. Throws RecipeError where test rows were fitted on (apart.hpp).
 Evaluation evaluate(const recipe::Recipe& recipe, const host::Registry& registry, const plan::Plan& trained,
                     const recipe::LabelledSpec& spec, c10::Device device, const Say& say = {});
 
@@ -78,6 +81,7 @@ nlohmann::json to_json(const Evaluation& evaluation);
 Evaluation evaluation_from_json(const nlohmann::json& json);
 
 /// The probe that training calls: AUC and accuracy of k-NN on the features so far; of several labels the means.
+/// NaN where no image can be read.
 std::vector<std::pair<std::string, double>> quick_probe(const recipe::Recipe& recipe,
                                                         const recipe::LabelledSpec& spec,
                                                         const std::pair<LabelledSet, LabelledSet>& splits,

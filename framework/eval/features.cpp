@@ -9,6 +9,7 @@
 #include <hearth/text.hpp>
 
 #include "data/subset.hpp"
+#include "eval/apart.hpp"
 #include "eval/batches.hpp"
 
 namespace hearth::eval {
@@ -78,7 +79,7 @@ LabelledSet open_pool(const recipe::Recipe& recipe, const recipe::LabelledSpec& 
     return pool;
 }
 
-std::pair<LabelledSet, LabelledSet> open_splits(const recipe::Recipe& recipe,
+std::pair<LabelledSet, LabelledSet> divide_rows(const recipe::Recipe& recipe,
                                                 const recipe::LabelledSpec& spec) {
     const auto pool = open_pool(recipe, spec);
     data::SubsetRule rule{.fraction = spec.fraction,
@@ -96,6 +97,13 @@ std::pair<LabelledSet, LabelledSet> open_splits(const recipe::Recipe& recipe,
     LabelledSet test{open_rows(recipe, spec, spec.test_where), {}};
     test.labels = read_labels(*test.images, spec, train.labels.classes);
     return {std::move(train), std::move(test)};
+}
+
+std::pair<LabelledSet, LabelledSet> open_splits(const recipe::Recipe& recipe,
+                                                const recipe::LabelledSpec& spec) {
+    auto splits = divide_rows(recipe, spec);
+    splits.second.notes = expect_apart(recipe, spec, splits.first, splits.second);
+    return splits;
 }
 
 LabelledSet open_validation(const recipe::Recipe& recipe, const recipe::LabelledSpec& spec,
@@ -127,12 +135,12 @@ FeatureSet extract_rows(const LabelledSet& set, const recipe::DataSpec& data, st
     const at::NoGradGuard no_grad;
     FeatureSet out;
     std::vector<at::Tensor> features;
-    for_each_batch(set, data, 64, limit, [&](const at::Tensor& images, const std::vector<std::int64_t>& rows) {
-        features.push_back(extractor(images, rows).to(at::kCPU, at::kFloat));
-        add_rows(out, set, rows);
-    });
-    if (features.empty())
-        throw DataError("found no labelled, readable image to evaluate on, expected at least one");
+    out.unreadable = for_each_batch(set, data, 64, limit,
+                                    [&](const at::Tensor& images, const std::vector<std::int64_t>& rows) {
+                                        features.push_back(extractor(images, rows).to(at::kCPU, at::kFloat));
+                                        add_rows(out, set, rows);
+                                    });
+    if (features.empty()) throw NothingReadable();
     out.x = at::cat(features);
     return out;
 }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <functional>
+#include <hearth/error.hpp>
 #include <string>
 #include <vector>
 
@@ -21,6 +22,7 @@ Labels read_labels(const data::Dataset& dataset, const recipe::LabelledSpec& spe
 struct LabelledSet {
     std::shared_ptr<const data::Dataset> images;
     Labels labels;
+    std::vector<std::string> notes = {};  ///< what a result on these images has to say of them
 };
 /// The rows of a labelled data set that a filter selects, images sized as the recipe says.
 std::shared_ptr<const data::Dataset> open_rows(const recipe::Recipe& recipe, const recipe::LabelledSpec& spec,
@@ -32,8 +34,11 @@ LabelledSet open_pool(const recipe::Recipe& recipe, const recipe::LabelledSpec& 
 /// The training and the test split of a labelled data set, images sized as the recipe's [data] says. With
 /// `folds` the first fold of the rows of train_where is the test split. With data.folds the rows of train_where
 /// are divided as those of [data] were, and the fold is the test split; [data] then has to read the same rows
-/// and label. `fraction` is applied to the training split.
+/// and label. `fraction` is applied to the training split. Throws RecipeError where the test split has films or
+/// patients that were fitted on (apart.hpp); the notes of the test split are what remains to be said.
 std::pair<LabelledSet, LabelledSet> open_splits(const recipe::Recipe& recipe, const recipe::LabelledSpec& spec);
+/// open_splits() without the comparison.
+std::pair<LabelledSet, LabelledSet> divide_rows(const recipe::Recipe& recipe, const recipe::LabelledSpec& spec);
 /// The rows of validation_where; without it the images that were trained on, or the training split where [data]
 /// reads no labels.
 LabelledSet open_validation(const recipe::Recipe& recipe, const recipe::LabelledSpec& spec,
@@ -44,10 +49,16 @@ struct FeatureSet {
     at::Tensor x;             ///< [N, F], or [N, L, D] patch tokens; float, CPU
     std::vector<int> labels;  ///< a class each; of several labels [N, K] of 1, 0, or -1 = unknown
     std::vector<int> patients;
+    std::vector<data::Quarantined> unreadable = {};  ///< labelled images that could not be read
 };
 
 /// One batch of images [B, C, H, W] -> features [B, F] or tokens [B, L, D].
 using Extractor = std::function<at::Tensor(const at::Tensor& images)>;
+
+/// There is no readable, labelled image in a set, so that a result has no value.
+struct NothingReadable : DataError {
+    NothingReadable() : DataError("found no labelled, readable image to evaluate on, expected at least one") {}
+};
 
 /// Appends what is known of these images of `set` to the labels and patients of `out`.
 void add_rows(FeatureSet& out, const LabelledSet& set, const std::vector<std::int64_t>& images);

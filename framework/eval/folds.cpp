@@ -109,6 +109,8 @@ Answers cross_validated(const FeatureSet& set, const Task& task, int folds, std:
         out.learning_rate = mean_of(all, true, [](const Answers& a) { return a.learning_rate; });
         out.weight_decay = mean_of(all, true, [](const Answers& a) { return a.weight_decay; });
     }
+    out.neighbours = first.neighbours;
+    for (const auto& fold : all) out.neighbours = std::min(out.neighbours, fold.answers.neighbours);
     return out;
 }
 

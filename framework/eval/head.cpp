@@ -10,6 +10,7 @@
 
 #include "eval/batches.hpp"
 #include "eval/metrics.hpp"
+#include "eval/notes.hpp"
 #include "eval/several.hpp"
 
 namespace hearth::eval {
@@ -63,38 +64,40 @@ std::string protocol_of(const recipe::Recipe& recipe, const recipe::LabelledSpec
 
 }  // namespace
 
-void for_each_answer(const plan::Plan& plan, const std::string& logits, const LabelledSet& set,
-                     const recipe::DataSpec& data, const Context& context,
-                     const std::function<void(std::int64_t, const at::Tensor&)>& body) {
+std::vector<data::Quarantined> for_each_answer(
+    const plan::Plan& plan, const std::string& logits, const LabelledSet& set, const recipe::DataSpec& data,
+    const Context& context, const std::function<void(std::int64_t, const at::Tensor&)>& body) {
     const at::NoGradGuard no_grad;
     const auto needs = plan.needs({logits});
-    for_each_batch(set, data, 64, 0, [&](const at::Tensor& images, const std::vector<std::int64_t>& rows) {
-        auto out = plan.outputs(views_of(plan, needs, images.to(context.device)), {logits}, context)[logits];
-        // A group of one image has an axis more.
-        if (out.size(0) != images.size(0) && out.size(0) == 1) out = out[0];
-        for (std::size_t i = 0; i < rows.size(); ++i) body(rows[i], out[static_cast<std::int64_t>(i)]);
-    });
+    return for_each_batch(
+        set, data, 64, 0, [&](const at::Tensor& images, const std::vector<std::int64_t>& rows) {
+            auto out =
+                plan.outputs(views_of(plan, needs, images.to(context.device)), {logits}, context)[logits];
+            // A group of one image has an axis more.
+            if (out.size(0) != images.size(0) && out.size(0) == 1) out = out[0];
+            for (std::size_t i = 0; i < rows.size(); ++i) body(rows[i], out[static_cast<std::int64_t>(i)]);
+        });
 }
 
 Predictions predict(const plan::Plan& plan, const std::string& logits, const LabelledSet& set,
                     const recipe::DataSpec& data, const Context& context) {
     const auto width = set.labels.classes.size();
     Predictions out;
-    for_each_answer(plan, logits, set, data, context, [&](std::int64_t row, const at::Tensor& answer) {
-        if (answer.dim() != 1 || answer.size(0) != static_cast<std::int64_t>(width))
-            throw RecipeError(
-                fmt::format("eval.head: '{}' has shape [B, {}], expected [B, {}]: one column for each of {}",
-                            logits, fmt::join(answer.sizes().vec(), ", "), width, join(set.labels.classes)));
-        const auto exact = answer.to(at::kCPU, at::kDouble);
-        const auto probability = (set.labels.several ? exact.sigmoid() : exact.softmax(0)).contiguous();
-        const auto* numbers = probability.const_data_ptr<double>();
-        out.probabilities.insert(out.probabilities.end(), numbers, numbers + width);
-        const auto known = set.labels.row(row);
-        out.labels.insert(out.labels.end(), known.begin(), known.end());
-        out.patients.push_back(set.labels.patients[static_cast<std::size_t>(row)]);
-    });
-    if (out.patients.empty())
-        throw DataError("found no labelled, readable image to evaluate on, expected at least one");
+    out.unreadable =
+        for_each_answer(plan, logits, set, data, context, [&](std::int64_t row, const at::Tensor& answer) {
+            if (answer.dim() != 1 || answer.size(0) != static_cast<std::int64_t>(width))
+                throw RecipeError(fmt::format(
+                    "eval.head: '{}' has shape [B, {}], expected [B, {}]: one column for each of {}", logits,
+                    fmt::join(answer.sizes().vec(), ", "), width, join(set.labels.classes)));
+            const auto exact = answer.to(at::kCPU, at::kDouble);
+            const auto probability = (set.labels.several ? exact.sigmoid() : exact.softmax(0)).contiguous();
+            const auto* numbers = probability.const_data_ptr<double>();
+            out.probabilities.insert(out.probabilities.end(), numbers, numbers + width);
+            const auto known = set.labels.row(row);
+            out.labels.insert(out.labels.end(), known.begin(), known.end());
+            out.patients.push_back(set.labels.patients[static_cast<std::size_t>(row)]);
+        });
+    if (out.patients.empty()) throw NothingReadable();
     return out;
 }
 
@@ -129,6 +132,11 @@ Evaluation evaluate_head(const recipe::Recipe& recipe, const plan::Plan& trained
     }
     out.scores = {std::move(score)};
     out.protocol = protocol_of(recipe, spec, out);
+    out.notes = notes_on_rows(recipe, spec, splits.second);
+    for (const auto& [unreadable, images] :
+         {std::pair{&test.unreadable, "test"},
+          {&validation.unreadable, spec.validation_where.empty() ? "training" : "validation"}})
+        if (!unreadable->empty()) out.notes.push_back(unreadable_note(*unreadable, images));
     return out;
 }
 

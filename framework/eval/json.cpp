@@ -17,11 +17,10 @@ double number_from(const nlohmann::json& json) {
 }
 
 nlohmann::json json_interval(const Interval& interval) {
-    return {{"value", json_number(interval.value)},
-            {"low", json_number(interval.low)},
-            {"high", json_number(interval.high)},
-            {"used", interval.used},
-            {"dropped", interval.dropped}};
+    return {{"value", json_number(interval.value)}, {"low", json_number(interval.low)},
+            {"high", json_number(interval.high)},   {"used", interval.used},
+            {"dropped", interval.dropped},          {"patients", interval.patients},
+            {"no_interval", no_interval(interval)}};
 }
 
 void interval_from(const nlohmann::json& json, Interval& interval) {
@@ -30,6 +29,7 @@ void interval_from(const nlohmann::json& json, Interval& interval) {
     interval.high = number_from(json["high"]);
     interval.used = json["used"];
     interval.dropped = json["dropped"];
+    interval.patients = json.value("patients", std::size_t{0});
 }
 
 nlohmann::json json_paired(const PairedInterval& interval) {
@@ -108,6 +108,7 @@ nlohmann::json to_json(const Evaluation& evaluation) {
             {"test_images", evaluation.test_images},
             {"test_patients", evaluation.test_patients},
             {"protocol", evaluation.protocol},
+            {"notes", evaluation.notes},
             {"scores", scores},
             {"differences", differences}};
 }
@@ -124,6 +125,7 @@ Evaluation evaluation_from_json(const nlohmann::json& json) {
     out.test_images = json["test_images"];
     out.test_patients = json["test_patients"];
     out.protocol = json["protocol"];
+    out.notes = json.value("notes", std::vector<std::string>());
     for (const auto& entry : json["scores"]) {
         Score s;
         s.model = entry["model"];

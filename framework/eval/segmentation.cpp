@@ -11,7 +11,9 @@
 #include <set>
 
 #include "data/subset.hpp"
+#include "eval/batches.hpp"
 #include "eval/head.hpp"
+#include "eval/notes.hpp"
 
 namespace hearth::eval {
 namespace {
@@ -29,6 +31,7 @@ struct Measured {
     std::vector<int> patients;
     std::vector<bool> positive;
     std::vector<std::vector<double>> dice;
+    std::vector<data::Quarantined> unreadable = {};
 };
 
 /// The probabilities [H, W] of the logits [1, H, W] of an image.
@@ -46,17 +49,16 @@ Measured measure(const plan::Plan& plan, const recipe::LabelledSpec& spec, const
                  const recipe::DataSpec& data, const Context& context, const std::vector<double>& at) {
     Measured out;
     // Images without a label may have a mask.
-    for_each_answer(plan, spec.head, {set.images, {}}, data, context,
-                    [&](std::int64_t row, const at::Tensor& logits) {
-                        const auto map = probability_of(logits, spec.head);
-                        const auto truth = set.images->mask(row, spec.mask);
-                        if (!truth) return;
-                        out.patients.push_back(set.labels.patients[static_cast<std::size_t>(row)]);
-                        out.positive.push_back(cv::countNonZero(*truth) > 0);
-                        out.dice.emplace_back();
-                        for (const double threshold : at)
-                            out.dice.back().push_back(dice(map >= threshold, *truth));
-                    });
+    out.unreadable = for_each_answer(
+        plan, spec.head, {set.images, {}}, data, context, [&](std::int64_t row, const at::Tensor& logits) {
+            const auto map = probability_of(logits, spec.head);
+            const auto truth = set.images->mask(row, spec.mask);
+            if (!truth) return;
+            out.patients.push_back(set.labels.patients[static_cast<std::size_t>(row)]);
+            out.positive.push_back(cv::countNonZero(*truth) > 0);
+            out.dice.emplace_back();
+            for (const double threshold : at) out.dice.back().push_back(dice(map >= threshold, *truth));
+        });
     if (out.dice.empty())
         throw DataError(fmt::format("{}: found no known mask in column '{}' of {}, expected at least one",
                                     spec.origin.text(), spec.mask, spec.source));
@@ -88,8 +90,8 @@ double dice(const cv::Mat& a, const cv::Mat& b) {
     return sum == 0 ? 1.0 : 2.0 * cv::countNonZero(a & b) / sum;
 }
 
-Segmentation evaluate_segmentation(const recipe::Recipe& recipe, const plan::Plan& trained,
-                                   const recipe::LabelledSpec& spec, c10::Device device) {
+Evaluation evaluate_segmentation(const recipe::Recipe& recipe, const plan::Plan& trained,
+                                 const recipe::LabelledSpec& spec, c10::Device device) {
     const auto splits = open_splits(recipe, spec);
     const auto context = evaluation_context(device);
     const at::NoGradGuard no_grad;
@@ -117,7 +119,12 @@ Segmentation evaluate_segmentation(const recipe::Recipe& recipe, const plan::Pla
         out.values.size(), out.positive, spec.validation_where.empty() ? "training" : "validation",
         trained_on.images->size(),
         recipe.data.folds > 0 ? fmt::format(", fold {} of {}", recipe.data.fold, recipe.data.folds) : "");
-    return out;
+    Evaluation evaluation;
+    evaluation.notes = notes_on_rows(recipe, spec, splits.second);
+    if (auto note = unreadable_note(test.unreadable, "test"); !note.empty())
+        evaluation.notes.push_back(std::move(note));
+    evaluation.segmentation = std::move(out);
+    return evaluation;
 }
 
 std::vector<SegmentedFilm> segmented_films(const plan::Plan& trained, const recipe::LabelledSpec& spec,

@@ -12,8 +12,8 @@ double dice(const cv::Mat& a, const cv::Mat& b);
 /// its probability reaches the threshold, of {0.1, 0.15 .. 0.9} the one of the highest mean Dice on the rows of
 /// eval.validation_where (the training rows without it). Images whose mask is not known are left out. Throws
 /// RecipeError for other logits, DataError when no mask is known.
-Segmentation evaluate_segmentation(const recipe::Recipe& recipe, const plan::Plan& trained,
-                                   const recipe::LabelledSpec& spec, c10::Device device);
+Evaluation evaluate_segmentation(const recipe::Recipe& recipe, const plan::Plan& trained,
+                                 const recipe::LabelledSpec& spec, c10::Device device);
 
 /// What a segmentation says of one image.
 struct SegmentedFilm {

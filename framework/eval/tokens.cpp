@@ -41,15 +41,16 @@ FeatureSet extract_tokens(const LabelledSet& set, const recipe::DataSpec& data, 
     const at::NoGradGuard no_grad;
     FeatureSet out;
     std::int64_t filled = 0;
-    for_each_batch(set, data, 64, limit, [&](const at::Tensor& images, const std::vector<std::int64_t>& rows) {
-        const auto tokens = extractor(images).to(at::kCPU, at::kFloat);
-        if (!out.x.defined())
-            out.x = at::empty({count_labelled(set, limit), tokens.size(1), tokens.size(2)}, at::kFloat);
-        out.x.slice(0, filled, filled + tokens.size(0)).copy_(tokens);
-        filled += tokens.size(0);
-        add_rows(out, set, rows);
-    });
-    if (filled == 0) throw DataError("found no labelled, readable image to evaluate on, expected at least one");
+    out.unreadable = for_each_batch(
+        set, data, 64, limit, [&](const at::Tensor& images, const std::vector<std::int64_t>& rows) {
+            const auto tokens = extractor(images).to(at::kCPU, at::kFloat);
+            if (!out.x.defined())
+                out.x = at::empty({count_labelled(set, limit), tokens.size(1), tokens.size(2)}, at::kFloat);
+            out.x.slice(0, filled, filled + tokens.size(0)).copy_(tokens);
+            filled += tokens.size(0);
+            add_rows(out, set, rows);
+        });
+    if (filled == 0) throw NothingReadable();
     out.x = out.x.slice(0, 0, filled);  // unreadable images have left room
     return out;
 }

@@ -62,7 +62,9 @@ std::string evaluation_section(const std::optional<eval::Evaluation>& evaluation
     table.headers = {"classifier", "features", "AUC", "95 % interval", "accuracy", "F1"};
     for (const auto& score : evaluation->scores)
         table.rows.push_back({score.classifier, score.model, number(score.auc.value),
-                              fmt::format("{} to {}", number(score.auc.low), number(score.auc.high)),
+                              std::isnan(score.auc.low)
+                                  ? "none " + eval::no_interval(score.auc)
+                                  : fmt::format("{} to {}", number(score.auc.low), number(score.auc.high)),
                               number(score.accuracy), number(score.f1)});
     const auto& spec = recipe.eval ? recipe.eval : recipe.probe;
     return fmt::format("## Evaluation\n\n{}\n{} test images of {} patients{}. {}.\n",

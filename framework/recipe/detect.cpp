@@ -168,6 +168,8 @@ Schema detect_schema() {
     schema.integer("components", defaults.components)
         .range(1, any_count)
         .doc("principal components of normal films that the baseline \"pixels PCA\" takes out of a film");
+    schema.boolean("overlap", labelled.overlap)
+        .doc("test on films and patients that were trained or standardised on too; else that is refused");
     schema.integer("limit", labelled.limit)
         .range(0, any_count)
         .doc("at most so many images of each part; 0 = all");
@@ -213,6 +215,7 @@ std::optional<DetectSpec> read_detect(const Table& tree, Diagnostics& problems) 
     out.labelled.positive = options.text("positive");
     out.labelled.negative = options.text("negative");
     out.labelled.patient = options.text("patient");
+    out.labelled.overlap = options.boolean("overlap");
     out.labelled.limit = options.integer("limit");
     out.labelled.phantom_count = options.integer("phantom_count");
     out.labelled.phantom_seed = options.integer("phantom_seed");

@@ -145,6 +145,7 @@ struct LabelledSpec {
     std::string region;                 ///< column of masks: features of what is marked, not of the image; ""
     std::int64_t folds = 0;             ///< cross-validation of probes over the rows of train_where; 0 = none
     std::vector<std::string> probes = {"linear", "knn"};  ///< classifiers on frozen features
+    bool overlap = false;                                 ///< test rows may have been fitted on
     std::map<std::string, Origin> written;                ///< where keys of the section were written
     Origin origin;
 

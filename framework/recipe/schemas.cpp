@@ -223,6 +223,8 @@ Schema labelled_schema() {
             "0 = no");
     schema.text("probe", join(defaults.probes))
         .doc("classifiers on frozen features, comma separated: linear, knn, attentive");
+    schema.boolean("overlap", defaults.overlap)
+        .doc("test on films and patients that were fitted on too; else that is refused");
     schema.integer("limit", defaults.limit)
         .range(0, any_count)
         .doc("at most so many training and test images; 0 = all");

@@ -172,6 +172,7 @@ LabelledSpec labelled_from(const Section& section, const Value& value) {
     out.region = options.text("region");
     out.folds = options.integer("folds");
     out.probes = words_of(options.text("probe"));
+    out.overlap = options.boolean("overlap");
     out.limit = options.integer("limit");
     out.size = options.integer("size");
     out.phantom_count = options.integer("phantom_count");

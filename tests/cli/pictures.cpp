@@ -37,6 +37,7 @@ lr = {{ warmup = 0 }}
 source = "{}"
 train_where = ""
 test_where = ""
+overlap = true
 label = "{}"
 )",
                        HEARTH_TEST_SOURCE_DIR, base, manifest, label, manifest, label);

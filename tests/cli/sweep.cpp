@@ -17,7 +17,8 @@ struct SweepBox : Sandbox {
                      "[\"category-contrast\"] }\n");
     }
     Outcome sweep(std::vector<std::string> more = {}) const {
-        std::vector<std::string> words = {"sweep", "rows", "--out", "out", "eval.limit=20", "probe.every=0"};
+        std::vector<std::string> words = {
+            "sweep", "rows", "--out", "out", "eval.phantom_count=80", "eval.limit=20", "probe.every=0"};
         words.insert(words.end(), more.begin(), more.end());
         return run(words);
     }

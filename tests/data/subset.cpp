@@ -46,7 +46,7 @@ TEST_CASE("a fraction takes whole patients, of each class its share") {
     CHECK(std::is_sorted(rows.begin(), rows.end()));
 }
 
-TEST_CASE("fractions of one seed are nested, and one patient of each class remains") {
+TEST_CASE("fractions of one seed are nested") {
     const Cohort cohort;
     const auto at = [&](double fraction, std::uint64_t seed) {
         return cohort.patients_of(choose_fraction(cohort.strata, cohort.patients, fraction, seed));
@@ -54,10 +54,32 @@ TEST_CASE("fractions of one seed are nested, and one patient of each class remai
     const auto one = at(0.01, 0), ten = at(0.1, 0), all = at(1, 0);
     CHECK(std::includes(ten.begin(), ten.end(), one.begin(), one.end()));
     CHECK(all.size() == 200);
-    CHECK(positives(at(1e-6, 0)) == 1);
-    CHECK(at(1e-6, 0).size() == 2);
     CHECK(at(0.1, 0) == at(0.1, 0));
     CHECK(at(0.1, 0) != at(0.1, 1));
+}
+
+TEST_CASE("a fraction that whole patients cannot be is refused") {
+    const auto chosen = [](std::vector<int> strata, std::vector<int> patients, double fraction) {
+        return choose_fraction(strata, patients, fraction, 0);
+    };
+    const std::vector<int> two_classes = {0, 1, 0, 1};
+    CHECK_THROWS_WITH(chosen(two_classes, {0, 0, 0, 0}, 0.1),
+                      Catch::Contains("found 0.1 of 1 patient, expected a share that whole patients can be") &&
+                          Catch::Contains("the next is 1 of them, 100 %") && Catch::Contains("patient = "));
+    // Of two classes with two patients each, half is had and a quarter is not.
+    CHECK(chosen(two_classes, {0, 1, 2, 3}, 0.5).size() == 2);
+    CHECK_THROWS_WITH(chosen(two_classes, {0, 1, 2, 3}, 0.25), Catch::Contains("the next is 2 of them, 50 %"));
+    CHECK(chosen(two_classes, {0, 0, 0, 0}, 1).size() == 4);
+
+    // 32 patients of two classes: a tenth is 2 of 16 and 2 of 16, within half of what was asked for; a
+    // hundredth is not.
+    std::vector<int> strata, patients;
+    for (int i = 0; i < 32; ++i) {
+        strata.push_back(i % 2);
+        patients.push_back(i);
+    }
+    CHECK(chosen(strata, patients, 0.1).size() == 4);
+    CHECK_THROWS_WITH(chosen(strata, patients, 0.01), Catch::Contains("the next is 2 of them, 6.25 %"));
 }
 
 TEST_CASE("folds divide patients evenly, and each is held out once") {

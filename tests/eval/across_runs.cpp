@@ -12,18 +12,24 @@ using Catch::Detail::Approx;
 
 namespace {
 
+constexpr int copies = 4;  // of six rows, the last two of one patient: 20 patients
 const std::vector<int> patients = {0, 1, 2, 3, 4, 4};
 
 Evaluation run_of(const std::vector<double>& positive, const std::vector<int>& of_patients = patients) {
     Evaluation run;
     run.classes = {"no", "yes"};
-    run.labels = {0, 0, 1, 1, 0, 1};
-    run.patients = of_patients;
     Score s;
     s.model = "trained";
     s.classifier = "knn";
-    for (const double p : positive) s.probabilities.insert(s.probabilities.end(), {1 - p, p});
-    s.auc.value = auc(positive, run.labels);
+    std::vector<double> scores;
+    for (int copy = 0; copy < copies; ++copy)
+        for (std::size_t row = 0; row < positive.size(); ++row) {
+            scores.push_back(positive[row]);
+            s.probabilities.insert(s.probabilities.end(), {1 - positive[row], positive[row]});
+            run.labels.push_back(std::vector{0, 0, 1, 1, 0, 1}[row]);
+            run.patients.push_back(10 * copy + of_patients[row]);
+        }
+    s.auc.value = auc(scores, run.labels);
     s.accuracy = positive[0];
     run.scores = {s};
     return run;

@@ -120,7 +120,7 @@ TEST_CASE("more folds than patients are refused") {
 }
 
 TEST_CASE("an evaluation in folds tests every film once, and finds what there is") {
-    const Findings films({"eval.folds=5", "eval.train_where=", "eval.test_where="});
+    const Findings films({"eval.folds=5", "eval.train_where=", "eval.test_where=", "eval.overlap=true"});
     const auto plan = films.built();
     const auto result = evaluate(films.recipe, registry(), plan, *films.recipe.eval, c10::kCPU);
     CHECK(result.train_images == 90);
@@ -137,8 +137,9 @@ TEST_CASE("an evaluation in folds tests every film once, and finds what there is
 }
 
 TEST_CASE("labels that say nothing are not found by folds") {
-    Findings films(
-        {"eval.folds=5", "eval.train_where=", "eval.test_where=", "eval.label=noise", "eval.positive=1"}, 0);
+    Findings films({"eval.folds=5", "eval.train_where=", "eval.test_where=", "eval.label=noise",
+                    "eval.positive=1", "eval.overlap=true"},
+                   0);
     std::string table = "path,patient,noise\n";
     write_findings(films.folder, 120);
     for (int i = 0; i < 120; ++i) table += fmt::format("{:03}.png,{},{}\n", i, i / 2, i * 7919 % 13 % 2);
@@ -153,7 +154,7 @@ TEST_CASE("labels that say nothing are not found by folds") {
 }
 
 TEST_CASE("a probe while training holds out the first fold") {
-    const Findings films({"eval.folds=5", "eval.train_where=", "eval.test_where="});
+    const Findings films({"eval.folds=5", "eval.train_where=", "eval.test_where=", "eval.overlap=true"});
     const auto [train, test] = open_splits(films.recipe, *films.recipe.eval);
     CHECK(train.images->size() + test.images->size() == 90);
     CHECK(test.images->size() == 18);

@@ -1,6 +1,7 @@
 // Patient-level bootstrap: coverage, pairing, undefined resamples and reproducibility.
 #include "eval/bootstrap.hpp"
 
+#include <algorithm>
 #include <catch2/catch.hpp>
 #include <cmath>
 #include <numbers>
@@ -68,9 +69,9 @@ TEST_CASE("repeated images of a patient add no certainty") {
 }
 
 TEST_CASE("the same seed gives the same interval, another seed another") {
-    const std::vector<double> values{1, 4, 2, 8, 5, 7};
+    const std::vector<double> values{1, 4, 2, 8, 5, 7, 3, 6, 9, 0};
     const auto run = [&](std::uint64_t seed) {
-        return bootstrap(one_row_each(6), mean_of(values), {.resamples = 50, .seed = seed});
+        return bootstrap(one_row_each(10), mean_of(values), {.resamples = 50, .seed = seed});
     };
     CHECK(run(1).low == run(1).low);
     CHECK(run(1).high == run(1).high);
@@ -86,20 +87,61 @@ TEST_CASE("the generator is the published xoshiro256** seeded by SplitMix64") {
     CHECK(random.next() == 13793997310169335082u);
 }
 
-TEST_CASE("resamples without a value are dropped and counted") {
-    const std::vector<double> scores{0.1, 0.9, 0.3};
-    const std::vector<int> positive{0, 1, 0};
-    const auto interval =
-        bootstrap(one_row_each(3), ResampledAuc(scores, positive), {.resamples = 1000, .seed = 4});
-    CHECK(interval.used + interval.dropped == 1000);
-    CHECK(interval.dropped > 250);  // one class is missing with probability (8 + 1) / 27
-    CHECK(interval.dropped < 420);
-    CHECK(interval.value == 1);
-    const std::vector<int> all_positive{1, 1, 1};
-    const auto none =
-        bootstrap(one_row_each(3), ResampledAuc(scores, all_positive), {.resamples = 10, .seed = 4});
-    CHECK(none.dropped == 10);
-    CHECK(std::isnan(none.low));
+TEST_CASE("resamples without a value are dropped and counted, and too many of them leave no interval") {
+    std::vector<double> scores(20, 0.1);
+    std::vector<int> positive(20, 0);
+    const auto of_positives = [&](std::size_t count) {
+        std::fill_n(scores.begin(), count, 0.9);
+        std::fill_n(positive.begin(), count, 1);
+        return bootstrap(one_row_each(20), ResampledAuc(scores, positive), {.resamples = 1000, .seed = 4});
+    };
+    const auto one = of_positives(1);
+    CHECK(one.used + one.dropped == 1000);
+    CHECK(one.dropped > 280);  // it is missing with probability 0.95^20 = 0.358
+    CHECK(one.dropped < 440);
+    CHECK(one.value == 1);
+    CHECK(std::isnan(one.low));
+    CHECK(std::isnan(one.high));
+    CHECK(no_interval(one) == "rare class");
+    CHECK(interval_text(one) == "1.000 no interval: rare class");
+
+    const auto seven = of_positives(7);  // missing with probability 0.65^20 = 0.0002
+    CHECK(seven.dropped < 5);
+    CHECK(seven.low == 1);
+    CHECK(no_interval(seven).empty());
+    CHECK(interval_text(seven) == "1.000  [1.000, 1.000]");
+
+    const auto all = of_positives(20);
+    CHECK(all.dropped == 1000);
+    CHECK(std::isnan(all.value));
+    CHECK(std::isnan(all.low));
+    CHECK(no_interval(all).empty());  // there is no value that could have one
+    CHECK(interval_text(all) == "undefined");
+}
+
+TEST_CASE("fewer than ten patients give neither an interval nor a p value, however many images they have") {
+    std::vector<double> values, other;
+    std::vector<int> one_patient, nine, ten;
+    for (int row = 0; row < 90; ++row) {
+        values.push_back(row);
+        other.push_back(row / 2.0);
+        one_patient.push_back(7);
+        nine.push_back(row % 9);
+        ten.push_back(row % 10);
+    }
+    const auto alone = bootstrap(one_patient, mean_of(values));
+    CHECK(alone.value == Approx(44.5));
+    CHECK(alone.patients == 1);
+    CHECK(std::isnan(alone.low));
+    CHECK(interval_text(alone) == "44.500 no interval: 1 patient");
+    const auto few = paired_bootstrap(nine, mean_of(values), mean_of(other));
+    CHECK(few.value == Approx(22.25));
+    CHECK(std::isnan(few.high));
+    CHECK(std::isnan(few.p_value));
+    CHECK(interval_text(few, true) == "+22.250 no interval: 9 patients");
+    const auto enough = paired_bootstrap(ten, mean_of(values), mean_of(other));
+    CHECK(enough.low < enough.high);
+    CHECK(enough.p_value < 0.05);
 }
 
 TEST_CASE("the fast AUC equals the plain AUC of the drawn rows") {

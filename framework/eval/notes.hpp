@@ -1,0 +1,13 @@
+// What a reader has to know of the rows of a result before its numbers are trusted.
+#pragma once
+
+#include "eval/features.hpp"
+
+namespace hearth::eval {
+
+/// What is known before an image is read: the notes of the test rows, that `best` is chosen on them, test
+/// images of classes that no training row has, and classes that no test image has.
+std::vector<std::string> notes_on_rows(const recipe::Recipe& recipe, const recipe::LabelledSpec& spec,
+                                       const LabelledSet& test);
+
+}  // namespace hearth::eval
