@@ -123,7 +123,7 @@ void add_bench(CLI::App& app, Globals& globals) {
         "neither\n"
         "inside an operation of LibTorch nor waiting for data. Nothing is written.");
     verb->callback([=, &globals] {
-        auto recipe = arguments->load(globals);
+        auto recipe = arguments->load(globals, request->generated ? Opens{} : Opens{"data"});
         const auto registry = make_registry(globals, &recipe);
         recipe = train::with_fitting_batch(std::move(recipe), registry);
         const auto result = train::bench(recipe, registry, *request);

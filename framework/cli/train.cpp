@@ -2,9 +2,9 @@
 #include <fmt/format.h>
 
 #include "cli/run.hpp"
+#include "cli/tables.hpp"
 #include "dist/backend.hpp"
 #include "dist/process_group.hpp"
-#include "eval/suitable.hpp"
 #include "host/cuda.hpp"
 #include "train/fit_batch.hpp"
 
@@ -13,7 +13,8 @@ namespace {
 
 struct TrainFlags {
     RecipeArguments arguments;
-    bool resume = false, overwrite = false, no_report = false;
+    StartFlags start;
+    bool no_report = false;
 };
 
 void evaluate_and_report(const std::filesystem::path& folder, const recipe::Recipe& recipe,
@@ -34,9 +35,10 @@ void evaluate_and_report(const std::filesystem::path& folder, const recipe::Reci
 }
 
 void train(const TrainFlags& flags, Globals& globals) {
-    const auto existing = existing_run(flags.resume, flags.overwrite);
-    const auto recipe = flags.arguments.load(globals);
-    const auto summary = train_recipe(recipe, existing, globals, !flags.no_report);
+    static_cast<void>(flags.start.existing());
+    const Opens opens = flags.no_report ? Opens{"data", "probe"} : recipe::table_sections;
+    const auto recipe = flags.arguments.load(globals, opens);
+    const auto summary = train_recipe(recipe, flags.start, globals, opens);
     if (!summary.stopped && !flags.no_report && summary.first)
         evaluate_and_report(summary.run, recipe, globals);
 }
@@ -65,37 +67,51 @@ recipe::Recipe with_batch(const recipe::Recipe& recipe, const host::Registry& re
 
 }  // namespace
 
-train::RunFolder::Existing existing_run(bool resume, bool overwrite) {
-    using Existing = train::RunFolder::Existing;
-    if (resume && overwrite) throw RecipeError("found both --resume and --overwrite, expected one of them");
-    return resume ? Existing::resume : overwrite ? Existing::overwrite : Existing::refuse;
+void StartFlags::add_to(CLI::App& verb) {
+    verb.add_flag("--resume{yes}", resume,
+                  "Go on with the run in --out, or the newest run of this recipe; --resume=auto: start where "
+                  "there is none; --resume=longer: also with more train.epochs than before")
+        ->check(CLI::IsMember({"yes", "auto", "longer"}));
+    verb.add_flag("--overwrite", overwrite, "Delete the run in --out first");
 }
 
-train::TrainSummary train_recipe(const recipe::Recipe& written, train::RunFolder::Existing existing,
-                                 Globals& globals, bool evaluates) {
+train::RunFolder::Existing StartFlags::existing() const {
+    using Existing = train::RunFolder::Existing;
+    if (!resume.empty() && overwrite)
+        throw RecipeError("found both --resume and --overwrite, expected one of them");
+    return !resume.empty() ? Existing::resume : overwrite ? Existing::overwrite : Existing::refuse;
+}
+
+train::Resume StartFlags::how() const {
+    return resume.empty()       ? train::Resume::no
+           : resume == "auto"   ? train::Resume::automatic
+           : resume == "longer" ? train::Resume::longer
+                                : train::Resume::yes;
+}
+
+train::TrainSummary train_recipe(const recipe::Recipe& written, const StartFlags& start, Globals& globals,
+                                 const Opens& opens) {
+    const auto existing = start.existing();
     const auto registry = make_registry(globals, &written);
     const auto group = join_others(written);
+    const bool first = !group || group->rank() == 0;
+    const auto tables = first ? open_tables(written, registry, opens) : Tables();
     if (group && written.train.batch == recipe::TrainSpec::auto_batch)
         throw RecipeError("found train.batch = \"auto\" with several processes, expected a number");
     const auto recipe = with_batch(written, registry, existing, globals);
     train::TrainRequest request;
     request.out = globals.out;
     request.existing = existing;
+    request.resume = start.how();
     request.quiet = globals.quiet;
     request.command = globals.command;
     request.group = group.get();
-    std::optional<std::pair<eval::LabelledSet, eval::LabelledSet>> splits;
-    if (recipe.probe && (!group || group->rank() == 0)) {
-        splits = eval::open_splits(recipe, *recipe.probe);
+    if (tables.probe)
         request.probe = [&](const plan::Plan& plan, const Context& context) {
-            return eval::quick_probe(recipe, *recipe.probe, *splits, plan, context);
+            return eval::quick_probe(recipe, *recipe.probe, *tables.probe, plan, context);
         };
-    }
     request.inspect = [&](const plan::Plan& plan) {
-        eval::check_readable(recipe, plan);
-        const auto& spec = recipe.eval ? recipe.eval : recipe.probe;
-        if (!evaluates || !spec || (group && group->rank() != 0)) return;
-        eval::check_data(recipe, *spec, recipe.eval ? eval::open_splits(recipe, *spec) : *splits, plan);
+        check_fit(tables, recipe, plan, opens_section(opens, "eval"));
     };
     train::Trainer trainer(recipe, registry, request);
     auto summary = trainer.run();
@@ -109,11 +125,11 @@ void add_train(CLI::App& app, Globals& globals) {
     auto flags = std::make_shared<TrainFlags>();
     auto* verb = app.add_subcommand("train", "Train a recipe; evaluates and writes report.html at the end");
     flags->arguments.add_to(*verb);
-    verb->add_flag("--resume", flags->resume, "Go on with the run in --out, or the newest run of this recipe");
-    verb->add_flag("--overwrite", flags->overwrite, "Delete the run in --out first");
+    flags->start.add_to(*verb);
     verb->add_flag("--no-report", flags->no_report, "Neither evaluate nor write report.html");
     verb->footer(
         "Examples:\n  hearth train recipe.toml\n"
+        "  hearth train recipe.toml --with my-data.toml   # of `hearth data recipe`\n"
         "  hearth train recipe.toml data.source=chests.csv train.batch=32 --out runs/first\n"
         "  hearth train recipe.toml data.source=chests.csv train.batch=32 --out runs/first --resume\n\n"
         "  torchrun --no-python --nproc_per_node 2 hearth train recipe.toml\n\n"

@@ -14,6 +14,9 @@
 
 namespace hearth::train {
 
+/// What --resume asks for: nothing, to go on, to go on or else to start, to go on with more epochs than before.
+enum class Resume { no, yes, automatic, longer };
+
 class RunFolder {
   public:
     /// What to do with a folder that holds a run already.

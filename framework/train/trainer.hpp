@@ -25,6 +25,7 @@ using Values = std::vector<std::pair<std::string, double>>;
 struct TrainRequest {
     std::filesystem::path out;  ///< run folder; empty: runs/<name>/<time>
     RunFolder::Existing existing = RunFolder::Existing::refuse;
+    Resume resume = Resume::no;
     bool quiet = false;
     std::vector<std::string> command;  ///< as typed, for env.json
     /// The other processes of the run; null where there is one alone. Process 0 keeps the run folder, logs and
