@@ -53,15 +53,15 @@ const std::map<std::string, Flags>& obeyed() {
     return by_verb;
 }
 
-const std::map<std::string, std::string> values = {
+const std::map<std::string, std::string> flag_values = {
     {"--out", " PATH"}, {"--seed", " N"}, {"--device", " NAME"}, {"--plugin-path", " DIR"}};
 
 /// "--json, --out PATH".
 std::string listed(const Flags& flags) {
     Flags words;
     for (const auto& flag : flags) {
-        const auto value = values.find(flag);
-        words.push_back(flag + (value == values.end() ? "" : value->second));
+        const auto value = flag_values.find(flag);
+        words.push_back(flag + (value == flag_values.end() ? "" : value->second));
     }
     return join(words);
 }
