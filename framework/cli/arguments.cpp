@@ -53,7 +53,8 @@ std::string mistakes_of_components(const recipe::Loaded& loaded, const Globals& 
         for (const auto& spec : recipe.heads) look(Kind::head, spec, "head.");
         for (const auto& network : recipe.networks) {
             if (network.backbone) look(Kind::backbone, *network.backbone, "networks." + network.name + ".");
-            for (const auto& head : network.heads) look(Kind::head, head, "networks." + network.name + ".heads.");
+            for (const auto& head : network.heads)
+                look(Kind::head, head, "networks." + network.name + ".heads.");
         }
         problems.throw_if_any("the recipe's components do not resolve");
     } catch (const Error& error) {
@@ -75,9 +76,8 @@ void add_with(CLI::App& verb, std::vector<std::string>& with, const std::string&
 void check_overrides(const std::vector<std::string>& words, const std::string& after) {
     for (const auto& word : words)
         if (word.find('=') == std::string::npos)
-            throw RecipeError(
-                fmt::format("found '{}' after the {}, expected key=value such as {}", word, after,
-                            after == "recipe" ? "train.epochs=3" : "eval.probe=linear"));
+            throw RecipeError(fmt::format("found '{}' after the {}, expected key=value such as {}", word, after,
+                                          after == "recipe" ? "train.epochs=3" : "eval.probe=linear"));
 }
 
 std::vector<fs::path> find_fragments(const std::vector<std::string>& with) {
@@ -90,8 +90,9 @@ void RecipeArguments::add_to(CLI::App& verb) {
     verb.add_option("recipe", file, "Recipe file")->required();
     verb.add_option("overrides", overrides,
                     "key=value, for example optimizer.lr=1e-4 or loss.restoration.weight=2");
-    add_with(verb, with,
-             "Put this recipe on top, such as my-data.toml of `hearth data recipe`; may be given several times");
+    add_with(
+        verb, with,
+        "Put this recipe on top, such as my-data.toml of `hearth data recipe`; may be given several times");
 }
 
 recipe::Reading RecipeArguments::reading(const Globals& globals) const {

@@ -71,9 +71,11 @@ void add_check(CLI::App& app, Globals& globals) {
     arguments->add_to(*verb);
     verb->add_option("--images", *images, "Images in the step")->check(CLI::Range(1, 4096));
     verb->footer(
-        "Opens what [data], [probe], [eval] and [detect] name and counts images, patients and classes; no image is "
+        "Opens what [data], [probe], [eval] and [detect] name and counts images, patients and classes; no "
+        "image is "
         "read.\nThen says what gets no gradient in a step.\n\n"
-        "Examples:\n  hearth check recipe.toml\n  hearth check recipe.toml --with my-data.toml\n  hearth check recipe.toml "
+        "Examples:\n  hearth check recipe.toml\n  hearth check recipe.toml --with my-data.toml\n  hearth check "
+        "recipe.toml "
         "networks.student.backbone.size=tiny "
         "--images 4");
     verb->callback([=, &globals] { check(*arguments, *images, globals); });

@@ -32,8 +32,9 @@ struct RecipeArguments {
     std::string file;
     std::vector<std::string> overrides, with;
     void add_to(CLI::App& verb);
-    /// Loads the recipe with the fragments, the overrides, --seed and --device. What no section of `opens` needs
-    /// may be missing. Throws RecipeError with all mistakes at once, those of components and wiring among them.
+    /// Loads the recipe with the fragments, the overrides, --seed and --device. What no section of `opens`
+    /// needs may be missing. Throws RecipeError with all mistakes at once, those of components and wiring among
+    /// them.
     recipe::Recipe load(const Globals& globals, const Opens& opens) const;
     /// The same, merged but not checked against any schema.
     recipe::Table load_tree(const Globals& globals) const;

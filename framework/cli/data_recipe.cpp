@@ -61,9 +61,10 @@ std::string find_label(const data::Manifest& manifest) {
             if (values >= 2 && values <= 10) candidates.push_back(column);
         }
     if (candidates.size() > 1)
-        throw RecipeError(fmt::format("{}: found no column 'label' and several that could be one: {}; expected "
-                                      "--label COLUMN, or --label 'A, B' for several labels",
-                                      manifest.file.string(), join(candidates)));
+        throw RecipeError(
+            fmt::format("{}: found no column 'label' and several that could be one: {}; expected "
+                        "--label COLUMN, or --label 'A, B' for several labels",
+                        manifest.file.string(), join(candidates)));
     return candidates.empty() ? "" : candidates.front();
 }
 
@@ -87,7 +88,8 @@ Columns read_columns(const data::Manifest& manifest, const DataRecipeFlags& flag
         out.positive = flags.positive;
         out.normal = flags.normal;
         for (const auto& word : normal_words)
-            if (out.normal.empty() && std::ranges::find(out.values, word) != out.values.end()) out.normal = word;
+            if (out.normal.empty() && std::ranges::find(out.values, word) != out.values.end())
+                out.normal = word;
         if (out.positive.empty() && out.values.size() == 2 && !out.normal.empty())
             out.positive = out.values[out.values.front() == out.normal ? 1 : 0];
     }
@@ -101,13 +103,14 @@ std::string rows_of(const Columns& found, const std::string& test) {
     const std::string train = found.splits.contains("train") ? "'split == \"train\"'" : "\"\"";
     if (found.splits.contains("train") && found.splits.contains(test))
         return fmt::format("train_where = {}\ntest_where = 'split == \"{}\"'\nfolds = 0\n", train, test);
-    return fmt::format("train_where = {}\ntest_where = \"\"\nfolds = 5    # no rows for tests: by patient, in turn\n",
-                       train);
+    return fmt::format(
+        "train_where = {}\ntest_where = \"\"\nfolds = 5    # no rows for tests: by patient, in turn\n", train);
 }
 
 std::string labels_of(const Columns& found) {
-    return fmt::format("label = {}\npositive = {}\nnegative = \"\"\nuncertain = \"ignore\"\nblank = \"ignore\"\n",
-                       quoted(found.label), quoted(found.positive));
+    return fmt::format(
+        "label = {}\npositive = {}\nnegative = \"\"\nuncertain = \"ignore\"\nblank = \"ignore\"\n",
+        quoted(found.label), quoted(found.positive));
 }
 
 std::string detect_of(const Columns& found, const std::string& source, const data::Manifest& manifest) {
@@ -123,7 +126,8 @@ std::string detect_of(const Columns& found, const std::string& source, const dat
     const auto train = part("train"), val = part("val"), test = part("test");
     if (train.empty() || test.empty()) return "";
     return fmt::format(
-        "\n[detect]    # counts where the recipe has one\n{}normal_where = '{} and {}'\nvalidation_where = '{}'\n"
+        "\n[detect]    # counts where the recipe has one\n{}normal_where = '{} and {}'\nvalidation_where = "
+        "'{}'\n"
         "test_where = '{}'\nlabel = {}\npositive = {}\nnegative = {}\nkind = \"\"\nmask = \"{}\"\n",
         source, train, normal, val, test, quoted(found.label), quoted(join(abnormal)), quoted(found.normal),
         manifest.has("mask") ? "mask" : "");
@@ -137,18 +141,21 @@ std::string fragment(const data::Manifest& manifest, const Columns& found, const
     const std::string train = found.splits.contains("train") ? "'split == \"train\"'" : "\"\"";
     auto text = fmt::format(
         "# The data of {}, for any recipe: hearth train RECIPE --with {}\n"
-        "# It goes on top of the recipe, so every key stands here that says which images and labels are meant.\n"
+        "# It goes on top of the recipe, so every key stands here that says which images and labels are "
+        "meant.\n"
         "schema = 1\n\n[data]\n{}where = {}\n",
         manifest.file.filename().string(), out.filename().string(), source, train);
     if (found.label.empty())
-        return text + "\n# No column with labels was found: train recipes without [probe] and [eval], such as "
-                      "recipes/afire.toml.\n";
+        return text +
+               "\n# No column with labels was found: train recipes without [probe] and [eval], such as "
+               "recipes/afire.toml.\n";
     if (!found.normal.empty())
         text += fmt::format("# Normal images alone, as recipes/afire.toml wants them:\n# where = '{}{}'\n",
                             found.splits.contains("train") ? "split == \"train\" and " : "",
                             equals(found.label, found.normal));
-    text += fmt::format("# Training with labels, as recipes/eval/finetune.toml does:\n# label = {}\n# positive = {}\n",
-                        quoted(found.label), quoted(found.positive));
+    text += fmt::format(
+        "# Training with labels, as recipes/eval/finetune.toml does:\n# label = {}\n# positive = {}\n",
+        quoted(found.label), quoted(found.positive));
     const auto labels = labels_of(found);
     text += fmt::format("\n[probe]    # while training: what \"best\" is chosen by\n{}{}{}", source,
                         rows_of(found, "val"), labels);
@@ -157,8 +164,7 @@ std::string fragment(const data::Manifest& manifest, const Columns& found, const
 }
 
 void data_recipe(const DataRecipeFlags& flags, const Globals& globals) {
-    if (globals.out.empty())
-        throw RecipeError("found no --out, expected the file to write: -o my-data.toml");
+    if (globals.out.empty()) throw RecipeError("found no --out, expected the file to write: -o my-data.toml");
     const fs::path out = globals.out;
     if (out.extension() != ".toml")
         throw RecipeError(fmt::format("--out: found '{}', expected a name that ends in .toml", globals.out));
@@ -188,15 +194,20 @@ void data_recipe(const DataRecipeFlags& flags, const Globals& globals) {
 
 void add_data_recipe(CLI::App& data, Globals& globals) {
     auto flags = std::make_shared<DataRecipeFlags>();
-    auto* verb = data.add_subcommand("recipe", "Write a fragment (--with) that points any recipe at a manifest");
+    auto* verb =
+        data.add_subcommand("recipe", "Write a fragment (--with) that points any recipe at a manifest");
     verb->add_option("manifest", flags->manifest, "Manifest (CSV) or folder")->required();
-    verb->add_option("--label", flags->label,
-                     "Column of the label, or several, comma separated; default: label, or the only one there is");
-    verb->add_option("--positive", flags->positive, "Value or values that count as 1; default: every class by itself");
+    verb->add_option(
+        "--label", flags->label,
+        "Column of the label, or several, comma separated; default: label, or the only one there is");
+    verb->add_option("--positive", flags->positive,
+                     "Value or values that count as 1; default: every class by itself");
     verb->add_option("--normal", flags->normal, "Value of normal images, for [detect]");
     verb->footer(
-        "Writes [data], [probe], [eval] and, where a value says what is normal, [detect] to --out (-o), from the "
-        "columns\nlabel, split (train, val, test), patient and mask. Look at the file: it is yours to change.\n\n"
+        "Writes [data], [probe], [eval] and, where a value says what is normal, [detect] to --out (-o), from "
+        "the "
+        "columns\nlabel, split (train, val, test), patient and mask. Look at the file: it is yours to "
+        "change.\n\n"
         "Examples:\n  hearth data recipe chests.csv -o my-data.toml\n"
         "  hearth data recipe chexpert.csv --label Edema --positive 1 -o edema.toml\n"
         "  hearth train recipes/afire.toml --with my-data.toml");

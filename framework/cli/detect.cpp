@@ -69,8 +69,9 @@ void refuse_training_flags(const DetectFlags& flags, const Globals& globals) {
                                       {"--overwrite", flags.start.overwrite},
                                       {"--seed", globals.seed >= 0}})
         if (given)
-            throw RecipeError(fmt::format("found {0} and the run {1}, expected a recipe with {0}, or a run alone",
-                                          name, flags.arguments.file));
+            throw RecipeError(
+                fmt::format("found {0} and the run {1}, expected a recipe with {0}, or a run alone", name,
+                            flags.arguments.file));
 }
 
 /// The run that was named, or the one that is trained first; null when a signal stopped it.

@@ -27,7 +27,8 @@ std::unique_ptr<LoadedRun> load_model(const EmbedFlags& flags, const Globals& gl
     const auto& [file, overrides, with] = flags.model;
     if (fs::is_directory(file)) {
         if (globals.seed >= 0)
-            throw RecipeError(fmt::format("found --seed and the run {}, whose weights are there already", file));
+            throw RecipeError(
+                fmt::format("found --seed and the run {}, whose weights are there already", file));
         return load_run({.run = file, .checkpoint = flags.checkpoint, .overrides = overrides, .with = with},
                         globals, {.opens = {}, .only = {"data.fit", "data.max_pixels", "data.max_bad"}});
     }

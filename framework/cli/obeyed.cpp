@@ -98,13 +98,14 @@ void check_common_flags(const CLI::App& app, const Globals& globals) {
     const auto known = obeyed().find(verb == &app ? "" : name_of(*verb));
     if (known == obeyed().end()) return;  // a verb of verbs alone: CLI11 asks for one
     for (const auto* flag : {"--json", "--quiet", "--out", "--seed", "--device", "--plugin-path"})
-        if (app.get_option(flag)->count() > 0 &&
-            std::ranges::find(known->second, flag) == known->second.end())
-            throw RecipeError(fmt::format("found {}, which `hearth {}` does not obey; it takes {}; see `hearth {} "
-                                          "--help`",
-                                          flag, known->first, listed(known->second), known->first));
+        if (app.get_option(flag)->count() > 0 && std::ranges::find(known->second, flag) == known->second.end())
+            throw RecipeError(
+                fmt::format("found {}, which `hearth {}` does not obey; it takes {}; see `hearth {} "
+                            "--help`",
+                            flag, known->first, listed(known->second), known->first));
     if (!globals.device.empty() && !recipe::is_device(globals.device))
-        throw RecipeError(fmt::format("--device: found \"{}\", expected auto, cpu, cuda or cuda:N", globals.device));
+        throw RecipeError(
+            fmt::format("--device: found \"{}\", expected auto, cpu, cuda or cuda:N", globals.device));
 }
 
 const CLI::App* chosen_verb(const CLI::App& app) {

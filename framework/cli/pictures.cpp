@@ -124,8 +124,8 @@ void draw_positions(Album& album, const Models& models, const eval::LabelledSet&
 }
 
 void draw(const PictureFlags& flags, Globals& globals) {
-    const auto run = load_run(flags.run, globals,
-                              {.opens = {"probe", "eval", "data"}, .only = {"probe", "eval", "data"}});
+    const auto run =
+        load_run(flags.run, globals, {.opens = {"probe", "eval", "data"}, .only = {"probe", "eval", "data"}});
     const auto& spec = run->recipe.eval ? run->recipe.eval : run->recipe.probe;
     if (!spec)
         throw RecipeError(fmt::format(

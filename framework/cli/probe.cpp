@@ -12,7 +12,8 @@ void add_probe(CLI::App& app, Globals& globals) {
     arguments->add_to(*verb);
     verb->footer(
         "Writes eval.json into the run's folder. Another question (key=value of [eval] or [probe], or --with) "
-        "leaves\nthat alone: its answer goes to --out FOLDER, or without it to RUN/asked/QUESTION. --out RUN puts "
+        "leaves\nthat alone: its answer goes to --out FOLDER, or without it to RUN/asked/QUESTION. --out RUN "
+        "puts "
         "it in place of the run's own.\n\n"
         "Examples:\n  hearth probe runs/demo\n  hearth probe runs/demo eval.probe=attentive "
         "eval.network=teacher\n"

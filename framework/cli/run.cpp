@@ -39,7 +39,9 @@ std::string question(const std::vector<std::string>& asked) {
     auto name = join(parts, ",");
     std::ranges::replace_if(
         name,
-        [](unsigned char c) { return std::isalnum(c) == 0 && std::string_view("=.,-_").find(char(c)) == std::string_view::npos; },
+        [](unsigned char c) {
+            return std::isalnum(c) == 0 && std::string_view("=.,-_").find(char(c)) == std::string_view::npos;
+        },
         '_');
     if (name.size() > longest || name.front() == '.')
         name = fmt::format("{}-{:016x}", name.substr(0, longest - 17), data::fnv1a(join(asked, " ")));
@@ -56,7 +58,8 @@ nlohmann::json read_json(const std::filesystem::path& file) {
 
 void RunArguments::add_to(CLI::App& verb) {
     verb.add_option("run", run, "Run folder")->required();
-    verb.add_option("overrides", overrides, "key=value of what is read again, for example eval.source=other.csv");
+    verb.add_option("overrides", overrides,
+                    "key=value of what is read again, for example eval.source=other.csv");
     add_with(verb, with, "Recipe whose sections count on top of the run's; may be given several times");
     verb.add_option("--checkpoint", checkpoint, "last, best, or step_N")->capture_default_str();
 }

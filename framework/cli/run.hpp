@@ -28,7 +28,7 @@ struct RunReading {
 
 struct LoadedRun {
     std::filesystem::path folder;
-    std::filesystem::path results;  ///< the folder that results go to: the run's, or one of another question
+    std::filesystem::path results;   ///< the folder that results go to: the run's, or one of another question
     std::vector<std::string> asked;  ///< what the command line changed of the question
     recipe::Recipe recipe;
     host::Registry registry;
@@ -61,8 +61,8 @@ std::unique_ptr<LoadedRun> load_run(const std::filesystem::path& folder, const s
 std::unique_ptr<LoadedRun> load_run(const RunArguments& arguments, const Globals& globals,
                                     const RunReading& reading);
 
-/// Evaluates with the recipe's [eval], else its [probe]; writes eval.json into the folder of results. What takes
-/// long says how far it is unless `quiet`.
+/// Evaluates with the recipe's [eval], else its [probe]; writes eval.json into the folder of results. What
+/// takes long says how far it is unless `quiet`.
 eval::Evaluation evaluate_run(LoadedRun& run, bool quiet);
 /// eval.json of a run folder, or nothing.
 std::optional<eval::Evaluation> read_evaluation(const std::filesystem::path& folder);
@@ -74,7 +74,8 @@ std::vector<std::string> classifiers_of(const std::vector<eval::Evaluation>& eva
 /// The results as tables: scores, the differences to the untrained backbone, each of several labels.
 std::vector<report::Table> result_tables(const eval::Evaluation& evaluation);
 
-/// Builds report.html in the folder of results and returns its path. What that folder does not hold is the run's.
+/// Builds report.html in the folder of results and returns its path. What that folder does not hold is the
+/// run's.
 std::filesystem::path write_report(LoadedRun& run);
 
 }  // namespace hearth::cli

@@ -273,7 +273,8 @@ std::filesystem::path write_report(LoadedRun& run) {
             {"Results", "", {report::Note{"Not evaluated: run `hearth probe` on this folder.", false}}});
     if (auto section = detection_section(found("detect.json"))) page.sections.push_back(std::move(*section));
     if (const auto section = pictures(examples); !section.content.empty()) page.sections.push_back(section);
-    if (auto section = pictures_section(found("plots/pictures.json"))) page.sections.push_back(std::move(*section));
+    if (auto section = pictures_section(found("plots/pictures.json")))
+        page.sections.push_back(std::move(*section));
     page.sections.push_back(curves(lines));
     page.sections.push_back({"Plan", "", {plan_picture(run.plan)}});
     page.sections.push_back(repeat(run));

@@ -289,7 +289,8 @@ void add_sweep(CLI::App& app, Globals& globals) {
             "Folders of recipes, recipes, key=value for all of them, and key=a,b to try several values")
         ->required()
         ->type_name("WHAT");
-    add_with(*verb, flags->with, "Put this recipe on top of each, such as my-data.toml of `hearth data recipe`");
+    add_with(*verb, flags->with,
+             "Put this recipe on top of each, such as my-data.toml of `hearth data recipe`");
     verb->add_option("--seeds", flags->seeds, "How many (3 = 0, 1, 2), or which (0,7,42)")
         ->capture_default_str();
     verb->add_flag("--dry-run", flags->dry_run, "Only list the runs and what is there of them");

@@ -4,7 +4,7 @@
 
 #include <algorithm>
 #include <hearth/text.hpp>
-#include <set>
+#include <unordered_set>
 
 #include "eval/anomaly_score.hpp"
 #include "eval/suitable.hpp"
@@ -46,7 +46,7 @@ void check_columns(const recipe::DetectSpec& spec, const data::Dataset& images) 
 }
 
 std::size_t count_patients(const data::Dataset& images, const std::string& column) {
-    std::set<std::string> patients;
+    std::unordered_set<std::string> patients;
     for (std::int64_t i = 0; i < images.size(); ++i) {
         const auto patient = images.cell(i, column);
         patients.insert(patient && !patient->empty() ? "patient " + *patient : "image " + images.name(i));

@@ -96,6 +96,7 @@ train::TrainSummary train_recipe(const recipe::Recipe& written, const StartFlags
     const auto group = join_others(written);
     const bool first = !group || group->rank() == 0;
     const auto tables = first ? open_tables(written, registry, opens) : Tables();
+    if (first && !globals.quiet) fmt::print(stderr, "{}\n", report::text_table(table_of(tables, written)));
     if (group && written.train.batch == recipe::TrainSpec::auto_batch)
         throw RecipeError("found train.batch = \"auto\" with several processes, expected a number");
     const auto recipe = with_batch(written, registry, existing, globals);

@@ -178,7 +178,8 @@ Schedule read_schedule(const Value& value, const std::string& path, const Schedu
     read("to", !stepped && !constant, !stepped && !constant, out.to);
     if (const Value* warmup = table.find("warmup"); warmup != nullptr && warmup->is_text() && !stepped)
         complain(*warmup, "warmup",
-                 fmt::format("found {}, expected epochs, or a share of the run, \"5 %\" or \"1/6\"", found(*warmup)));
+                 fmt::format("found {}, expected epochs, or a share of the run, \"5 %\" or \"1/6\"",
+                             found(*warmup)));
     else
         read("warmup", !stepped, false, out.warmup);
     read("start", !stepped, false, out.start);
@@ -321,10 +322,11 @@ void check_schedules(const Table& tree, const std::string& path, std::int64_t ep
     if (shape == nullptr || !shape->is_text() || tree.find("use") != nullptr) return;
     if (const Value* warmup = tree.find("warmup");
         warmup != nullptr && is_number(*warmup) && number_of(*warmup) > run)
-        problems.add(warmup->origin,
-                     fmt::format("{0}.warmup: found a warm-up of {1} epochs, but the run has {2} (train.epochs): "
-                                 "add {0}.warmup=10% to the command line, a tenth of the run, or {0}.warmup=0",
-                                 path, number_of(*warmup), epochs));
+        problems.add(
+            warmup->origin,
+            fmt::format("{0}.warmup: found a warm-up of {1} epochs, but the run has {2} (train.epochs): "
+                        "add {0}.warmup=10% to the command line, a tenth of the run, or {0}.warmup=0",
+                        path, number_of(*warmup), epochs));
     if (const Value* at = tree.find("at"); at != nullptr && at->is_array() && !at->array().empty() &&
                                            is_number(at->array().back()) && number_of(at->array().back()) > run)
         problems.add(at->origin,

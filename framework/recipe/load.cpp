@@ -90,8 +90,8 @@ void check_override(const std::string& argument, const std::vector<std::string>&
     const auto key = argument.substr(0, argument.find('='));
     if (is_among(only, key)) return;
     problems.add({"argument '" + argument + "'", 0, 0},
-                 fmt::format("{} is not read again of a finished run: expected a key of {}{}", key,
-                             join(only), did_you_mean(key, only)));
+                 fmt::format("{} is not read again of a finished run: expected a key of {}{}", key, join(only),
+                             did_you_mean(key, only)));
 }
 
 Table resolve(const fs::path& file, const Reading& reading, Diagnostics& problems,

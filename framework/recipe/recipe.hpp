@@ -202,8 +202,8 @@ inline const std::vector<std::string> table_sections = {"data", "probe", "eval",
 struct Reading {
     std::vector<std::filesystem::path> with;  ///< fragments (--with), merged after the recipe in this order
     std::vector<std::string> overrides;       ///< "train.epochs=3", after the fragments
-    /// The sections of `table_sections` whose images are opened: in the others a source may be missing, or stand
-    /// on an environment variable that is not set.
+    /// The sections of `table_sections` whose images are opened: in the others a source may be missing, or
+    /// stand on an environment variable that is not set.
     std::vector<std::string> opens = table_sections;
     /// Of a finished run, what fragments and overrides may change: sections ("eval") and keys ("train.device").
     /// The rest of a fragment does not count; an override of anything else is a mistake. Nothing: no limit.

@@ -58,8 +58,8 @@ void apply_override(Table& tree, const std::string& argument, Diagnostics& probl
 // paths.cpp ---------------------------------------------------------------------------------------------------
 
 /// Makes the paths of the tree absolute: each against the file it was written in, or against the current folder
-/// for an argument. A path with an unset environment variable stays as it is, and is reported in `problems`, but
-/// not where it is the source of a section that is not among `opens`.
+/// for an argument. A path with an unset environment variable stays as it is, and is reported in `problems`,
+/// but not where it is the source of a section that is not among `opens`.
 void resolve_paths(Table& tree, const std::vector<std::string>& opens, Diagnostics& problems);
 
 // bind.cpp ----------------------------------------------------------------------------------------------------

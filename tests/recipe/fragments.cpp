@@ -90,7 +90,8 @@ TEST_CASE("a [detect] that tells of data alone counts where the recipe has one")
 
 TEST_CASE("of a finished run only what is read again can be changed") {
     Attempt a;
-    a.file("a.toml", scored).file("mine.toml", mine + "[detect.scores.far]\nuse = \"distance\"\ntokens = \"t\"\n");
+    a.file("a.toml", scored)
+        .file("mine.toml", mine + "[detect.scores.far]\nuse = \"distance\"\ntokens = \"t\"\n");
     auto reading = with_mine(a);
     reading.only = {"detect"};
     auto recipe = load(a.folder / "a.toml", reading);

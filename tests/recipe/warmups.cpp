@@ -10,10 +10,11 @@ namespace {
 
 struct WarmedUp : Attempt {
     explicit WarmedUp(const std::string& warmup) {
-        file("a.toml", test::smallest +
-                           "[train]\nepochs = 40\n[optimizer]\nlr = { shape = \"cosine\", from = 1.0, to = 0.0, "
-                           "warmup = " +
-                           warmup + " }\n");
+        file("a.toml",
+             test::smallest +
+                 "[train]\nepochs = 40\n[optimizer]\nlr = { shape = \"cosine\", from = 1.0, to = 0.0, "
+                 "warmup = " +
+                 warmup + " }\n");
     }
 };
 
@@ -31,10 +32,11 @@ TEST_CASE("a warm-up may be a share of the run") {
 
 TEST_CASE("a share counts in every schedule") {
     Attempt a;
-    a.file("a.toml", test::smallest +
-                         "[train]\nepochs = 10\n[[loss]]\nuse = \"restoration\"\nweight = { shape = \"linear\", from "
-                         "= 1, to = 0, warmup = \"20 %\" }\ntemperature = { shape = \"constant\", from = 1, warmup = "
-                         "\"50 %\" }\n");
+    a.file("a.toml",
+           test::smallest +
+               "[train]\nepochs = 10\n[[loss]]\nuse = \"restoration\"\nweight = { shape = \"linear\", from "
+               "= 1, to = 0, warmup = \"20 %\" }\ntemperature = { shape = \"constant\", from = 1, warmup = "
+               "\"50 %\" }\n");
     const auto recipe = a.load();
     CHECK(recipe.losses.at(0).weight.warmup == 2);
     CHECK(test::value_at(recipe.losses[0].options, {"temperature", "warmup"}) == "5.0");
@@ -52,14 +54,15 @@ TEST_CASE("a text that is no share says how one looks") {
 
 TEST_CASE("a warm-up or an edge behind the end names the override that makes it run") {
     WarmedUp a("10");
-    CHECK_THAT(a.error({"train.epochs=1"}),
-               Contains("optimizer.lr.warmup: found a warm-up of 10 epochs, but the run has 1 (train.epochs): add "
-                        "optimizer.lr.warmup=10% to the command line, a tenth of the run, or optimizer.lr.warmup=0"));
+    CHECK_THAT(
+        a.error({"train.epochs=1"}),
+        Contains("optimizer.lr.warmup: found a warm-up of 10 epochs, but the run has 1 (train.epochs): add "
+                 "optimizer.lr.warmup=10% to the command line, a tenth of the run, or optimizer.lr.warmup=0"));
     CHECK(a.load({"train.epochs=1", "optimizer.lr.warmup=10%"}).optimizer.lr.warmup == 0.1);
     CHECK_THAT(WarmedUp("\"150 %\"").error(), Contains("found a warm-up of 60 epochs, but the run has 40"));
     Attempt b;
-    b.file("a.toml", test::smallest +
-                         "[optimizer]\nlr = { shape = \"steps\", at = [30, 60], values = [3, 2, 1] }\n");
+    b.file("a.toml",
+           test::smallest + "[optimizer]\nlr = { shape = \"steps\", at = [30, 60], values = [3, 2, 1] }\n");
     CHECK_THAT(b.error({"train.epochs=50"}),
                Contains("optimizer.lr.at: found an edge at epoch 60, but the run has 50 (train.epochs): add "
                         "optimizer.lr.at=[..] with edges up to 50 to the command line, or raise train.epochs"));
