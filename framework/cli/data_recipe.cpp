@@ -146,11 +146,9 @@ std::string fragment(const data::Manifest& manifest, const Columns& found, const
         "schema = 1\n\n[data]\n{}where = {}\n",
         manifest.file.filename().string(), out.filename().string(), source, train);
     if (found.label.empty())
-        return text +
-               "\n# No column with labels was found: train recipes without [probe] and [eval], such as "
-               "recipes/afire.toml.\n";
+        return text + "\n# No column with labels was found: train recipes without [probe] and [eval].\n";
     if (!found.normal.empty())
-        text += fmt::format("# Normal images alone, as recipes/afire.toml wants them:\n# where = '{}{}'\n",
+        text += fmt::format("# Normal images alone, for methods that learn from them:\n# where = '{}{}'\n",
                             found.splits.contains("train") ? "split == \"train\" and " : "",
                             equals(found.label, found.normal));
     text += fmt::format(
@@ -187,7 +185,7 @@ void data_recipe(const DataRecipeFlags& flags, const Globals& globals) {
                found.label.empty() ? "no labels" : "label " + found.label,
                found.splits.empty() ? "no split: tested by folds"
                                     : "splits " + join({found.splits.begin(), found.splits.end()}));
-    fmt::print("use it: hearth check recipes/afire.toml --with {}\n", globals.out);
+    fmt::print("use it: hearth check RECIPE --with {}\n", globals.out);
 }
 
 }  // namespace
@@ -210,7 +208,7 @@ void add_data_recipe(CLI::App& data, Globals& globals) {
         "change.\n\n"
         "Examples:\n  hearth data recipe chests.csv -o my-data.toml\n"
         "  hearth data recipe chexpert.csv --label Edema --positive 1 -o edema.toml\n"
-        "  hearth train recipes/afire.toml --with my-data.toml");
+        "  hearth train recipe.toml --with my-data.toml");
     verb->callback([flags, &globals] { data_recipe(*flags, globals); });
 }
 

@@ -39,7 +39,7 @@ std::vector<std::string> initial_weights(const recipe::Recipe& recipe, const fs:
 
 /// The folder of the run that was trained, or nothing when a signal stopped it.
 std::optional<fs::path> train_first(const DetectFlags& flags, Globals& globals) {
-    static_cast<void>(flags.start.existing());
+    flags.start.check();
     const Opens opens = {"data", "probe", "detect"};
     auto arguments = flags.arguments;
     auto recipe = arguments.load(globals, opens);

@@ -69,7 +69,7 @@ void add_preview(CLI::App& data, Globals& globals) {
         "Writes --out (default preview.png). The same seed and epoch give the same pictures as training "
         "sees.\n\n"
         "Examples:\n  hearth data preview my-recipe.toml -n 16\n"
-        "  hearth data preview recipes/afire.toml --with my-data.toml\n"
+        "  hearth data preview my-recipe.toml --with my-data.toml\n"
         "  hearth data preview my-recipe.toml augment.views.strength=0.8 -n 32 --cell 224 --out sheet.png");
     verb->callback([flags, &globals] { preview(*flags, globals); });
 }

@@ -44,7 +44,7 @@ struct StartFlags {
     bool overwrite = false;
     void add_to(CLI::App& verb);
     /// Throws RecipeError for both at once.
-    train::RunFolder::Existing existing() const;
+    void check() const;
     train::Resume how() const;
 };
 /// Trains into a run folder (--out), probing as the recipe says. What could not be probed, or evaluated

@@ -35,7 +35,7 @@ void evaluate_and_report(const std::filesystem::path& folder, const recipe::Reci
 }
 
 void train(const TrainFlags& flags, Globals& globals) {
-    static_cast<void>(flags.start.existing());
+    flags.start.check();
     const Opens opens = flags.no_report ? Opens{"data", "probe"} : recipe::table_sections;
     const auto recipe = flags.arguments.load(globals, opens);
     const auto summary = train_recipe(recipe, flags.start, globals, opens);
@@ -52,12 +52,11 @@ std::unique_ptr<dist::ProcessGroup> join_others(const recipe::Recipe& recipe) {
 }
 
 /// With train.batch = "auto": what fits, or what the run to resume has.
-recipe::Recipe with_batch(const recipe::Recipe& recipe, const host::Registry& registry,
-                          train::RunFolder::Existing existing, const Globals& globals) {
+recipe::Recipe with_batch(const recipe::Recipe& recipe, const host::Registry& registry, train::Resume resume,
+                          const Globals& globals) {
     if (recipe.train.batch != recipe::TrainSpec::auto_batch) return recipe;
     const auto resolved = std::filesystem::path(globals.out) / "resolved.toml";
-    if (existing == train::RunFolder::Existing::resume && !globals.out.empty() &&
-        std::filesystem::exists(resolved))
+    if (resume != train::Resume::no && !globals.out.empty() && std::filesystem::exists(resolved))
         return train::with_batch(recipe, recipe::load(resolved).train.batch);
     auto fitting = train::with_fitting_batch(recipe, registry);
     if (!globals.quiet)
@@ -75,11 +74,9 @@ void StartFlags::add_to(CLI::App& verb) {
     verb.add_flag("--overwrite", overwrite, "Delete the run in --out first");
 }
 
-train::RunFolder::Existing StartFlags::existing() const {
-    using Existing = train::RunFolder::Existing;
+void StartFlags::check() const {
     if (!resume.empty() && overwrite)
         throw RecipeError("found both --resume and --overwrite, expected one of them");
-    return !resume.empty() ? Existing::resume : overwrite ? Existing::overwrite : Existing::refuse;
 }
 
 train::Resume StartFlags::how() const {
@@ -91,7 +88,7 @@ train::Resume StartFlags::how() const {
 
 train::TrainSummary train_recipe(const recipe::Recipe& written, const StartFlags& start, Globals& globals,
                                  const Opens& opens) {
-    const auto existing = start.existing();
+    start.check();
     const auto registry = make_registry(globals, &written);
     const auto group = join_others(written);
     const bool first = !group || group->rank() == 0;
@@ -99,11 +96,12 @@ train::TrainSummary train_recipe(const recipe::Recipe& written, const StartFlags
     if (first && !globals.quiet) fmt::print(stderr, "{}\n", report::text_table(table_of(tables, written)));
     if (group && written.train.batch == recipe::TrainSpec::auto_batch)
         throw RecipeError("found train.batch = \"auto\" with several processes, expected a number");
-    const auto recipe = with_batch(written, registry, existing, globals);
+    const auto recipe = with_batch(written, registry, start.how(), globals);
     train::TrainRequest request;
     request.out = globals.out;
-    request.existing = existing;
     request.resume = start.how();
+    if (start.how() != train::Resume::no) request.existing = train::RunFolder::Existing::resume;
+    if (start.overwrite) request.existing = train::RunFolder::Existing::overwrite;
     request.quiet = globals.quiet;
     request.command = globals.command;
     request.group = group.get();
