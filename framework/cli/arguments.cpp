@@ -1,10 +1,12 @@
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <hearth/error.hpp>
 #include <hearth/text.hpp>
 
 #include "cli/cli.hpp"
+#include "plan/plan.hpp"
 
 namespace hearth::cli {
 namespace {
@@ -28,33 +30,92 @@ fs::path find_recipe(const std::string& file) {
                                   did_you_mean(file, candidates)));
 }
 
+/// Mistakes that only the plugins know of: added to those of the recipe, so that all come at once.
+std::string mistakes_of_components(const recipe::Loaded& loaded, const Globals& globals) {
+    const auto& recipe = loaded.recipe;
+    try {
+        const auto registry = make_registry(globals, &recipe);
+        if (loaded.whole) {
+            static_cast<void>(plan::Plan::build(recipe, registry));
+            return "";
+        }
+        recipe::Diagnostics problems;
+        const auto look = [&](Kind kind, const recipe::ComponentSpec& spec, const std::string& path) {
+            try {
+                const auto schema = registry.find(kind, spec.use).schema();
+                recipe::bind_options(spec.options, schema, path + spec.name, spec.origin, problems);
+            } catch (const RecipeError& error) {
+                problems.add(spec.origin, error.what());
+            }
+        };
+        for (const auto& spec : recipe.augments) look(Kind::augment, spec, "augment.");
+        for (const auto& spec : recipe.losses) look(Kind::loss, spec, "loss.");
+        for (const auto& spec : recipe.heads) look(Kind::head, spec, "head.");
+        for (const auto& network : recipe.networks) {
+            if (network.backbone) look(Kind::backbone, *network.backbone, "networks." + network.name + ".");
+            for (const auto& head : network.heads)
+                look(Kind::head, head, "networks." + network.name + ".heads.");
+        }
+        problems.throw_if_any("the recipe's components do not resolve");
+    } catch (const Error& error) {
+        return std::string("\n") + error.what();
+    }
+    return "";
+}
+
 }  // namespace
+
+bool opens_section(const Opens& opens, const std::string& section) {
+    return std::ranges::find(opens, section) != opens.end();
+}
+
+void add_with(CLI::App& verb, std::vector<std::string>& with, const std::string& help) {
+    verb.add_option("--with", with, help)->type_name("RECIPE")->allow_extra_args(false);
+}
+
+void check_overrides(const std::vector<std::string>& words, const std::string& after) {
+    for (const auto& word : words)
+        if (word.find('=') == std::string::npos)
+            throw RecipeError(fmt::format("found '{}' after the {}, expected key=value such as {}", word, after,
+                                          after == "recipe" ? "train.epochs=3" : "eval.probe=linear"));
+}
+
+std::vector<fs::path> find_fragments(const std::vector<std::string>& with) {
+    std::vector<fs::path> out;
+    for (const auto& file : with) out.push_back(find_recipe(file));
+    return out;
+}
 
 void RecipeArguments::add_to(CLI::App& verb) {
     verb.add_option("recipe", file, "Recipe file")->required();
     verb.add_option("overrides", overrides,
                     "key=value, for example optimizer.lr=1e-4 or loss.restoration.weight=2");
+    add_with(
+        verb, with,
+        "Put this recipe on top, such as my-data.toml of `hearth data recipe`; may be given several times");
 }
 
-std::vector<std::string> RecipeArguments::all_overrides(const Globals& globals) const {
-    auto all = overrides;
-    for (const auto& word : all)
-        if (word.find('=') == std::string::npos)
-            throw RecipeError(
-                fmt::format("found '{}' after the recipe, expected key=value such as train.epochs=3", word));
-    if (globals.seed >= 0) all.push_back(fmt::format("train.seed={}", globals.seed));
-    if (!globals.device.empty()) all.push_back(fmt::format("train.device=\"{}\"", globals.device));
-    return all;
+recipe::Reading RecipeArguments::reading(const Globals& globals) const {
+    check_overrides(overrides, "recipe");
+    recipe::Reading out;
+    out.with = find_fragments(with);
+    out.overrides = overrides;
+    if (globals.seed >= 0) out.overrides.push_back(fmt::format("train.seed={}", globals.seed));
+    if (!globals.device.empty()) out.overrides.push_back(fmt::format("train.device=\"{}\"", globals.device));
+    return out;
 }
 
-recipe::Recipe RecipeArguments::load(const Globals& globals) const {
-    const auto all = all_overrides(globals);
-    return recipe::load(find_recipe(file), all);
+recipe::Recipe RecipeArguments::load(const Globals& globals, const Opens& opens) const {
+    auto how = reading(globals);
+    how.opens = opens;
+    auto loaded = recipe::try_load(find_recipe(file), how);
+    if (loaded.problems.empty()) return std::move(loaded.recipe);
+    throw RecipeError(loaded.title() + "\n  " + join(loaded.problems.messages(), "\n  ") +
+                      mistakes_of_components(loaded, globals));
 }
 
 recipe::Table RecipeArguments::load_tree(const Globals& globals) const {
-    const auto all = all_overrides(globals);
-    return recipe::load_tree(find_recipe(file), all);
+    return recipe::load_tree(find_recipe(file), reading(globals));
 }
 
 std::string own_program() {

@@ -135,7 +135,7 @@ void add_bench(CLI::App& app, Globals& globals) {
         "neither\n"
         "inside an operation of LibTorch nor waiting for data. Nothing is written.");
     verb->callback([=, &globals] {
-        auto recipe = arguments->load(globals);
+        auto recipe = arguments->load(globals, request->generated ? Opens{} : Opens{"data"});
         const auto registry = make_registry(globals, &recipe);
         const auto result = train::during(globals.quiet || globals.json, "measuring", [&] {
             recipe = train::with_fitting_batch(std::move(recipe), registry);

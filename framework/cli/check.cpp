@@ -1,4 +1,4 @@
-// hearth check: one micro-step of the real code on generated images.
+// hearth check: every table of a recipe opened, and one micro-step of the real code on generated images.
 #include "train/check.hpp"
 #include "data/json_text.hpp"
 
@@ -6,35 +6,53 @@
 
 #include <nlohmann/json.hpp>
 
-#include "cli/cli.hpp"
+#include "cli/tables.hpp"
 #include "train/activity.hpp"
-#include "train/training_data.hpp"
 
 namespace hearth::cli {
 namespace {
 
+nlohmann::json to_json(const report::Table& table) {
+    auto out = nlohmann::json::array();
+    for (const auto& row : table.rows) {
+        nlohmann::json cells;
+        for (std::size_t i = 0; i < row.size(); ++i) cells[table.headers[i]] = row[i];
+        out.push_back(std::move(cells));
+    }
+    return out;
+}
+
 void check(const RecipeArguments& arguments, std::int64_t images, Globals& globals) {
-    const auto recipe = arguments.load(globals);
+    const auto recipe = arguments.load(globals, recipe::table_sections);
     const auto registry = make_registry(globals, &recipe);
-    const auto result = train::during(globals.quiet || globals.json, "one step on generated images",
+    const auto quiet = globals.quiet || globals.json;
+    const auto tables = train::during(quiet, "opening the tables",
+                                      [&] { return open_tables(recipe, registry, recipe::table_sections); });
+    auto plan = plan::Plan::build(recipe, registry);
+    plan.train(false);
+    check_fit(tables, recipe, plan, /*evaluates=*/true);
+    const auto rows = table_of(tables, recipe);
+    const auto result = train::during(quiet, "one step on generated images",
                                       [&] { return train::check(recipe, registry, images); });
-    const auto images_there =
-        recipe.data.source.empty() ? 0 : train::open_training_data(recipe.data).images->size();
-    const auto cache = train::choose_cache(recipe.data, images_there, images_there);
+    const auto there = tables.data ? tables.data->images->size() : 0;
+    const auto cache = train::choose_cache(recipe.data, there, there);
     if (globals.json) {
-        fmt::print("{}\n", data::json_text(nlohmann::json({{"ok", result.ok()},
-                                                           {"terms", result.terms},
-                                                           {"without_gradient", result.without_gradient},
-                                                           {"follower_gradient", result.follower_gradient},
-                                                           {"problems", result.problems},
-                                                           {"trained_parameters", result.trained},
-                                                           {"seconds", result.seconds},
-                                                           {"memory_mib", result.memory_mib},
-                                                           {"cache", {{"kind", cache.kind}, {"bytes", cache.bytes()}}}}),
-                                           2));
+        fmt::print("{}\n", data::json_text(
+                               nlohmann::json({{"ok", result.ok()},
+                                               {"terms", result.terms},
+                                               {"without_gradient", result.without_gradient},
+                                               {"follower_gradient", result.follower_gradient},
+                                               {"problems", result.problems},
+                                               {"tables", to_json(rows)},
+                                               {"trained_parameters", result.trained},
+                                               {"seconds", result.seconds},
+                                               {"memory_mib", result.memory_mib},
+                                               {"cache", {{"kind", cache.kind}, {"bytes", cache.bytes()}}}}),
+                               2));
     } else {
         fmt::print("{}: one step on {} generated images of {} x {}\n", recipe.name, result.images,
                    recipe.data.size, recipe.data.size);
+        fmt::print("{}\n", report::text_table(rows));
         for (const auto& [name, value] : result.terms) fmt::print("  {:<24} {:.6g}\n", name, value);
         fmt::print("  {:<24} {:.2f} M trained, {:.2f} M in all\n", "parameters",
                    static_cast<double>(result.trained) / 1e6, static_cast<double>(result.total) / 1e6);
@@ -59,11 +77,15 @@ void add_check(CLI::App& app, Globals& globals) {
     auto arguments = std::make_shared<RecipeArguments>();
     auto images = std::make_shared<std::int64_t>(2);
     auto* verb =
-        app.add_subcommand("check", "Run one real step on generated images and say what gets no gradient");
+        app.add_subcommand("check", "Open every table of a recipe, and run one real step on generated images");
     arguments->add_to(*verb);
     verb->add_option("--images", *images, "Images in the step")->check(CLI::Range(1, 4096));
     verb->footer(
-        "Examples:\n  hearth check recipe.toml\n  hearth check recipe.toml "
+        "Opens what [data], [probe], [eval] and [detect] name and counts images, patients and classes; no "
+        "image is "
+        "read.\nThen says what gets no gradient in a step.\n\n"
+        "Examples:\n  hearth check recipe.toml\n  hearth check recipe.toml --with my-data.toml\n  hearth check "
+        "recipe.toml "
         "networks.student.backbone.size=tiny "
         "--images 4");
     verb->callback([=, &globals] { check(*arguments, *images, globals); });

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <CLI/CLI.hpp>
+#include <filesystem>
 #include <functional>
 #include <string>
 #include <vector>
@@ -22,19 +23,32 @@ struct Globals {
     int exit_code = 0;                 ///< of the verb that ran
 };
 
-/// RECIPE [key=value ...], which most verbs take.
+/// The sections whose tables of images a verb opens: some of recipe::table_sections.
+using Opens = std::vector<std::string>;
+bool opens_section(const Opens& opens, const std::string& section);
+
+/// RECIPE [key=value ...] [--with FRAGMENT ...], which most verbs take.
 struct RecipeArguments {
     std::string file;
-    std::vector<std::string> overrides;
+    std::vector<std::string> overrides, with;
     void add_to(CLI::App& verb);
-    /// Loads the recipe with the overrides, --seed and --device.
-    recipe::Recipe load(const Globals& globals) const;
+    /// Loads the recipe with the fragments, the overrides, --seed and --device. What no section of `opens`
+    /// needs may be missing. Throws RecipeError with all mistakes at once, those of components and wiring among
+    /// them.
+    recipe::Recipe load(const Globals& globals, const Opens& opens) const;
     /// The same, merged but not checked against any schema.
     recipe::Table load_tree(const Globals& globals) const;
 
   private:
-    std::vector<std::string> all_overrides(const Globals& globals) const;
+    recipe::Reading reading(const Globals& globals) const;
 };
+
+/// Fragments as --with names them: found like recipes.
+std::vector<std::filesystem::path> find_fragments(const std::vector<std::string>& with);
+/// Throws RecipeError for a word without "=".
+void check_overrides(const std::vector<std::string>& words, const std::string& after);
+/// --with FRAGMENT, repeatable; `help` says what it does for the verb.
+void add_with(CLI::App& verb, std::vector<std::string>& with, const std::string& help);
 
 /// The file of this program, for starting it again under its own name.
 std::string own_program();

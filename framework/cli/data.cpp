@@ -70,6 +70,7 @@ void add_data(CLI::App& app, Globals& globals) {
     });
 
     add_data_import(*verb, globals);
+    add_data_recipe(*verb, globals);
     add_data_check(*verb, globals);
     add_data_stats(*verb, globals);
     add_preview(*verb, globals);

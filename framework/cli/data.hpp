@@ -7,6 +7,7 @@ namespace hearth::cli {
 
 void add_data_import(CLI::App& data, Globals& globals);
 void add_data_check(CLI::App& data, Globals& globals);
+void add_data_recipe(CLI::App& data, Globals& globals);
 void add_data_stats(CLI::App& data, Globals& globals);
 
 /// MANIFEST [--where FILTER], which check and stats take.

@@ -16,8 +16,8 @@ namespace fs = std::filesystem;
 
 struct DetectFlags {
     RecipeArguments arguments;  ///< of a recipe, or of a run's folder
-    std::string init, with, checkpoint = "last";
-    bool resume = false, overwrite = false;
+    std::string init, checkpoint = "last";
+    StartFlags start;
 };
 
 bool is_run(const std::string& argument) {
@@ -40,19 +40,18 @@ std::vector<std::string> initial_weights(const recipe::Recipe& recipe, const fs:
 
 /// The folder of the run that was trained, or nothing when a signal stopped it.
 std::optional<fs::path> train_first(const DetectFlags& flags, Globals& globals) {
-    const auto request = train_request(flags.resume ? train::Resume::yes : train::Resume::no, flags.overwrite);
+    flags.start.check();
+    const Opens opens = {"data", "probe", "detect"};
     auto arguments = flags.arguments;
-    auto recipe = arguments.load(globals);
+    auto recipe = arguments.load(globals, opens);
     if (!recipe.detect)
         throw RecipeError(fmt::format("{} has no [detect], so there is nothing to score; see recipes/detect",
                                       flags.arguments.file));
     if (!flags.init.empty()) {
         for (auto& word : initial_weights(recipe, flags.init)) arguments.overrides.push_back(std::move(word));
-        recipe = arguments.load(globals);
+        recipe = arguments.load(globals, opens);
     }
-    static_cast<void>(
-        eval::open_anomaly_images(recipe));  // what cannot be scored is refused before the training
-    const auto summary = train_recipe(recipe, request, globals, /*evaluates=*/false);
+    const auto summary = train_recipe(recipe, flags.start, globals, opens);
     return summary.stopped || !summary.first ? std::nullopt : std::optional(summary.run);
 }
 
@@ -63,29 +62,42 @@ eval::PartProgress parts_shown(bool quiet) {
     };
 }
 
-void detect(const DetectFlags& flags, Globals& globals) {
-    const bool finished = is_run(flags.arguments.file);
-    if (finished && !flags.init.empty())
-        throw RecipeError(
-            fmt::format("found --init and the run {}, expected a recipe with --init, or a run alone",
-                        flags.arguments.file));
-    const auto folder = finished ? std::optional<fs::path>(flags.arguments.file) : train_first(flags, globals);
-    if (!folder) return;
-    const auto run = load_run(*folder, flags.checkpoint, globals,
-                              finished ? flags.arguments.overrides : std::vector<std::string>{});
-    if (!flags.with.empty()) {
-        RecipeArguments other;
-        other.file = flags.with;
-        run->recipe.detect = other.load(globals).detect;
+/// A finished run trains no more: what says how to train does nothing there.
+void refuse_training_flags(const DetectFlags& flags, const Globals& globals) {
+    for (const auto& [name, given] : {std::pair("--init", !flags.init.empty()),
+                                      {"--resume", !flags.start.resume.empty()},
+                                      {"--overwrite", flags.start.overwrite},
+                                      {"--seed", globals.seed >= 0}})
+        if (given)
+            throw RecipeError(
+                fmt::format("found {0} and the run {1}, expected a recipe with {0}, or a run alone", name,
+                            flags.arguments.file));
+}
+
+/// The run that was named, or the one that is trained first; null when a signal stopped it.
+std::unique_ptr<LoadedRun> run_to_score(const DetectFlags& flags, Globals& globals) {
+    const auto& [file, overrides, with] = flags.arguments;
+    if (is_run(file)) {
+        refuse_training_flags(flags, globals);
+        return load_run({.run = file, .checkpoint = flags.checkpoint, .overrides = overrides, .with = with},
+                        globals, {.opens = {"detect"}, .only = {"detect"}});
     }
+    const auto folder = train_first(flags, globals);
+    return folder ? load_run(*folder, flags.checkpoint, globals) : nullptr;
+}
+
+void detect(const DetectFlags& flags, Globals& globals) {
+    const auto run = run_to_score(flags, globals);
+    if (!run) return;
     const auto detection =
         eval::detect(run->recipe, run->plan, run->device, parts_shown(globals.quiet || globals.json));
-    save_detection(*folder, detection, run->checkpoint);
+    save_detection(run->results, detection, run->checkpoint);
     const auto page =
         train::during(globals.quiet || globals.json, "report", [&] { return write_report(*run); });
     if (globals.json) {
         auto json = eval::to_json(detection);
-        json["run"] = folder->string();
+        json["run"] = run->folder.string();
+        json["results"] = run->results.string();
         json["report"] = page.string();
         fmt::print("{}\n", data::json_text(json, 2));
     } else {
@@ -107,15 +119,17 @@ void add_detect(CLI::App& app, Globals& globals) {
         ->required();
     verb->add_option("overrides", flags->arguments.overrides, "key=value, for example detect.top=0.1");
     verb->add_option("--init", flags->init, "Run (or safetensors file) whose weights the training starts from");
-    verb->add_option("--with", flags->with, "Recipe whose [detect] counts instead of the run's");
+    add_with(*verb, flags->arguments.with,
+             "Recipe on top of this one; of a run, its [detect] counts, with scores instead of the run's");
     verb->add_option("--checkpoint", flags->checkpoint, "last, best, or step_N")->capture_default_str();
-    verb->add_flag("--resume", flags->resume, "Go on with the training in --out");
-    verb->add_flag("--overwrite", flags->overwrite, "Delete the run in --out first");
+    flags->start.add_to(*verb);
     verb->footer(
         "Examples:\n  hearth detect recipe.toml --init runs/demo --out runs/detect\n"
         "  hearth detect runs/detect detect.top=0.1\n"
         "  hearth detect runs/demo --with recipe.toml\n\n"
-        "Writes detect.json, scores.csv, plots/detect* and report.html into the run's folder.");
+        "Writes detect.json, scores.csv, plots/detect* and report.html into the run's folder. Another question "
+        "of a run\n(key=value of [detect], or --with) leaves that alone: its answer goes to --out FOLDER, or "
+        "without it to\nRUN/asked/QUESTION. --out RUN puts it in place of the run's own.");
     verb->callback([flags, &globals] { detect(*flags, globals); });
 }
 

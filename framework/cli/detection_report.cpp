@@ -163,6 +163,7 @@ std::vector<std::string> not_above(const eval::Detection& detection) {
 void save_detection(const fs::path& folder, const eval::Detection& detection, const std::string& checkpoint) {
     auto json = eval::to_json(detection);
     json["checkpoint"] = checkpoint;
+    fs::create_directories(folder);
     train::write_atomically(folder / "detect.json", data::json_text(json, 1) + "\n");
     train::write_atomically(folder / "scores.csv", eval::scores_csv(detection));
     const auto plots = folder / "plots";

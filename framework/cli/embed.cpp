@@ -18,16 +18,23 @@ namespace {
 namespace fs = std::filesystem;
 
 struct EmbedFlags {
-    std::string model, source, features = "cls+mean", checkpoint = "last", network, where, columns;
+    RecipeArguments model;  ///< of a recipe, or of a run's folder
+    std::string source, features = "cls+mean", checkpoint = "last", network, where, columns;
     std::int64_t size = 0;
 };
 
 /// A run with its weights, or a recipe whose networks are as drawn, or as init_from says.
 std::unique_ptr<LoadedRun> load_model(const EmbedFlags& flags, const Globals& globals) {
-    if (fs::is_directory(flags.model)) return load_run(flags.model, flags.checkpoint, globals);
+    const auto& [file, overrides, with] = flags.model;
+    if (fs::is_directory(file)) {
+        if (globals.seed >= 0)
+            throw RecipeError(
+                fmt::format("found --seed and the run {}, whose weights are there already", file));
+        return load_run({.run = file, .checkpoint = flags.checkpoint, .overrides = overrides, .with = with},
+                        globals, {.opens = {}, .only = {"data.fit", "data.max_pixels", "data.max_bad"}});
+    }
     auto run = std::make_unique<LoadedRun>();
-    RecipeArguments arguments{flags.model, {}};
-    run->recipe = arguments.load(globals);
+    run->recipe = flags.model.load(globals, {});
     run->registry = make_registry(globals, &run->recipe);
     run->device = train::pick_device(run->recipe.train.device);
     at::manual_seed(static_cast<std::uint64_t>(run->recipe.train.seed));
@@ -109,10 +116,13 @@ void add_embed(CLI::App& app, Globals& globals) {
     auto flags = std::make_shared<EmbedFlags>();
     auto* verb =
         app.add_subcommand("embed", "Write the features of every image of a manifest or folder to a file");
-    verb->add_option("model", flags->model,
+    verb->add_option("model", flags->model.file,
                      "Run folder, or recipe (networks as drawn, or as its init_from says)")
         ->required();
     verb->add_option("source", flags->source, "Manifest (CSV) or folder of images")->required();
+    verb->add_option("overrides", flags->model.overrides,
+                     "key=value; of a run data.fit, data.max_pixels and data.max_bad");
+    add_with(*verb, flags->model.with, "Put this recipe on top; of a run, the same keys count");
     verb->add_option("--features", flags->features, "Of the backbone's outputs")
         ->capture_default_str()
         ->check(CLI::IsMember({"cls", "mean", "cls+mean"}));
@@ -129,7 +139,7 @@ void add_embed(CLI::App& app, Globals& globals) {
         "each.\n\n"
         "Examples:\n  hearth embed runs/demo chests.csv -o features.npz\n"
         "  hearth embed runs/demo chests.csv --where 'split == \"test\"' --columns label,age -o test.csv\n"
-        "  hearth embed runs/demo /data/films --features cls -o films.safetensors");
+        "  hearth embed runs/demo /data/films data.fit=pad --features cls -o films.safetensors");
     verb->callback([flags, &globals] { embed(*flags, globals); });
 }
 

@@ -60,7 +60,7 @@ Options bind(const host::Registry& registry, const recipe::ComponentSpec& spec) 
 
 Target target_of_recipe(const ImportFlags& flags, const std::vector<std::string>& overrides,
                         const std::string& file, const Globals& globals) {
-    const auto recipe = RecipeArguments{file, overrides}.load(globals);
+    const auto recipe = RecipeArguments{file, overrides, {}}.load(globals, {});
     const auto registry = make_registry(globals, &recipe);
     const auto plan = plan::Plan::build(recipe, registry);
     for (const auto& network : plan.networks()) {
@@ -188,21 +188,26 @@ void add_import(CLI::App& app, Globals& globals) {
         ->required();
     verb->add_option("target", flags->words, "Recipe that the weights are for, and key=value")
         ->type_name("RECIPE");
-    verb->add_option("--network", flags->network,
-                     "Of the recipe; default: the first with a backbone of its own");
-    verb->add_option("--backbone", flags->backbone,
-                     "In place of a recipe: this backbone, with key=value as its options");
-    verb->add_option("--size", flags->size, "With --backbone: images are size x size")->capture_default_str();
+    auto* network = verb->add_option("--network", flags->network,
+                                     "Of the recipe; default: the first with a backbone of its own");
+    auto* backbone = verb->add_option("--backbone", flags->backbone,
+                                      "In place of a recipe: this backbone, with key=value as its options");
+    network->excludes(backbone);
+    verb->add_option("--size", flags->size, "With --backbone: images are size x size")
+        ->capture_default_str()
+        ->needs(backbone);
     verb->add_option("--channels", flags->channels, "With --backbone: channels of the image")
-        ->capture_default_str();
+        ->capture_default_str()
+        ->needs(backbone);
     verb->add_option("--prefix", flags->options.prefix,
                      "Which network of the file, such as 'teacher.backbone.'");
-    verb->add_flag("--sum-channels", flags->options.sum_channels,
-                   "Sum the first layer's colour channels for grey images");
+    auto* sum = verb->add_flag("--sum-channels", flags->options.sum_channels,
+                               "Sum the first layer's colour channels for grey images");
     verb->add_option("--mean", flags->options.mean,
                      "With --sum-channels: the file's input normalisation, folded in")
-        ->delimiter(',');
-    verb->add_option("--std", flags->options.std, "The same, standard deviations")->delimiter(',');
+        ->delimiter(',')
+        ->needs(sum);
+    verb->add_option("--std", flags->options.std, "The same, standard deviations")->delimiter(',')->needs(sum);
     verb->footer(
         "Lists what is missing, unexpected or of another shape. Positions for another image size are "
         "resampled.\n\n"

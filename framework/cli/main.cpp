@@ -15,7 +15,7 @@
 #include <set>
 #include <string_view>
 
-#include "cli/cli.hpp"
+#include "cli/obeyed.hpp"
 #include "train/memory.hpp"
 
 namespace hearth::cli {
@@ -27,29 +27,9 @@ std::vector<std::string> verb_names(const CLI::App& app) {
     return names;
 }
 
-// The flags of the top level work after a verb too; say so in each verb's help.
-void mention_globals(CLI::App& app) {
-    for (auto* verb : app.get_subcommands(nullptr)) {
-        verb->footer(verb->get_footer() +
-                     "\n\nEverywhere: --out PATH, --seed N, --device NAME, --plugin-path DIR, --json, --quiet");
-        mention_globals(*verb);
-    }
-}
-
-// The verb that the words so far select, for naming the nearest flag.
-const CLI::App* deepest(const CLI::App& app) {
-    const auto parsed = app.get_subcommands();
-    return parsed.empty() ? &app : deepest(*parsed.front());
-}
-
-// "data phantom " for that verb, "" for the program itself.
-std::string path_of(const CLI::App& verb) {
-    return verb.get_parent() == nullptr ? "" : path_of(*verb.get_parent()) + verb.get_name() + " ";
-}
-
 std::string usage_problem(const CLI::App& app, const std::vector<std::string>& words,
                           const CLI::ParseError& error) {
-    const auto* verb = deepest(app);
+    const auto* verb = chosen_verb(app);
     std::vector<std::string> flags, flags_with_value;
     for (const auto* at : {&app, verb})
         for (const auto* option : at->get_options())
@@ -84,13 +64,7 @@ int run(int argc, char** argv) {
     app.set_version_flag("--version", "hearth " HEARTH_VERSION);
     app.require_subcommand(1);
     app.fallthrough();
-    app.add_flag("--json", globals.json, "Print results as JSON");
-    app.add_flag("--quiet", globals.quiet, "No progress, only results and errors");
-    app.add_option("-o,--out", globals.out, "Folder or file to write to");
-    app.add_option("--seed", globals.seed, "Same as train.seed=N");
-    app.add_option("--device", globals.device, "Same as train.device=NAME: auto, cpu, cuda, cuda:1");
-    app.add_option("--plugin-path", globals.plugin_paths, "Folder with plugins, searched first")
-        ->type_name("DIR");
+    add_common_flags(app, globals);
     app.footer(
         "Examples:\n  hearth train recipe.toml\n  hearth train recipe.toml "
         "data.source=chests.csv optimizer.lr=1e-4\n\n"
@@ -115,14 +89,15 @@ int run(int argc, char** argv) {
     add_recipes(app, globals);
     add_plugins(app, globals);
     add_doctor(app, globals);
-    mention_globals(app);
+    mention_common_flags(app);
+    app.parse_complete_callback([&] { check_common_flags(app, globals); });
     try {
         app.parse(argc, argv);
     } catch (const CLI::Success& success) {  // --help, --version
         return app.exit(success);
     } catch (const CLI::ParseError& error) {
         const std::vector<std::string> words(globals.command.begin() + 1, globals.command.end());
-        const auto* verb = deepest(app);
+        const auto* verb = chosen_verb(app);
         throw RecipeError(
             fmt::format("{}; see `hearth {}--help`", usage_problem(app, words, error), path_of(*verb)));
     }

@@ -30,7 +30,8 @@ namespace fs = std::filesystem;
 constexpr std::int64_t location_images = 100;  ///< nine points each
 
 struct PictureFlags {
-    std::string run, checkpoint = "last", by;
+    RunArguments run;
+    std::string by;
     std::int64_t images = 1000, films = 8;
 };
 
@@ -100,9 +101,14 @@ void draw_saliency(Album& album, const Models& models, const recipe::LabelledSpe
     album.grid("looks", saliency_grid(maps, splits.second.labels.classes.back()));
 }
 
+/// The evaluation of the images that are drawn: with another question, only one beside its pictures.
+std::optional<eval::Evaluation> own_evaluation(const LoadedRun& run) {
+    return read_evaluation(run.asked.empty() ? run.folder : run.results);
+}
+
 void draw_segmentation(Album& album, const Models& models, const recipe::LabelledSpec& spec,
                        const eval::LabelledSet& test, std::int64_t count) {
-    const auto evaluation = read_evaluation(models.run.folder);
+    const auto evaluation = own_evaluation(models.run);
     const double threshold = evaluation && evaluation->segmentation ? evaluation->segmentation->threshold : 0.5;
     album.grid("segmentation",
                segmentation_grid(eval::segmented_films(models.run.plan, spec, test, models.run.recipe.data,
@@ -119,7 +125,8 @@ void draw_positions(Album& album, const Models& models, const eval::LabelledSet&
 }
 
 void draw(const PictureFlags& flags, Globals& globals) {
-    const auto run = load_run(flags.run, flags.checkpoint, globals);
+    const auto run =
+        load_run(flags.run, globals, {.opens = {"probe", "eval", "data"}, .only = {"probe", "eval", "data"}});
     const auto& spec = run->recipe.eval ? run->recipe.eval : run->recipe.probe;
     if (!spec)
         throw RecipeError(fmt::format(
@@ -127,7 +134,7 @@ void draw(const PictureFlags& flags, Globals& globals) {
     train::Activity activity(globals.quiet, "opening the data");
     const Models models(*run, *spec);
     const auto splits = eval::open_splits(run->recipe, *spec);
-    Album album(run->folder / "plots");
+    Album album(run->results / "plots");
     activity.now("t-SNE of classes and locations, trained and untrained");
     draw_embeddings(album, models, *spec, splits.second, flags);
     activity.now("attention roll-out and Grad-CAM");
@@ -138,13 +145,13 @@ void draw(const PictureFlags& flags, Globals& globals) {
     }
     activity.now("positions that resemble each other");
     draw_positions(album, models, splits.second);
-    if (const auto evaluation = read_evaluation(run->folder))
+    if (const auto evaluation = own_evaluation(*run))
         for (const auto& chart : result_charts(*evaluation)) album.chart(chart.name, chart.svg());
     album.finish();
     activity.now("report");
     const auto page = write_report(*run);
     activity.now("");
-    const auto folder = (run->folder / "plots").string();
+    const auto folder = (run->results / "plots").string();
     if (globals.json)
         fmt::print("{}\n", data::json_text(nlohmann::json({{"plots", folder}, {"report", page.string()}})));
     else
@@ -166,8 +173,7 @@ std::optional<report::Section> pictures_section(const fs::path& folder) {
 void add_pictures(CLI::App& app, Globals& globals) {
     auto flags = std::make_shared<PictureFlags>();
     auto* verb = app.add_subcommand("pictures", "Draw a run: t-SNE, attention, Grad-CAM, prototypes, curves");
-    verb->add_option("run", flags->run, "Run folder")->required();
-    verb->add_option("--checkpoint", flags->checkpoint, "last, best, or step_N")->capture_default_str();
+    flags->run.add_to(*verb);
     verb->add_option("--by", flags->by, "Column that colours the t-SNE of images; without it, their class");
     verb->add_option("--images", flags->images, "Test images in the t-SNE")
         ->capture_default_str()
@@ -176,9 +182,11 @@ void add_pictures(CLI::App& app, Globals& globals) {
         ->capture_default_str()
         ->check(CLI::Range(1, 1000));
     verb->footer(
-        "Examples:\n  hearth pictures runs/demo\n  hearth pictures runs/demo --by label --films 16\n\n"
+        "Examples:\n  hearth pictures runs/demo\n  hearth pictures runs/demo --by label --films 16\n"
+        "  hearth pictures runs/demo eval.source=other.csv --out other\n\n"
         "Writes SVG and PNG files into the run's folder plots/ and its report.html anew. Needs [eval] or "
-        "[probe].");
+        "[probe].\nOf other images (key=value, --with) both go to --out FOLDER, or without it to "
+        "RUN/asked/QUESTION.");
     verb->callback([flags, &globals] { draw(*flags, globals); });
 }
 

@@ -6,8 +6,7 @@
 
 #include <nlohmann/json.hpp>
 
-#include "cli/cli.hpp"
-#include "eval/suitable.hpp"
+#include "cli/tables.hpp"
 
 namespace hearth::cli {
 namespace {
@@ -44,17 +43,20 @@ void add_plan(CLI::App& app, Globals& globals) {
     auto flags = std::make_shared<Flags>();
     auto* verb = app.add_subcommand("plan", "Show passes, ports and shapes; finds every wiring mistake");
     flags->arguments.add_to(*verb);
-    verb->add_flag("--mermaid", flags->mermaid, "As a Mermaid flowchart");
-    verb->add_flag("--dot", flags->dot, "As Graphviz");
+    auto* mermaid = verb->add_flag("--mermaid", flags->mermaid, "As a Mermaid flowchart");
+    verb->add_flag("--dot", flags->dot, "As Graphviz")->excludes(mermaid);
     verb->footer(
+        "Opens no data: a recipe without data.source can be planned.\n\n"
         "Examples:\n  hearth plan recipe.toml\n  hearth plan recipe.toml data.size=512 "
-        "--mermaid");
+        "--mermaid\n  hearth plan recipe.toml --with my-data.toml");
     verb->callback([flags, &globals] {
-        const auto recipe = flags->arguments.load(globals);
+        if (globals.json && (flags->mermaid || flags->dot))
+            throw RecipeError("found --json with --mermaid or --dot, expected one of them");
+        const auto recipe = flags->arguments.load(globals, {});
         const auto registry = make_registry(globals, &recipe);
         auto plan = plan::Plan::build(recipe, registry);
         plan.train(false);
-        eval::check_readable(recipe, plan);
+        check_readable(recipe, plan);
         fmt::print("{}", globals.json     ? to_json(plan)
                          : flags->mermaid ? plan::to_mermaid(plan)
                          : flags->dot     ? plan::to_dot(plan)

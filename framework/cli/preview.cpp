@@ -28,7 +28,7 @@ void preview(const PreviewFlags& flags, const Globals& globals) {
     if (out.extension() != ".png" && out.extension() != ".jpg")
         throw RecipeError(
             fmt::format("--out: found {}, expected a name that ends in .png or .jpg", out.string()));
-    const auto recipe = flags.recipe.load(globals);
+    const auto recipe = flags.recipe.load(globals, {"data"});
     const auto registry = make_registry(globals, &recipe);
     const auto plan = plan::Plan::build(recipe, registry);
     const auto views = train::during(globals.quiet || globals.json, "making views",
@@ -71,6 +71,7 @@ void add_preview(CLI::App& data, Globals& globals) {
         "Writes --out (default preview.png). The same seed and epoch give the same pictures as training "
         "sees.\n\n"
         "Examples:\n  hearth data preview my-recipe.toml -n 16\n"
+        "  hearth data preview my-recipe.toml --with my-data.toml\n"
         "  hearth data preview my-recipe.toml augment.views.strength=0.8 -n 32 --cell 224 --out sheet.png");
     verb->callback([flags, &globals] { preview(*flags, globals); });
 }

@@ -7,27 +7,29 @@
 namespace hearth::cli {
 
 void add_probe(CLI::App& app, Globals& globals) {
-    struct Flags {
-        std::string run, checkpoint = "last";
-        std::vector<std::string> overrides;
-    };
-    auto flags = std::make_shared<Flags>();
+    auto arguments = std::make_shared<RunArguments>();
     auto* verb =
         app.add_subcommand("probe", "Evaluate a run: linear, k-NN or attentive probe on frozen features");
-    verb->add_option("run", flags->run, "Run folder")->required();
-    verb->add_option("overrides", flags->overrides, "key=value, for example eval.probe=attentive");
-    verb->add_option("--checkpoint", flags->checkpoint, "last, best, or step_N")->capture_default_str();
+    arguments->add_to(*verb);
     verb->footer(
+        "Writes eval.json into the run's folder. Another question (key=value of [eval] or [probe], or --with) "
+        "leaves\nthat alone: its answer goes to --out FOLDER, or without it to RUN/asked/QUESTION. --out RUN "
+        "puts "
+        "it in place of the run's own.\n\n"
         "Examples:\n  hearth probe runs/demo\n  hearth probe runs/demo eval.probe=attentive "
         "eval.network=teacher\n"
+        "  hearth probe runs/demo eval.source=other.csv eval.label=finding --out results/other\n"
+        "  hearth probe runs/demo --with my-data.toml\n"
         "  hearth probe runs/mine/20261124-200130 --checkpoint best --json");
-    verb->callback([flags, &globals] {
-        const auto run = load_run(flags->run, flags->checkpoint, globals, flags->overrides);
+    verb->callback([arguments, &globals] {
+        const auto run = load_run(*arguments, globals, {.opens = {"probe", "eval"}, .only = {"probe", "eval"}});
         const auto evaluation = evaluate_run(*run, globals.quiet || globals.json);
-        if (globals.json)
+        if (globals.json) {
             fmt::print("{}\n", data::json_text(eval::to_json(evaluation), 2));
-        else
-            for (const auto& table : result_tables(evaluation)) fmt::print("{}\n", report::text_table(table));
+            return;
+        }
+        for (const auto& table : result_tables(evaluation)) fmt::print("{}\n", report::text_table(table));
+        if (run->results != run->folder) fmt::print("results: {}\n", (run->results / "eval.json").string());
     });
 }
 

@@ -8,17 +8,17 @@
 namespace hearth::cli {
 
 void add_report(CLI::App& app, Globals& globals) {
-    struct Flags {
-        std::string run, checkpoint = "last";
-    };
-    auto flags = std::make_shared<Flags>();
+    auto arguments = std::make_shared<RunArguments>();
     auto* verb = app.add_subcommand("report", "Write report.html for a run: curves, plan, pictures, results");
-    verb->add_option("run", flags->run, "Run folder")->required();
-    verb->add_option("--checkpoint", flags->checkpoint, "last, best, or step_N")->capture_default_str();
+    arguments->add_to(*verb);
     verb->footer(
-        "Examples:\n  hearth report runs/demo\n  hearth report runs/mine/20261124-200130 --checkpoint best");
-    verb->callback([flags, &globals] {
-        const auto run = load_run(flags->run, flags->checkpoint, globals);
+        "Reads [data] for its pictures. With other films (key=value, --with) it goes to --out FOLDER, or\n"
+        "without it to RUN/asked/QUESTION; what `hearth probe` and `hearth detect` have written there is in\n"
+        "it, in place of the run's own.\n\n"
+        "Examples:\n  hearth report runs/demo\n  hearth report runs/mine/20261124-200130 --checkpoint best\n"
+        "  hearth report runs/demo data.source=other-films --out other");
+    verb->callback([arguments, &globals] {
+        const auto run = load_run(*arguments, globals, {.opens = {"data"}, .only = {"data"}});
         const auto page = train::during(globals.quiet, "report", [&] { return write_report(*run); });
         if (globals.json)
             fmt::print("{}\n", data::json_text(nlohmann::json({{"report", page.string()}})));

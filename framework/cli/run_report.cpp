@@ -231,7 +231,10 @@ Section repeat(const LoadedRun& run) {
 
 std::filesystem::path write_report(LoadedRun& run) {
     const auto lines = read_metrics(run.folder / "metrics.jsonl");
-    const auto evaluation = read_evaluation(run.folder);
+    const auto found = [&](const char* file) {
+        return std::filesystem::exists(run.results / file) ? run.results : run.folder;
+    };
+    const auto evaluation = read_evaluation(found("eval.json"));
     report::Report page;
     page.title = run.recipe.name;
     page.subtitle = run.recipe.description.substr(0, run.recipe.description.find('\n'));
@@ -246,6 +249,7 @@ std::filesystem::path write_report(LoadedRun& run) {
                        (run.environment.value("git_changes", false) ? " with uncommitted changes" : "")},
         {"recipe hash", field(run.run, "recipe_hash")},
         {"device", run.device.str()}};
+    if (!run.asked.empty()) page.facts.emplace_back("asked", join(run.asked, " "));
     page.warnings = run.plan.warnings();
     for (const auto& line : lines)
         if (line.value("event", "") == "collapse" || line.value("event", "") == "nan")
@@ -279,15 +283,17 @@ std::filesystem::path write_report(LoadedRun& run) {
     else
         page.sections.push_back(
             {"Results", "", {report::Note{"Not evaluated: run `hearth probe` on this folder.", false}}});
-    if (auto section = detection_section(run.folder)) page.sections.push_back(std::move(*section));
+    if (auto section = detection_section(found("detect.json"))) page.sections.push_back(std::move(*section));
     if (const auto section = pictures(examples); !section.content.empty()) page.sections.push_back(section);
-    if (auto section = pictures_section(run.folder)) page.sections.push_back(std::move(*section));
+    if (auto section = pictures_section(found("plots/pictures.json")))
+        page.sections.push_back(std::move(*section));
     page.sections.push_back(curves(lines));
     page.sections.push_back({"Plan", "", {plan_picture(run.plan)}});
     page.sections.push_back(repeat(run));
     page.footer = fmt::format("Written by hearth {} on {}", HEARTH_VERSION, train::utc_now());
 
-    train::write_atomically(run.folder / "restorations.json", [&] {
+    std::filesystem::create_directories(run.results);
+    train::write_atomically(run.results / "restorations.json", [&] {
         nlohmann::json all = nlohmann::json::array();
         for (const auto& r : examples.restorations)
             all.push_back({{"output", r.output},
@@ -301,7 +307,7 @@ std::filesystem::path write_report(LoadedRun& run) {
                            {"images", r.images}});
         return data::json_text(all, 2) + "\n";
     }());
-    const auto file = run.folder / "report.html";
+    const auto file = run.results / "report.html";
     train::write_atomically(file, report::render(page));
     return file;
 }

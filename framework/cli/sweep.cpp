@@ -27,6 +27,7 @@ namespace fs = std::filesystem;
 
 struct SweepFlags {
     std::vector<std::string> words;  ///< folders, recipes and overrides
+    std::vector<std::string> with;   ///< fragments, on top of every recipe
     std::string seeds = "1";
     bool dry_run = false;
 };
@@ -122,10 +123,12 @@ int run_hearth(const std::vector<std::string>& arguments, const fs::path& log) {
     return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }
 
-std::vector<std::string> train_arguments(const Job& job, const Globals& globals) {
+std::vector<std::string> train_arguments(const Job& job, const std::vector<std::string>& with,
+                                         const Globals& globals) {
     std::vector<std::string> out = {"train", job.file.string()};
     out.insert(out.end(), job.overrides.begin(), job.overrides.end());
     out.push_back(fmt::format("train.seed={}", job.seed));
+    for (const auto& fragment : with) out.insert(out.end(), {"--with", fragment});
     out.insert(out.end(), {"--out", job.folder.string()});
     for (const auto& folder : globals.plugin_paths) out.insert(out.end(), {"--plugin-path", folder});
     if (!globals.device.empty()) out.insert(out.end(), {"--device", globals.device});
@@ -175,9 +178,9 @@ std::vector<Job> plan_jobs(const SweepFlags& flags, const std::vector<std::strin
     for (const auto& file : find_recipes(flags.words))
         for (const auto& overrides : combinations(words))
             for (const auto seed : read_seeds(flags.seeds)) {
-                RecipeArguments arguments{file.string(), overrides};
+                RecipeArguments arguments{file.string(), overrides, flags.with};
                 arguments.overrides.push_back(fmt::format("train.seed={}", seed));
-                const auto recipe = arguments.load(globals);
+                const auto recipe = arguments.load(globals, recipe::table_sections);
                 const auto name = recipe.name + label_of(words, overrides);
                 const auto [known, fresh] = files.emplace(name, file);
                 if (!fresh && known->second != file)
@@ -247,7 +250,7 @@ void sweep(const SweepFlags& flags, Globals& globals) {
         const auto log = globals.quiet || globals.json
                              ? job.folder.parent_path() / (job.folder.filename().string() + ".log")
                              : fs::path();
-        const int code = run_hearth(train_arguments(job, globals), log);
+        const int code = run_hearth(train_arguments(job, flags.with, globals), log);
         ++ran;
         job.state = code == 0 ? "finished" : fmt::format("failed (exit code {})", code);
         if (code == static_cast<int>(ExitCode::stopped)) {
@@ -290,6 +293,8 @@ void add_sweep(CLI::App& app, Globals& globals) {
             "Folders of recipes, recipes, key=value for all of them, and key=a,b to try several values")
         ->required()
         ->type_name("WHAT");
+    add_with(*verb, flags->with,
+             "Put this recipe on top of each, such as my-data.toml of `hearth data recipe`");
     verb->add_option("--seeds", flags->seeds, "How many (3 = 0, 1, 2), or which (0,7,42)")
         ->capture_default_str();
     verb->add_flag("--dry-run", flags->dry_run, "Only list the runs and what is there of them");
@@ -303,6 +308,7 @@ void add_sweep(CLI::App& app, Globals& globals) {
         "Examples:\n  hearth sweep recipes/mine --seeds 3\n"
         "  hearth sweep a.toml b.toml train.epochs=50 --seeds 0,1 --out runs/short\n"
         "  hearth sweep a.toml networks.student.heads.project.out=64,256 optimizer.lr=1e-4,5e-4\n"
+        "  hearth sweep recipes/ablation --with my-data.toml\n"
         "  hearth sweep recipes/mine --seeds 3 --dry-run");
     verb->callback([flags, &globals] { sweep(*flags, globals); });
 }

@@ -2,11 +2,11 @@
 #include <fmt/format.h>
 
 #include "cli/run.hpp"
+#include "cli/tables.hpp"
 #include "data/json_text.hpp"
 #include "dist/backend.hpp"
 #include "dist/process_group.hpp"
 #include "eval/notes.hpp"
-#include "eval/suitable.hpp"
 #include "host/cuda.hpp"
 #include "train/activity.hpp"
 #include "train/fit_batch.hpp"
@@ -16,7 +16,8 @@ namespace {
 
 struct TrainFlags {
     RecipeArguments arguments;
-    bool resume = false, overwrite = false, no_report = false;
+    StartFlags start;
+    bool no_report = false;
 };
 
 void evaluate_and_report(const std::filesystem::path& folder, const recipe::Recipe& recipe,
@@ -39,9 +40,10 @@ void evaluate_and_report(const std::filesystem::path& folder, const recipe::Reci
 }
 
 void train(const TrainFlags& flags, Globals& globals) {
-    const auto request = train_request(flags.resume ? train::Resume::yes : train::Resume::no, flags.overwrite);
-    const auto recipe = flags.arguments.load(globals);
-    const auto summary = train_recipe(recipe, request, globals, !flags.no_report);
+    flags.start.check();
+    const Opens opens = flags.no_report ? Opens{"data", "probe"} : recipe::table_sections;
+    const auto recipe = flags.arguments.load(globals, opens);
+    const auto summary = train_recipe(recipe, flags.start, globals, opens);
     if (!summary.stopped && !flags.no_report && summary.first)
         evaluate_and_report(summary.run, recipe, globals);
 }
@@ -70,43 +72,54 @@ recipe::Recipe with_batch(const recipe::Recipe& recipe, const host::Registry& re
 
 }  // namespace
 
-train::TrainRequest train_request(train::Resume resume, bool overwrite) {
-    if (resume != train::Resume::no && overwrite)
-        throw RecipeError("found both --resume and --overwrite, expected one of them");
-    train::TrainRequest request;
-    request.resume = resume;
-    request.overwrite = overwrite;
-    return request;
+void StartFlags::add_to(CLI::App& verb) {
+    verb.add_flag("--resume{yes}", resume,
+                  "Go on with the run in --out, or the newest run of this recipe; --resume=auto: start where "
+                  "there is none; --resume=longer: also with more train.epochs than before")
+        ->check(CLI::IsMember({"yes", "auto", "longer"}));
+    verb.add_flag("--overwrite", overwrite, "Delete the run in --out first");
 }
 
-train::TrainSummary train_recipe(const recipe::Recipe& written, train::TrainRequest request, Globals& globals,
-                                 bool evaluates) {
+void StartFlags::check() const {
+    if (!resume.empty() && overwrite)
+        throw RecipeError("found both --resume and --overwrite, expected one of them");
+}
+
+train::Resume StartFlags::how() const {
+    return resume.empty()       ? train::Resume::no
+           : resume == "auto"   ? train::Resume::automatic
+           : resume == "longer" ? train::Resume::longer
+                                : train::Resume::yes;
+}
+
+train::TrainSummary train_recipe(const recipe::Recipe& written, const StartFlags& start, Globals& globals,
+                                 const Opens& opens) {
+    start.check();
     const auto registry = make_registry(globals, &written);
     const auto group = join_others(written);
+    const bool first = !group || group->rank() == 0;
+    const auto tables = first ? train::during(globals.quiet, "opening the tables",
+                                              [&] { return open_tables(written, registry, opens); })
+                              : Tables();
+    if (first && !globals.quiet) fmt::print(stderr, "{}\n", report::text_table(table_of(tables, written)));
     if (group && written.train.batch == recipe::TrainSpec::auto_batch)
         throw RecipeError("found train.batch = \"auto\" with several processes, expected a number");
-    const auto recipe = with_batch(written, registry, request.resume, globals);
+    const auto recipe = with_batch(written, registry, start.how(), globals);
+    train::TrainRequest request;
     request.out = globals.out;
+    request.resume = start.how();
+    request.overwrite = start.overwrite;
     request.quiet = globals.quiet;
     request.command = globals.command;
     request.group = group.get();
-    std::optional<std::pair<eval::LabelledSet, eval::LabelledSet>> splits;
-    if (recipe.probe && (!group || group->rank() == 0)) {
-        splits = train::during(globals.quiet, "opening the data of [probe]",
-                               [&] { return eval::open_splits(recipe, *recipe.probe); });
+    if (tables.probe)
         request.probe = [&](const plan::Plan& plan, const Context& context) {
-            return eval::quick_probe(recipe, *recipe.probe, *splits, plan, context);
+            return eval::quick_probe(recipe, *recipe.probe, *tables.probe, plan, context);
         };
-    }
     request.inspect = [&](const plan::Plan& plan) {
-        eval::check_readable(recipe, plan);
-        const auto& spec = recipe.eval ? recipe.eval : recipe.probe;
-        if (!evaluates || !spec || (group && group->rank() != 0)) return;
-        const auto evaluated = recipe.eval ? eval::open_splits(recipe, *spec) : *splits;
-        eval::check_data(recipe, *spec, evaluated, plan);
-        if (globals.quiet) return;
-        for (const auto& note : eval::notes_on_rows(recipe, *spec, evaluated.second))
-            fmt::print(stderr, "note: {}\n", note);
+        check_fit(tables, recipe, plan, opens_section(opens, "eval"));
+        if (!globals.quiet)
+            for (const auto& note : notes_on(tables, recipe)) fmt::print(stderr, "note: {}\n", note);
     };
     train::Trainer trainer(recipe, registry, request);
     auto summary = trainer.run();
@@ -120,11 +133,11 @@ void add_train(CLI::App& app, Globals& globals) {
     auto flags = std::make_shared<TrainFlags>();
     auto* verb = app.add_subcommand("train", "Train a recipe; evaluates and writes report.html at the end");
     flags->arguments.add_to(*verb);
-    verb->add_flag("--resume", flags->resume, "Go on with the run in --out, or the newest run of this recipe");
-    verb->add_flag("--overwrite", flags->overwrite, "Delete the run in --out first");
+    flags->start.add_to(*verb);
     verb->add_flag("--no-report", flags->no_report, "Neither evaluate nor write report.html");
     verb->footer(
         "Examples:\n  hearth train recipe.toml\n"
+        "  hearth train recipe.toml --with my-data.toml   # of `hearth data recipe`\n"
         "  hearth train recipe.toml data.source=chests.csv train.batch=32 --out runs/first\n"
         "  hearth train recipe.toml data.source=chests.csv train.batch=32 --out runs/first --resume\n\n"
         "  torchrun --no-python --nproc_per_node 2 hearth train recipe.toml\n\n"

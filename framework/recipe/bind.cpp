@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <charconv>
 #include <cmath>
 #include <hearth/text.hpp>
 #include <optional>
@@ -175,7 +176,12 @@ Schedule read_schedule(const Value& value, const std::string& path, const Schedu
     };
     read("from", !stepped, !stepped, out.from);
     read("to", !stepped && !constant, !stepped && !constant, out.to);
-    read("warmup", !stepped, false, out.warmup);
+    if (const Value* warmup = table.find("warmup"); warmup != nullptr && warmup->is_text() && !stepped)
+        complain(*warmup, "warmup",
+                 fmt::format("found {}, expected epochs, or a share of the run, \"5 %\" or \"1/6\"",
+                             found(*warmup)));
+    else
+        read("warmup", !stepped, false, out.warmup);
     read("start", !stepped, false, out.start);
     if (constant) out.to = out.from;
     if (out.warmup < 0)
@@ -246,6 +252,55 @@ Options bind_options(const Table& raw, const Schema& schema, const std::string& 
     return out;
 }
 
+namespace {
+
+std::int64_t epochs_of(const Table& tree) {
+    const Value* train = tree.find("train");
+    const Value* epochs = train != nullptr && train->is_table() ? train->table().find("epochs") : nullptr;
+    const auto* number = epochs == nullptr ? nullptr : std::get_if<std::int64_t>(&epochs->data);
+    return number == nullptr ? TrainSpec().epochs : *number;
+}
+
+/// "5 %" -> 5 and 100, "1/6" -> 1 and 6; nothing where the text is not like that.
+std::optional<std::pair<double, double>> share_of(const std::string& text) {
+    const auto read = [](std::string_view& rest) -> std::optional<double> {
+        double number = 0;
+        const auto [end, failed] = std::from_chars(rest.data(), rest.data() + rest.size(), number);
+        if (failed != std::errc() || !std::isfinite(number)) return std::nullopt;
+        rest.remove_prefix(static_cast<std::size_t>(end - rest.data()));
+        return number;
+    };
+    std::string_view rest = text;
+    const auto part = read(rest);
+    if (!part) return std::nullopt;
+    if (rest == "%" || rest == " %") return std::pair(*part, 100.0);
+    if (!rest.starts_with('/')) return std::nullopt;
+    rest.remove_prefix(1);
+    const auto whole = read(rest);
+    if (!whole || !rest.empty() || *whole <= 0) return std::nullopt;
+    return std::pair(*part, *whole);
+}
+
+void put_epochs(Value& value, std::int64_t epochs) {
+    if (value.is_array())
+        for (auto& entry : value.array()) put_epochs(entry, epochs);
+    if (!value.is_table()) return;
+    auto& table = value.table();
+    for (const auto& key : table.keys()) put_epochs(*table.find(key), epochs);
+    Value* warmup = table.find("warmup");
+    if (warmup == nullptr || !warmup->is_text() || table.find("shape") == nullptr) return;
+    if (const auto share = share_of(warmup->text()))
+        warmup->data = share->first * static_cast<double>(epochs) / share->second;
+}
+
+}  // namespace
+
+Table with_warmups_in_epochs(const Table& tree) {
+    Value out{tree, {}};
+    put_epochs(out, epochs_of(tree));
+    return std::move(out.table());
+}
+
 void check_schedules(const Table& tree, const std::string& path, std::int64_t epochs, Diagnostics& problems) {
     const auto run = static_cast<double>(epochs);
     const auto visit = [&](const Value& value, const std::string& at) {
@@ -267,14 +322,17 @@ void check_schedules(const Table& tree, const std::string& path, std::int64_t ep
     if (shape == nullptr || !shape->is_text() || tree.find("use") != nullptr) return;
     if (const Value* warmup = tree.find("warmup");
         warmup != nullptr && is_number(*warmup) && number_of(*warmup) > run)
-        problems.add(warmup->origin,
-                     fmt::format("{}.warmup: found a warm-up of {} epochs, but the run has {} (train.epochs)",
-                                 path, number_of(*warmup), epochs));
+        problems.add(
+            warmup->origin,
+            fmt::format("{0}.warmup: found a warm-up of {1} epochs, but the run has {2} (train.epochs): "
+                        "add {0}.warmup=10% to the command line, a tenth of the run, or {0}.warmup=0",
+                        path, number_of(*warmup), epochs));
     if (const Value* at = tree.find("at"); at != nullptr && at->is_array() && !at->array().empty() &&
                                            is_number(at->array().back()) && number_of(at->array().back()) > run)
         problems.add(at->origin,
-                     fmt::format("{}.at: found an edge at epoch {}, but the run has {} (train.epochs)", path,
-                                 number_of(at->array().back()), epochs));
+                     fmt::format("{0}.at: found an edge at epoch {1}, but the run has {2} (train.epochs): add "
+                                 "{0}.at=[..] with edges up to {2} to the command line, or raise train.epochs",
+                                 path, number_of(at->array().back()), epochs));
 }
 
 }  // namespace hearth::recipe

@@ -184,7 +184,8 @@ Schema detect_schema() {
     return schema;
 }
 
-std::optional<DetectSpec> read_detect(const Table& tree, Diagnostics& problems) {
+std::optional<DetectSpec> read_detect(const Table& tree, const std::vector<std::string>& opens,
+                                      Diagnostics& problems) {
     const Value* section = tree.find("detect");
     if (section == nullptr) return {};
     if (!section->is_table()) {
@@ -205,7 +206,7 @@ std::optional<DetectSpec> read_detect(const Table& tree, Diagnostics& problems) 
             whole = whole && score;
             if (score) out.scores.push_back(std::move(*score));
         }
-    auto table = section->table();
+    auto table = without_needs(section->table(), "detect", detect_schema(), opens);
     table.erase("scores");
     const auto options = bind_options(table, detect_schema(), "detect", section->origin, problems);
     out.labelled.source = options.text("source");

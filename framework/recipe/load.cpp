@@ -79,21 +79,34 @@ class Resolver {
     std::vector<std::string> chain_, dropped_;
 };
 
-Table resolve(const fs::path& file, const std::vector<std::string>& overrides, Diagnostics& problems,
+/// A fragment with its own parents.
+Table read_fragment(const fs::path& file, Diagnostics& problems) {
+    Resolver resolver(problems);
+    resolver.add(file, {});
+    return resolver.take();
+}
+
+void check_override(const std::string& argument, const std::vector<std::string>& only, Diagnostics& problems) {
+    const auto key = argument.substr(0, argument.find('='));
+    if (is_among(only, key)) return;
+    problems.add({"argument '" + argument + "'", 0, 0},
+                 fmt::format("{} is not read again of a finished run: expected a key of {}{}", key, join(only),
+                             did_you_mean(key, only)));
+}
+
+Table resolve(const fs::path& file, const Reading& reading, Diagnostics& problems,
               std::vector<std::string>& notes) {
     Resolver resolver(problems);
     resolver.add(file, {});
     Table tree = resolver.take();
-    for (const auto& argument : overrides) apply_override(tree, argument, problems, notes);
+    for (const auto& fragment : reading.with)
+        merge_fragment(tree, read_fragment(fragment, problems), reading.only);
+    for (const auto& argument : reading.overrides) {
+        if (reading.only) check_override(argument, *reading.only, problems);
+        apply_override(tree, argument, problems, notes);
+    }
     if (tree.find("name") == nullptr) tree.set("name", Value{file.stem().string(), {}});
     return tree;
-}
-
-std::string title(const fs::path& file, const Diagnostics& problems) {
-    const auto count = problems.messages().size();
-    return fmt::format(
-        "{}: {}", file.string(),
-        count == 1 ? "a mistake in the recipe" : fmt::format("{} mistakes in the recipe", count));
 }
 
 void check_top(const Table& tree, Recipe& recipe, Diagnostics& problems) {
@@ -115,34 +128,76 @@ void check_top(const Table& tree, Recipe& recipe, Diagnostics& problems) {
         problems.add(file, "networks: missing, expected at least one [networks.NAME]");
 }
 
+/// [probe] and [eval] read the source of [data] where they name none.
+std::vector<std::string> with_inherited_source(const Table& tree, std::vector<std::string> opens) {
+    for (const auto* const name : {"probe", "eval"}) {
+        const Value* section = tree.find(name);
+        if (section == nullptr || !section->is_table() || !is_among(opens, name)) continue;
+        const Value* source = section->table().find("source");
+        const bool named = source != nullptr && source->is_text() && !source->text().empty();
+        if (!named && !is_among(opens, "data")) opens.emplace_back("data");
+    }
+    return opens;
+}
+
 }  // namespace
 
-Table load_tree(const fs::path& file, const std::vector<std::string>& overrides) {
-    Diagnostics problems, unset_variables;
-    std::vector<std::string> notes;
-    Table tree = resolve(file, overrides, problems, notes);
-    resolve_paths(tree, unset_variables);  // a recipe can be shown on a machine that does not have its data
-    problems.throw_if_any(title(file, problems));
+std::string Loaded::title() const {
+    const auto count = problems.messages().size();
+    return fmt::format(
+        "{}: {}", recipe.file.string(),
+        count == 1 ? "a mistake in the recipe" : fmt::format("{} mistakes in the recipe", count));
+}
+
+Table load_tree(const fs::path& file, const Reading& reading) {
+    Loaded loaded;
+    loaded.recipe.file = file;
+    Table tree = resolve(file, reading, loaded.problems, loaded.recipe.notes);
+    Diagnostics unset_variables;
+    resolve_paths(tree, {}, unset_variables);  // a recipe can be shown on a machine that does not have its data
+    loaded.problems.throw_if_any(loaded.title());
     return tree;
 }
 
-Recipe load(const fs::path& file, const std::vector<std::string>& overrides) {
-    Diagnostics problems;
-    Recipe recipe;
+Table load_tree(const fs::path& file, const std::vector<std::string>& overrides) {
+    Reading reading;
+    reading.overrides = overrides;
+    return load_tree(file, reading);
+}
+
+Loaded try_load(const fs::path& file, const Reading& reading) {
+    Loaded out;
+    Recipe& recipe = out.recipe;
+    Diagnostics& problems = out.problems;
     recipe.file = file;
-    recipe.tree = resolve(file, overrides, problems, recipe.notes);
-    resolve_paths(recipe.tree, problems);
+    recipe.tree = resolve(file, reading, problems, recipe.notes);
+    const auto opens = with_inherited_source(recipe.tree, reading.opens);
+    resolve_paths(recipe.tree, opens, problems);
     check_top(recipe.tree, recipe, problems);
-    recipe.augments = read_components(recipe.tree, "augment", problems);
-    recipe.heads = read_components(recipe.tree, "head", problems);
-    recipe.losses = read_components(recipe.tree, "loss", problems);
-    recipe.networks = read_networks(recipe.tree, problems);
-    recipe.passes = read_passes(recipe.tree, recipe.networks, problems);
-    read_sections(recipe.tree, recipe, problems);
-    recipe.detect = read_detect(recipe.tree, problems);
-    check_schedules(recipe.tree, "", recipe.train.epochs, problems);
-    problems.throw_if_any(title(file, problems));
-    return recipe;
+    const Table tree = with_warmups_in_epochs(recipe.tree);
+    const auto before = problems.messages().size();
+    recipe.augments = read_components(tree, "augment", problems);
+    recipe.heads = read_components(tree, "head", problems);
+    recipe.losses = read_components(tree, "loss", problems);
+    recipe.networks = read_networks(tree, problems);
+    recipe.passes = read_passes(tree, recipe.networks, problems);
+    out.whole = problems.messages().size() == before && !recipe.networks.empty();
+    read_sections(tree, opens, recipe, problems);
+    recipe.detect = read_detect(tree, opens, problems);
+    check_schedules(tree, "", recipe.train.epochs, problems);
+    return out;
+}
+
+Recipe load(const fs::path& file, const Reading& reading) {
+    auto loaded = try_load(file, reading);
+    loaded.problems.throw_if_any(loaded.title());
+    return std::move(loaded.recipe);
+}
+
+Recipe load(const fs::path& file, const std::vector<std::string>& overrides) {
+    Reading reading;
+    reading.overrides = overrides;
+    return load(file, reading);
 }
 
 const NetworkSpec* Recipe::network(const std::string& wanted) const {

@@ -1,6 +1,7 @@
 // Paths in a recipe: environment variables, the home folder, and what a relative path is relative to.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cstdlib>
 
 #include "recipe/steps.hpp"
@@ -59,12 +60,14 @@ void resolve(Value& value, const std::string& path, Diagnostics& problems) {
 
 }  // namespace
 
-void resolve_paths(Table& tree, Diagnostics& problems) {
-    for (const auto* const section : {"data", "probe", "eval", "detect"}) {
+void resolve_paths(Table& tree, const std::vector<std::string>& opens, Diagnostics& problems) {
+    Diagnostics unopened;
+    for (const auto& section : table_sections) {
+        const bool opened = std::ranges::find(opens, section) != opens.end();
         Value* table = tree.find(section);
         Value* source = table != nullptr && table->is_table() ? table->table().find("source") : nullptr;
         if (source != nullptr && !(source->is_text() && source->text() == "phantom"))
-            resolve(*source, fmt::format("{}.source", section), problems);
+            resolve(*source, fmt::format("{}.source", section), opened ? problems : unopened);
     }
     if (Value* folders = tree.find("plugin_paths"); folders != nullptr && folders->is_array())
         for (auto& folder : folders->array()) resolve(folder, "plugin_paths", problems);

@@ -196,12 +196,42 @@ struct Recipe {
     const NetworkSpec* network(const std::string& name) const;
 };
 
-/// Reads a recipe with its `extends`, applies drops and `overrides` ("train.epochs=3"). Throws RecipeError with
-/// all problems at once.
+/// The sections that name tables of images.
+inline const std::vector<std::string> table_sections = {"data", "probe", "eval", "detect"};
+
+/// What a verb reads of a recipe, and what the command line puts on top of it.
+struct Reading {
+    std::vector<std::filesystem::path> with;  ///< fragments (--with), merged after the recipe in this order
+    std::vector<std::string> overrides;       ///< "train.epochs=3", after the fragments
+    /// The sections of `table_sections` whose images are opened: in the others a source may be missing, or
+    /// stand on an environment variable that is not set.
+    std::vector<std::string> opens = table_sections;
+    /// Of a finished run, what fragments and overrides may change: sections ("eval") and keys ("train.device").
+    /// The rest of a fragment does not count; an override of anything else is a mistake. Nothing: no limit.
+    std::optional<std::vector<std::string>> only = std::nullopt;
+};
+
+/// A recipe as far as it could be read.
+struct Loaded {
+    Recipe recipe;
+    Diagnostics problems;
+    bool whole = true;  ///< components, networks and passes are without a mistake: a plan can be made of them
+    /// "a.toml: 2 mistakes in the recipe".
+    std::string title() const;
+};
+Loaded try_load(const std::filesystem::path& file, const Reading& reading);
+
+/// Reads a recipe with its `extends`, applies drops, fragments and overrides. Throws RecipeError with all
+/// problems at once.
+Recipe load(const std::filesystem::path& file, const Reading& reading);
 Recipe load(const std::filesystem::path& file, const std::vector<std::string>& overrides = {});
 
 /// The merged tree alone, without checking sections (what `recipes show` and `resolved.toml` print).
+Table load_tree(const std::filesystem::path& file, const Reading& reading);
 Table load_tree(const std::filesystem::path& file, const std::vector<std::string>& overrides = {});
+
+/// "auto", "cpu", "cuda" or "cuda:N".
+bool is_device(const std::string& text);
 
 /// The tree as TOML; with `origins` each line ends in a comment that says which file, line or argument set it.
 std::string to_toml(const Table& tree, bool origins);

@@ -18,7 +18,7 @@ struct Section {
 
 /// The section checked against its schema. A section that is not there has its defaults.
 Section read(const Table& tree, const std::string& name, const Schema& schema, const Recipe& recipe,
-             Diagnostics& problems) {
+             Diagnostics& problems, const std::vector<std::string>& opens = table_sections) {
     static const Table nothing;
     const Value* value = tree.find(name);
     const Origin origin = value != nullptr ? value->origin : Origin{recipe.file.string(), 0, 0};
@@ -26,7 +26,8 @@ Section read(const Table& tree, const std::string& name, const Schema& schema, c
         problems.add(origin, fmt::format("{0}: found {1}, expected a table: write [{0}]", name, found(*value)));
         return {Options(schema), origin};
     }
-    return {bind_options(value != nullptr ? value->table() : nothing, schema, name, origin, problems), origin};
+    const auto table = without_needs(value != nullptr ? value->table() : nothing, name, schema, opens);
+    return {bind_options(table, schema, name, origin, problems), origin};
 }
 
 /// Where `key` of section `name` was written.
@@ -194,6 +195,8 @@ void check_parts(const DataSpec& data, const Origin& fold, Diagnostics& problems
             "the class");
 }
 
+}  // namespace
+
 bool is_device(const std::string& text) {
     if (text == "auto" || text == "cpu" || text == "cuda") return true;
     const auto number = text.starts_with("cuda:") ? text.substr(5) : "";
@@ -201,10 +204,18 @@ bool is_device(const std::string& text) {
            std::all_of(number.begin(), number.end(), [](unsigned char c) { return std::isdigit(c) != 0; });
 }
 
-}  // namespace
+Table without_needs(const Table& section, const std::string& name, const Schema& schema,
+                    const std::vector<std::string>& opens) {
+    auto out = section;
+    if (std::ranges::find(opens, name) != opens.end()) return out;
+    for (const auto& option : schema.options())
+        if (option.needed && out.find(option.name) == nullptr) out.set(option.name, Value{std::string(), {}});
+    return out;
+}
 
-void read_sections(const Table& tree, Recipe& recipe, Diagnostics& problems) {
-    recipe.data = data_from(read(tree, "data", data_schema(), recipe, problems));
+void read_sections(const Table& tree, const std::vector<std::string>& opens, Recipe& recipe,
+                   Diagnostics& problems) {
+    recipe.data = data_from(read(tree, "data", data_schema(), recipe, problems, opens));
     if (recipe.data.channels == 2)
         problems.add(place(tree, "data", "channels"), "data.channels: found 2, expected 1 or 3");
     check_parts(recipe.data, place(tree, "data", "fold"), problems);

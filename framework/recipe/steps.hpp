@@ -45,6 +45,15 @@ void merge_into(Table& base, const Table& over);
 /// Removes what `drop` names. `dropped` remembers it: a second file may drop the same again.
 void apply_drops(Table& tree, const Value& drop, std::vector<std::string>& dropped, Diagnostics& problems);
 
+// fragment.cpp ------------------------------------------------------------------------------------------------
+
+/// Whether `only` has the key or a section above it: "eval" has "eval.size"; "data.fit" has itself alone.
+bool is_among(const std::vector<std::string>& only, const std::string& key);
+/// Puts a fragment (--with) on top of a recipe. It does not rename the recipe. A [detect] without scores tells
+/// of data alone: it counts where the recipe has a [detect]. With `only`, nothing else of the fragment counts,
+/// and a [detect] with scores is in place of the one that is there.
+void merge_fragment(Table& tree, Table fragment, const std::optional<std::vector<std::string>>& only);
+
 // override.cpp ------------------------------------------------------------------------------------------------
 
 /// Applies "key.path=value". What it takes away besides goes into `notes`.
@@ -54,8 +63,9 @@ void apply_override(Table& tree, const std::string& argument, Diagnostics& probl
 // paths.cpp ---------------------------------------------------------------------------------------------------
 
 /// Makes the paths of the tree absolute: each against the file it was written in, or against the current folder
-/// for an argument. A path with an unset environment variable stays as it is, and is reported in `problems`.
-void resolve_paths(Table& tree, Diagnostics& problems);
+/// for an argument. A path with an unset environment variable stays as it is, and is reported in `problems`,
+/// but not where it is the source of a section that is not among `opens`.
+void resolve_paths(Table& tree, const std::vector<std::string>& opens, Diagnostics& problems);
 
 // bind.cpp ----------------------------------------------------------------------------------------------------
 
@@ -64,6 +74,8 @@ std::string found(const Value& value);
 /// A number or a table of a schedule; reports and returns `fallback` when it is neither.
 Schedule read_schedule(const Value& value, const std::string& path, const Schedule& fallback,
                        Diagnostics& problems);
+/// A copy of the tree in which warm-ups that are written as a share of the run ("5 %") are epochs.
+Table with_warmups_in_epochs(const Table& tree);
 /// Reports warm-ups and edges of schedules anywhere in the tree that lie behind the last epoch.
 void check_schedules(const Table& tree, const std::string& path, std::int64_t epochs, Diagnostics& problems);
 
@@ -74,8 +86,12 @@ std::vector<ComponentSpec> read_components(const Table& tree, const std::string&
 std::vector<NetworkSpec> read_networks(const Table& tree, Diagnostics& problems);
 std::vector<PassSpec> read_passes(const Table& tree, const std::vector<NetworkSpec>& networks,
                                   Diagnostics& problems);
+/// A section that is not among `opens` needs none of its required keys: they are "".
+Table without_needs(const Table& section, const std::string& name, const Schema& schema,
+                    const std::vector<std::string>& opens);
 /// Fills data, train, optimizer, monitor, probe and eval.
-void read_sections(const Table& tree, Recipe& recipe, Diagnostics& problems);
+void read_sections(const Table& tree, const std::vector<std::string>& opens, Recipe& recipe,
+                   Diagnostics& problems);
 
 // labelled.cpp ------------------------------------------------------------------------------------------------
 
@@ -87,6 +103,7 @@ void check_labelled(const std::string& section, const LabelledSpec& spec, const 
 // detect.cpp --------------------------------------------------------------------------------------------------
 
 /// [detect], when it is there.
-std::optional<DetectSpec> read_detect(const Table& tree, Diagnostics& problems);
+std::optional<DetectSpec> read_detect(const Table& tree, const std::vector<std::string>& opens,
+                                      Diagnostics& problems);
 
 }  // namespace hearth::recipe

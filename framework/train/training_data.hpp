@@ -13,8 +13,8 @@ namespace hearth::train {
 /// Images and, with data.label, their labels; data.fraction and data.folds applied.
 struct TrainingData {
     std::shared_ptr<const data::Dataset> images;
-    data::Labels labels;  ///< empty without data.label
-    ImageCache cache;     ///< what keeps decoded images; a packed one is in `images` already
+    data::Labels labels;                  ///< empty without data.label
+    ImageCache cache;                     ///< what keeps decoded images; a packed one is in `images` already
     std::vector<std::string> notes = {};  ///< what the user should know, a sentence each
 };
 /// Throws DataError and RecipeError as data::open_dataset and data::read_labels do. For training `comm` has all

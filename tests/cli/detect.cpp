@@ -89,15 +89,27 @@ TEST_CASE("a run without [detect] is scored with that of a recipe, and arguments
         INFO(line);
         CHECK((report::display_width(line) <= 80 || line.starts_with("report: ")));
     }
-    for (const auto& difference : nlohmann::json::parse(made.folder.read("run/detect.json"))["differences"]) {
+    CHECK_FALSE(made.has("run/detect.json"));  // another question than the run's own recipe asks
+    CHECK(made.has("run/asked/detect/report.html"));
+    const auto written = nlohmann::json::parse(made.folder.read("run/asked/detect/detect.json"));
+    for (const auto& difference : written["differences"]) {
         const auto line = "sum not shown to be above " + difference["baseline"].get<std::string>() + ": ";
         INFO(line);
         CHECK((outcome.out.find(line) != std::string::npos) == (difference["auc"]["low"] <= 0));
     }
+    const auto own = made.folder.read("found/detect.json");
     const auto again = made.run({"detect", "found", "detect.heatmaps=0", "detect.top=1", "--json"});
     REQUIRE(again.code == 0);
     CHECK(again.json()["results"][0]["scores"] != made.outcome.json()["results"][0]["scores"]);
-    CHECK_FALSE(made.has("found/plots/detect.json"));  // the old heat maps would not belong to these scores
+    CHECK(again.json()["report"] == "found/asked/detect.heatmaps=0,detect.top=1/report.html");
+    CHECK(made.folder.read("found/detect.json") == own);
+    CHECK(made.has("found/plots/detect.json"));
+    CHECK_FALSE(made.has("found/asked/detect.heatmaps=0,detect.top=1/plots/detect.json"));
+    const auto elsewhere = made.run({"detect", "found", "detect.heatmaps=2", "--out", "elsewhere", "--quiet"});
+    REQUIRE(elsewhere.code == 0);
+    CHECK(made.has("elsewhere/detect.json"));
+    CHECK(made.has("elsewhere/plots/detect-01-1.png"));
+    CHECK(made.folder.read("found/detect.json") == own);
 }
 
 TEST_CASE("detect says what is missing") {
@@ -110,6 +122,17 @@ TEST_CASE("detect says what is missing") {
     CHECK(init.code == 2);
     CHECK_THAT(init.err, Contains("--init nowhere: found no nowhere") && Contains("expected a run's folder"));
     CHECK(made.run({"detect", "found", "--init", "run"}).code == 2);
+    for (const std::vector<std::string>& flags :
+         {std::vector<std::string>{"--resume"}, {"--overwrite"}, {"--seed", "3"}}) {
+        std::vector<std::string> words = {"detect", "found"};
+        words.insert(words.end(), flags.begin(), flags.end());
+        const auto outcome = made.run(words);
+        CHECK(outcome.code == 2);
+        CHECK_THAT(outcome.err, Contains("found " + flags.front() + " and the run found"));
+    }
+    const auto training = made.run({"detect", "found", "train.epochs=3"});
+    CHECK(training.code == 2);
+    CHECK_THAT(training.err, Contains("train.epochs is not read again of a finished run"));
     CHECK(made.run({"detect", "run"}).code == 2);
 }
 

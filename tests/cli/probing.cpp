@@ -59,14 +59,16 @@ TEST_CASE("what [eval] cannot have is refused before a run folder is made") {
 
 TEST_CASE("a finished run is probed attentively, and by its follower's features") {
     const ProbeBox box;
-    const auto text = box.run({"probe", "run", "eval.probe=attentive", "eval.network=teacher"});
+    const std::vector<std::string> probe = {"probe", "run", "eval.probe=attentive", "eval.network=teacher",
+                                            "--out", "run"};
+    const auto text = box.run(probe);
     INFO(text.err);
     REQUIRE(text.code == 0);
     CHECK_THAT(text.out, Contains("attentive probe") && Contains("patch tokens of 'teacher'") &&
                              Contains("trained - untrained"));
     CHECK(text.out.find("k-NN") == std::string::npos);
     CHECK_THAT(text.err, Contains("attentive probe: choosing the learning rate, step 0 of 500"));
-    const auto quiet = box.run({"probe", "run", "eval.probe=attentive", "eval.network=teacher", "--quiet"});
+    const auto quiet = box.run(words(probe, {"--quiet"}));
     CHECK(quiet.err.empty());
     CHECK(quiet.out == text.out);  // the same numbers
 
@@ -78,7 +80,7 @@ TEST_CASE("a finished run is probed attentively, and by its follower's features"
 
 TEST_CASE("several labels are probed, tabulated and compared") {
     const ProbeBox box;
-    const auto text = box.run(words({"probe", "run"}, two_labels));
+    const auto text = box.run(words({"probe", "run", "--out", "run"}, two_labels));
     INFO(text.err);
     REQUIRE(text.code == 0);
     CHECK_THAT(text.out, Contains("Each label") && Contains("2 labels, each by itself") && Contains("odd") &&

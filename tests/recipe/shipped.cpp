@@ -53,6 +53,34 @@ TEST_CASE("the ChildCXR recipe finds its manifest through the environment") {
     unsetenv("CHILDCXR");
 }
 
+TEST_CASE("warm-ups of shipped recipes are shares of the run, as long as they were in epochs") {
+    setenv("CHILDCXR", "/films", 1);
+    setenv("NIHBOX", "/films", 1);
+    const std::vector<std::pair<const char*, double>> expected = {{"afire.toml", 10},
+                                                                  {"afire-official.toml", 10},
+                                                                  {"baselines/mae.toml", 40},
+                                                                  {"baselines/dino.toml", 10},
+                                                                  {"childcxr/afire-tiny.toml", 2},
+                                                                  {"childcxr/supervised-tiny.toml", 1},
+                                                                  {"ablation/1-full.toml", 2},
+                                                                  {"nihbox/afire.toml", 2},
+                                                                  {"demo/afire.toml", 2},
+                                                                  {"detect/phantom-afire.toml", 1},
+                                                                  {"eval/finetune.toml", 5},
+                                                                  {"eval/childcxr-finetune.toml", 5},
+                                                                  {"eval/linear.toml", 0}};
+    for (const auto& [file, epochs] : expected) {
+        INFO(file);
+        Reading reading;
+        reading.opens = {};
+        CHECK(load(root / "recipes" / file, reading).optimizer.lr.warmup == epochs);
+        reading.overrides = {"train.epochs=1"};
+        CHECK_NOTHROW(load(root / "recipes" / file, reading));  // the first thing that people try
+    }
+    unsetenv("CHILDCXR");
+    unsetenv("NIHBOX");
+}
+
 TEST_CASE("docs/recipes.md has a line for every key of every section, with its default") {
     std::ifstream stream(root / "docs/recipes.md");
     std::ostringstream page;

@@ -1,0 +1,215 @@
+// hearth data recipe: a manifest's columns as a fragment of a recipe, for --with.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <hearth/text.hpp>
+#include <hearth/words.hpp>
+#include <map>
+#include <nlohmann/json.hpp>
+#include <set>
+
+#include "cli/data.hpp"
+#include "data/manifest.hpp"
+#include "train/files.hpp"
+
+namespace hearth::cli {
+namespace {
+
+namespace fs = std::filesystem;
+
+struct DataRecipeFlags {
+    std::string manifest, label, positive, normal;
+};
+
+std::string quoted(const std::string& text) {
+    return recipe::Value{text, {}}.to_toml();
+}
+
+bool is_number(const std::string& text) {
+    return !text.empty() && text.find_first_not_of("0123456789.-") == std::string::npos;
+}
+
+/// A column as a filter names it.
+std::string as_column(const std::string& name) {
+    const bool bare = !name.empty() && std::ranges::all_of(name, [](unsigned char c) {
+        return std::isalnum(c) != 0 || c == '_';
+    }) && std::isdigit(static_cast<unsigned char>(name.front())) == 0;
+    return bare ? name : "`" + name + "`";
+}
+
+std::string equals(const std::string& column, const std::string& value) {
+    return fmt::format("{} == {}", as_column(column), is_number(value) ? value : "\"" + value + "\"");
+}
+
+/// What the fragment is made of.
+struct Columns {
+    std::string label;                ///< or several, comma separated; "" = no labels
+    std::vector<std::string> values;  ///< of a single label
+    std::string positive, normal;     ///< "" = every class by itself; "" = none is known to be the normal one
+    std::set<std::string> splits;
+};
+
+/// "label", or the only column that can be one.
+std::string find_label(const data::Manifest& manifest) {
+    if (manifest.has("label")) return "label";
+    static const std::vector<std::string> others = {"path", "patient", "split", "mask", "age",
+                                                    "sex",  "view",    "study", "image"};
+    std::vector<std::string> candidates;
+    for (const auto& column : manifest.columns)
+        if (std::ranges::find(others, column) == others.end()) {
+            const auto values = data::class_names(manifest, column).size();
+            if (values >= 2 && values <= 10) candidates.push_back(column);
+        }
+    if (candidates.size() > 1)
+        throw RecipeError(
+            fmt::format("{}: found no column 'label' and several that could be one: {}; expected "
+                        "--label COLUMN, or --label 'A, B' for several labels",
+                        manifest.file.string(), join(candidates)));
+    return candidates.empty() ? "" : candidates.front();
+}
+
+void check_value(const Columns& found, const char* flag, const std::string& value) {
+    if (!value.empty() && std::ranges::find(found.values, value) == found.values.end())
+        throw RecipeError(fmt::format("{}: found '{}', expected a value of column '{}': {}{}", flag, value,
+                                      found.label, join(found.values), did_you_mean(value, found.values)));
+}
+
+Columns read_columns(const data::Manifest& manifest, const DataRecipeFlags& flags) {
+    static const std::vector<std::string> normal_words = {"normal", "Normal", "NORMAL",  "No Finding",
+                                                          "none",   "0",      "healthy", "negative"};
+    Columns out;
+    out.label = flags.label.empty() ? find_label(manifest) : flags.label;
+    const auto labels = words_of(out.label);
+    for (const auto& column : labels) static_cast<void>(manifest.column(column));
+    if (labels.size() == 1) {
+        out.values = data::class_names(manifest, labels.front());
+        for (const auto& positive : words_of(flags.positive)) check_value(out, "--positive", positive);
+        check_value(out, "--normal", flags.normal);
+        out.positive = flags.positive;
+        out.normal = flags.normal;
+        for (const auto& word : normal_words)
+            if (out.normal.empty() && std::ranges::find(out.values, word) != out.values.end())
+                out.normal = word;
+        if (out.positive.empty() && out.values.size() == 2 && !out.normal.empty())
+            out.positive = out.values[out.values.front() == out.normal ? 1 : 0];
+    }
+    if (manifest.has("split"))
+        for (const auto& split : data::class_names(manifest, "split")) out.splits.insert(split);
+    return out;
+}
+
+/// The rows that a probe or an evaluation learns from and is tested on.
+std::string rows_of(const Columns& found, const std::string& test) {
+    const std::string train = found.splits.contains("train") ? "'split == \"train\"'" : "\"\"";
+    if (found.splits.contains("train") && found.splits.contains(test))
+        return fmt::format("train_where = {}\ntest_where = 'split == \"{}\"'\nfolds = 0\n", train, test);
+    return fmt::format(
+        "train_where = {}\ntest_where = \"\"\nfolds = 5    # no rows for tests: by patient, in turn\n", train);
+}
+
+std::string labels_of(const Columns& found) {
+    return fmt::format(
+        "label = {}\npositive = {}\nnegative = \"\"\nuncertain = \"ignore\"\nblank = \"ignore\"\n",
+        quoted(found.label), quoted(found.positive));
+}
+
+std::string detect_of(const Columns& found, const std::string& source, const data::Manifest& manifest) {
+    std::vector<std::string> abnormal;
+    for (const auto& value : found.values)
+        if (value != found.normal) abnormal.push_back(value);
+    const bool comma = std::ranges::any_of(found.values, [](const auto& v) { return v.find(',') != v.npos; });
+    if (found.normal.empty() || abnormal.empty() || comma) return "";
+    const auto normal = equals(found.label, found.normal);
+    const auto part = [&](const char* split) {
+        return found.splits.contains(split) ? fmt::format("split == \"{}\"", split) : std::string();
+    };
+    const auto train = part("train"), val = part("val"), test = part("test");
+    if (train.empty() || test.empty()) return "";
+    return fmt::format(
+        "\n[detect]    # counts where the recipe has one\n{}normal_where = '{} and {}'\nvalidation_where = "
+        "'{}'\n"
+        "test_where = '{}'\nlabel = {}\npositive = {}\nnegative = {}\nkind = \"\"\nmask = \"{}\"\n",
+        source, train, normal, val, test, quoted(found.label), quoted(join(abnormal)), quoted(found.normal),
+        manifest.has("mask") ? "mask" : "");
+}
+
+std::string fragment(const data::Manifest& manifest, const Columns& found, const fs::path& out) {
+    const auto file = fs::absolute(manifest.file).lexically_normal();
+    auto beside = file.lexically_relative(fs::absolute(out).lexically_normal().parent_path());
+    if (beside.empty() || *beside.begin() == "..") beside = file;
+    const auto source = fmt::format("source = {}\npatient = \"patient\"\n", quoted(beside.string()));
+    const std::string train = found.splits.contains("train") ? "'split == \"train\"'" : "\"\"";
+    auto text = fmt::format(
+        "# The data of {}, for any recipe: hearth train RECIPE --with {}\n"
+        "# It goes on top of the recipe, so every key stands here that says which images and labels are "
+        "meant.\n"
+        "schema = 1\n\n[data]\n{}where = {}\n",
+        manifest.file.filename().string(), out.filename().string(), source, train);
+    if (found.label.empty())
+        return text + "\n# No column with labels was found: train recipes without [probe] and [eval].\n";
+    if (!found.normal.empty())
+        text += fmt::format("# Normal images alone, for methods that learn from them:\n# where = '{}{}'\n",
+                            found.splits.contains("train") ? "split == \"train\" and " : "",
+                            equals(found.label, found.normal));
+    text += fmt::format(
+        "# Training with labels, as recipes/eval/finetune.toml does:\n# label = {}\n# positive = {}\n",
+        quoted(found.label), quoted(found.positive));
+    const auto labels = labels_of(found);
+    text += fmt::format("\n[probe]    # while training: what \"best\" is chosen by\n{}{}{}", source,
+                        rows_of(found, "val"), labels);
+    text += fmt::format("\n[eval]     # at the end\n{}{}{}", source, rows_of(found, "test"), labels);
+    return text + detect_of(found, source, manifest);
+}
+
+void data_recipe(const DataRecipeFlags& flags, const Globals& globals) {
+    if (globals.out.empty()) throw RecipeError("found no --out, expected the file to write: -o my-data.toml");
+    const fs::path out = globals.out;
+    if (out.extension() != ".toml")
+        throw RecipeError(fmt::format("--out: found '{}', expected a name that ends in .toml", globals.out));
+    if (fs::exists(out)) throw RecipeError(globals.out + " exists already; choose another --out or remove it");
+    const auto manifest = data::open(flags.manifest);
+    const auto found = read_columns(manifest, flags);
+    if (out.has_parent_path()) fs::create_directories(out.parent_path());
+    train::write_atomically(out, fragment(manifest, found, out));
+    if (globals.json) {
+        fmt::print("{}\n", nlohmann::json({{"recipe", globals.out},
+                                           {"images", manifest.rows.size()},
+                                           {"label", found.label},
+                                           {"classes", found.values},
+                                           {"positive", found.positive},
+                                           {"splits", found.splits}})
+                               .dump(2));
+        return;
+    }
+    fmt::print("{}: {} images, {}, {}\n", globals.out, manifest.rows.size(),
+               found.label.empty() ? "no labels" : "label " + found.label,
+               found.splits.empty() ? "no split: tested by folds"
+                                    : "splits " + join({found.splits.begin(), found.splits.end()}));
+    fmt::print("use it: hearth check RECIPE --with {}\n", globals.out);
+}
+
+}  // namespace
+
+void add_data_recipe(CLI::App& data, Globals& globals) {
+    auto flags = std::make_shared<DataRecipeFlags>();
+    auto* verb =
+        data.add_subcommand("recipe", "Write a fragment (--with) that points any recipe at a manifest");
+    verb->add_option("manifest", flags->manifest, "Manifest (CSV) or folder")->required();
+    verb->add_option(
+        "--label", flags->label,
+        "Column of the label, or several, comma separated; default: label, or the only one there is");
+    verb->add_option("--positive", flags->positive,
+                     "Value or values that count as 1; default: every class by itself");
+    verb->add_option("--normal", flags->normal, "Value of normal images, for [detect]");
+    verb->footer(
+        "Writes [data], [probe], [eval] and, where a value says what is normal, [detect] to --out (-o), from "
+        "the "
+        "columns\nlabel, split (train, val, test), patient and mask. Look at the file: it is yours to "
+        "change.\n\n"
+        "Examples:\n  hearth data recipe chests.csv -o my-data.toml\n"
+        "  hearth data recipe chexpert.csv --label Edema --positive 1 -o edema.toml\n"
+        "  hearth train recipe.toml --with my-data.toml");
+    verb->callback([flags, &globals] { data_recipe(*flags, globals); });
+}
+
+}  // namespace hearth::cli

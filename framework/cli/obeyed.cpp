@@ -1,0 +1,120 @@
+#include "cli/obeyed.hpp"
+
+#include <fmt/format.h>
+
+#include <hearth/error.hpp>
+#include <hearth/text.hpp>
+#include <map>
+
+namespace hearth::cli {
+namespace {
+
+using Flags = std::vector<std::string>;
+
+const Flags prints = {"--json", "--quiet"};
+
+Flags operator+(Flags flags, const Flags& more) {
+    flags.insert(flags.end(), more.begin(), more.end());
+    return flags;
+}
+
+/// By verb, as typed. --seed of a sweep is answered by the verb itself, which has --seeds.
+const std::map<std::string, Flags>& obeyed() {
+    const Flags computes = prints + Flags{"--device", "--plugin-path"};
+    static const std::map<std::string, Flags> by_verb = {
+        {"train", computes + Flags{"--out", "--seed"}},
+        {"check", computes + Flags{"--seed"}},
+        {"bench", computes + Flags{"--seed"}},
+        {"plan", prints + Flags{"--plugin-path"}},
+        {"sweep", computes + Flags{"--out", "--seed"}},
+        {"probe", computes + Flags{"--out"}},
+        {"detect", computes + Flags{"--out", "--seed"}},
+        {"pictures", computes + Flags{"--out"}},
+        {"report", computes + Flags{"--out"}},
+        {"embed", computes + Flags{"--out", "--seed"}},
+        {"export", computes + Flags{"--out"}},
+        {"import", prints + Flags{"--out", "--plugin-path"}},
+        {"runs list", prints},
+        {"runs show", prints},
+        {"runs best", prints},
+        {"compare", prints + Flags{"--out"}},
+        {"data phantom", prints + Flags{"--out", "--seed"}},
+        {"data import", prints + Flags{"--out", "--seed"}},
+        {"data recipe", prints + Flags{"--out"}},
+        {"data check", prints},
+        {"data stats", prints},
+        {"data preview", prints + Flags{"--out", "--seed", "--plugin-path"}},
+        {"recipes list", prints},
+        {"recipes show", prints + Flags{"--seed", "--device"}},
+        {"plugins list", prints + Flags{"--plugin-path"}},
+        {"plugins show", prints + Flags{"--plugin-path"}},
+        {"plugins check", prints},
+        {"doctor", prints + Flags{"--plugin-path"}}};
+    return by_verb;
+}
+
+const std::map<std::string, std::string> flag_values = {
+    {"--out", " PATH"}, {"--seed", " N"}, {"--device", " NAME"}, {"--plugin-path", " DIR"}};
+
+/// "--json, --out PATH".
+std::string listed(const Flags& flags) {
+    Flags words;
+    for (const auto& flag : flags) {
+        const auto value = flag_values.find(flag);
+        words.push_back(flag + (value == flag_values.end() ? "" : value->second));
+    }
+    return join(words);
+}
+
+std::string name_of(const CLI::App& verb) {
+    auto name = path_of(verb);
+    name.pop_back();
+    return name;
+}
+
+}  // namespace
+
+void add_common_flags(CLI::App& app, Globals& globals) {
+    app.add_flag("--json", globals.json, "Print results as JSON");
+    app.add_flag("--quiet", globals.quiet, "No progress, only results and errors");
+    app.add_option("-o,--out", globals.out, "Folder or file to write to");
+    app.add_option("--seed", globals.seed, "Same as train.seed=N")->check(CLI::NonNegativeNumber);
+    app.add_option("--device", globals.device, "Same as train.device=NAME: auto, cpu, cuda, cuda:1");
+    app.add_option("--plugin-path", globals.plugin_paths, "Folder with plugins, searched first")
+        ->type_name("DIR")
+        ->allow_extra_args(false);
+}
+
+void mention_common_flags(CLI::App& app) {
+    for (auto* verb : app.get_subcommands(nullptr)) {
+        mention_common_flags(*verb);
+        if (verb->get_subcommands(nullptr).empty())
+            verb->footer(verb->get_footer() + "\n\nAlso: " + listed(obeyed().at(name_of(*verb))));
+    }
+}
+
+void check_common_flags(const CLI::App& app, const Globals& globals) {
+    const auto* verb = chosen_verb(app);
+    const auto known = obeyed().find(verb == &app ? "" : name_of(*verb));
+    if (known == obeyed().end()) return;  // a verb of verbs alone: CLI11 asks for one
+    for (const auto* flag : {"--json", "--quiet", "--out", "--seed", "--device", "--plugin-path"})
+        if (app.get_option(flag)->count() > 0 && std::ranges::find(known->second, flag) == known->second.end())
+            throw RecipeError(
+                fmt::format("found {}, which `hearth {}` does not obey; it takes {}; see `hearth {} "
+                            "--help`",
+                            flag, known->first, listed(known->second), known->first));
+    if (!globals.device.empty() && !recipe::is_device(globals.device))
+        throw RecipeError(
+            fmt::format("--device: found \"{}\", expected auto, cpu, cuda or cuda:N", globals.device));
+}
+
+const CLI::App* chosen_verb(const CLI::App& app) {
+    const auto parsed = app.get_subcommands();
+    return parsed.empty() ? &app : chosen_verb(*parsed.front());
+}
+
+std::string path_of(const CLI::App& verb) {
+    return verb.get_parent() == nullptr ? "" : path_of(*verb.get_parent()) + verb.get_name() + " ";
+}
+
+}  // namespace hearth::cli

@@ -1,0 +1,150 @@
+#include "cli/tables.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <hearth/text.hpp>
+#include <unordered_set>
+
+#include "eval/anomaly_score.hpp"
+#include "eval/notes.hpp"
+#include "eval/suitable.hpp"
+
+namespace hearth::cli {
+namespace {
+
+/// What went wrong, each once: several sections may name one table.
+class Mistakes {
+  public:
+    template <typename Open>
+    void collect(const Open& open) {
+        try {
+            open();
+        } catch (const Error& error) {
+            if (texts_.empty()) code_ = error.code();
+            if (std::ranges::find(texts_, error.what()) == texts_.end()) texts_.emplace_back(error.what());
+        }
+    }
+    bool empty() const { return texts_.empty(); }
+    void throw_all(const std::string& file) const {
+        if (texts_.size() == 1) throw Error(code_, texts_.front());
+        throw Error(code_, fmt::format("{}: {} mistakes in what it names\n  {}", file, texts_.size(),
+                                       join(texts_, "\n  ")));
+    }
+
+  private:
+    ExitCode code_ = ExitCode::data;
+    std::vector<std::string> texts_;
+};
+
+/// Columns of [detect] that are read only when images are scored.
+void check_columns(const recipe::DetectSpec& spec, const data::Dataset& images) {
+    const auto& from = spec.labelled;
+    for (const auto& [key, column] : {std::pair("kind", spec.kind), {"mask", spec.mask}})
+        if (!column.empty() && from.source != "phantom" && !images.cell(0, column))
+            throw RecipeError(fmt::format("{}: detect.{}: found no column '{}' in {}", from.origin.text(), key,
+                                          column, from.source));
+}
+
+std::size_t count_patients(const data::Dataset& images, const std::string& column) {
+    std::unordered_set<std::string> patients;
+    for (std::int64_t i = 0; i < images.size(); ++i) {
+        const auto patient = images.cell(i, column);
+        patients.insert(patient && !patient->empty() ? "patient " + *patient : "image " + images.name(i));
+    }
+    return patients.size();
+}
+
+/// "normal 120, pneumonia 80"; of several labels how many images have each.
+std::string classes_text(const data::Labels& labels) {
+    std::vector<std::string> out;
+    for (std::size_t c = 0; c < labels.classes.size(); ++c) {
+        std::size_t count = 0;
+        for (std::size_t i = 0; i < labels.of.size(); ++i)
+            count += labels.several ? i % labels.classes.size() == c && labels.of[i] == 1
+                                    : labels.of[i] == static_cast<int>(c);
+        out.push_back(fmt::format("{} {}", labels.classes[c], count));
+    }
+    const auto without = labels.several ? 0 : std::ranges::count(labels.of, -1);
+    if (without > 0) out.push_back(fmt::format("no label {}", without));
+    return join(out);
+}
+
+}  // namespace
+
+Tables open_tables(const recipe::Recipe& recipe, const host::Registry& registry, const Opens& opens) {
+    Tables out;
+    Mistakes mistakes;
+    if (opens_section(opens, "data"))
+        mistakes.collect([&] {
+            auto spec = recipe.data;
+            spec.cache = "none";  // packing would read every image
+            out.data = train::open_training_data(spec);
+        });
+    if (opens_section(opens, "probe") && recipe.probe)
+        mistakes.collect([&] { out.probe = eval::open_splits(recipe, *recipe.probe); });
+    if (opens_section(opens, "eval") && recipe.eval)
+        mistakes.collect([&] { out.eval = eval::open_splits(recipe, *recipe.eval); });
+    if (opens_section(opens, "detect") && recipe.detect)
+        mistakes.collect([&] {
+            auto images = eval::open_anomaly_images(recipe);
+            check_columns(*recipe.detect, *images.test.images);
+            out.detect = std::move(images);
+        });
+    if (mistakes.empty()) return out;
+    mistakes.collect([&] { static_cast<void>(plan::Plan::build(recipe, registry)); });
+    mistakes.throw_all(recipe.file.string());
+    return out;
+}
+
+report::Table table_of(const Tables& tables, const recipe::Recipe& recipe) {
+    using report::Align;
+    report::Table table;
+    table.headers = {"table", "images", "patients", "classes"};
+    table.align = {Align::left, Align::right, Align::right, Align::left};
+    const auto add = [&](const std::string& part, const data::Dataset& images, const data::Labels& labels,
+                         const std::string& patient) {
+        table.rows.push_back({part, std::to_string(images.size()),
+                              std::to_string(count_patients(images, patient)), classes_text(labels)});
+    };
+    if (tables.data) add("[data]", *tables.data->images, tables.data->labels, recipe.data.patient);
+    for (const auto& [name, splits, spec] :
+         {std::tuple("probe", &tables.probe, &recipe.probe), {"eval", &tables.eval, &recipe.eval}}) {
+        if (!*splits) continue;
+        const auto& [train, test] = **splits;
+        add(fmt::format("[{}] training", name), *train.images, train.labels, (*spec)->patient);
+        add(fmt::format("[{}] test", name), *test.images, test.labels, (*spec)->patient);
+    }
+    if (tables.detect) {
+        const auto& [normal, validation, test] = *tables.detect;
+        const auto& patient = recipe.detect->labelled.patient;
+        add("[detect] normal", *normal.images, normal.labels, patient);
+        if (validation) add("[detect] validation", *validation->images, validation->labels, patient);
+        add("[detect] test", *test.images, test.labels, patient);
+    }
+    return table;
+}
+
+void check_readable(const recipe::Recipe& recipe, const plan::Plan& plan) {
+    eval::check_readable(recipe, plan);
+    if (!recipe.detect) return;
+    for (const auto& score : recipe.detect->scores)
+        static_cast<void>(eval::make_scorer(score, recipe.data, plan));
+}
+
+void check_fit(const Tables& tables, const recipe::Recipe& recipe, const plan::Plan& plan, bool evaluates) {
+    check_readable(recipe, plan);
+    if (!evaluates) return;
+    if (tables.eval)
+        eval::check_data(recipe, *recipe.eval, *tables.eval, plan);
+    else if (tables.probe && !recipe.eval)
+        eval::check_data(recipe, *recipe.probe, *tables.probe, plan);
+}
+
+std::vector<std::string> notes_on(const Tables& tables, const recipe::Recipe& recipe) {
+    if (tables.eval) return eval::notes_on_rows(recipe, *recipe.eval, tables.eval->second);
+    if (tables.probe && !recipe.eval) return eval::notes_on_rows(recipe, *recipe.probe, tables.probe->second);
+    return {};
+}
+
+}  // namespace hearth::cli

@@ -1,0 +1,41 @@
+// The tables of images that a recipe names, opened before anything is trained: what is wrong with them shows
+// now, not after a night.
+#pragma once
+
+#include <optional>
+#include <utility>
+
+#include "cli/cli.hpp"
+#include "eval/anomaly_images.hpp"
+#include "plan/plan.hpp"
+#include "report/text.hpp"
+#include "train/training_data.hpp"
+
+namespace hearth::cli {
+
+/// By section; nothing where the recipe has none or it was not asked for.
+struct Tables {
+    std::optional<train::TrainingData> data;
+    std::optional<std::pair<eval::LabelledSet, eval::LabelledSet>> probe, eval;  ///< training and test rows
+    std::optional<eval::AnomalyImages> detect;
+};
+
+/// Opens the tables of these sections by the code that trains and evaluates on them: files, filters, columns
+/// and classes. No image is opened. Throws what is wrong with all sections at once, and with components and
+/// wiring; the exit code is that of the first mistake.
+Tables open_tables(const recipe::Recipe& recipe, const host::Registry& registry, const Opens& opens);
+
+/// How many images, patients and images of each class each part of them has.
+report::Table table_of(const Tables& tables, const recipe::Recipe& recipe);
+
+/// Whether the networks can do what [probe], [eval] and [detect] ask for; opens no data. `plan` is on the CPU
+/// and in evaluation mode. Throws RecipeError.
+void check_readable(const recipe::Recipe& recipe, const plan::Plan& plan);
+/// The same, and whether the tables fit them: those of [eval], or where the recipe has none of [probe], are
+/// what a run is evaluated on when `evaluates`.
+void check_fit(const Tables& tables, const recipe::Recipe& recipe, const plan::Plan& plan, bool evaluates);
+
+/// What a reader has to know of the rows that a run is evaluated on: eval::notes_on_rows.
+std::vector<std::string> notes_on(const Tables& tables, const recipe::Recipe& recipe);
+
+}  // namespace hearth::cli

@@ -1,0 +1,92 @@
+// Flags that a verb does not obey are errors, and a device that cannot be is one everywhere.
+#include "cli/support.hpp"
+
+using namespace hearth::test;
+using Catch::Matchers::Contains;
+
+namespace {
+
+using Words = std::vector<std::string>;
+
+}  // namespace
+
+TEST_CASE("a flag that a verb does not obey is an error that names those it takes") {
+    const Sandbox sandbox;
+    for (const auto& [words, found] : std::vector<std::pair<Words, std::string>>{
+             {{"doctor", "--seed", "3", "--out", "x"}, "found --out, which `hearth doctor` does not obey"},
+             {{"--seed", "3", "doctor"}, "found --seed, which `hearth doctor` does not obey"},
+             {{"plugins", "list", "--device", "cuda:9"}, "found --device, which `hearth plugins list`"},
+             {{"plan", "tiny.toml", "--seed", "3"},
+              "found --seed, which `hearth plan` does not obey; it takes --json, "
+              "--quiet, --plugin-path DIR"},
+             {{"check", "tiny.toml", "--out", "x"}, "found --out, which `hearth check`"},
+             {{"bench", "tiny.toml", "-o", "x"}, "found --out, which `hearth bench`"},
+             {{"probe", "run", "--seed", "1"}, "found --seed, which `hearth probe`"},
+             {{"data", "check", "films", "--device", "cpu"}, "found --device, which `hearth data check`"},
+             {{"data", "stats", "films", "--plugin-path", "x"},
+              "found --plugin-path, which `hearth data stats`"},
+             {{"runs", "list", "--out", "x"}, "found --out, which `hearth runs list`"},
+             {{"recipes", "list", "--seed", "1"}, "found --seed, which `hearth recipes list`"},
+             {{"import", "a.safetensors", "tiny.toml", "-o", "b", "--device", "cpu"},
+              "found --device, which `hearth import`"}}) {
+        INFO(words[0]);
+        const auto outcome = sandbox.run(words);
+        CHECK(outcome.code == 2);
+        CHECK_THAT(outcome.err, Contains(found));
+        CHECK(outcome.out.empty());
+    }
+}
+
+TEST_CASE("a device that cannot be is refused by every verb that takes one, in the same words") {
+    const Sandbox sandbox;
+    for (const auto& words : std::vector<Words>{{"train", "tiny.toml"},
+                                                {"check", "tiny.toml"},
+                                                {"bench", "tiny.toml"},
+                                                {"sweep", "tiny.toml"},
+                                                {"probe", "run"},
+                                                {"detect", "run"},
+                                                {"pictures", "run"},
+                                                {"report", "run"},
+                                                {"embed", "run", "films", "-o", "x.csv"},
+                                                {"export", "run", "--format", "hf"},
+                                                {"recipes", "show", "tiny.toml"}}) {
+        INFO(words[0]);
+        auto with_device = words;
+        with_device.insert(with_device.end(), {"--device", "nonsense"});
+        const auto outcome = sandbox.run(with_device);
+        CHECK(outcome.code == 2);
+        CHECK_THAT(outcome.err, Contains("--device: found \"nonsense\", expected auto, cpu, cuda or cuda:N"));
+    }
+}
+
+TEST_CASE("the help of a verb lists the common flags that it obeys") {
+    const Sandbox sandbox;
+    CHECK_THAT(sandbox.run({"train", "--help"}).out,
+               Contains("Also: --json, --quiet, --device NAME, --plugin-path DIR, --out PATH, --seed N"));
+    CHECK_THAT(sandbox.run({"doctor", "--help"}).out, Contains("Also: --json, --quiet, --plugin-path DIR"));
+}
+
+TEST_CASE("a flag that goes with another is refused without it") {
+    const Sandbox sandbox;
+    for (const auto& words :
+         std::vector<Words>{{"import", "a.safetensors", "tiny.toml", "-o", "b", "--size", "64"},
+                            {"import", "a.safetensors", "tiny.toml", "-o", "b", "--mean", "0.5"},
+                            {"import", "a.safetensors", "--backbone", "vit", "--network", "x", "-o", "b"},
+                            {"plan", "tiny.toml", "--mermaid", "--dot"},
+                            {"plan", "tiny.toml", "--json", "--dot"},
+                            {"train", "tiny.toml", "--seed", "-4"}}) {
+        INFO(words.back());
+        CHECK(sandbox.run(words).code == 2);
+    }
+}
+
+TEST_CASE("--resume takes its word after an equals sign alone") {
+    const Sandbox sandbox;
+    const auto unknown = sandbox.run({"train", "tiny.toml", "--resume=always", "--out", "run"});
+    CHECK(unknown.code == 2);
+    CHECK_THAT(unknown.err, Contains("always") && Contains("longer"));
+    const auto nothing =
+        sandbox.run({"train", "--resume", "tiny.toml", "--out", "run"});  // no value of --resume
+    CHECK(nothing.code == 2);
+    CHECK_THAT(nothing.err, !Contains("recipe is required"));
+}

@@ -1,0 +1,186 @@
+// A shipped recipe on one's own films: hearth data recipe, --with, and mistakes that show before training.
+#include "cli/support.hpp"
+
+using namespace hearth::test;
+using Catch::Matchers::Contains;
+namespace fs = std::filesystem;
+
+namespace {
+
+using Words = std::vector<std::string>;
+
+/// The tiny recipe as a shipped one: its data are elsewhere, behind a variable that is not set.
+struct OwnBox : Sandbox {
+    OwnBox() {
+        folder.write(
+            "shipped.toml",
+            "schema = 1\nname = \"shipped\"\nextends = [\"tiny.toml\"]\n[data]\nsource = "
+            "\"$HEARTH_NOT_SET/m.csv\"\nwhere = 'split == \"train\" and theirs == 1'\n[probe]\nsource = "
+            "\"$HEARTH_NOT_SET/m.csv\"\nlabel = \"theirs\"\n[eval]\nsource = \"$HEARTH_NOT_SET/m.csv\"\nlabel "
+            "= \"theirs\"\n");
+        REQUIRE(
+            run({"data", "phantom", "--out", "films", "-n", "200", "--size", "32", "--lesions", "0.5"}).code ==
+            0);
+    }
+};
+
+}  // namespace
+
+TEST_CASE("a fragment of a manifest's columns points any recipe at one's own films") {
+    const OwnBox box;
+    const auto made =
+        box.run({"data", "recipe", "films/manifest.csv", "--label", "abnormal", "-o", "my-data.toml"});
+    INFO(made.err);
+    REQUIRE(made.code == 0);
+    CHECK_THAT(made.out, Contains("200 images, label abnormal, splits test, train, val"));
+    const auto text = box.folder.read("my-data.toml");
+    CHECK_THAT(text, Contains("source = \"films/manifest.csv\"") && Contains("where = 'split == \"train\"'") &&
+                         Contains("test_where = 'split == \"val\"'") &&
+                         Contains("test_where = 'split == \"test\"'") && Contains("positive = \"1\"") &&
+                         Contains("normal_where = 'split == \"train\" and abnormal == 0'") &&
+                         Contains("mask = \"mask\""));
+    CHECK(box.run({"data", "recipe", "films/manifest.csv", "-o", "my-data.toml"}).code == 2);  // it is there
+
+    CHECK_THAT(box.run({"train", "shipped.toml", "--out", "run"}).err,
+               Contains("HEARTH_NOT_SET, which is not set"));
+    const auto shown =
+        box.run({"recipes", "show", "shipped.toml", "--with", "my-data.toml", "--origin", "probe.k=3"});
+    INFO(shown.err);
+    CHECK_THAT(shown.out,
+               Contains("films/manifest.csv\"  # my-data.toml:") && Contains("# argument 'probe.k=3'"));
+    const auto checked = box.run({"check", "shipped.toml", "--with", "my-data.toml"});
+    INFO(checked.err);
+    REQUIRE(checked.code == 0);
+    CHECK_THAT(checked.out, Contains("[data]") && Contains("[probe] training") && Contains("[eval] test"));
+    for (const auto& words : std::vector<Words>{{"plan", "shipped.toml"},
+                                                {"bench", "shipped.toml", "--steps", "1", "--warmup", "0"},
+                                                {"data", "preview", "shipped.toml", "-n", "2"},
+                                                {"sweep", "shipped.toml", "--dry-run"}}) {
+        INFO(words[0]);
+        auto with = words;
+        with.insert(with.end(), {"--with", "my-data.toml"});
+        CHECK(box.run(with).code == 0);
+    }
+    const auto trained = box.run(
+        {"train", "shipped.toml", "--with", "my-data.toml", "probe.every=1", "--out", "run", "--quiet"});
+    INFO(trained.err);
+    REQUIRE(trained.code == 0);
+    CHECK_THAT(box.folder.read("run/resolved.toml"), Contains("films/manifest.csv\"  # my-data.toml:"));
+    CHECK(fs::exists(box.folder / "run/eval.json"));
+}
+
+TEST_CASE("a manifest without a split is tested by folds, one without labels is only trained on") {
+    const OwnBox box;
+    box.folder.write("plain.csv", "path,patient,finding\na.png,1,0\nb.png,2,1\nc.png,3,0\n");
+    REQUIRE(box.run({"data", "recipe", "plain.csv", "-o", "plain.toml"}).code == 0);
+    const auto text = box.folder.read("plain.toml");
+    CHECK_THAT(text, Contains("label = \"finding\"") && Contains("positive = \"1\"") && Contains("folds = 5") &&
+                         Contains("where = \"\"") && !Contains("[detect]"));
+    REQUIRE(box.run({"data", "recipe", "films/images", "-o", "made/folder.toml"}).code == 0);
+    const auto folder = box.folder.read("made/folder.toml");
+    CHECK_THAT(folder, Contains((box.folder / "films/images").string()) && !Contains("\n[eval]"));
+
+    box.folder.write("two.csv", "path,edema,effusion\na.png,0,1\nb.png,1,0\n");
+    const auto two = box.run({"data", "recipe", "two.csv", "-o", "two.toml"});
+    CHECK(two.code == 2);
+    CHECK_THAT(two.err, Contains("several that could be one: edema, effusion; expected --label COLUMN"));
+    REQUIRE(box.run({"data", "recipe", "two.csv", "--label", "edema, effusion", "-o", "two.toml"}).code == 0);
+    CHECK_THAT(box.folder.read("two.toml"), Contains("label = \"edema, effusion\"\npositive = \"\""));
+    const auto wrong =
+        box.run({"data", "recipe", "two.csv", "--label", "edema", "--positive", "2", "-o", "x.toml"});
+    CHECK(wrong.code == 2);
+    CHECK_THAT(wrong.err, Contains("--positive: found '2', expected a value of column 'edema': 0, 1"));
+    CHECK(box.run({"data", "recipe", "two.csv", "--label", "edma", "-o", "x.toml"}).code == 2);
+}
+
+TEST_CASE("verbs need only what they open") {
+    const OwnBox box;
+    const auto source = "data.source=films/manifest.csv";
+    CHECK(box.run({"plan", "shipped.toml"}).code == 0);  // opens nothing
+    CHECK(box.run({"bench", "shipped.toml", "--generated", "--steps", "1", "--warmup", "0"}).code == 0);
+    CHECK(box.run({"data", "preview", "shipped.toml", source, "data.where=", "-n", "2"}).code == 0);
+    CHECK(box.run({"embed", "shipped.toml", "films/manifest.csv", "-o", "f.csv"}).code == 0);
+    const auto preview = box.run({"data", "preview", "shipped.toml", "-n", "2"});
+    CHECK(preview.code == 2);
+    CHECK_THAT(preview.err, Contains("data.source") && !Contains("eval.source"));
+    const auto trained = box.run({"train", "shipped.toml", source, "data.where=", "--out", "run"});
+    CHECK(trained.code == 2);
+    CHECK_THAT(trained.err, Contains("probe.source") && Contains("eval.source"));
+}
+
+TEST_CASE("mistakes of all levels come at once") {
+    const Sandbox sandbox;
+    sandbox.folder.write("no-source.toml",
+                         "schema = 1\n[networks.student]\nbackbone = { use = \"vti\" }\n[[pass]]\nnetwork = "
+                         "\"student\"\nview = \"image\"\n[[loss]]\nuse = \"restoratoin\"\n");
+    const auto outcome = sandbox.run({"train", "no-source.toml", "train.epoch=3", "--out", "run"});
+    CHECK(outcome.code == 2);
+    CHECK_THAT(outcome.err, Contains("data.source: missing") && Contains("train.epoch: unknown key") &&
+                                Contains("did you mean 'vit'?") && Contains("did you mean 'restoration'?"));
+    sandbox.folder.write("no-network.toml",
+                         "schema = 1\n[networks.student]\nbackbone = { use = \"vti\" }\n[[pass]]\nnetwork = "
+                         "\"nobody\"\nview = \"image\"\n");
+    CHECK_THAT(sandbox.run({"plan", "no-network.toml"}).err,
+               Contains("nobody") && Contains("did you mean 'vit'?"));
+}
+
+TEST_CASE("mistakes in tables show before training, all at once, in check and in train") {
+    const OwnBox box;
+    const Words wrong = {"data.source=nowhere.csv", "probe.label=abnormall",
+                         "eval.test_where=split == \"tset\"", "loss.restoration.use=restoratoin"};
+    for (const std::string verb : {"check", "train"}) {
+        INFO(verb);
+        Words words = {verb, "tiny.toml"};
+        words.insert(words.end(), wrong.begin(), wrong.end());
+        const auto outcome = box.run(words);
+        CHECK(outcome.code == 3);  // of the first: no such table
+        CHECK_THAT(outcome.err, Contains("4 mistakes in what it names") && Contains("nowhere.csv: not found") &&
+                                    Contains("abnormall") && Contains("tset") && Contains("restoratoin"));
+    }
+    CHECK_FALSE(fs::exists(box.folder / "runs"));
+}
+
+TEST_CASE("a wrong column or score of [detect] shows before training") {
+    const OwnBox box;
+    box.folder.write("detect.toml", tiny_recipe + R"([detect]
+source = "films/manifest.csv"
+normal_where = 'split == "train" and abnormal == 0'
+test_where = 'split == "test"'
+label = "abnormal"
+positive = "1"
+[detect.scores.restore]
+use = "error"
+output = "student.restored"
+patch = 8
+)");
+    const auto well = box.run({"check", "detect.toml"});
+    INFO(well.err);
+    CHECK(well.code == 0);
+    CHECK_THAT(well.out, Contains("[detect] normal") && Contains("[detect] test"));
+    for (const auto& [word, found] : std::vector<std::pair<std::string, std::string>>{
+             {"detect.mask=maks", "detect.mask: found no column 'maks'"},
+             {"detect.kind=knid", "detect.kind: found no column 'knid'"},
+             {"detect.label=abnormall", "abnormall"},
+             {"detect.normal_where=split == \"train\"", "normal_where selects"},
+             {"detect.scores.restore.output=student.restord", "student.restord"}})
+        for (const std::string verb : {"check", "train"}) {
+            INFO(word);
+            const auto outcome = box.run({verb, "detect.toml", word});
+            CHECK((outcome.code == 2 || outcome.code == 3));
+            CHECK_THAT(outcome.err, Contains(found));
+            CHECK_FALSE(fs::exists(box.folder / "runs"));
+        }
+}
+
+TEST_CASE("check counts images, patients and classes of every table") {
+    const OwnBox box;
+    const auto rows = box.run({"check", "tiny.toml", "data.source=films/manifest.csv",
+                               "data.where=", "data.label=label", "--json"})
+                          .json()["tables"];
+    REQUIRE(rows.size() == 5);
+    CHECK(rows[0]["table"] == "[data]");
+    CHECK(rows[0]["images"] == "200");
+    CHECK_THAT(rows[0]["classes"].get<std::string>(), Contains("normal "));
+    CHECK(rows[1]["table"] == "[probe] training");
+    CHECK(rows[4]["table"] == "[eval] test");
+}
