@@ -58,7 +58,7 @@ void check(const RecipeArguments& arguments, std::int64_t images, Globals& globa
                    static_cast<double>(result.trained) / 1e6, static_cast<double>(result.total) / 1e6);
         fmt::print("  {:<24} {:.2f} s for this step, {:.0f} MiB peak\n", "cost", result.seconds,
                    result.memory_mib);
-        if (images_there > 0) fmt::print("  {:<24} {}: {}\n", "training data", images_there, cache.text());
+        if (there > 0) fmt::print("  {:<24} {}: {}\n", "training data", there, cache.text());
         for (const auto& problem : result.problems) fmt::print("problem: {}\n", problem);
         for (const auto& name : result.without_gradient) fmt::print("no gradient: {}\n", name);
         for (const auto& name : result.follower_gradient) fmt::print("gradient where none may be: {}\n", name);

@@ -19,13 +19,13 @@ constexpr std::size_t sample_bytes = 4096;
 
 /// An image: its file by device and inode, so that links are the file they lead to. `owner` is what has to be
 /// apart.
-struct Entry {
+struct Film {
     std::string name, file;
     std::int64_t size = 0;  ///< 0: no file, or nothing in it
     int owner = 0;
 };
 
-Entry entry_of(const Part& part, std::int64_t index, int owner) {
+Film film_of(const Part& part, std::int64_t index, int owner) {
     auto name = part.images.name(index);
     struct stat info {};
     if (::stat(name.c_str(), &info) != 0 || !S_ISREG(info.st_mode)) {
@@ -36,9 +36,9 @@ Entry entry_of(const Part& part, std::int64_t index, int owner) {
 }
 
 /// The bytes of a file from `begin` on, hashed; of a file that cannot be read its name.
-std::uint64_t hash_of(const Entry& entry, std::int64_t begin, std::size_t most) {
-    std::ifstream in(entry.name, std::ios::binary);
-    if (!in.seekg(begin)) return fnv1a(entry.name);
+std::uint64_t hash_of(const Film& film, std::int64_t begin, std::size_t most) {
+    std::ifstream in(film.name, std::ios::binary);
+    if (!in.seekg(begin)) return fnv1a(film.name);
     std::uint64_t hash = fnv_start;
     std::string block(std::min<std::size_t>(most, 1 << 20), '\0');
     while (most > 0 && in) {
@@ -52,16 +52,16 @@ std::uint64_t hash_of(const Entry& entry, std::int64_t begin, std::size_t most) 
 
 using Groups = std::vector<std::vector<std::size_t>>;
 
-/// Each group divided by a property of its entries; parts of one owner are left out.
+/// Each group divided by a property of its films; parts of one owner are left out.
 template <typename Property>
-Groups divided(const Groups& groups, const std::vector<Entry>& entries, const Property& property) {
+Groups divided(const Groups& groups, const std::vector<Film>& films, const Property& property) {
     Groups out;
     for (const auto& group : groups) {
-        std::map<decltype(property(entries.front())), std::vector<std::size_t>> parts;
-        for (const auto i : group) parts[property(entries[i])].push_back(i);
+        std::map<decltype(property(films.front())), std::vector<std::size_t>> parts;
+        for (const auto i : group) parts[property(films[i])].push_back(i);
         for (auto& [value, part] : parts) {
-            const auto owner = entries[part.front()].owner;
-            if (std::ranges::any_of(part, [&](std::size_t i) { return entries[i].owner != owner; }))
+            const auto owner = films[part.front()].owner;
+            if (std::ranges::any_of(part, [&](std::size_t i) { return films[i].owner != owner; }))
                 out.push_back(std::move(part));
         }
     }
@@ -73,33 +73,32 @@ void add(Shared& shared, std::string example) {
     if (shared.examples.size() < most_examples) shared.examples.push_back(std::move(example));
 }
 
-/// By entry the first of its group, where that has another owner; in the order of the entries.
-std::map<std::size_t, std::size_t> firsts(const Groups& groups, const std::vector<Entry>& entries) {
+/// By film the first of its group, where that has another owner; in the order of the films.
+std::map<std::size_t, std::size_t> firsts(const Groups& groups, const std::vector<Film>& films) {
     std::map<std::size_t, std::size_t> out;
     for (const auto& group : groups)
         for (const auto i : group)
-            if (entries[i].owner != entries[group.front()].owner) out.emplace(i, group.front());
+            if (films[i].owner != films[group.front()].owner) out.emplace(i, group.front());
     return out;
 }
 
-/// Fills files and contents, and returns which entries they are.
-std::set<std::size_t> compare_files(const std::vector<Entry>& entries, Overlap& out) {
+/// Fills files and contents, and returns which films they are.
+std::set<std::size_t> compare_files(const std::vector<Film>& films, Overlap& out) {
     Groups all(1);
-    for (std::size_t i = 0; i < entries.size(); ++i) all.front().push_back(i);
+    for (std::size_t i = 0; i < films.size(); ++i) all.front().push_back(i);
     std::set<std::size_t> found;
-    const auto same = divided(all, entries, [](const Entry& entry) { return entry.file; });
-    for (const auto& [i, first] : firsts(same, entries)) {
+    const auto same = divided(all, films, [](const Film& film) { return film.file; });
+    for (const auto& [i, first] : firsts(same, films)) {
         found.insert(i);
-        add(out.files, entries[i].name);
+        add(out.files, films[i].name);
     }
-    std::erase_if(all.front(), [&](std::size_t i) { return entries[i].size == 0; });
-    auto alike = divided(all, entries, [](const Entry& entry) { return entry.size; });
-    alike = divided(alike, entries,
-                    [](const Entry& entry) { return hash_of(entry, entry.size / 2, sample_bytes); });
-    alike = divided(alike, entries, [](const Entry& entry) { return hash_of(entry, 0, SIZE_MAX); });
-    for (const auto& [i, first] : firsts(alike, entries))
+    std::erase_if(all.front(), [&](std::size_t i) { return films[i].size == 0; });
+    auto alike = divided(all, films, [](const Film& film) { return film.size; });
+    alike = divided(alike, films, [](const Film& film) { return hash_of(film, film.size / 2, sample_bytes); });
+    alike = divided(alike, films, [](const Film& film) { return hash_of(film, 0, SIZE_MAX); });
+    for (const auto& [i, first] : firsts(alike, films))
         if (found.insert(i).second)
-            add(out.contents, fmt::format("{} like {}", entries[i].name, entries[first].name));
+            add(out.contents, fmt::format("{} like {}", films[i].name, films[first].name));
     return found;
 }
 
@@ -125,12 +124,12 @@ std::string Overlap::text() const {
 }
 
 Overlap overlap(const Part& first, const Part& second) {
-    std::vector<Entry> entries;
-    for (std::int64_t i = 0; i < first.images.size(); ++i) entries.push_back(entry_of(first, i, 0));
-    for (std::int64_t i = 0; i < second.images.size(); ++i) entries.push_back(entry_of(second, i, 1));
+    std::vector<Film> films;
+    for (std::int64_t i = 0; i < first.images.size(); ++i) films.push_back(film_of(first, i, 0));
+    for (std::int64_t i = 0; i < second.images.size(); ++i) films.push_back(film_of(second, i, 1));
     Overlap out;
     out.of = second.images.size();
-    auto found = compare_files(entries, out);
+    auto found = compare_files(films, out);
     if (first.place == second.place) {
         std::set<std::string> known, met;
         for (std::int64_t i = 0; i < first.images.size(); ++i) known.insert(patient_of(first, i));
@@ -147,12 +146,12 @@ Overlap overlap(const Part& first, const Part& second) {
 }
 
 Overlap repeated(const Part& part, const std::vector<int>& numbers) {
-    std::vector<Entry> entries;
+    std::vector<Film> films;
     for (std::int64_t i = 0; i < part.images.size(); ++i)
-        entries.push_back(entry_of(part, i, numbers[static_cast<std::size_t>(i)]));
+        films.push_back(film_of(part, i, numbers[static_cast<std::size_t>(i)]));
     Overlap out;
     out.of = part.images.size();
-    out.images = std::ssize(compare_files(entries, out));
+    out.images = std::ssize(compare_files(films, out));
     return out;
 }
 

@@ -6,8 +6,6 @@
 namespace hearth::eval {
 namespace {
 
-constexpr BootstrapOptions resampling = {.resamples = 2000, .seed = 0, .level = 0.95};
-
 bool same_rows(const Evaluation& a, const Evaluation& b) {
     return !a.patients.empty() && a.patients == b.patients && a.labels == b.labels && a.classes == b.classes;
 }

@@ -26,8 +26,6 @@ void check(std::span<const int> groups, const BootstrapOptions& options) {
     }
 }
 
-constexpr double undefined = std::numeric_limits<double>::quiet_NaN();
-
 /// The rows of each patient, in the order of their numbers: draws do not depend on the order of rows.
 std::vector<std::vector<std::size_t>> rows_by_patient(std::span<const int> groups) {
     std::map<int, std::vector<std::size_t>> by_id;

@@ -55,6 +55,8 @@ struct BootstrapOptions {
     std::uint64_t seed = 0;
     double level = 0.95;  ///< the interval's coverage, in (0, 1)
 };
+/// Of every result that is printed or written.
+inline constexpr BootstrapOptions resampling = {};
 
 /// Draws as many patients as there are, with replacement, and takes all rows of each. `groups` holds a patient
 /// id per row.

@@ -106,7 +106,7 @@ std::vector<double> numbers_of(const at::Tensor& tensor) {
 Division hold_out(const std::vector<int>& patients, std::uint64_t seed) {
     Division out;
     for (std::size_t i = 0; i < patients.size(); ++i) {
-        Random random(
+        hearth::Random random(
             {.seed = seed, .epoch = 0, .sample = static_cast<std::uint64_t>(patients[i]), .stream = 7});
         (random.chance(0.2) ? out.held : out.fitted).push_back(static_cast<std::int64_t>(i));
     }

@@ -14,8 +14,6 @@
 namespace hearth::eval {
 namespace {
 
-constexpr BootstrapOptions resampling = {.resamples = 2000, .seed = 0, .level = 0.95};
-
 /// The patients of the rows where a class is known.
 std::vector<int> patients_of(const std::vector<int>& patients, const AgainstRest& rest) {
     std::vector<int> out;

@@ -18,8 +18,6 @@
 namespace hearth::eval {
 namespace {
 
-constexpr BootstrapOptions resampling = {.resamples = 2000, .seed = 0, .level = 0.95};
-
 std::vector<double> thresholds() {
     std::vector<double> out;
     for (int percent = 10; percent <= 90; percent += 5) out.push_back(percent / 100.0);

@@ -10,8 +10,6 @@
 namespace hearth::eval {
 namespace {
 
-constexpr BootstrapOptions resampling = {.resamples = 2000, .seed = 0, .level = 0.95};
-
 /// A measure of each label's predictions at its threshold, over the rows where it is known.
 std::vector<double> of_predictions(const std::vector<double>& probabilities,
                                    const std::vector<double>& thresholds, const std::vector<int>& labels,
