@@ -6,6 +6,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "cli/print_table.hpp"
 #include "cli/tables.hpp"
 #include "train/activity.hpp"
 
@@ -52,7 +53,7 @@ void check(const RecipeArguments& arguments, std::int64_t images, Globals& globa
     } else {
         fmt::print("{}: one step on {} generated images of {} x {}\n", recipe.name, result.images,
                    recipe.data.size, recipe.data.size);
-        fmt::print("{}\n", report::text_table(rows));
+        print_table(rows);
         for (const auto& [name, value] : result.terms) fmt::print("  {:<24} {:.6g}\n", name, value);
         fmt::print("  {:<24} {:.2f} M trained, {:.2f} M in all\n", "parameters",
                    static_cast<double>(result.trained) / 1e6, static_cast<double>(result.total) / 1e6);

@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "cli/cli.hpp"
+#include "cli/print_table.hpp"
 #include "data/csv.hpp"
 #include "data/json_text.hpp"
 #include "eval/compare.hpp"
@@ -229,7 +230,8 @@ void compare(const std::vector<std::string>& folders, const Globals& globals) {
     if (globals.json)
         fmt::print("{}\n", data::json_text(to_json(first, all), 2));
     else
-        fmt::print("{}", document(first, all, report::text_table, 56));
+        fmt::print("{}", document(
+                             first, all, [](const report::Table& table) { return cli::shown(table); }, 56));
 }
 
 }  // namespace

@@ -3,6 +3,7 @@
 
 #include "cli/countdown.hpp"
 #include "cli/detection_report.hpp"
+#include "cli/print_table.hpp"
 #include "cli/run.hpp"
 #include "data/json_text.hpp"
 #include "eval/anomaly_images.hpp"
@@ -101,10 +102,7 @@ void detect(const DetectFlags& flags, Globals& globals) {
         json["report"] = page.string();
         fmt::print("{}\n", data::json_text(json, 2));
     } else {
-        for (auto& table : detection_tables(detection)) {
-            table.caption = report::wrapped(table.caption, 80);
-            fmt::print("{}\n", report::text_table(table));
-        }
+        for (const auto& table : detection_tables(detection)) print_table(table);
         for (const auto& line : not_above(detection)) fmt::print("{}\n", report::wrapped(line, 80));
         fmt::print("report: {}\n", fs::absolute(page).lexically_normal().string());
     }

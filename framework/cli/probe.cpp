@@ -1,6 +1,7 @@
 // hearth probe: probes of a run's frozen features, beside the untrained backbone.
 #include <fmt/format.h>
 
+#include "cli/print_table.hpp"
 #include "cli/run.hpp"
 #include "data/json_text.hpp"
 
@@ -28,7 +29,7 @@ void add_probe(CLI::App& app, Globals& globals) {
             fmt::print("{}\n", data::json_text(eval::to_json(evaluation), 2));
             return;
         }
-        for (const auto& table : result_tables(evaluation)) fmt::print("{}\n", report::text_table(table));
+        for (const auto& table : result_tables(evaluation)) print_table(table);
         if (run->results != run->folder) fmt::print("results: {}\n", (run->results / "eval.json").string());
     });
 }

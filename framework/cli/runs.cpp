@@ -3,6 +3,7 @@
 
 #include <cmath>
 
+#include "cli/print_table.hpp"
 #include "cli/run.hpp"
 #include "cli/run_table.hpp"
 #include "data/json_text.hpp"
@@ -41,7 +42,7 @@ void list(const std::string& root, const std::string& where, const std::string& 
         fmt::print("{}\n", data::json_text(nlohmann::json({{"runs", all}, {"broken", broken}}), 2));
         return;
     }
-    fmt::print("{}", report::text_table(table_of(runs)));
+    print_table(table_of(runs));
     for (const auto& [folder, reason] : runs.broken)
         fmt::print(stderr, "not readable: {}: {}\n", folder, reason);
 }
@@ -73,12 +74,11 @@ void show(const std::string& folder, const Globals& globals) {
         facts.rows.push_back(
             {"best while training", fmt::format("{} {} in epoch {}", best->value("metric", ""),
                                                 (*best)["value"].dump(), (*best)["epoch"].dump())});
-    fmt::print("{}", report::text_table(facts));
+    print_table(facts);
     if (record.evaluation)
-        for (const auto& table : result_tables(*record.evaluation))
-            fmt::print("\n{}", report::text_table(table));
+        for (const auto& table : result_tables(*record.evaluation)) print_table(table);
     if (record.status == "died" || record.status == "stopped")
-        fmt::print("\nIt can go on: hearth train RECIPE --out {} --resume\n", record.folder.string());
+        fmt::print("It can go on: hearth train RECIPE --out {} --resume\n", record.folder.string());
 }
 
 void best(const std::string& root, const std::string& by, const std::string& recipe, const Globals& globals) {

@@ -11,6 +11,7 @@
 #include <numeric>
 
 #include "cli/plots.hpp"
+#include "cli/print_table.hpp"
 #include "cli/run.hpp"
 #include "cli/sweep.hpp"
 #include "data/json_text.hpp"
@@ -278,8 +279,9 @@ void sweep(const SweepFlags& flags, Globals& globals) {
                                nlohmann::json({{"runs", rows}, {"table", (out / "sweep.csv").string()}}), 2));
         return;
     }
-    fmt::print("\n{}\ntable: {}\n", report::text_table(sweep_table(jobs, published)),
-               (out / "sweep.md").string());
+    fmt::print("\n");
+    print_table(sweep_table(jobs, published));
+    fmt::print("table: {}\n", (out / "sweep.md").string());
 }
 
 }  // namespace

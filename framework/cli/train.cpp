@@ -1,6 +1,7 @@
 // hearth train: from a recipe to a run folder with checkpoints, an evaluation and a report.
 #include <fmt/format.h>
 
+#include "cli/print_table.hpp"
 #include "cli/run.hpp"
 #include "cli/tables.hpp"
 #include "data/json_text.hpp"
@@ -26,8 +27,8 @@ void evaluate_and_report(const std::filesystem::path& folder, const recipe::Reci
     if (recipe.eval || recipe.probe) {
         const auto evaluation = evaluate_run(*run, globals.quiet || globals.json);
         if (!globals.json) {
-            for (const auto& table : result_tables(evaluation)) fmt::print("\n{}", report::text_table(table));
             fmt::print("\n");
+            for (const auto& table : result_tables(evaluation)) print_table(table);
         }
     }
     const auto page =
@@ -101,7 +102,7 @@ train::TrainSummary train_recipe(const recipe::Recipe& written, const StartFlags
     const auto tables = first ? train::during(globals.quiet, "opening the tables",
                                               [&] { return open_tables(written, registry, opens); })
                               : Tables();
-    if (first && !globals.quiet) fmt::print(stderr, "{}\n", report::text_table(table_of(tables, written)));
+    if (first && !globals.quiet) print_table(table_of(tables, written), stderr);
     if (group && written.train.batch == recipe::TrainSpec::auto_batch)
         throw RecipeError("found train.batch = \"auto\" with several processes, expected a number");
     const auto recipe = with_batch(written, registry, start.how(), globals);

@@ -26,7 +26,10 @@ struct Table {
 ///     method      AUC
 ///     ─────────────────
 ///     trained   0.912 *
-std::string text_table(const Table& table);
+///
+/// With a `width`, no line is wider (but for words that are): the caption and left-aligned cells behind the first
+/// column are wrapped at blanks; columns that still do not fit follow below, each part with the first column.
+std::string text_table(const Table& table, std::size_t width = 0);
 
 /// A Markdown table; stressed cells are bold and | is escaped.
 std::string markdown_table(const Table& table);

@@ -126,7 +126,9 @@ TEST_CASE("what spreadsheets and other systems write is named with the remedy") 
 TEST_CASE("other files are named instead of read as tables") {
     CHECK_THAT(error("\x89PNG\r\n\x1A\n"), Contains("m.csv:1: found a PNG image; expected a table"));
     CHECK_THAT(error("\xFF\xD8\xFF\xE0"), Contains("a JPEG image"));
-    CHECK_THAT(error(std::string(128, '\0') + "DICM"), Contains("a DICOM file"));
+    std::string dicom(132, '\0');
+    dicom.replace(128, 4, "DICM");
+    CHECK_THAT(error(dicom), Contains("a DICOM file"));
     CHECK_THAT(error("PK\x03\x04"), Contains("a zip archive, as Excel's .xlsx is") && Contains("CSV UTF-8"));
     CHECK_THAT(error("\x1F\x8B\x08"), Contains("gzip") && Contains("gunzip"));
     CHECK_THAT(error("<!DOCTYPE html>\n"), Contains("a web page"));
@@ -213,7 +215,8 @@ TEST_CASE("a file name that is no UTF-8 is refused by its bytes, in a folder and
 
 TEST_CASE("a folder also lists TIFF files, and DICOM files whose names have no extension") {
     const TemporaryFolder folder;
-    const std::string dicom = std::string(128, '\0') + "DICM";
+    std::string dicom(132, '\0');
+    dicom.replace(128, 4, "DICM");
     for (const char* name : {"PAT1/IM000001", "PAT1/1.2.840.113619.2.5", "DICOMDIR", ".hidden"})
         folder.write(name, dicom);
     for (const char* name : {"a.tif", "b.TIFF", "LICENSE", "short"}) folder.write(name, "x");

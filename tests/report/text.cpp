@@ -49,6 +49,39 @@ TEST_CASE("a text table aligns its columns and marks stressed cells") {
           "short\n");
 }
 
+TEST_CASE("a text table that is too wide wraps its texts, and its caption") {
+    Table table;
+    table.headers = {"part", "images", "classes"};
+    table.align = {Align::left, Align::right};
+    table.rows = {{"training", "140", "normal 76, cardiomegaly 16, consolidation 14"}};
+    table.caption = "Counts of what the filters leave.";
+    CHECK(text_table(table, 44) ==
+          "part      images  classes\n"
+          "────────────────────────────────────────────\n"
+          "training     140  normal 76, cardiomegaly\n"
+          "                  16, consolidation 14\n"
+          "Counts of what the filters leave.\n");
+    table.caption = "Counts of what the filters leave of the table.";
+    CHECK(text_table(table, 44).ends_with("Counts of what the filters leave of the\ntable.\n"));
+    CHECK(text_table(table).find("cardiomegaly 16, consolidation 14\n") != std::string::npos);
+}
+
+TEST_CASE("columns of numbers that do not fit follow below, each part with the first column") {
+    Table table;
+    table.headers = {"recipe", "linear", "k-NN"};
+    table.align = {Align::left, Align::right, Align::right};
+    table.rows = {{"afire", "0.946", "0.884"}};
+    CHECK(text_table(table, 16) ==
+          "recipe  linear\n"
+          "──────────────\n"
+          "afire    0.946\n"
+          "\n"
+          "recipe   k-NN\n"
+          "─────────────\n"
+          "afire   0.884\n");
+    CHECK(text_table(table, 21) == text_table(table));
+}
+
 TEST_CASE("a text is wrapped at spaces, and a long word has a line of its own") {
     CHECK(wrapped("one two three", 7) == "one two\nthree");
     CHECK(wrapped("one two three", 80) == "one two three");

@@ -1,0 +1,17 @@
+// Tables for a person who looks at them.
+#pragma once
+
+#include <cstdio>
+#include <string>
+
+#include "report/text.hpp"
+
+namespace hearth::cli {
+
+/// A table no wider than the terminal behind `to`, stdout or stderr, and as it is where that is none.
+std::string shown(const report::Table& table, std::FILE* to = stdout);
+
+/// Prints it, and an empty line.
+void print_table(const report::Table& table, std::FILE* to = stdout);
+
+}  // namespace hearth::cli
