@@ -98,7 +98,7 @@ void detect(const DetectFlags& flags, Globals& globals) {
     if (globals.json) {
         auto json = eval::to_json(detection);
         json["run"] = run->folder.string();
-        json["results"] = run->results.string();
+        json["folder"] = run->results.string();
         json["report"] = page.string();
         fmt::print("{}\n", data::json_text(json, 2));
     } else {

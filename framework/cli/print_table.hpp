@@ -8,7 +8,8 @@
 
 namespace hearth::cli {
 
-/// A table no wider than the terminal behind `to`, stdout or stderr, and as it is where that is none.
+/// A table no wider than the terminal behind `to`, stdout or stderr; where that is none only its caption is
+/// wrapped, at 80 columns.
 std::string shown(const report::Table& table, std::FILE* to = stdout);
 
 /// Prints it, and an empty line.

@@ -27,8 +27,9 @@ struct Table {
 ///     ─────────────────
 ///     trained   0.912 *
 ///
-/// With a `width`, no line is wider (but for words that are): the caption and left-aligned cells behind the first
-/// column are wrapped at blanks; columns that still do not fit follow below, each part with the first column.
+/// With a `width`, no line is wider (but for words that are): the caption and left-aligned cells behind the
+/// first column are wrapped at blanks; columns that still do not fit follow below, each part with the first
+/// column.
 std::string text_table(const Table& table, std::size_t width = 0);
 
 /// A Markdown table; stressed cells are bold and | is escaped.

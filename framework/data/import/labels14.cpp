@@ -37,8 +37,8 @@ std::vector<std::string> ChexpertLabels::of(const CsvRecord& row) const {
                                 : uncertain_ == Uncertain::keep ? "-1"
                                                                 : "");
         } else {
-            throw DataError(table_.place(row) + ": column '" + table_.columns()[column] + "': found '" + cell +
-                            "'; expected 1, 0, -1 or nothing");
+            throw DataError(table_.place(row) + ": column '" + table_.columns()[column] + "': found '" +
+                            row.fields[column] + "'; expected 1, 0, -1 or nothing");
         }
     }
     return labels;
