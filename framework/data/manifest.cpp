@@ -4,6 +4,7 @@
 #include <array>
 #include <cctype>
 #include <cstdint>
+#include <deque>
 #include <fstream>
 #include <hearth/error.hpp>
 #include <hearth/text.hpp>
@@ -130,12 +131,14 @@ class FolderScan {
   public:
     explicit FolderScan(const fs::path& folder) {
         enter(folder);
-        for (std::size_t i = 0; i < links_.size(); ++i) {  // a folder behind a link may bring more links
+        while (!links_.empty()) {  // a folder behind a link may bring more links
+            const fs::path link = links_.front();
+            links_.pop_front();
             std::error_code error;
-            if (fs::is_directory(links_[i], error)) {
-                enter(fs::path(links_[i]));
-            } else if (fs::is_regular_file(links_[i], error)) {
-                keep(links_[i], fs::canonical(links_[i]).string());
+            if (fs::is_directory(link, error)) {
+                enter(link);
+            } else if (fs::is_regular_file(link, error)) {
+                keep(link, fs::canonical(link).string());
             }
         }
     }
@@ -176,7 +179,7 @@ class FolderScan {
 
     std::vector<std::string> paths_;
     std::set<std::string> seen_;  ///< real folders and files
-    std::vector<fs::path> links_;
+    std::deque<fs::path> links_;
     Skipped skipped_;
 };
 

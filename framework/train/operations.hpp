@@ -40,7 +40,7 @@ class OperationCounter {
 };
 
 /// Floating-point operations a second of large matrix products in float or bfloat16 here and now, the best of
-/// several shapes. Takes about two seconds.
+/// several shapes. Takes about three seconds.
 double measure_gemm(c10::Device device, at::ScalarType type);
 
 }  // namespace hearth::train
