@@ -9,6 +9,7 @@
 #include "cli/print_table.hpp"
 #include "cli/tables.hpp"
 #include "train/activity.hpp"
+#include "train/initial_weights.hpp"
 
 namespace hearth::cli {
 namespace {
@@ -31,6 +32,7 @@ void check(const RecipeArguments& arguments, std::int64_t images, Globals& globa
                                       [&] { return open_tables(recipe, registry, recipe::table_sections); });
     auto plan = plan::Plan::build(recipe, registry);
     plan.train(false);
+    const auto weights = train::load_initial_weights(recipe, plan);
     check_fit(tables, recipe, plan, /*evaluates=*/true);
     const auto rows = table_of(tables, recipe);
     const auto result = train::during(quiet, "one step on generated images",
@@ -45,6 +47,7 @@ void check(const RecipeArguments& arguments, std::int64_t images, Globals& globa
                                                {"follower_gradient", result.follower_gradient},
                                                {"problems", result.problems},
                                                {"tables", to_json(rows)},
+                                               {"warnings", weights},
                                                {"trained_parameters", result.trained},
                                                {"seconds", result.seconds},
                                                {"memory_mib", result.memory_mib},
@@ -60,6 +63,7 @@ void check(const RecipeArguments& arguments, std::int64_t images, Globals& globa
         fmt::print("  {:<24} {:.2f} s for this step, {:.0f} MiB peak\n", "cost", result.seconds,
                    result.memory_mib);
         if (there > 0) fmt::print("  {:<24} {}: {}\n", "training data", there, cache.text());
+        for (const auto& warning : weights) fmt::print("warning: {}\n", warning);
         for (const auto& problem : result.problems) fmt::print("problem: {}\n", problem);
         for (const auto& name : result.without_gradient) fmt::print("no gradient: {}\n", name);
         for (const auto& name : result.follower_gradient) fmt::print("gradient where none may be: {}\n", name);

@@ -6,9 +6,9 @@
 #include <hearth/words.hpp>
 #include <map>
 #include <nlohmann/json.hpp>
-#include <set>
 
 #include "cli/data.hpp"
+#include "data/cell.hpp"
 #include "data/manifest.hpp"
 #include "train/files.hpp"
 
@@ -46,8 +46,22 @@ struct Columns {
     std::string label;                ///< or several, comma separated; "" = no labels
     std::vector<std::string> values;  ///< of a single label
     std::string positive, normal;     ///< "" = every class by itself; "" = none is known to be the normal one
-    std::set<std::string> splits;
+    std::vector<std::string> splits;  ///< values of the column `split`
+    std::map<std::string, std::string> part;  ///< "train", "val", "test": which of them it is
+
+    bool has(const std::string& name) const { return part.contains(name); }
+    /// split == "Train", as the table spells it.
+    std::string is(const std::string& name) const { return fmt::format("split == \"{}\"", part.at(name)); }
 };
+
+/// "train", "val" or "test" for a value of the column `split`, or "".
+std::string part_of(const std::string& split) {
+    static const std::map<std::string, std::string> parts = {
+        {"train", "train"},    {"training", "train"}, {"val", "val"},   {"valid", "val"},   {"dev", "val"},
+        {"validation", "val"}, {"validate", "val"},   {"test", "test"}, {"testing", "test"}};
+    const auto found = parts.find(data::folded(split));
+    return found == parts.end() ? "" : found->second;
+}
 
 /// "label", or the only column that can be one.
 std::string find_label(const data::Manifest& manifest) {
@@ -93,16 +107,19 @@ Columns read_columns(const data::Manifest& manifest, const DataRecipeFlags& flag
         if (out.positive.empty() && out.values.size() == 2 && !out.normal.empty())
             out.positive = out.values[out.values.front() == out.normal ? 1 : 0];
     }
-    if (manifest.has("split"))
-        for (const auto& split : data::class_names(manifest, "split")) out.splits.insert(split);
+    if (manifest.has("split")) out.splits = data::class_names(manifest, "split");
+    for (const auto& split : out.splits)
+        if (const auto part = part_of(split); !part.empty() && !out.part.emplace(part, split).second)
+            throw RecipeError(fmt::format("{}: column split: found '{}' and '{}', expected one word for {}",
+                                          manifest.file.string(), out.part[part], split, part));
     return out;
 }
 
 /// The rows that a probe or an evaluation learns from and is tested on.
 std::string rows_of(const Columns& found, const std::string& test) {
-    const std::string train = found.splits.contains("train") ? "'split == \"train\"'" : "\"\"";
-    if (found.splits.contains("train") && found.splits.contains(test))
-        return fmt::format("train_where = {}\ntest_where = 'split == \"{}\"'\nfolds = 0\n", train, test);
+    const std::string train = found.has("train") ? "'" + found.is("train") + "'" : "\"\"";
+    if (found.has("train") && found.has(test))
+        return fmt::format("train_where = {}\ntest_where = '{}'\nfolds = 0\n", train, found.is(test));
     return fmt::format(
         "train_where = {}\ntest_where = \"\"\nfolds = 5    # no rows for tests: by patient, in turn\n", train);
 }
@@ -120,9 +137,7 @@ std::string detect_of(const Columns& found, const std::string& source, const dat
     const bool comma = std::ranges::any_of(found.values, [](const auto& v) { return v.find(',') != v.npos; });
     if (found.normal.empty() || abnormal.empty() || comma) return "";
     const auto normal = equals(found.label, found.normal);
-    const auto part = [&](const char* split) {
-        return found.splits.contains(split) ? fmt::format("split == \"{}\"", split) : std::string();
-    };
+    const auto part = [&](const char* split) { return found.has(split) ? found.is(split) : std::string(); };
     const auto train = part("train"), val = part("val"), test = part("test");
     if (train.empty() || test.empty()) return "";
     return fmt::format(
@@ -138,7 +153,7 @@ std::string fragment(const data::Manifest& manifest, const Columns& found, const
     auto beside = file.lexically_relative(fs::absolute(out).lexically_normal().parent_path());
     if (beside.empty() || *beside.begin() == "..") beside = file;
     const auto source = fmt::format("source = {}\npatient = \"patient\"\n", quoted(beside.string()));
-    const std::string train = found.splits.contains("train") ? "'split == \"train\"'" : "\"\"";
+    const std::string train = found.has("train") ? "'" + found.is("train") + "'" : "\"\"";
     auto text = fmt::format(
         "# The data of {}, for any recipe: hearth train RECIPE --with {}\n"
         "# It goes on top of the recipe, so every key stands here that says which images and labels are "
@@ -149,14 +164,20 @@ std::string fragment(const data::Manifest& manifest, const Columns& found, const
         return text + "\n# No column with labels was found: train recipes without [probe] and [eval].\n";
     if (!found.normal.empty())
         text += fmt::format("# Normal images alone, for methods that learn from them:\n# where = '{}{}'\n",
-                            found.splits.contains("train") ? "split == \"train\" and " : "",
+                            found.has("train") ? found.is("train") + " and " : "",
                             equals(found.label, found.normal));
     text += fmt::format(
         "# Training with labels, as recipes/eval/finetune.toml does:\n# label = {}\n# positive = {}\n",
         quoted(found.label), quoted(found.positive));
+    if (!found.has("train") || !found.has("test"))
+        text += "# and, since there is no split to test on: data.folds=5 probe.folds=0 eval.folds=0\n";
     const auto labels = labels_of(found);
-    text += fmt::format("\n[probe]    # while training: what \"best\" is chosen by\n{}{}{}", source,
-                        rows_of(found, "val"), labels);
+    const bool chooses = found.has("train") && found.has("val");
+    text +=
+        fmt::format("\n[probe]    # {}\n{}{}{}{}",
+                    chooses ? "while training: what \"best\" is chosen by"
+                            : "while training: not at all, since it would choose \"best\" on what [eval] tests",
+                    chooses ? "" : "every = 0\n", source, rows_of(found, "val"), labels);
     text += fmt::format("\n[eval]     # at the end\n{}{}{}", source, rows_of(found, "test"), labels);
     return text + detect_of(found, source, manifest);
 }
@@ -183,8 +204,10 @@ void data_recipe(const DataRecipeFlags& flags, const Globals& globals) {
     }
     fmt::print("{}: {} images, {}, {}\n", globals.out, manifest.rows.size(),
                found.label.empty() ? "no labels" : "label " + found.label,
-               found.splits.empty() ? "no split: tested by folds"
-                                    : "splits " + join({found.splits.begin(), found.splits.end()}));
+               found.splits.empty() ? "no split: tested by folds" : "splits " + join(found.splits));
+    for (const auto& split : found.splits)
+        if (part_of(split).empty())
+            fmt::print("note: split '{}' is not used, being none of train, val and test\n", split);
     fmt::print("use it: hearth check RECIPE --with {}\n", globals.out);
 }
 

@@ -8,13 +8,26 @@
 
 namespace hearth::cli {
 
-std::string shown(const report::Table& table, std::FILE* to) {
+namespace {
+
+/// 0: no terminal.
+std::size_t columns_behind(std::FILE* to) {
     const int descriptor = to == stderr ? STDERR_FILENO : STDOUT_FILENO;
-    if (::isatty(descriptor) == 1)
-        return report::text_table(table, static_cast<std::size_t>(train::terminal_columns(descriptor)));
+    return ::isatty(descriptor) == 1 ? static_cast<std::size_t>(train::terminal_columns(descriptor)) : 0;
+}
+
+}  // namespace
+
+std::string shown(const report::Table& table, std::FILE* to) {
+    if (const auto columns = columns_behind(to); columns > 0) return report::text_table(table, columns);
     auto whole = table;  // lines of numbers stay whole for whoever reads them next; prose is wrapped
     whole.caption = report::wrapped(table.caption, 80);
     return report::text_table(whole);
+}
+
+void print_line(const std::string& text, std::FILE* to) {
+    const auto columns = columns_behind(to);
+    fmt::print(to, "{}\n", columns > 0 ? report::wrapped(text, columns) : text);
 }
 
 void print_table(const report::Table& table, std::FILE* to) {

@@ -46,6 +46,24 @@ void check_columns(const recipe::DetectSpec& spec, const data::Dataset& images) 
                                           column, from.source));
 }
 
+/// Reads an image, and others where it cannot be: a table whose paths lead nowhere shows now.
+void read_one(const data::Dataset& images) {
+    constexpr std::int64_t most = 5;
+    const auto count = std::min(most, images.size());
+    std::string reasons;
+    for (std::int64_t i = 0; i < count; ++i) {
+        const auto index = i * images.size() / count;
+        try {
+            static_cast<void>(images.load(index));
+            return;
+        } catch (const std::exception& error) {
+            reasons += fmt::format("\n    {}: {}", images.name(index), error.what());
+        }
+    }
+    throw DataError(
+        fmt::format("tried {} of {} images, expected to read one:{}", count, images.size(), reasons));
+}
+
 std::size_t count_patients(const data::Dataset& images, const std::string& column) {
     std::unordered_set<std::string> patients;
     for (std::int64_t i = 0; i < images.size(); ++i) {
@@ -80,15 +98,23 @@ Tables open_tables(const recipe::Recipe& recipe, const host::Registry& registry,
             auto spec = recipe.data;
             spec.cache = "none";  // packing would read every image
             out.data = train::open_training_data(spec);
+            read_one(*out.data->images);
         });
     if (opens_section(opens, "probe") && recipe.probe)
-        mistakes.collect([&] { out.probe = eval::open_splits(recipe, *recipe.probe); });
+        mistakes.collect([&] {
+            out.probe = eval::open_splits(recipe, *recipe.probe);
+            read_one(*out.probe->second.images);
+        });
     if (opens_section(opens, "eval") && recipe.eval)
-        mistakes.collect([&] { out.eval = eval::open_splits(recipe, *recipe.eval); });
+        mistakes.collect([&] {
+            out.eval = eval::open_splits(recipe, *recipe.eval);
+            read_one(*out.eval->second.images);
+        });
     if (opens_section(opens, "detect") && recipe.detect)
         mistakes.collect([&] {
             auto images = eval::open_anomaly_images(recipe);
             check_columns(*recipe.detect, *images.test.images);
+            read_one(*images.test.images);
             out.detect = std::move(images);
         });
     if (mistakes.empty()) return out;

@@ -21,8 +21,8 @@ struct Tables {
 };
 
 /// Opens the tables of these sections by the code that trains and evaluates on them: files, filters, columns
-/// and classes. No image is opened. Throws what is wrong with all sections at once, and with components and
-/// wiring; the exit code is that of the first mistake.
+/// and classes; of each table one image is read. Throws what is wrong with all sections at once, and with
+/// components and wiring; the exit code is that of the first mistake.
 Tables open_tables(const recipe::Recipe& recipe, const host::Registry& registry, const Opens& opens);
 
 /// How many images, patients and images of each class each part of them has.

@@ -102,7 +102,10 @@ train::TrainSummary train_recipe(const recipe::Recipe& written, const StartFlags
     const auto tables = first ? train::during(globals.quiet, "opening the tables",
                                               [&] { return open_tables(written, registry, opens); })
                               : Tables();
-    if (first && !globals.quiet) print_table(table_of(tables, written), stderr);
+    if (first && !globals.quiet) {
+        print_table(table_of(tables, written), stderr);
+        for (const auto& note : notes_on(tables, written)) print_line("note: " + note, stderr);
+    }
     if (group && written.train.batch == recipe::TrainSpec::auto_batch)
         throw RecipeError("found train.batch = \"auto\" with several processes, expected a number");
     const auto recipe = with_batch(written, registry, start.how(), globals);
@@ -119,8 +122,6 @@ train::TrainSummary train_recipe(const recipe::Recipe& written, const StartFlags
         };
     request.inspect = [&](const plan::Plan& plan) {
         check_fit(tables, recipe, plan, opens_section(opens, "eval"));
-        if (!globals.quiet)
-            for (const auto& note : notes_on(tables, recipe)) fmt::print(stderr, "note: {}\n", note);
     };
     train::Trainer trainer(recipe, registry, request);
     auto summary = trainer.run();

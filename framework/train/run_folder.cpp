@@ -185,7 +185,8 @@ RunFolder RunFolder::open(const recipe::Recipe& recipe, const fs::path& out, Res
     fs::create_directories(folder.path_ / "checkpoints", failed);
     if (failed) throw DataError(fmt::format("cannot make {}: {}", folder.path_.string(), failed.message()));
     folder.lock(there && overwrite);
-    if (folder.resumes_) folder.read_run(recipe, resume);
+    if (folder.resumes_ || (there && needed)) folder.read_run(recipe, resume);
+    if (!folder.resumes_) folder.run_ = nlohmann::json::object();  // it ended before its first checkpoint
     return folder;
 }
 

@@ -43,6 +43,35 @@ std::vector<NotFinite> not_finite(const plan::Plan& plan, const Tensors& tensors
     return out;
 }
 
+template <typename Work>
+auto Trainer::recorded(const Work& work) -> decltype(work()) {
+    const auto fail = [&](int code, const std::string& message) {
+        folder_.update({{"status", "failed"}, {"exit_code", code}, {"error", message}});
+    };
+    const auto out_of_memory = [&](const std::string& reason) {
+        fail(static_cast<int>(ExitCode::out_of_memory), "out of memory");
+        return OutOfMemory(fmt::format(
+            "out of memory at step {}: {}; lower train.batch (it is {}; \"auto\" finds what fits) and raise "
+            "train.accumulate, or set data.cache = \"packed\"",
+            progress_.step, reason, recipe_.train.batch));
+    };
+    try {
+        return work();
+    } catch (const c10::OutOfMemoryError& error) {
+        throw out_of_memory(error.what_without_backtrace());
+    } catch (const OutOfMemory& error) {
+        throw out_of_memory(error.what());
+    } catch (const std::bad_alloc&) {
+        throw out_of_memory("the system gives no more");
+    } catch (const Error& error) {
+        fail(static_cast<int>(error.code()), error.what());
+        throw;
+    } catch (const std::exception& error) {
+        fail(static_cast<int>(ExitCode::internal), error.what());
+        throw;
+    }
+}
+
 Trainer::Trainer(const recipe::Recipe& recipe, const host::Registry& registry, TrainRequest request)
     : recipe_(recipe),
       registry_(registry),
@@ -65,18 +94,22 @@ Trainer::Trainer(const recipe::Recipe& recipe, const host::Registry& registry, T
     plan_.to(device_);
     folder_.describe(recipe, registry, plan::to_text(plan_), plan::to_mermaid(plan_), request_.command);
 
-    auto options = loader_options(recipe, plan_, data_.labels, comm(), device_);
+    recorded([&] { prepare(); });
+}
+
+void Trainer::prepare() {
+    auto options = loader_options(recipe_, plan_, data_.labels, comm(), device_);
     options.cache = data_.cache.kind == "memory";
     loader_ = step_loader(data_.images, std::move(options), plan_);
 
-    progress_.steps_per_epoch = loader_->batches_per_epoch() / recipe.train.accumulate;
+    progress_.steps_per_epoch = loader_->batches_per_epoch() / recipe_.train.accumulate;
     if (progress_.steps_per_epoch < 1)
         throw DataError(fmt::format(
             "found {} batches an epoch, expected at least train.accumulate = {}; lower train.batch or "
             "train.accumulate",
-            loader_->batches_per_epoch(), recipe.train.accumulate));
-    progress_.total_steps = progress_.steps_per_epoch * recipe.train.epochs;
-    stepper_ = std::make_unique<Stepper>(recipe, plan_, device_, request_.group);
+            loader_->batches_per_epoch(), recipe_.train.accumulate));
+    progress_.total_steps = progress_.steps_per_epoch * recipe_.train.epochs;
+    stepper_ = std::make_unique<Stepper>(recipe_, plan_, device_, request_.group);
     if (folder_.resumes())
         restore();
     else
@@ -84,10 +117,10 @@ Trainer::Trainer(const recipe::Recipe& recipe, const host::Registry& registry, T
     const std::filesystem::path log = first() ? folder_.path() / "train.log" : "/dev/null";
     if (first()) events_ = std::make_unique<EventWriter>(folder_.path());
     view_ = std::make_unique<ProgressView>(log, request_.quiet || !first(), progress_.step,
-                                           progress_.total_steps, recipe.train.epochs);
+                                           progress_.total_steps, recipe_.train.epochs);
     for (const auto& note : data_.notes) view_->say("warning: " + note);
     if (!folder_.resumes())
-        for (const auto& warning : load_initial_weights(recipe, plan_)) view_->say("warning: " + warning);
+        for (const auto& warning : load_initial_weights(recipe_, plan_)) view_->say("warning: " + warning);
 }
 
 RunFolder Trainer::open_folder() const {
@@ -123,31 +156,7 @@ Context Trainer::context() const {
 }
 
 TrainSummary Trainer::run() {
-    const auto fail = [&](const char* status, int code, const std::string& message) {
-        folder_.update({{"status", status}, {"exit_code", code}, {"error", message}});
-    };
-    const auto out_of_memory = [&](const std::string& reason) -> TrainSummary {
-        fail("failed", static_cast<int>(ExitCode::out_of_memory), "out of memory");
-        throw OutOfMemory(fmt::format(
-            "out of memory at step {}: {}; lower train.batch (it is {}; \"auto\" finds what fits) and raise "
-            "train.accumulate, or set data.cache = \"packed\"",
-            progress_.step, reason, recipe_.train.batch));
-    };
-    try {
-        return train();
-    } catch (const c10::OutOfMemoryError& error) {
-        return out_of_memory(error.what_without_backtrace());
-    } catch (const OutOfMemory& error) {
-        return out_of_memory(error.what());
-    } catch (const std::bad_alloc&) {
-        return out_of_memory("the system gives no more");
-    } catch (const Error& error) {
-        fail("failed", static_cast<int>(error.code()), error.what());
-        throw;
-    } catch (const std::exception& error) {
-        fail("failed", static_cast<int>(ExitCode::internal), error.what());
-        throw;
-    }
+    return recorded([&] { return train(); });
 }
 
 TrainSummary Trainer::train() {

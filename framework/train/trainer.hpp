@@ -68,6 +68,10 @@ class Trainer {
     const RunFolder& folder() const { return folder_; }
 
   private:
+    /// Does the work; run.json says how it failed where it does.
+    template <typename Work>
+    auto recorded(const Work& work) -> decltype(work());
+    void prepare();  ///< loader, optimizer, log; goes on where the run was, or loads init_from
     TrainSummary train();
     void restore();
     std::pair<std::filesystem::path, SafeTensors> read_checkpoint();

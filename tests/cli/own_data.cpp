@@ -75,7 +75,7 @@ TEST_CASE("a manifest without a split is tested by folds, one without labels is 
     REQUIRE(box.run({"data", "recipe", "plain.csv", "-o", "plain.toml"}).code == 0);
     const auto text = box.folder.read("plain.toml");
     CHECK_THAT(text, Contains("label = \"finding\"") && Contains("positive = \"1\"") && Contains("folds = 5") &&
-                         Contains("where = \"\"") && !Contains("[detect]"));
+                         Contains("where = \"\"") && Contains("every = 0") && !Contains("[detect]"));
     REQUIRE(box.run({"data", "recipe", "films/images", "-o", "made/folder.toml"}).code == 0);
     const auto folder = box.folder.read("made/folder.toml");
     CHECK_THAT(folder, Contains((box.folder / "films/images").string()) && !Contains("\n[eval]"));
@@ -91,6 +91,32 @@ TEST_CASE("a manifest without a split is tested by folds, one without labels is 
     CHECK(wrong.code == 2);
     CHECK_THAT(wrong.err, Contains("--positive: found '2', expected a value of column 'edema': 0, 1"));
     CHECK(box.run({"data", "recipe", "two.csv", "--label", "edma", "-o", "x.toml"}).code == 2);
+}
+
+TEST_CASE("splits are known by their usual words, however they are written; others are said") {
+    const OwnBox box;
+    box.folder.write("m.csv",
+                     "path,finding,split\na.png,1,Train\nb.png,0,Train\nc.png,1,Validation\nd.png,0,TEST\n"
+                     "e.png,1,extra\n");
+    const auto made = box.run({"data", "recipe", "m.csv", "-o", "m.toml"});
+    CHECK_THAT(made.out, Contains("note: split 'extra' is not used"));
+    CHECK_THAT(box.folder.read("m.toml"),
+               Contains("where = 'split == \"Train\"'") && Contains("test_where = 'split == \"Validation\"'") &&
+                   Contains("test_where = 'split == \"TEST\"'") && !Contains("folds = 5"));
+    box.folder.write("two.csv", "path,finding,split\na.png,1,train\nb.png,0,Training\n");
+    const auto two = box.run({"data", "recipe", "two.csv", "-o", "two.toml"});
+    CHECK(two.code == 2);
+    CHECK_THAT(two.err, Contains("expected one word for train"));
+}
+
+TEST_CASE("a table whose paths lead nowhere shows before anything is trained") {
+    const OwnBox box;
+    box.folder.write("gone.csv", "path\na.png\nb.png\n");
+    for (const std::string verb : {"check", "train"}) {
+        const auto outcome = box.run({verb, "tiny.toml", "data.source=gone.csv", "data.where="});
+        CHECK(outcome.code == 3);
+        CHECK_THAT(outcome.err, Contains("tried 2 of 2 images, expected to read one") && Contains("b.png"));
+    }
 }
 
 TEST_CASE("verbs need only what they open") {

@@ -50,7 +50,7 @@ TEST_CASE("the choice says how much it takes and why") {
         return train::choose_cache(spec_of(cache), 500'000, 1'000'000, processes, free).text();
     };
     CHECK(text("auto", 1, 25e9) ==
-          "images are kept in memory: 10.0 MB of 25.00 GB free (data.cache = \"auto\")");
+          "images are kept in memory: 10.00 GB of 25.00 GB free (data.cache = \"auto\")");
     CHECK(text("memory", 2, 25e9) == "images are kept in memory: 20.00 GB in 2 processes of 25.00 GB free");
     CHECK(text("auto", 2, 25e9) ==
           "images are packed into a file of 10.00 GB: in memory they would take 20.00 GB in 2 processes, more "

@@ -113,6 +113,8 @@ TEST_CASE("resume goes on with a run, clears how it ended, and starts anew where
     CHECK_FALSE(run.contains("error"));
     fs::remove(made.out / "checkpoints/last.safetensors");
     CHECK_FALSE(made.open(Resume::yes).resumes());
+    CHECK_THAT(made.refusal(Resume::yes, {"optimizer.lr=2e-3"}), Contains("made by another recipe"));
+    CHECK_FALSE(made.open(Resume::automatic, {"optimizer.lr=2e-3"}).resumes());  // nothing is lost
 }
 
 TEST_CASE("a run is resumed by its own recipe only, but with any number of workers") {
@@ -121,8 +123,8 @@ TEST_CASE("a run is resumed by its own recipe only, but with any number of worke
     CHECK_THAT(made.refusal(Resume::yes, {"optimizer.lr=2e-3", "train.batch=4"}),
                Contains("made by another recipe") && Contains("optimizer.lr: 0.001 there, 0.002 now") &&
                    Contains("train.batch: 8 there, 4 now") && !Contains("hash") && !Contains("=longer"));
-    CHECK_THAT(made.refusal(Resume::automatic, {"data.fraction=0.5"}),
-               Contains("data.fraction: not set there, 0.5 now"));
+    CHECK_THAT(made.refusal(Resume::automatic, {"data.max_bad=0.5"}),
+               Contains("data.max_bad: not set there, 0.5 now"));
     CHECK(made.open(Resume::yes, {"data.workers=3", "train.log_every=5", "train.threads=2"}).resumes());
 }
 

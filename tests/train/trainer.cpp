@@ -223,6 +223,10 @@ TEST_CASE("too few images for a step are refused before training") {
     CHECK_THAT(message_of<DataError>([&] { few.run(); }), Contains("found 16 images") && Contains("17"));
     CHECK_THAT(message_of<DataError>([&] { accumulated.run(); }),
                Contains("found 2 batches") && Contains("train.accumulate = 3"));
+    for (const auto* refused : {&few, &accumulated}) {
+        CHECK(refused->status()["status"] == "failed");
+        CHECK(refused->status()["exit_code"] == 3);
+    }
 }
 
 TEST_CASE("checkpoint_every keeps a checkpoint every so many epochs") {
