@@ -101,7 +101,6 @@ void Trainer::prepare() {
     auto options = loader_options(recipe_, plan_, data_.labels, comm(), device_);
     options.cache = data_.cache.kind == "memory";
     loader_ = step_loader(data_.images, std::move(options), plan_);
-
     progress_.steps_per_epoch = loader_->batches_per_epoch() / recipe_.train.accumulate;
     if (progress_.steps_per_epoch < 1)
         throw DataError(fmt::format(
@@ -114,10 +113,10 @@ void Trainer::prepare() {
         restore();
     else
         folder_.rewind(0);  // a run that was killed before its first checkpoint starts again
-    const std::filesystem::path log = first() ? folder_.path() / "train.log" : "/dev/null";
     if (first()) events_ = std::make_unique<EventWriter>(folder_.path());
-    view_ = std::make_unique<ProgressView>(log, request_.quiet || !first(), progress_.step,
-                                           progress_.total_steps, recipe_.train.epochs);
+    view_ = std::make_unique<ProgressView>(first() ? folder_.path() / "train.log" : "/dev/null",
+                                           request_.quiet || !first(), progress_.step, progress_.total_steps,
+                                           recipe_.train.epochs);
     for (const auto& note : data_.notes) view_->say("warning: " + note);
     if (!folder_.resumes())
         for (const auto& warning : load_initial_weights(recipe_, plan_)) view_->say("warning: " + warning);
@@ -279,8 +278,7 @@ void Trainer::on_nan(const plan::StepOutput& out) {
     if (recipe_.monitor.on_nan == "stop")
         throw NumericError(
             fmt::format("{}; lower optimizer.lr, or set train.precision = \"fp32\". {} has the batch and the "
-                        "weights of this "
-                        "step; checkpoints/last, if there is one, is from before",
+                        "weights of this step; checkpoints/last, if there is one, is from before",
                         message, bundle.string()));
     view_->say("warning: " + message + "; the step is skipped");
 }
