@@ -20,7 +20,7 @@ namespace fs = std::filesystem;
 namespace {
 
 /// Keys that say how to answer, not what is asked.
-const std::vector<std::string> of_the_machine = {"train.device", "data.workers"};
+const std::vector<std::string> of_the_machine = {"train.device", "train.threads", "data.workers"};
 
 /// What makes this another question than the run's own recipe asks: "--with my-data.toml", "eval.k=5".
 std::vector<std::string> asked_by(const RunArguments& arguments) {

@@ -58,7 +58,8 @@ TEST_CASE("a recipe with --with says what a run is asked") {
 
 TEST_CASE("how to compute is no other question") {
     const AskedBox box;
-    const auto outcome = box.run({"probe", "run", "data.workers=2", "train.device=cpu", "--quiet"});
+    const auto outcome =
+        box.run({"probe", "run", "data.workers=2", "train.device=cpu", "train.threads=1", "--quiet"});
     INFO(outcome.err);
     REQUIRE(outcome.code == 0);
     CHECK_FALSE(fs::exists(box.folder / "run/asked"));
