@@ -9,6 +9,7 @@
 #include <map>
 #include <set>
 
+#include "data/cell.hpp"
 #include "data/fnv.hpp"
 
 namespace hearth::data {
