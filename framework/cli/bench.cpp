@@ -1,6 +1,5 @@
 // hearth bench: what a training step costs here, and where its time goes.
 #include "train/bench.hpp"
-#include "data/json_text.hpp"
 
 #include <fmt/format.h>
 
@@ -9,6 +8,7 @@
 #include <nlohmann/json.hpp>
 
 #include "cli/cli.hpp"
+#include "data/json_text.hpp"
 #include "report/text.hpp"
 #include "train/activity.hpp"
 #include "train/fit_batch.hpp"

@@ -1,6 +1,5 @@
 // hearth check: every table of a recipe opened, and one micro-step of the real code on generated images.
 #include "train/check.hpp"
-#include "data/json_text.hpp"
 
 #include <fmt/format.h>
 
@@ -8,6 +7,7 @@
 
 #include "cli/print_table.hpp"
 #include "cli/tables.hpp"
+#include "data/json_text.hpp"
 #include "train/activity.hpp"
 #include "train/initial_weights.hpp"
 
@@ -86,9 +86,8 @@ void add_check(CLI::App& app, Globals& globals) {
     arguments->add_to(*verb);
     verb->add_option("--images", *images, "Images in the step")->check(CLI::Range(1, 4096));
     verb->footer(
-        "Opens what [data], [probe], [eval] and [detect] name and counts images, patients and classes; no "
-        "image is "
-        "read.\nThen says what gets no gradient in a step.\n\n"
+        "Opens what [data], [probe], [eval] and [detect] name, reads an image of each, and counts images,\n"
+        "patients and classes. Then says what gets no gradient in a step.\n\n"
         "Examples:\n  hearth check recipe.toml\n  hearth check recipe.toml --with my-data.toml\n  hearth check "
         "recipe.toml "
         "networks.student.backbone.size=tiny "

@@ -3,13 +3,13 @@
 
 #include <algorithm>
 #include <hearth/text.hpp>
-#include <hearth/words.hpp>
 #include <map>
 #include <nlohmann/json.hpp>
 
 #include "cli/data.hpp"
 #include "data/cell.hpp"
 #include "data/manifest.hpp"
+#include "recipe/word_list.hpp"
 #include "train/files.hpp"
 
 namespace hearth::cli {
@@ -25,10 +25,6 @@ std::string quoted(const std::string& text) {
     return recipe::Value{text, {}}.to_toml();
 }
 
-bool is_number(const std::string& text) {
-    return !text.empty() && text.find_first_not_of("0123456789.-") == std::string::npos;
-}
-
 /// A column as a filter names it.
 std::string as_column(const std::string& name) {
     const bool bare = !name.empty() && std::ranges::all_of(name, [](unsigned char c) {
@@ -38,7 +34,7 @@ std::string as_column(const std::string& name) {
 }
 
 std::string equals(const std::string& column, const std::string& value) {
-    return fmt::format("{} == {}", as_column(column), is_number(value) ? value : "\"" + value + "\"");
+    return fmt::format("{} == {}", as_column(column), data::as_number(value) ? value : "\"" + value + "\"");
 }
 
 /// What the fragment is made of.
@@ -52,6 +48,8 @@ struct Columns {
     bool has(const std::string& name) const { return part.contains(name); }
     /// split == "Train", as the table spells it.
     std::string is(const std::string& name) const { return fmt::format("split == \"{}\"", part.at(name)); }
+    /// The filter of training rows, quoted: all where there is no such split.
+    std::string training_rows() const { return has("train") ? "'" + is("train") + "'" : "\"\""; }
 };
 
 /// "train", "val" or "test" for a value of the column `split`, or "".
@@ -93,11 +91,11 @@ Columns read_columns(const data::Manifest& manifest, const DataRecipeFlags& flag
                                                           "none",   "0",      "healthy", "negative"};
     Columns out;
     out.label = flags.label.empty() ? find_label(manifest) : flags.label;
-    const auto labels = words_of(out.label);
+    const auto labels = recipe::word_list(out.label);
     for (const auto& column : labels) static_cast<void>(manifest.column(column));
     if (labels.size() == 1) {
         out.values = data::class_names(manifest, labels.front());
-        for (const auto& positive : words_of(flags.positive)) check_value(out, "--positive", positive);
+        for (const auto& positive : recipe::word_list(flags.positive)) check_value(out, "--positive", positive);
         check_value(out, "--normal", flags.normal);
         out.positive = flags.positive;
         out.normal = flags.normal;
@@ -117,7 +115,7 @@ Columns read_columns(const data::Manifest& manifest, const DataRecipeFlags& flag
 
 /// The rows that a probe or an evaluation learns from and is tested on.
 std::string rows_of(const Columns& found, const std::string& test) {
-    const std::string train = found.has("train") ? "'" + found.is("train") + "'" : "\"\"";
+    const auto train = found.training_rows();
     if (found.has("train") && found.has(test))
         return fmt::format("train_where = {}\ntest_where = '{}'\nfolds = 0\n", train, found.is(test));
     return fmt::format(
@@ -153,13 +151,12 @@ std::string fragment(const data::Manifest& manifest, const Columns& found, const
     auto beside = file.lexically_relative(fs::absolute(out).lexically_normal().parent_path());
     if (beside.empty() || *beside.begin() == "..") beside = file;
     const auto source = fmt::format("source = {}\npatient = \"patient\"\n", quoted(beside.string()));
-    const std::string train = found.has("train") ? "'" + found.is("train") + "'" : "\"\"";
     auto text = fmt::format(
         "# The data of {}, for any recipe: hearth train RECIPE --with {}\n"
         "# It goes on top of the recipe, so every key stands here that says which images and labels are "
         "meant.\n"
         "schema = 1\n\n[data]\n{}where = {}\n",
-        manifest.file.filename().string(), out.filename().string(), source, train);
+        manifest.file.filename().string(), out.filename().string(), source, found.training_rows());
     if (found.label.empty())
         return text + "\n# No column with labels was found: train recipes without [probe] and [eval].\n";
     if (!found.normal.empty())

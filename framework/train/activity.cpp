@@ -119,7 +119,7 @@ void Activity::redraw() {
     const auto news = fmt::format("{} {}", what_, total_ > 0 ? 10 * done_ / total_ : 0);
     const auto pause = told_.empty() ? first_line : news != told_ ? between_news : between_lines;
     if (time - printed_ < pause) return;
-    print(fitted(counted(), redraws_ ? terminal_columns(STDERR_FILENO) : anything));
+    print(fitted(counted(), anything));
     told_ = news;
 }
 

@@ -10,6 +10,7 @@
 #include "data/dicom_files.hpp"
 #include "data/image.hpp"
 #include "data/manifest.hpp"
+#include "data/pictures.hpp"
 #include "data/random.hpp"
 #include "support/temporary_folder.hpp"
 
@@ -17,6 +18,7 @@ using namespace hearth;
 using namespace hearth::data;
 using Catch::Matchers::Contains;
 using test::DicomFile;
+using test::difference;
 using test::message_of;
 using test::Syntax;
 using test::TemporaryFolder;
@@ -47,10 +49,6 @@ cv::Mat expected(const cv::Mat& pixels, const Brightness& brightness) {
         out.at<float>(i / 12, i % 12) =
             static_cast<float>(std::clamp(brightness(values.at<double>(i / 12, i % 12)), 0.0, 1.0));
     return out;
-}
-
-double difference(const cv::Mat& a, const cv::Mat& b) {
-    return a.size() == b.size() ? cv::norm(a, b, cv::NORM_INF) : 1e9;
 }
 
 // Brightness has 16 bits: half a step is the error of rounding.

@@ -10,6 +10,7 @@
 #include "data/dicom_codestream.hpp"
 #include "data/dicom_files.hpp"
 #include "data/image.hpp"
+#include "data/pictures.hpp"
 #include "data/random.hpp"
 #include "support/temporary_folder.hpp"
 
@@ -17,6 +18,7 @@ using namespace hearth;
 using namespace hearth::data;
 using Catch::Matchers::Contains;
 using test::DicomFile;
+using test::encoded;
 using test::message_of;
 using test::Syntax;
 using test::TemporaryFolder;
@@ -34,12 +36,6 @@ cv::Mat film(int type) {
             values.at<double>(y, x) = std::floor((x + y) * step) + random.index(8);
     values.convertTo(out, type);
     return out;
-}
-
-std::string encoded(const std::string& extension, const cv::Mat& image) {
-    std::vector<std::uint8_t> bytes;
-    cv::imencode(extension, image, bytes);
-    return {bytes.begin(), bytes.end()};
 }
 
 cv::Mat shown(const DicomFile& file) {

@@ -7,12 +7,15 @@
 #include "data/image_file.hpp"
 #include "data/image_header.hpp"
 #include "data/phantom.hpp"
+#include "data/pictures.hpp"
 #include "data/random.hpp"
 #include "support/temporary_folder.hpp"
 
 using namespace hearth;
 using namespace hearth::data;
 using Catch::Matchers::Contains;
+using test::difference;
+using test::encoded;
 using test::message_of;
 using test::TemporaryFolder;
 
@@ -23,16 +26,6 @@ cv::Mat noise8(int height, int width) {
     cv::Mat image(height, width, CV_8U);
     for (int i = 0; i < height * width; ++i) image.data[i] = static_cast<std::uint8_t>(random.index(256));
     return image;
-}
-
-std::string encode(const std::string& extension, const cv::Mat& image) {
-    std::vector<std::uint8_t> bytes;
-    cv::imencode(extension, image, bytes);
-    return {bytes.begin(), bytes.end()};
-}
-
-double difference(const cv::Mat& a, const cv::Mat& b) {
-    return cv::norm(a, b, cv::NORM_INF);
 }
 
 const LoadOptions as_stored{0, Aspect::stretch, 100'000'000};
@@ -59,26 +52,26 @@ TEST_CASE("8-bit values become value / 255, and 16-bit values value / 65535") {
     cv::Mat deep, expected;
     grey.convertTo(deep, CV_16U, 257);
     grey.convertTo(expected, CV_32F, 1.0 / 255);
-    const cv::Mat shallow = load_gray(folder.write("a.png", encode(".png", grey)), as_stored);
+    const cv::Mat shallow = load_gray(folder.write("a.png", encoded(".png", grey)), as_stored);
     REQUIRE(shallow.type() == CV_32FC1);
     CHECK(difference(shallow, expected) < 1e-6);
-    CHECK(difference(load_gray(folder.write("b.png", encode(".png", deep)), as_stored), shallow) < 1e-6);
+    CHECK(difference(load_gray(folder.write("b.png", encoded(".png", deep)), as_stored), shallow) < 1e-6);
     deep += 1;
-    CHECK(difference(load_gray(folder.write("c.png", encode(".png", deep)), as_stored), shallow) > 1e-5);
+    CHECK(difference(load_gray(folder.write("c.png", encoded(".png", deep)), as_stored), shallow) > 1e-5);
 }
 
 TEST_CASE("grey stored as colour, with or without alpha, is the same grey") {
     const TemporaryFolder folder;
     const cv::Mat grey = noise8(16, 16);
-    const cv::Mat expected = load_gray(folder.write("g.png", encode(".png", grey)), as_stored);
+    const cv::Mat expected = load_gray(folder.write("g.png", encoded(".png", grey)), as_stored);
     cv::Mat colour, alpha, deep;
     cv::cvtColor(grey, colour, cv::COLOR_GRAY2BGR);
     cv::cvtColor(grey, alpha, cv::COLOR_GRAY2BGRA);
     for (int i = 0; i < 256; ++i) alpha.data[4 * i + 3] = static_cast<std::uint8_t>(i);
     colour.convertTo(deep, CV_16U, 257);
-    CHECK(difference(load_gray(folder.write("c.png", encode(".png", colour)), as_stored), expected) < 1e-6);
-    CHECK(difference(load_gray(folder.write("a.png", encode(".png", alpha)), as_stored), expected) < 1e-6);
-    CHECK(difference(load_gray(folder.write("d.png", encode(".png", deep)), as_stored), expected) < 1e-4);
+    CHECK(difference(load_gray(folder.write("c.png", encoded(".png", colour)), as_stored), expected) < 1e-6);
+    CHECK(difference(load_gray(folder.write("a.png", encoded(".png", alpha)), as_stored), expected) < 1e-6);
+    CHECK(difference(load_gray(folder.write("d.png", encoded(".png", deep)), as_stored), expected) < 1e-4);
 }
 
 TEST_CASE("a grey PNG with an alpha channel loads as its grey") {
@@ -99,7 +92,7 @@ TEST_CASE("a grey PNG with an alpha channel loads as its grey") {
 TEST_CASE("JPEG loads as grey") {
     const TemporaryFolder folder;
     const cv::Mat flat(32, 48, CV_8UC3, cv::Scalar(90, 90, 90));
-    const cv::Mat image = load_gray(folder.write("x.jpg", encode(".jpg", flat)), as_stored);
+    const cv::Mat image = load_gray(folder.write("x.jpg", encoded(".jpg", flat)), as_stored);
     REQUIRE(image.size() == cv::Size(48, 32));
     CHECK(difference(image, cv::Mat(32, 48, CV_32F, cv::Scalar(90.0 / 255))) < 0.01);
 }
@@ -122,7 +115,7 @@ TEST_CASE("a reduced JPEG is the whole one averaged over areas, within a grey le
     film.convertTo(grey, CV_8U, 255);
     cv::cvtColor(grey, colour, cv::COLOR_GRAY2BGR);
     for (const auto& stored : {grey, colour}) {
-        const auto file = folder.write("x.jpg", encode(".jpg", stored));
+        const auto file = folder.write("x.jpg", encoded(".jpg", stored));
         for (const int size : {32, 40, 80, 100, 160}) {
             const cv::Mat expected = resize_square(load_gray(file, as_stored), size, Aspect::stretch);
             const cv::Mat image = load_gray(file, {size, Aspect::stretch, 100'000'000});
@@ -178,7 +171,7 @@ TEST_CASE("save_png and load_gray are inverse up to rounding, and save_png clips
 TEST_CASE("truncation is found wherever the file was cut") {
     const cv::Mat image = noise8(40, 40);
     for (const std::string extension : {".png", ".jpg"}) {
-        const std::string whole = encode(extension, image);
+        const std::string whole = encoded(extension, image);
         for (const double share : {0.3, 0.6, 0.9, 0.99}) {
             CAPTURE(extension, share);
             const auto length = static_cast<std::size_t>(share * static_cast<double>(whole.size()));
@@ -194,7 +187,7 @@ TEST_CASE("truncation is found wherever the file was cut") {
 }
 
 TEST_CASE("a thumbnail's end marker is not the end of the JPEG around it") {
-    std::string jpeg = encode(".jpg", noise8(40, 40));
+    std::string jpeg = encoded(".jpg", noise8(40, 40));
     // An APP1 segment of 8 bytes, its length included, that holds an end marker.
     jpeg.insert(2, std::string({'\xFF', '\xE1', '\0', '\x08', 'a', 'b', '\xFF', '\xD9', 'c', 'd'}));
     const TemporaryFolder folder;
@@ -203,16 +196,16 @@ TEST_CASE("a thumbnail's end marker is not the end of the JPEG around it") {
 }
 
 TEST_CASE("corrupt pixel data is undecodable") {
-    std::string png = encode(".png", noise8(40, 40));
+    std::string png = encoded(".png", noise8(40, 40));
     for (std::size_t i = png.size() / 2; i < png.size() / 2 + 40; ++i) png[i] = '\x55';
     CHECK(fault_of(png) == ImageFault::undecodable);
 }
 
 TEST_CASE("sizes are checked before decoding") {
-    CHECK(fault_of(encode(".png", noise8(7, 40))) == ImageFault::size);
-    CHECK(fault_of(encode(".jpg", noise8(40, 7))) == ImageFault::size);
-    CHECK(fault_of(encode(".png", noise8(40, 40)), {0, Aspect::stretch, 1599}) == ImageFault::size);
-    std::string huge = encode(".png", noise8(40, 40));
+    CHECK(fault_of(encoded(".png", noise8(7, 40))) == ImageFault::size);
+    CHECK(fault_of(encoded(".jpg", noise8(40, 7))) == ImageFault::size);
+    CHECK(fault_of(encoded(".png", noise8(40, 40)), {0, Aspect::stretch, 1599}) == ImageFault::size);
+    std::string huge = encoded(".png", noise8(40, 40));
     huge[16] = huge[20] =
         '\x7f';  // the high bytes of width and height: 2^31 pixels a side, and nothing is allocated
     CHECK(fault_of(huge) == ImageFault::size);

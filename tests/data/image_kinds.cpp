@@ -3,11 +3,14 @@
 #include <opencv2/imgcodecs.hpp>
 
 #include "data/image_file.hpp"
+#include "data/pictures.hpp"
 #include "support/temporary_folder.hpp"
 
 using namespace hearth;
 using namespace hearth::data;
 using Catch::Matchers::Contains;
+using test::difference;
+using test::encoded;
 using test::message_of;
 using test::TemporaryFolder;
 
@@ -22,12 +25,6 @@ cv::Mat ramp(int type, double step) {
             image.at<std::uint16_t>(i / 16, i % 16) = static_cast<std::uint16_t>(i * step);
     }
     return image;
-}
-
-std::string encoded(const std::string& extension, const cv::Mat& image) {
-    std::vector<std::uint8_t> bytes;
-    cv::imencode(extension, image, bytes);
-    return {bytes.begin(), bytes.end()};
 }
 
 std::string little(std::uint32_t value, int bytes) {
@@ -74,10 +71,6 @@ cv::Mat loaded(const std::string& bytes) {
 std::string complaint(const std::string& bytes) {
     const TemporaryFolder folder;
     return message_of<ImageError>([&] { load_gray(folder.write("x.tif", bytes), {.size = 0}); });
-}
-
-double difference(const cv::Mat& a, const cv::Mat& b) {
-    return cv::norm(a, b, cv::NORM_INF);
 }
 
 }  // namespace
