@@ -4,8 +4,8 @@
 
 #include <algorithm>
 #include <hearth/text.hpp>
-#include <unordered_set>
 
+#include "data/subset.hpp"
 #include "eval/anomaly_score.hpp"
 #include "eval/notes.hpp"
 #include "eval/suitable.hpp"
@@ -64,13 +64,9 @@ void read_one(const data::Dataset& images) {
         fmt::format("tried {} of {} images, expected to read one:{}", count, images.size(), reasons));
 }
 
-std::size_t count_patients(const data::Dataset& images, const std::string& column) {
-    std::unordered_set<std::string> patients;
-    for (std::int64_t i = 0; i < images.size(); ++i) {
-        const auto patient = images.cell(i, column);
-        patients.insert(patient && !patient->empty() ? "patient " + *patient : "image " + images.name(i));
-    }
-    return patients.size();
+std::int64_t count_patients(const data::Dataset& images, const std::string& column) {
+    const auto patients = data::patients_of(images, column);
+    return patients.empty() ? 0 : 1 + *std::ranges::max_element(patients);
 }
 
 /// "normal 120, pneumonia 80"; of several labels how many images have each.

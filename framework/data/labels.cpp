@@ -10,6 +10,7 @@
 #include <set>
 
 #include "data/cell.hpp"
+#include "data/subset.hpp"
 #include "recipe/word_list.hpp"
 
 namespace hearth::data {
@@ -30,17 +31,6 @@ std::vector<std::string> cells_of(const Dataset& dataset, const std::string& col
         cells.push_back(*cell);
     }
     return cells;
-}
-
-std::vector<int> patients_of(const Dataset& dataset, const std::string& column) {
-    std::vector<int> out;
-    std::map<std::string, int> ids;
-    for (std::int64_t i = 0; i < dataset.size(); ++i) {
-        auto patient = key(dataset.cell(i, column).value_or(""));
-        if (patient.empty()) patient = "image " + std::to_string(i);
-        out.push_back(ids.emplace(patient, static_cast<int>(ids.size())).first->second);
-    }
-    return out;
 }
 
 /// What a cell counts as for which the recipe says "zeros", "ones" or "ignore".

@@ -9,6 +9,8 @@
 #include <map>
 #include <numeric>
 
+#include "data/cell.hpp"
+
 namespace hearth::data {
 namespace {
 
@@ -57,6 +59,17 @@ class PartOfDataset : public Dataset {
 };
 
 }  // namespace
+
+std::vector<int> patients_of(const Dataset& images, const std::string& column) {
+    std::vector<int> out;
+    std::map<std::string, int> ids;
+    for (std::int64_t i = 0; i < images.size(); ++i) {
+        auto patient = key(images.cell(i, column).value_or(""));
+        if (patient.empty()) patient = "image " + std::to_string(i);
+        out.push_back(ids.emplace(patient, static_cast<int>(ids.size())).first->second);
+    }
+    return out;
+}
 
 std::vector<std::int64_t> choose_fraction(std::span<const int> strata, std::span<const int> patients,
                                           double fraction, std::uint64_t seed) {

@@ -12,6 +12,10 @@
 
 namespace hearth::data {
 
+/// By image the number of its patient, from 0 in the order of their first images; numbers of one value name one
+/// patient (data/cell.hpp). An image without one is its own.
+std::vector<int> patients_of(const Dataset& images, const std::string& column);
+
 /// Positions of the rows of about `fraction` of the patients of each stratum, at least one patient each, in
 /// order. A patient belongs to the largest stratum among its rows (with labels 0 and 1: positive if any film
 /// is). A smaller fraction of the same seed is part of a larger one. `strata` and `patients` hold a number per
