@@ -4,8 +4,8 @@
 // A component class T of any kind also has these static members, which the host calls before it creates one:
 //   static void  schema(Schema&)                           options
 //   static Ports reads(const Options&)                     what it reads, in symbols
-//   static Ports writes(const Options&, const Symbols&)    what it writes, once the symbols of its reads are
-//   bound T(const Options&, const Symbols&)                      constructor
+//   static Ports writes(const Options&, const Symbols&)    what it writes, once its reads are bound
+//   T(const Options&, const Symbols&)                      constructor
 #pragma once
 
 #include <torch/nn/module.h>
