@@ -1,13 +1,9 @@
 // hearth detect: anomaly detection with a finished run, or with one that it trains first.
 #include <fmt/format.h>
 
-#include "cli/countdown.hpp"
 #include "cli/detection_report.hpp"
-#include "cli/print_table.hpp"
 #include "cli/run.hpp"
 #include "data/json_text.hpp"
-#include "eval/anomaly_images.hpp"
-#include "report/wrap.hpp"
 #include "train/activity.hpp"
 
 namespace hearth::cli {
@@ -56,13 +52,6 @@ std::optional<fs::path> train_first(const DetectFlags& flags, Globals& globals) 
     return summary.stopped || !summary.first ? std::nullopt : std::optional(summary.run);
 }
 
-eval::PartProgress parts_shown(bool quiet) {
-    return [countdown = Countdown(quiet, "detection")](const std::string& part, std::int64_t done,
-                                                       std::int64_t total) mutable {
-        countdown(part, done, total);
-    };
-}
-
 /// A finished run trains no more: what says how to train does nothing there.
 void refuse_training_flags(const DetectFlags& flags, const Globals& globals) {
     for (const auto& [name, given] : {std::pair("--init", !flags.init.empty()),
@@ -90,9 +79,7 @@ std::unique_ptr<LoadedRun> run_to_score(const DetectFlags& flags, Globals& globa
 void detect(const DetectFlags& flags, Globals& globals) {
     const auto run = run_to_score(flags, globals);
     if (!run) return;
-    const auto detection =
-        eval::detect(run->recipe, run->plan, run->device, parts_shown(globals.quiet || globals.json));
-    save_detection(run->results, detection, run->checkpoint);
+    const auto detection = detect_run(*run, globals.quiet || globals.json);
     const auto page =
         train::during(globals.quiet || globals.json, "report", [&] { return write_report(*run); });
     if (globals.json) {
@@ -102,8 +89,7 @@ void detect(const DetectFlags& flags, Globals& globals) {
         json["report"] = page.string();
         fmt::print("{}\n", data::json_text(json, 2));
     } else {
-        for (const auto& table : detection_tables(detection)) print_table(table);
-        for (const auto& line : not_above(detection)) fmt::print("{}\n", report::wrapped(line, 80));
+        print_detection(detection);
         fmt::print("report: {}\n", fs::absolute(page).lexically_normal().string());
     }
 }

@@ -6,8 +6,10 @@
 #include <cmath>
 #include <opencv2/imgproc.hpp>
 
+#include "cli/countdown.hpp"
 #include "cli/plots.hpp"
-#include "cli/run.hpp"
+#include "cli/print_table.hpp"
+#include "cli/result_charts.hpp"
 #include "data/json_text.hpp"
 #include "eval/metrics.hpp"
 #include "report/html.hpp"
@@ -142,6 +144,47 @@ report::Table difference_table(const eval::Detection& detection) {
     return table;
 }
 
+/// The first three test images, of which the first and the third are abnormal, each beside its heat map.
+report::FigureGrid strip_of(const report::FigureGrid& grid) {
+    report::FigureGrid strip;
+    strip.heat_scale = grid.heat_scale;
+    strip.caption =
+        "Test images as they come, abnormal, normal, abnormal, each beside its heat map; lesions are outlined "
+        "where the set has their masks.";
+    strip.rows.emplace_back();
+    for (const auto& row : grid.rows)
+        for (const auto& image : row.images)
+            if (strip.rows[0].images.size() < 6) strip.rows[0].images.push_back(image);
+    strip.columns = {"film", "heat map", "film", "heat map", "film", "heat map"};
+    strip.columns.resize(strip.rows[0].images.size());
+    return strip;
+}
+
+std::vector<report::Highlight> highlights(const eval::Detection& detection) {
+    std::vector<report::Highlight> out = {
+        {"AUC, abnormal films", three(detection.sum().auc.value),
+         interval_note(detection.sum().auc)}};
+    if (localised(detection))
+        out.push_back({"Pixel AUROC of heat maps", three(detection.sum().pixel_auroc), "chance is 0.5"});
+    return out;
+}
+
+void save(const fs::path& folder, const eval::Detection& detection, const std::string& checkpoint) {
+    auto json = eval::to_json(detection);
+    json["checkpoint"] = checkpoint;
+    fs::create_directories(folder);
+    train::write_atomically(folder / "detect.json", data::json_text(json, 1) + "\n");
+    train::write_atomically(folder / "scores.csv", eval::scores_csv(detection));
+    const auto plots = folder / "plots";
+    save_svg(plots, "detect-roc", report::roc_chart(roc(detection)));
+    save_svg(plots, "detect-pr", report::pr_chart(pr(detection)));
+    if (!detection.by_kind.empty()) save_svg(plots, "detect-kinds", report::bar_chart(kinds(detection)));
+    fs::remove(plots / "detect.json");  // heat maps of other scores
+    if (detection.heat_maps.empty()) return;
+    const auto grid = save_grid(plots, "detect", heat_grid(detection));
+    train::write_atomically(plots / "detect.json", data::json_text(grid, 1) + "\n");
+}
+
 }  // namespace
 
 std::vector<report::Table> detection_tables(const eval::Detection& detection) {
@@ -160,36 +203,38 @@ std::vector<std::string> not_above(const eval::Detection& detection) {
     return out;
 }
 
-void save_detection(const fs::path& folder, const eval::Detection& detection, const std::string& checkpoint) {
-    auto json = eval::to_json(detection);
-    json["checkpoint"] = checkpoint;
-    fs::create_directories(folder);
-    train::write_atomically(folder / "detect.json", data::json_text(json, 1) + "\n");
-    train::write_atomically(folder / "scores.csv", eval::scores_csv(detection));
-    const auto plots = folder / "plots";
-    save_svg(plots, "detect-roc", report::roc_chart(roc(detection)));
-    save_svg(plots, "detect-pr", report::pr_chart(pr(detection)));
-    if (!detection.by_kind.empty()) save_svg(plots, "detect-kinds", report::bar_chart(kinds(detection)));
-    fs::remove(plots / "detect.json");  // heat maps of other scores
-    if (detection.heat_maps.empty()) return;
-    const auto grid = save_grid(plots, "detect", heat_grid(detection));
-    train::write_atomically(plots / "detect.json", data::json_text(grid, 1) + "\n");
+void print_detection(const eval::Detection& detection) {
+    for (const auto& table : detection_tables(detection)) print_table(table);
+    for (const auto& line : not_above(detection)) print_line(line);
 }
 
-std::optional<report::Section> detection_section(const fs::path& folder) {
+eval::Detection detect_run(const LoadedRun& run, bool quiet) {
+    const auto shown = [countdown = Countdown(quiet, "detection")](
+                           const std::string& part, std::int64_t done,
+                           std::int64_t total) mutable { countdown(part, done, total); };
+    auto detection = eval::detect(run.recipe, run.plan, run.device, shown);
+    save(run.results, detection, run.checkpoint);
+    return detection;
+}
+
+std::optional<DetectionParts> detection_parts(const fs::path& folder) {
     const auto json = read_json_file(folder / "detect.json");
     if (json.is_null()) return std::nullopt;
     const auto detection = eval::detection_from_json(json);
-    report::Section section;
+    DetectionParts parts{.highlights = highlights(detection), .strip = std::nullopt, .section = {}};
+    auto& section = parts.section;
     section.title = "Anomaly detection";
     for (auto& table : detection_tables(detection)) section.content.emplace_back(std::move(table));
     for (auto& line : not_above(detection)) section.content.emplace_back(report::Note{std::move(line)});
+    if (const auto stored = read_json_file(folder / "plots/detect.json"); !stored.is_null()) {
+        auto grid = load_grid(folder / "plots", stored);
+        parts.strip = strip_of(grid);
+        section.content.emplace_back(std::move(grid));
+    }
     section.content.emplace_back(roc(detection));
     section.content.emplace_back(pr(detection));
     if (!detection.by_kind.empty()) section.content.emplace_back(kinds(detection));
-    if (const auto grid = read_json_file(folder / "plots/detect.json"); !grid.is_null())
-        section.content.emplace_back(load_grid(folder / "plots", grid));
-    return section;
+    return parts;
 }
 
 }  // namespace hearth::cli

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "cli/run.hpp"
 #include "eval/anomaly.hpp"
 #include "report/page.hpp"
 
@@ -18,11 +19,20 @@ std::vector<report::Table> detection_tables(const eval::Detection& detection);
 /// "sum not shown to be above pixels k-NN: -0.037 [-0.071, -0.004]".
 std::vector<std::string> not_above(const eval::Detection& detection);
 
-/// Writes detect.json, scores.csv and plots/detect* into a run's folder.
-void save_detection(const std::filesystem::path& folder, const eval::Detection& detection,
-                    const std::string& checkpoint);
+/// Prints the tables and what is not shown to be above the baselines.
+void print_detection(const eval::Detection& detection);
 
-/// The section of the report from those files, or nothing.
-std::optional<report::Section> detection_section(const std::filesystem::path& folder);
+/// Scores what the run's [detect] names and writes detect.json, scores.csv and plots/detect* into the folder of
+/// results. What takes long says how far it is unless `quiet`.
+eval::Detection detect_run(const LoadedRun& run, bool quiet);
+
+/// A detection in the report, from those files.
+struct DetectionParts {
+    std::vector<report::Highlight> highlights;
+    std::optional<report::FigureGrid> strip;  ///< films and heat maps in one row, for the first screen
+    report::Section section;
+};
+/// Nothing where the folder holds none.
+std::optional<DetectionParts> detection_parts(const std::filesystem::path& folder);
 
 }  // namespace hearth::cli

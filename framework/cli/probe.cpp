@@ -30,6 +30,7 @@ void add_probe(CLI::App& app, Globals& globals) {
             return;
         }
         for (const auto& table : result_tables(evaluation)) print_table(table);
+        for (const auto& line : not_above(evaluation)) print_line(line);
         if (run->results != run->folder) fmt::print("results: {}\n", (run->results / "eval.json").string());
     });
 }

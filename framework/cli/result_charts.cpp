@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 
 #include "cli/run.hpp"
 #include "eval/class_auc.hpp"
@@ -98,6 +99,13 @@ std::vector<ResultChart> result_charts(const eval::Evaluation& evaluation) {
     else
         std::ranges::move(two_classes(evaluation, shown), std::back_inserter(out));
     return out;
+}
+
+std::string interval_note(const eval::Interval& interval, bool sign) {
+    const auto reason = eval::no_interval(interval);
+    if (std::isnan(interval.low)) return "no interval" + (reason.empty() ? "" : ": " + reason);
+    return sign ? fmt::format("95 % interval {:+.3f} to {:+.3f}", interval.low, interval.high)
+                : fmt::format("95 % interval {:.3f} to {:.3f}", interval.low, interval.high);
 }
 
 }  // namespace hearth::cli

@@ -15,6 +15,9 @@ struct ResultChart {
     std::string svg() const;
 };
 
+/// What stands below a value that is written large: "95 % interval 0.894 to 0.928", or why there is none.
+std::string interval_note(const eval::Interval& interval, bool sign = false);
+
 /// Bars of all scores; of each class or label where there are more than two classes or several labels; ROC and
 /// precision-recall curves where there are two classes; of a segmentation, bars of its Dice. Classes, labels
 /// and curves are those of the trained head where the run has one, else of the linear probe.

@@ -38,7 +38,7 @@ report::Table score_table(const eval::Evaluation& evaluation) {
 
 report::Table difference_table(const eval::Evaluation& evaluation) {
     report::Table table;
-    table.title = "What training added";
+    table.title = "Against the untrained network and pixels";
     table.headers = {"classifier", "difference", "AUC  [95 % interval]", "p"};
     table.align = {Align::left, Align::left, Align::right, Align::right};
     for (const auto& d : evaluation.differences)
@@ -125,6 +125,15 @@ std::vector<std::string> classifiers_of(const std::vector<eval::Evaluation>& eva
 std::string notes_text(const std::vector<std::string>& notes) {
     std::string out;
     for (const auto& note : notes) out += " NOTE: " + note + ".";
+    return out;
+}
+
+std::vector<std::string> not_above(const eval::Evaluation& evaluation) {
+    std::vector<std::string> out;
+    for (const auto& d : evaluation.differences)
+        if (!d.above())
+            out.push_back(fmt::format("{}: {} not shown to be above {}: {}", classifier_text(d.classifier),
+                                      d.model, d.baseline, eval::interval_text(d.auc, true, " ")));
     return out;
 }
 

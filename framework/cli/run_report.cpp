@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 #include <fstream>
+#include <iterator>
 #include <limits>
 #include <sstream>
 
@@ -190,26 +191,49 @@ Section pictures(const eval::Examples& examples) {
     return section;
 }
 
-Section results(const eval::Evaluation& evaluation) {
-    Section section;
-    section.title = "Results";
-    for (auto& table : result_tables(evaluation)) section.content.emplace_back(std::move(table));
-    for (auto& chart : result_charts(evaluation))
-        std::visit([&](auto& drawn) { section.content.emplace_back(std::move(drawn)); }, chart.chart);
-    return section;
-}
-
 std::string value_text(const eval::Interval& interval, bool sign) {
     if (std::isnan(interval.value)) return "undefined";
     return sign ? fmt::format("{:+.3f}", interval.value) : fmt::format("{:.3f}", interval.value);
 }
 
-/// What stands below a value.
-std::string interval_note(const eval::Interval& interval, bool sign) {
-    const auto reason = eval::no_interval(interval);
-    if (std::isnan(interval.low)) return "no interval" + (reason.empty() ? "" : ": " + reason);
-    return sign ? fmt::format("95 % interval {:+.3f} to {:+.3f}", interval.low, interval.high)
-                : fmt::format("95 % interval {:.3f} to {:.3f}", interval.low, interval.high);
+/// The first two restorations in one row, for the first screen.
+report::FigureGrid restoration_strip(const eval::Restoration& restored, const eval::Examples& examples) {
+    report::FigureGrid strip;
+    strip.caption = fmt::format("{} is drawn from {}; {} is what it should be.", restored.output,
+                                restored.input, restored.target);
+    strip.rows.emplace_back();
+    for (std::int64_t i = 0; i < std::min<std::int64_t>(2, restored.images); ++i)
+        for (const auto& name : {restored.input, restored.output, restored.target}) {
+            strip.columns.push_back(name);
+            strip.rows[0].images.push_back(enlarged(picture(examples.tensors[name], i), picture_side));
+        }
+    return strip;
+}
+
+std::vector<report::Highlight> highlights(const eval::Evaluation& evaluation) {
+    std::vector<report::Highlight> out;
+    if (const auto& s = evaluation.segmentation)
+        out.push_back({"Dice", value_text(s->dice, false), interval_note(s->dice)});
+    for (const auto& s : evaluation.scores)
+        if (s.model == "trained")
+            out.push_back(
+                {"AUC, " + classifier_text(s.classifier), value_text(s.auc, false), interval_note(s.auc)});
+    for (const auto& d : evaluation.differences)
+        if (d.classifier == classifiers_of({evaluation}).front())
+            out.push_back({d.baseline == "pixels" ? "AUC over projected pixels"
+                                                  : "AUC over the untrained backbone",
+                           value_text(d.auc, true), interval_note(d.auc, true)});
+    return out;
+}
+
+Section results(const eval::Evaluation& evaluation) {
+    Section section;
+    section.title = "Results";
+    for (auto& table : result_tables(evaluation)) section.content.emplace_back(std::move(table));
+    for (auto& line : not_above(evaluation)) section.content.emplace_back(report::Note{std::move(line)});
+    for (auto& chart : result_charts(evaluation))
+        std::visit([&](auto& drawn) { section.content.emplace_back(std::move(drawn)); }, chart.chart);
+    return section;
 }
 
 Section repeat(const LoadedRun& run) {
@@ -227,18 +251,8 @@ Section repeat(const LoadedRun& run) {
     return section;
 }
 
-}  // namespace
-
-std::filesystem::path write_report(LoadedRun& run) {
-    const auto lines = read_metrics(run.folder / "metrics.jsonl");
-    const auto found = [&](const char* file) {
-        return std::filesystem::exists(run.results / file) ? run.results : run.folder;
-    };
-    const auto evaluation = read_evaluation(found("eval.json"));
-    report::Report page;
-    page.title = run.recipe.name;
-    page.subtitle = run.recipe.description.substr(0, run.recipe.description.find('\n'));
-    page.facts = {
+std::vector<std::pair<std::string, std::string>> facts(const LoadedRun& run) {
+    std::vector<std::pair<std::string, std::string>> out = {
         {"run", run.folder.string()},
         {"started", field(run.run, "started")},
         {"status", field(run.run, "status")},
@@ -249,64 +263,82 @@ std::filesystem::path write_report(LoadedRun& run) {
                        (run.environment.value("git_changes", false) ? " with uncommitted changes" : "")},
         {"recipe hash", field(run.run, "recipe_hash")},
         {"device", run.device.str()}};
-    if (!run.asked.empty()) page.facts.emplace_back("asked", join(run.asked, " "));
-    page.warnings = run.plan.warnings();
-    for (const auto& line : lines)
-        if (line.value("event", "") == "collapse" || line.value("event", "") == "nan")
-            page.warnings.push_back(fmt::format("step {}: {} {}", line["step"].dump(),
-                                                line["event"].get<std::string>(),
-                                                line.value("reason", line.value("first", ""))));
-    if (const auto bad = run.run.value("quarantined", 0); bad > 0)
-        page.warnings.push_back(
-            fmt::format("{} unreadable images were left out; quarantine.json names them", bad));
+    if (!run.asked.empty()) out.emplace_back("asked", join(run.asked, " "));
+    return out;
+}
 
+std::vector<std::string> warnings(const LoadedRun& run, const std::vector<nlohmann::json>& metrics) {
+    auto out = run.plan.warnings();
+    for (const auto& line : metrics)
+        if (line.value("event", "") == "collapse" || line.value("event", "") == "nan")
+            out.push_back(fmt::format("step {}: {} {}", line["step"].dump(), line["event"].get<std::string>(),
+                                      line.value("reason", line.value("first", ""))));
+    if (const auto bad = run.run.value("quarantined", 0); bad > 0)
+        out.push_back(fmt::format("{} unreadable images were left out; quarantine.json names them", bad));
+    return out;
+}
+
+void write_restorations(const std::filesystem::path& folder,
+                        const std::vector<eval::Restoration>& restorations) {
+    nlohmann::json all = nlohmann::json::array();
+    for (const auto& r : restorations)
+        all.push_back({{"output", r.output},
+                       {"input", r.input},
+                       {"target", r.target},
+                       {"input_error", r.input_error},
+                       {"output_error", r.output_error},
+                       {"elsewhere", r.elsewhere},
+                       {"psnr_input", r.psnr_input},
+                       {"psnr_output", r.psnr_output},
+                       {"images", r.images}});
+    train::write_atomically(folder / "restorations.json", data::json_text(all, 2) + "\n");
+}
+
+}  // namespace
+
+std::filesystem::path write_report(LoadedRun& run) {
+    const auto found = [&](const char* file) {
+        return std::filesystem::exists(run.results / file) ? run.results : run.folder;
+    };
+    const auto metrics = read_metrics(run.folder / "metrics.jsonl");
+    const auto evaluation = read_evaluation(found("eval.json"));
+    const auto detection = detection_parts(found("detect.json"));
     const auto examples = eval::make_examples(run.recipe, run.plan, run.device, 8);
-    if (evaluation) {
-        page.warnings.insert(page.warnings.end(), evaluation->notes.begin(), evaluation->notes.end());
-        if (const auto& s = evaluation->segmentation)
-            page.highlights.push_back({"Dice", value_text(s->dice, false), interval_note(s->dice, false)});
-        for (const auto& s : evaluation->scores)
-            if (s.model == "trained")
-                page.highlights.push_back({"AUC, " + classifier_text(s.classifier), value_text(s.auc, false),
-                                           interval_note(s.auc, false)});
-        for (const auto& d : evaluation->differences)
-            if (d.classifier == classifiers_of({*evaluation}).front())
-                page.highlights.push_back(
-                    {"AUC over the untrained backbone", value_text(d.auc, true), interval_note(d.auc, true)});
+    report::Report page;
+    page.title = run.recipe.name;
+    page.subtitle = run.recipe.description.substr(0, run.recipe.description.find('\n'));
+    page.facts = facts(run);
+    page.warnings = warnings(run, metrics);
+    page.footer = fmt::format("Written by hearth {} on {}", HEARTH_VERSION, train::utc_now());
+
+    if (detection) {
+        page.highlights = detection->highlights;
+        if (detection->strip) page.strips.push_back(*detection->strip);
+        page.sections.push_back(detection->section);
     }
     for (const auto& r : examples.restorations)
         page.highlights.push_back({fmt::format("Error where {} differs", r.input),
                                    fmt::format("{:.3f} → {:.3f}", r.input_error, r.output_error),
                                    fmt::format("mean absolute, before and after {}", r.output)});
-    if (evaluation)
+    if (!examples.restorations.empty())
+        page.strips.push_back(restoration_strip(examples.restorations.front(), examples));
+    if (evaluation) {
+        std::ranges::copy(evaluation->notes, std::back_inserter(page.warnings));
+        std::ranges::move(highlights(*evaluation), std::back_inserter(page.highlights));
         page.sections.push_back(results(*evaluation));
-    else
+    } else {
         page.sections.push_back(
             {"Results", "", {report::Note{"Not evaluated: run `hearth probe` on this folder.", false}}});
-    if (auto section = detection_section(found("detect.json"))) page.sections.push_back(std::move(*section));
+    }
     if (const auto section = pictures(examples); !section.content.empty()) page.sections.push_back(section);
     if (auto section = pictures_section(found("plots/pictures.json")))
         page.sections.push_back(std::move(*section));
-    page.sections.push_back(curves(lines));
+    page.sections.push_back(curves(metrics));
     page.sections.push_back({"Plan", "", {plan_picture(run.plan)}});
     page.sections.push_back(repeat(run));
-    page.footer = fmt::format("Written by hearth {} on {}", HEARTH_VERSION, train::utc_now());
 
     std::filesystem::create_directories(run.results);
-    train::write_atomically(run.results / "restorations.json", [&] {
-        nlohmann::json all = nlohmann::json::array();
-        for (const auto& r : examples.restorations)
-            all.push_back({{"output", r.output},
-                           {"input", r.input},
-                           {"target", r.target},
-                           {"input_error", r.input_error},
-                           {"output_error", r.output_error},
-                           {"elsewhere", r.elsewhere},
-                           {"psnr_input", r.psnr_input},
-                           {"psnr_output", r.psnr_output},
-                           {"images", r.images}});
-        return data::json_text(all, 2) + "\n";
-    }());
+    write_restorations(run.results, examples.restorations);
     const auto file = run.results / "report.html";
     train::write_atomically(file, report::render(page));
     return file;

@@ -1,6 +1,7 @@
 // hearth train: from a recipe to a run folder with checkpoints, an evaluation and a report.
 #include <fmt/format.h>
 
+#include "cli/detection_report.hpp"
 #include "cli/print_table.hpp"
 #include "cli/run.hpp"
 #include "cli/tables.hpp"
@@ -29,7 +30,12 @@ void evaluate_and_report(const std::filesystem::path& folder, const recipe::Reci
         if (!globals.json) {
             fmt::print("\n");
             for (const auto& table : result_tables(evaluation)) print_table(table);
+            for (const auto& line : not_above(evaluation)) print_line(line);
         }
+    }
+    if (recipe.detect) {
+        const auto detection = detect_run(*run, globals.quiet || globals.json);
+        if (!globals.json) print_detection(detection);
     }
     const auto page =
         train::during(globals.quiet || globals.json, "report", [&] { return write_report(*run); });
@@ -133,7 +139,7 @@ train::TrainSummary train_recipe(const recipe::Recipe& written, const StartFlags
 
 void add_train(CLI::App& app, Globals& globals) {
     auto flags = std::make_shared<TrainFlags>();
-    auto* verb = app.add_subcommand("train", "Train a recipe; evaluates and writes report.html at the end");
+    auto* verb = app.add_subcommand("train", "Train a recipe; probes, detects and writes report.html at the end");
     flags->arguments.add_to(*verb);
     flags->start.add_to(*verb);
     verb->add_flag("--no-report", flags->no_report, "Neither evaluate nor write report.html");

@@ -135,9 +135,11 @@ class FrozenEvaluation {
                 const auto& probabilities = find_score(result_, classifier, model)->probabilities;
                 return auc_statistic(probabilities, task_.classes, result_.labels);
             };
-            const auto paired = paired_bootstrap(result_.patients, statistic("trained"), statistic("untrained"),
-                                                 {.resamples = 2000, .seed = 0});
-            result_.differences.push_back({classifier, "trained", "untrained", paired});
+            for (const std::string baseline : {"untrained", "pixels"}) {
+                const auto paired = paired_bootstrap(result_.patients, statistic("trained"),
+                                                     statistic(baseline), {.resamples = 2000, .seed = 0});
+                result_.differences.push_back({classifier, "trained", baseline, paired});
+            }
         }
         result_.protocol = protocol_of(network);
         result_.notes = notes_on_rows(recipe_, spec_, test_set());

@@ -29,6 +29,9 @@ struct Score {
 struct Difference {
     std::string classifier, model, baseline;
     PairedInterval auc{};
+
+    /// Whether the interval lies above 0.
+    bool above() const { return auc.low > 0; }
 };
 
 /// Dice of a segmentation; see segmentation.hpp.
@@ -49,7 +52,7 @@ struct Evaluation {
     std::vector<int> labels, patients;
     std::int64_t train_images = 0, test_images = 0, test_patients = 0;
     std::vector<Score> scores;
-    std::vector<Difference> differences;  ///< trained - untrained
+    std::vector<Difference> differences;  ///< trained less untrained and less pixels, of each classifier
     std::optional<Segmentation> segmentation;
     std::string protocol;            ///< one line, for tables
     std::vector<std::string> notes;  ///< what a reader has to know of the rows before the numbers are trusted

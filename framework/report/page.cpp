@@ -85,6 +85,7 @@ std::string header_html(const Report& report) {
         }
         html += "</div>";
     }
+    for (const auto& strip : report.strips) html += card(figure_grid(strip));
     if (!report.facts.empty()) {
         html += "<dl class=\"facts\">";
         for (const auto& [name, value] : report.facts) {

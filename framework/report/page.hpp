@@ -50,6 +50,7 @@ struct Report {
         facts;  ///< name and value: date, duration, commit, seed, device
     std::vector<std::string> warnings;
     std::vector<Highlight> highlights;
+    std::vector<FigureGrid> strips;  ///< rows of pictures right below the highlights
     std::vector<Section> sections;
     std::string footer;
 };

@@ -31,7 +31,7 @@ struct Outcome {
 /// The demo recipe on 40 films of 32 x 32 pixels, one epoch of 5 steps.
 inline const std::string tiny_recipe = R"(schema = 1
 name = "tiny"
-extends = [")" HEARTH_TEST_SOURCE_DIR R"(/recipes/demo/afire.toml"]
+extends = [")" HEARTH_TEST_SOURCE_DIR R"(/recipes/base/phantom-tiny.toml"]
 [data]
 phantom_count = 40
 size = 32

@@ -23,7 +23,7 @@ import time
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 RECIPE = f"""schema = 1
 name = "tiny"
-extends = ["{ROOT}/recipes/demo/afire.toml"]
+extends = ["{ROOT}/recipes/base/phantom-tiny.toml"]
 [data]
 size = 32
 workers = 1

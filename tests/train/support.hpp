@@ -58,7 +58,7 @@ lr_batch = 0
 /// The demo's method at a size that takes a moment: 24 steps.
 inline std::string tiny_demo() {
     return "schema = 1\nname = \"tiny\"\nextends = [\"" HEARTH_TEST_SOURCE_DIR
-           "/recipes/demo/afire.toml\"]\n"
+           "/recipes/base/phantom-tiny.toml\"]\n"
            R"([data]
 phantom_count = 48
 size = 32
