@@ -41,7 +41,7 @@ class ProgressView {
     void show(const Report& report);
     /// A step was made that may have no report.
     void step(std::int64_t step);
-    /// What takes long between steps, such as a probe.
+    /// What takes long between steps, such as a probe, until the next call.
     void busy(const std::string& what) { activity_.now(what); }
     /// A line that stays.
     void say(const std::string& line);

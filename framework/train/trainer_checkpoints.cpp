@@ -8,6 +8,7 @@
 namespace hearth::train {
 
 void Trainer::save(const std::string& name) {
+    view_->busy("writing checkpoint " + name);
     auto tensors = plan_.state();
     for (auto& item : stepper_->optimizer().state()) tensors.push_back(std::move(item));
     std::map<std::string, std::string> metadata = {
@@ -21,6 +22,7 @@ void Trainer::save(const std::string& name) {
     metadata["hearth.data"] = fingerprint_;
     write_safetensors(folder_.checkpoint(name), tensors, metadata,
                       name == "last" ? folder_.checkpoint("previous") : std::filesystem::path());
+    view_->step(progress_.step);
 }
 
 // The last checkpoint that can be read: a crash or a disk may have spoilt the newest.

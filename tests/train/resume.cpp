@@ -296,6 +296,12 @@ TEST_CASE("on a terminal no redrawn line is wider than it, and what comes last h
     }
 }
 
+TEST_CASE("on a terminal the line says step again once a probe and its checkpoints are done") {
+    const TemporaryFolder folder;
+    const auto written = on_terminal(folder.write("tiny.toml", tiny_demo()), folder / "run", 80, "xterm");
+    CHECK_THAT(written.substr(written.rfind("probe after epoch 4:")), Contains("step 24/24"));
+}
+
 TEST_CASE("on a terminal that cannot go back lines are broken between words, in the log they are whole") {
     const TemporaryFolder folder;
     const auto written = on_terminal(folder.write("recipe.toml", linear_map), folder / "run", 40, "dumb");
