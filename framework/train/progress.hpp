@@ -1,5 +1,5 @@
 // What a person sees while training: on a terminal one line that fits its width and is redrawn after every
-// step, elsewhere a plain line per report. Every report goes to train.log in full.
+// step, elsewhere a plain line per report. Every report and every line that stays go to train.log in full.
 #pragma once
 
 #include <chrono>

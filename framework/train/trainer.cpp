@@ -45,14 +45,16 @@ std::vector<NotFinite> not_finite(const plan::Plan& plan, const Tensors& tensors
 template <typename Work>
 auto Trainer::recorded(const Work& work) -> decltype(work()) {
     const auto fail = [&](int code, const std::string& message) {
+        folder_.log("error: " + message);
         folder_.update({{"status", "failed"}, {"exit_code", code}, {"error", message}});
     };
     const auto out_of_memory = [&](const std::string& reason) {
-        fail(static_cast<int>(ExitCode::out_of_memory), "out of memory");
-        return OutOfMemory(fmt::format(
+        OutOfMemory error(fmt::format(
             "out of memory at step {}: {}; lower train.batch (it is {}; \"auto\" finds what fits) and raise "
             "train.accumulate, or set data.cache = \"packed\"",
             progress_.step, reason, recipe_.train.batch));
+        fail(static_cast<int>(error.code()), error.what());
+        return error;
     };
     try {
         return work();
@@ -92,7 +94,7 @@ Trainer::Trainer(const recipe::Recipe& recipe, const host::Registry& registry, T
     if (recipe.train.threads > 0) at::set_num_threads(static_cast<int>(recipe.train.threads));
     plan_.to(device_);
     folder_.describe(recipe, registry, plan::to_text(plan_), plan::to_mermaid(plan_), request_.command);
-
+    if (!request_.opening.empty()) folder_.log(request_.opening);
     recorded([&] { prepare(); });
 }
 
@@ -192,6 +194,8 @@ TrainSummary Trainer::train() {
         if (first()) save("last");
         view_->say(fmt::format("stopped by signal {} at step {}; go on with --resume", StopSignals::received(),
                                progress_.step));
+    } else {  // on the terminal the verb says it
+        folder_.log(fmt::format("trained {} steps in {}", summary.steps, duration_text(summary.seconds)));
     }
     const auto status = stopped ? "stopped" : "finished";
     folder_.update({{"status", status}, {"exit_code", stopped ? 75 : 0}, {"step", progress_.step}});

@@ -32,9 +32,10 @@ std::pair<std::filesystem::path, SafeTensors> Trainer::read_checkpoint() {
         return {last, read_safetensors(last)};
     } catch (const DataError& error) {
         if (!std::filesystem::exists(previous)) throw;
-        if (!request_.quiet && first())
-            fmt::print(stderr, "warning: {}; going on from the checkpoint before it, {}\n", error.what(),
-                       previous.string());
+        const auto warning = fmt::format("warning: {}; going on from the checkpoint before it, {}",
+                                         error.what(), previous.string());
+        folder_.log(warning);
+        if (!request_.quiet && first()) fmt::print(stderr, "{}\n", warning);
         return {previous, read_safetensors(previous)};
     }
 }
