@@ -19,7 +19,11 @@ std::size_t columns_behind(std::FILE* to) {
 }  // namespace
 
 std::string shown(const report::Table& table, std::FILE* to) {
-    if (const auto columns = columns_behind(to); columns > 0) return report::text_table(table, columns);
+    const auto columns = columns_behind(to);
+    return columns > 0 ? report::text_table(table, columns) : plain(table);
+}
+
+std::string plain(const report::Table& table) {
     auto whole = table;  // lines of numbers stay whole for whoever reads them next; prose is wrapped
     whole.caption = report::wrapped(table.caption, 80);
     return report::text_table(whole);

@@ -12,6 +12,9 @@ namespace hearth::cli {
 /// wrapped, at 80 columns.
 std::string shown(const report::Table& table, std::FILE* to = stdout);
 
+/// A table for a file, as where there is no terminal.
+std::string plain(const report::Table& table);
+
 /// Prints prose, wrapped to the terminal behind `to`, else as it is.
 void print_line(const std::string& text, std::FILE* to = stdout);
 

@@ -21,7 +21,11 @@ constexpr auto first_line = 2s, between_news = 10s, between_lines = 30s;
 }  // namespace
 
 Activity::Activity(bool quiet, std::string what)
-    : quiet_(quiet), redraws_(!quiet && can_redraw(STDERR_FILENO)), line_(stderr), what_(std::move(what)) {
+    : quiet_(quiet),
+      terminal_(::isatty(STDERR_FILENO) == 1),
+      redraws_(!quiet && can_redraw(STDERR_FILENO)),
+      line_(stderr),
+      what_(std::move(what)) {
     if (!quiet_) ticker_ = std::thread([this] { tick(); });
 }
 
@@ -125,7 +129,8 @@ void Activity::redraw() {
 
 void Activity::print(const std::string& line) {
     line_.erase();
-    std::fputs((line + "\n").c_str(), stderr);  // a terminal that is gone is no reason to fail
+    const auto rows = terminal_ ? in_rows(line, terminal_columns(STDERR_FILENO)) : line;
+    std::fputs((rows + "\n").c_str(), stderr);  // a terminal that is gone is no reason to fail
     printed_ = Clock::now();
 }
 

@@ -36,7 +36,7 @@ class Activity {
     void count(std::int64_t done, std::int64_t total, const std::string& unit);
     /// In place of now(): a line of parts as they are, on a terminal only.
     void show(std::vector<StatusPart> parts);
-    /// A line that stays.
+    /// A line that stays; on a terminal in rows that fit it.
     void say(const std::string& line);
     /// Nothing is under way any more; what show() drew stays.
     void keep();
@@ -50,7 +50,7 @@ class Activity {
     void print(const std::string& line);  ///< a line that stays
     std::vector<StatusPart> counted() const;
 
-    bool quiet_, redraws_;
+    bool quiet_, terminal_, redraws_;
     std::mutex mutex_;
     StatusLine line_;
     std::string what_, unit_;

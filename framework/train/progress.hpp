@@ -1,5 +1,5 @@
 // What a person sees while training: on a terminal one line that fits its width and is redrawn after every
-// step, elsewhere a plain line per report. Every report goes to train.log in full.
+// step, elsewhere a plain line per report. Every report and every line that stays go to train.log in full.
 #pragma once
 
 #include <chrono>
@@ -41,7 +41,7 @@ class ProgressView {
     void show(const Report& report);
     /// A step was made that may have no report.
     void step(std::int64_t step);
-    /// What takes long between steps, such as a probe.
+    /// What takes long between steps, such as a probe, until the next call.
     void busy(const std::string& what) { activity_.now(what); }
     /// A line that stays.
     void say(const std::string& line);

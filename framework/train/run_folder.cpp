@@ -137,6 +137,10 @@ bool only_more_epochs(const std::vector<recipe::ValueDifference>& differences) {
 
 }  // namespace
 
+void append_to_log(const fs::path& run, const std::string& text) {
+    std::ofstream(run / "train.log", std::ios::app) << text << "\n";
+}
+
 std::string utc_now() {
     return fmt::format("{:%Y-%m-%dT%H:%M:%SZ}", fmt::gmtime(std::time(nullptr)));
 }
@@ -258,6 +262,10 @@ void RunFolder::update(const nlohmann::json& values) {
     run_.update(values);
     run_["heartbeat"] = utc_now();
     write_atomically(path_ / "run.json", data::json_text(run_, 2) + "\n");
+}
+
+void RunFolder::log(const std::string& text) const {
+    if (writes_) append_to_log(path_, text);
 }
 
 void RunFolder::metrics(const nlohmann::json& line) {

@@ -44,6 +44,8 @@ class RunFolder {
                   const std::string& plan_mermaid, const std::vector<std::string>& command);
     /// Merges `values` into run.json, with a fresh heartbeat.
     void update(const nlohmann::json& values);
+    /// append_to_log() of this run.
+    void log(const std::string& text) const;
     /// Appends one line to metrics.jsonl.
     void metrics(const nlohmann::json& line);
     /// Removes metrics of steps after `step`: a resumed run writes them again.
@@ -71,6 +73,9 @@ std::string recipe_hash(const recipe::Recipe& recipe, int world = 1);
 /// In which keys a recipe differs from that of the run in this folder, a line each, with both values; "" where
 /// none does, or the folder's recipe cannot be read. Keys that recipe_hash() leaves out are left out.
 std::string recipe_changes(const std::filesystem::path& folder, const recipe::Recipe& recipe, int world = 1);
+
+/// Appends a text, of one line or several, to train.log of a run: a log has what a person was shown of the run.
+void append_to_log(const std::filesystem::path& run, const std::string& text);
 
 /// "2026-11-24T20:01:30Z".
 std::string utc_now();

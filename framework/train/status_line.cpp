@@ -11,7 +11,7 @@
 namespace hearth::train {
 namespace {
 
-constexpr std::string_view gap = "  ";
+constexpr std::string_view gap = "  ", indent = "  ";
 
 bool continues(char byte) {
     return (static_cast<unsigned char>(byte) & 0xC0) == 0x80;
@@ -59,6 +59,22 @@ std::string fitted(std::vector<StatusPart> parts, int columns) {
         parts.erase(std::prev(lightest.base()));
     }
     return cut(joined(parts), columns);
+}
+
+std::string in_rows(std::string_view line, int columns) {
+    constexpr auto none = std::string_view::npos;
+    std::string rows;
+    for (auto room = columns; columns_of(line) > room; room = columns - columns_of(indent)) {
+        const auto word = std::min(line.find_first_not_of(' '), line.size());
+        auto end = cut(line, room + columns_of(gap)).rfind(gap);
+        if (end == none || end < word) end = cut(line, room + 1).rfind(' ');
+        if (end == none || end < word) end = line.find(' ', word);
+        const auto next = line.find_first_not_of(' ', end);
+        if (next == none) break;
+        rows.append(line.substr(0, end)).append("\n").append(indent);
+        line.remove_prefix(next);
+    }
+    return rows.append(line);
 }
 
 std::string status_bar(double done) {

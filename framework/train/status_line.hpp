@@ -21,6 +21,10 @@ int columns_of(std::string_view text);
 /// is left out first; the weightiest stays, cut to what fits.
 std::string fitted(std::vector<StatusPart> parts, int columns);
 
+/// A line in rows of at most `columns`, all but the first indented. A row ends between two parts (two blanks)
+/// where it can, else between two words; a word that is longer is a row.
+std::string in_rows(std::string_view line, int columns);
+
 /// The bar of a progress, `done` from 0 to 1.
 std::string status_bar(double done);
 

@@ -11,7 +11,6 @@
 #include "data/fnv.hpp"
 #include "data/json_text.hpp"
 #include "train/initial_weights.hpp"
-#include "train/safetensors.hpp"
 #include "train/signals.hpp"
 
 namespace hearth::train {
@@ -46,14 +45,16 @@ std::vector<NotFinite> not_finite(const plan::Plan& plan, const Tensors& tensors
 template <typename Work>
 auto Trainer::recorded(const Work& work) -> decltype(work()) {
     const auto fail = [&](int code, const std::string& message) {
+        folder_.log("error: " + message);
         folder_.update({{"status", "failed"}, {"exit_code", code}, {"error", message}});
     };
     const auto out_of_memory = [&](const std::string& reason) {
-        fail(static_cast<int>(ExitCode::out_of_memory), "out of memory");
-        return OutOfMemory(fmt::format(
+        OutOfMemory error(fmt::format(
             "out of memory at step {}: {}; lower train.batch (it is {}; \"auto\" finds what fits) and raise "
             "train.accumulate, or set data.cache = \"packed\"",
             progress_.step, reason, recipe_.train.batch));
+        fail(static_cast<int>(error.code()), error.what());
+        return error;
     };
     try {
         return work();
@@ -93,7 +94,7 @@ Trainer::Trainer(const recipe::Recipe& recipe, const host::Registry& registry, T
     if (recipe.train.threads > 0) at::set_num_threads(static_cast<int>(recipe.train.threads));
     plan_.to(device_);
     folder_.describe(recipe, registry, plan::to_text(plan_), plan::to_mermaid(plan_), request_.command);
-
+    if (!request_.opening.empty()) folder_.log(request_.opening);
     recorded([&] { prepare(); });
 }
 
@@ -193,6 +194,8 @@ TrainSummary Trainer::train() {
         if (first()) save("last");
         view_->say(fmt::format("stopped by signal {} at step {}; go on with --resume", StopSignals::received(),
                                progress_.step));
+    } else {  // on the terminal the verb says it
+        folder_.log(fmt::format("trained {} steps in {}", summary.steps, duration_text(summary.seconds)));
     }
     const auto status = stopped ? "stopped" : "finished";
     folder_.update({{"status", status}, {"exit_code", stopped ? 75 : 0}, {"step", progress_.step}});
@@ -300,17 +303,6 @@ Trainer::Sums Trainer::global_sums() const {
             .images = value[0],
             .micro_steps = value[1],
             .terms = {value + 3, value + all.numel()}};
-}
-
-// The weights as they were, for the step was not made, and the views of the batch that led to it.
-std::filesystem::path Trainer::save_bundle(const plan::StepOutput& out) {
-    const auto file = folder_.path() / "not-a-number.safetensors";
-    if (comm().rank() != 0 || std::filesystem::exists(file)) return file;
-    auto tensors = plan_.state();
-    for (const auto& name : plan_.delivered())
-        if (out.tensors.has(name)) tensors.emplace_back("batch." + name, out.tensors[name]);
-    write_safetensors(file, tensors, {{"format", "pt"}, {"hearth.step", std::to_string(progress_.step)}});
-    return file;
 }
 
 void Trainer::report() {
@@ -438,63 +430,6 @@ void Trainer::end_of_epoch() {
     if (events_) events_->flush();
     // A probe takes as long as it takes.
     if (request_.group != nullptr) request_.group->wait_for_all(std::chrono::hours(24));
-}
-
-void Trainer::save(const std::string& name) {
-    auto tensors = plan_.state();
-    for (auto& item : stepper_->optimizer().state()) tensors.push_back(std::move(item));
-    std::map<std::string, std::string> metadata = {
-        {"format", "pt"},
-        {"hearth.step", std::to_string(progress_.step)},
-        {"hearth.total_steps", std::to_string(progress_.total_steps)},
-        {"hearth.steps_per_epoch", std::to_string(progress_.steps_per_epoch)},
-        {"hearth.recipe", recipe_.name},
-        {"hearth.recipe_hash", recipe_hash(recipe_, comm().world_size())}};
-    if (best_) metadata["hearth.best"] = fmt::format("{}", *best_);
-    metadata["hearth.data"] = fingerprint_;
-    write_safetensors(folder_.checkpoint(name), tensors, metadata,
-                      name == "last" ? folder_.checkpoint("previous") : std::filesystem::path());
-}
-
-// The last checkpoint that can be read: a crash or a disk may have spoilt the newest.
-std::pair<std::filesystem::path, SafeTensors> Trainer::read_checkpoint() {
-    const auto last = folder_.checkpoint("last"), previous = folder_.checkpoint("previous");
-    try {
-        return {last, read_safetensors(last)};
-    } catch (const DataError& error) {
-        if (!std::filesystem::exists(previous)) throw;
-        if (!request_.quiet && first())
-            fmt::print(stderr, "warning: {}; going on from the checkpoint before it, {}\n", error.what(),
-                       previous.string());
-        return {previous, read_safetensors(previous)};
-    }
-}
-
-void Trainer::restore() {
-    const auto [file, saved] = read_checkpoint();
-    const auto number = [&, &file = file, &saved = saved](const char* key) {
-        const auto found = saved.metadata.find(key);
-        if (found == saved.metadata.end())
-            throw DataError(fmt::format("{}: found no {}, not a checkpoint", file.string(), key));
-        return std::stoll(found->second);
-    };
-    if (number("hearth.steps_per_epoch") != progress_.steps_per_epoch)
-        throw DataError(
-            fmt::format("{} was made with {} steps an epoch, this run has {}: the data or the batch "
-                        "changed; choose another --out",
-                        file.string(), number("hearth.steps_per_epoch"), progress_.steps_per_epoch));
-    if (const auto made_with = saved.metadata.find("hearth.data");
-        made_with != saved.metadata.end() && made_with->second != fingerprint_)
-        throw DataError(
-            fmt::format("{} was made with other images than {} selects now: the manifest, the folder or the "
-                        "filter changed; "
-                        "put it back, or start another run with --out",
-                        file.string(), recipe_.data.source));
-    load_checkpoint(saved, file.string(), plan_);
-    stepper_->optimizer().load(saved.tensors);
-    progress_.step = number("hearth.step");
-    if (saved.metadata.count("hearth.best") != 0) best_ = std::stod(saved.metadata.at("hearth.best"));
-    folder_.rewind(progress_.step);
 }
 
 }  // namespace hearth::train

@@ -31,6 +31,7 @@ struct TrainRequest {
     /// The other processes of the run; null where there is one alone. Process 0 keeps the run folder, logs and
     /// probes.
     const dist::ProcessGroup* group = nullptr;
+    std::string opening;  ///< what was shown so far, such as notes on the tables: the first lines of the log
     /// Called with the plan, in evaluation mode and on the CPU, before a run folder is made: to refuse what
     /// would fail after the training.
     std::function<void(const plan::Plan&)> inspect;

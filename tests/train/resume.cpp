@@ -9,6 +9,7 @@
 #include <csignal>
 #include <cstdlib>
 #include <map>
+#include <sstream>
 
 #include "train/signals.hpp"
 #include "train/status_line.hpp"
@@ -16,7 +17,7 @@
 
 using namespace hearth;
 using namespace hearth::test;
-using Catch::Matchers::Contains;
+using Catch::Matchers::Contains, Catch::Matchers::EndsWith, Catch::Matchers::StartsWith;
 
 namespace {
 
@@ -293,9 +294,25 @@ TEST_CASE("on a terminal no redrawn line is wider than it, and what comes last h
         }
         CHECK(lines > 0);
     }
+}
+
+TEST_CASE("on a terminal the line says step again once a probe and its checkpoints are done") {
     const TemporaryFolder folder;
-    CHECK_THAT(on_terminal(folder.write("recipe.toml", linear_map), folder / "run", 80, "dumb"),
-               !Contains("\033") && Contains("epoch 2/2  step 4/4") && Contains("memory"));
+    const auto written = on_terminal(folder.write("tiny.toml", tiny_demo()), folder / "run", 80, "xterm");
+    CHECK_THAT(written.substr(written.rfind("probe after epoch 4:")), Contains("step 24/24"));
+}
+
+TEST_CASE("on a terminal that cannot go back lines are broken between words, in the log they are whole") {
+    const TemporaryFolder folder;
+    const auto written = on_terminal(folder.write("recipe.toml", linear_map), folder / "run", 40, "dumb");
+    CHECK_THAT(written, !Contains("\033") && Contains("epoch 2/2  step 4/4  loss ") && Contains("\r\n  "));
+    std::istringstream rows(written.substr(written.find("epoch 1/2")));
+    for (std::string row; std::getline(rows, row);) CHECK(train::columns_of(row) <= 41);  // and the return
+    std::istringstream log(folder.read("run/train.log"));
+    std::string last_report;
+    for (std::string line; std::getline(log, line);)
+        if (line.starts_with("epoch ")) last_report = line;
+    CHECK_THAT(last_report, StartsWith("epoch 2/2  step 4/4  loss ") && EndsWith("  ETA 0 s"));
 }
 
 TEST_CASE("an output that cannot be written is an error, with the reason") {

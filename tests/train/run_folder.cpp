@@ -95,6 +95,15 @@ TEST_CASE("overwrite removes what an earlier run left") {
     CHECK_FALSE(fs::exists(made.out / "checkpoints/last.safetensors"));
 }
 
+TEST_CASE("what a person was shown of a run is appended to its log, by the process that keeps the folder") {
+    const Made made;
+    const auto run = made.begun();
+    run.log("table  images\n[data]     16");
+    RunFolder::of_other_process(made.out, false).log("not here");
+    train::append_to_log(made.out, "report: report.html");
+    CHECK(made.folder.read("run/train.log") == "table  images\n[data]     16\nreport: report.html\n");
+}
+
 TEST_CASE("resume goes on with a run, clears how it ended, and starts anew where there is no checkpoint") {
     const Made made;
     made.begun().update({{"status", "failed"}, {"exit_code", 5}, {"error", "not-a-number"}, {"best", 0.75}});

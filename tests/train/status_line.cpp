@@ -85,6 +85,22 @@ TEST_CASE("columns are counted, not bytes") {
     CHECK(train::fitted({{"█··", 1}}, 2) == "█·");
 }
 
+TEST_CASE("a line that is too long becomes rows, broken between parts, else between words, never inside one") {
+    const std::string line = "epoch 1/4  step 7/36  loss 0.5";
+    CHECK(train::in_rows(line, 30) == line);
+    CHECK(train::in_rows(line, 29) == "epoch 1/4  step 7/36\n  loss 0.5");
+    CHECK(train::in_rows(line, 20) == "epoch 1/4  step 7/36\n  loss 0.5");
+    CHECK(train::in_rows(line, 19) == "epoch 1/4\n  step 7/36\n  loss 0.5");
+    CHECK(train::in_rows("images are kept in memory", 15) == "images are kept\n  in memory");
+    CHECK(train::in_rows("images are kept in memory", 14) == "images are\n  kept in\n  memory");
+    CHECK(train::in_rows("see /a/long/path/of/a/file for it", 9) == "see\n  /a/long/path/of/a/file\n  for it");
+    CHECK(train::in_rows("Röntgen 胸部 X線", 12) == "Röntgen 胸部\n  X線");
+    CHECK(train::in_rows("word  ", 4) == "word  ");
+    CHECK(train::in_rows("  word", 4) == "  word");
+    CHECK(train::in_rows("", 4).empty());
+    CHECK(train::in_rows("a b c", 1) == "a\n  b\n  c");
+}
+
 TEST_CASE("a bar is as long at the start as at the end") {
     CHECK(train::status_bar(0) == "··········");
     CHECK(train::status_bar(0.5) == "█████·····");

@@ -31,6 +31,7 @@ TEST_CASE("not-a-number ends the run and names the first tensor that is not fini
     CHECK(status["status"] == "failed");
     CHECK(status["exit_code"] == 5);
     CHECK_THAT(status["error"].get<std::string>(), Contains("'student.cls'"));
+    CHECK_THAT(run.log(), Catch::Matchers::EndsWith("\nerror: " + message + "\n"));
     CHECK(run.last().metadata.at("hearth.step") == "2");  // the epoch before, still good
     CHECK(at::isfinite(run.last().find("student.backbone.weight")).all().item<bool>());
     const auto lines = run.metrics();

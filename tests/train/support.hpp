@@ -101,6 +101,7 @@ inline nlohmann::json read_json(const fs::path& file) {
 struct TrainingRun {
     TemporaryFolder folder;
     recipe::Recipe recipe;
+    std::string opening;  ///< of the log
 
     explicit TrainingRun(const std::string& text, const std::vector<std::string>& overrides = {})
         : recipe(recipe::load(folder.write("recipe.toml", text), overrides)) {}
@@ -111,6 +112,7 @@ struct TrainingRun {
         request.out = path();
         request.resume = resume;
         request.quiet = true;
+        request.opening = opening;
         train::Trainer trainer(recipe, registry(), request);
         return trainer.run();
     }
@@ -124,6 +126,7 @@ struct TrainingRun {
     }
     train::SafeTensors last() const { return train::read_safetensors(path() / "checkpoints/last.safetensors"); }
     std::vector<nlohmann::json> metrics() const { return read_lines(path() / "metrics.jsonl"); }
+    std::string log() const { return folder.read("run/train.log"); }
     nlohmann::json status() const { return read_json(path() / "run.json"); }
 };
 

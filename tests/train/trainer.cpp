@@ -9,7 +9,7 @@
 
 using namespace hearth;
 using namespace hearth::test;
-using Catch::Matchers::Contains;
+using Catch::Matchers::Contains, Catch::Matchers::StartsWith;
 
 namespace {
 
@@ -56,6 +56,18 @@ TEST_CASE("a linear map learns, and the run folder tells how") {
         for (const auto* key : {"step", "epoch", "lr", "weight_decay", "gradient_norm", "mean_square", "std",
                                 "rank", "images_per_second", "loader_stall", "memory_mib"})
             CHECK(line.contains(key));
+}
+
+TEST_CASE("the log of a run begins with what was shown before it, and ends with how it ended") {
+    TrainingRun run(linear_map);
+    run.opening = "[data]  16 images\nnote: phantoms";
+    run.run();
+    const auto before = run.log();
+    CHECK_THAT(before, StartsWith(run.opening + "\ntraining in ") && Contains("\nimages are kept in memory") &&
+                           Contains("\nepoch 2/2  step 4/4  loss "));
+    CHECK_THAT(before.substr(before.rfind('\n', before.size() - 2)), StartsWith("\ntrained 4 steps in "));
+    run.run(train::Resume::yes);
+    CHECK_THAT(run.log(), StartsWith(before + run.opening + "\nresuming at step 4 in "));
 }
 
 TEST_CASE("the same recipe gives the same weights, another seed gives others") {
