@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include "cli/detection_report.hpp"
+#include "cli/print_table.hpp"
 #include "cli/run.hpp"
 #include "data/json_text.hpp"
 #include "train/activity.hpp"
@@ -89,7 +90,7 @@ void detect(const DetectFlags& flags, Globals& globals) {
         json["report"] = page.string();
         fmt::print("{}\n", data::json_text(json, 2));
     } else {
-        print_detection(detection);
+        print_results(detection_tables(detection), not_above(detection));
         fmt::print("report: {}\n", fs::absolute(page).lexically_normal().string());
     }
 }

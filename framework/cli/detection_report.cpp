@@ -8,7 +8,6 @@
 
 #include "cli/countdown.hpp"
 #include "cli/plots.hpp"
-#include "cli/print_table.hpp"
 #include "cli/result_charts.hpp"
 #include "data/json_text.hpp"
 #include "eval/metrics.hpp"
@@ -162,8 +161,7 @@ report::FigureGrid strip_of(const report::FigureGrid& grid) {
 
 std::vector<report::Highlight> highlights(const eval::Detection& detection) {
     std::vector<report::Highlight> out = {
-        {"AUC, abnormal films", three(detection.sum().auc.value),
-         interval_note(detection.sum().auc)}};
+        {"AUC, abnormal films", three(detection.sum().auc.value), interval_note(detection.sum().auc)}};
     if (localised(detection))
         out.push_back({"Pixel AUROC of heat maps", three(detection.sum().pixel_auroc), "chance is 0.5"});
     return out;
@@ -203,15 +201,11 @@ std::vector<std::string> not_above(const eval::Detection& detection) {
     return out;
 }
 
-void print_detection(const eval::Detection& detection) {
-    for (const auto& table : detection_tables(detection)) print_table(table);
-    for (const auto& line : not_above(detection)) print_line(line);
-}
-
 eval::Detection detect_run(const LoadedRun& run, bool quiet) {
-    const auto shown = [countdown = Countdown(quiet, "detection")](
-                           const std::string& part, std::int64_t done,
-                           std::int64_t total) mutable { countdown(part, done, total); };
+    const auto shown = [countdown = Countdown(quiet, "detection")](const std::string& part, std::int64_t done,
+                                                                   std::int64_t total) mutable {
+        countdown(part, done, total);
+    };
     auto detection = eval::detect(run.recipe, run.plan, run.device, shown);
     save(run.results, detection, run.checkpoint);
     return detection;

@@ -19,9 +19,6 @@ std::vector<report::Table> detection_tables(const eval::Detection& detection);
 /// "sum not shown to be above pixels k-NN: -0.037 [-0.071, -0.004]".
 std::vector<std::string> not_above(const eval::Detection& detection);
 
-/// Prints the tables and what is not shown to be above the baselines.
-void print_detection(const eval::Detection& detection);
-
 /// Scores what the run's [detect] names and writes detect.json, scores.csv and plots/detect* into the folder of
 /// results. What takes long says how far it is unless `quiet`.
 eval::Detection detect_run(const LoadedRun& run, bool quiet);

@@ -4,11 +4,13 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <fstream>
 #include <hearth/error.hpp>
 #include <opencv2/imgcodecs.hpp>
 #include <opencv2/imgproc.hpp>
 
+#include "report/contact_sheet.hpp"
 #include "train/files.hpp"
 
 namespace hearth::cli {
@@ -28,6 +30,12 @@ cv::Mat to_8_bit(const cv::Mat& image) {
     return stored;
 }
 
+void save_png(const fs::path& file, const cv::Mat& image) {
+    std::vector<std::uint8_t> png;
+    cv::imencode(".png", to_8_bit(image), png);
+    train::write_atomically(file, std::string(png.begin(), png.end()));
+}
+
 }  // namespace
 
 void save_svg(const fs::path& folder, const std::string& name, const std::string& svg) {
@@ -43,11 +51,7 @@ nlohmann::json save_grid(const fs::path& folder, const std::string& name, const 
         for (std::size_t c = 0; c < grid.rows[r].images.size(); ++c) {
             const auto& image = grid.rows[r].images[c];
             const auto file = image.empty() ? "" : fmt::format("{}-{:02}-{}.png", name, r + 1, c + 1);
-            if (!image.empty()) {
-                std::vector<std::uint8_t> png;
-                cv::imencode(".png", to_8_bit(image), png);
-                train::write_atomically(folder / file, std::string(png.begin(), png.end()));
-            }
+            if (!image.empty()) save_png(folder / file, image);
             files.push_back(file);
         }
         rows.push_back({{"label", grid.rows[r].label}, {"files", files}});
@@ -74,6 +78,27 @@ report::FigureGrid load_grid(const fs::path& folder, const nlohmann::json& json)
         grid.rows.push_back(std::move(row));
     }
     return grid;
+}
+
+void save_sheet(const fs::path& folder, const std::string& name, const std::vector<report::FigureGrid>& grids) {
+    constexpr int cell = 160;
+    cv::Mat sheet;
+    for (const auto& grid : grids) {
+        std::vector<std::vector<cv::Mat>> rows;
+        for (const auto& row : grid.rows) rows.push_back(row.images);
+        cv::Mat part = report::contact_sheet(grid.columns, rows, cell);
+        const int wider = std::max(0, sheet.cols - part.cols), narrower = std::max(0, part.cols - sheet.cols);
+        const auto white = cv::Scalar::all(255);
+        cv::copyMakeBorder(part, part, 0, 0, 0, wider, cv::BORDER_CONSTANT, white);
+        if (sheet.empty()) {
+            sheet = part;
+            continue;
+        }
+        cv::copyMakeBorder(sheet, sheet, 0, 0, 0, narrower, cv::BORDER_CONSTANT, white);
+        cv::vconcat(sheet, part, sheet);
+    }
+    make_folder(folder);
+    save_png(folder / (name + ".png"), sheet);
 }
 
 nlohmann::json to_json(const report::ScatterChart& chart) {

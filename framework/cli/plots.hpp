@@ -23,6 +23,10 @@ nlohmann::json save_grid(const std::filesystem::path& folder, const std::string&
 /// An image whose file is gone leaves its place empty.
 report::FigureGrid load_grid(const std::filesystem::path& folder, const nlohmann::json& json);
 
+/// Rows of pictures, one sheet below the other, as FOLDER/NAME.png: for slides and READMEs.
+void save_sheet(const std::filesystem::path& folder, const std::string& name,
+                const std::vector<report::FigureGrid>& grids);
+
 nlohmann::json to_json(const report::ScatterChart& chart);
 report::ScatterChart scatter_from_json(const nlohmann::json& json);
 

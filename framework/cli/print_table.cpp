@@ -7,7 +7,6 @@
 #include "train/status_line.hpp"
 
 namespace hearth::cli {
-
 namespace {
 
 /// 0: no terminal.
@@ -16,17 +15,24 @@ std::size_t columns_behind(std::FILE* to) {
     return ::isatty(descriptor) == 1 ? static_cast<std::size_t>(train::terminal_columns(descriptor)) : 0;
 }
 
+std::string unbounded(report::Table table) {
+    table.caption =
+        report::wrapped(table.caption, 80);  // lines of numbers stay whole for whoever reads them next
+    return report::text_table(table);
+}
+
 }  // namespace
 
 std::string shown(const report::Table& table, std::FILE* to) {
     const auto columns = columns_behind(to);
-    return columns > 0 ? report::text_table(table, columns) : plain(table);
+    return columns > 0 ? report::text_table(table, columns) : unbounded(table);
 }
 
-std::string plain(const report::Table& table) {
-    auto whole = table;  // lines of numbers stay whole for whoever reads them next; prose is wrapped
-    whole.caption = report::wrapped(table.caption, 80);
-    return report::text_table(whole);
+std::string plain(const std::vector<report::Table>& tables, const std::vector<std::string>& remarks) {
+    std::string out;
+    for (const auto& table : tables) out += (out.empty() ? "" : "\n") + unbounded(table);
+    for (const auto& remark : remarks) out += "\n" + remark;
+    return out;
 }
 
 void print_line(const std::string& text, std::FILE* to) {
@@ -36,6 +42,11 @@ void print_line(const std::string& text, std::FILE* to) {
 
 void print_table(const report::Table& table, std::FILE* to) {
     fmt::print(to, "{}\n", shown(table, to));
+}
+
+void print_results(const std::vector<report::Table>& tables, const std::vector<std::string>& remarks) {
+    for (const auto& table : tables) print_table(table);
+    for (const auto& remark : remarks) print_line(remark);
 }
 
 }  // namespace hearth::cli

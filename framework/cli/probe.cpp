@@ -29,8 +29,7 @@ void add_probe(CLI::App& app, Globals& globals) {
             fmt::print("{}\n", data::json_text(eval::to_json(evaluation), 2));
             return;
         }
-        for (const auto& table : result_tables(evaluation)) print_table(table);
-        for (const auto& line : not_above(evaluation)) print_line(line);
+        print_results(result_tables(evaluation), not_above(evaluation));
         if (run->results != run->folder) fmt::print("results: {}\n", (run->results / "eval.json").string());
     });
 }

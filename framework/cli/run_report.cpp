@@ -204,7 +204,7 @@ report::FigureGrid restoration_strip(const eval::Restoration& restored, const ev
     strip.rows.emplace_back();
     for (std::int64_t i = 0; i < std::min<std::int64_t>(2, restored.images); ++i)
         for (const auto& name : {restored.input, restored.output, restored.target}) {
-            strip.columns.push_back(name);
+            strip.columns.push_back(name.substr(name.find('.') + 1));
             strip.rows[0].images.push_back(enlarged(picture(examples.tensors[name], i), picture_side));
         }
     return strip;
@@ -220,9 +220,9 @@ std::vector<report::Highlight> highlights(const eval::Evaluation& evaluation) {
                 {"AUC, " + classifier_text(s.classifier), value_text(s.auc, false), interval_note(s.auc)});
     for (const auto& d : evaluation.differences)
         if (d.classifier == classifiers_of({evaluation}).front())
-            out.push_back({d.baseline == "pixels" ? "AUC over projected pixels"
-                                                  : "AUC over the untrained backbone",
-                           value_text(d.auc, true), interval_note(d.auc, true)});
+            out.push_back(
+                {d.baseline == "pixels" ? "AUC over projected pixels" : "AUC over the untrained backbone",
+                 value_text(d.auc, true), interval_note(d.auc, true)});
     return out;
 }
 
@@ -338,6 +338,7 @@ std::filesystem::path write_report(LoadedRun& run) {
     page.sections.push_back(repeat(run));
 
     std::filesystem::create_directories(run.results);
+    if (!page.strips.empty()) save_sheet(run.results / "plots", "overview", page.strips);
     write_restorations(run.results, examples.restorations);
     const auto file = run.results / "report.html";
     train::write_atomically(file, report::render(page));

@@ -25,20 +25,22 @@ struct TrainFlags {
 void evaluate_and_report(const std::filesystem::path& folder, const recipe::Recipe& recipe,
                          const Globals& globals) {
     const auto run = load_run(folder, "last", globals);
+    const bool quiet = globals.quiet || globals.json;
+    const auto show = [&](const std::vector<report::Table>& tables, const std::vector<std::string>& remarks) {
+        train::append_to_log(folder, plain(tables, remarks));
+        if (!globals.json) print_results(tables, remarks);
+    };
     if (recipe.eval || recipe.probe) {
-        const auto evaluation = evaluate_run(*run, globals.quiet || globals.json);
-        if (!globals.json) {
-            fmt::print("\n");
-            for (const auto& table : result_tables(evaluation)) print_table(table);
-            for (const auto& line : not_above(evaluation)) print_line(line);
-        }
+        const auto evaluation = evaluate_run(*run, quiet);
+        if (!globals.json) fmt::print("\n");
+        show(result_tables(evaluation), not_above(evaluation));
     }
     if (recipe.detect) {
-        const auto detection = detect_run(*run, globals.quiet || globals.json);
-        if (!globals.json) print_detection(detection);
+        const auto detection = detect_run(*run, quiet);
+        show(detection_tables(detection), not_above(detection));
     }
-    const auto page =
-        train::during(globals.quiet || globals.json, "report", [&] { return write_report(*run); });
+    const auto page = train::during(quiet, "report", [&] { return write_report(*run); });
+    train::append_to_log(folder, "report: " + page.string());
     if (globals.json)
         fmt::print("{}\n",
                    data::json_text(nlohmann::json({{"run", folder.string()}, {"report", page.string()}})));
@@ -112,10 +114,14 @@ train::TrainSummary train_recipe(const recipe::Recipe& written, const StartFlags
         print_table(table_of(tables, written), stderr);
         for (const auto& note : notes_on(tables, written)) print_line("note: " + note, stderr);
     }
+    train::TrainRequest request;
+    if (first) {
+        request.opening = plain({table_of(tables, written)});
+        for (const auto& note : notes_on(tables, written)) request.opening += "\nnote: " + note;
+    }
     if (group && written.train.batch == recipe::TrainSpec::auto_batch)
         throw RecipeError("found train.batch = \"auto\" with several processes, expected a number");
     const auto recipe = with_batch(written, registry, start.how(), globals);
-    train::TrainRequest request;
     request.out = globals.out;
     request.resume = start.how();
     request.overwrite = start.overwrite;
@@ -139,7 +145,8 @@ train::TrainSummary train_recipe(const recipe::Recipe& written, const StartFlags
 
 void add_train(CLI::App& app, Globals& globals) {
     auto flags = std::make_shared<TrainFlags>();
-    auto* verb = app.add_subcommand("train", "Train a recipe; probes, detects and writes report.html at the end");
+    auto* verb =
+        app.add_subcommand("train", "Train a recipe; probes, detects and writes report.html at the end");
     flags->arguments.add_to(*verb);
     flags->start.add_to(*verb);
     verb->add_flag("--no-report", flags->no_report, "Neither evaluate nor write report.html");

@@ -89,6 +89,7 @@ std::string header_html(const Report& report) {
     if (!report.facts.empty()) {
         html += "<dl class=\"facts\">";
         for (const auto& [name, value] : report.facts) {
+            if (value.empty()) continue;
             html += fmt::format("<div><dt>{}</dt><dd>{}</dd></div>", escape(name), escape(value));
         }
         html += "</dl>";

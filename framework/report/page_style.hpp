@@ -32,9 +32,9 @@ a{color:var(--accent)}
 .facts div{min-width:0}
 .facts dt{font-size:13px;color:var(--muted)}
 .facts dd{margin:0;font-weight:500;overflow-wrap:anywhere;font-variant-numeric:tabular-nums}
-.highlights{display:grid;grid-template-columns:repeat(auto-fit,minmax(200px,1fr));gap:1px;background:var(--border);
+.highlights{display:grid;grid-template-columns:repeat(auto-fit,minmax(230px,1fr));gap:1px;background:var(--surface);
 border:1px solid var(--border);border-radius:10px;overflow:hidden;margin:28px 0 4px}
-.highlights>div{background:var(--surface);padding:16px 20px}
+.highlights>div{outline:1px solid var(--border);padding:16px 20px}
 .highlights .label{font-size:14px;color:var(--muted)}
 .highlights .value{font-size:32px;line-height:1.25;font-weight:650;letter-spacing:-.02em;font-variant-numeric:tabular-nums}
 .highlights .detail{font-size:13px;color:var(--muted)}
@@ -72,7 +72,7 @@ figure{margin:0}
 .grid{display:grid;grid-template-columns:repeat(var(--columns),minmax(92px,224px));gap:8px;align-items:center}
 .grid.labelled{grid-template-columns:minmax(84px,140px) repeat(var(--columns),minmax(92px,224px))}
 .grid.labelled .head:first-child{grid-column:2}
-.grid .head{font-size:13.5px;font-weight:600;align-self:end}
+.grid .head{font-size:13.5px;font-weight:600;align-self:end;overflow-wrap:anywhere}
 .grid .row-label{font-size:13.5px;color:var(--muted);overflow-wrap:anywhere}
 .grid img{display:block;width:100%;height:auto;border-radius:3px;background:#000}
 figcaption{font-size:13.5px;color:var(--muted);margin-top:12px;max-width:80ch}

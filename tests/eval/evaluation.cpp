@@ -65,10 +65,9 @@ TEST_CASE("the untrained backbone of an evaluation has the weights that the run 
         CHECK(difference.model == "trained");
         if (difference.baseline != "untrained") {
             CHECK(difference.baseline == "pixels");
-            CHECK(difference.auc.value ==
-                  Approx(score(same, "trained", difference.classifier).auc.value -
-                         score(same, "pixels", difference.classifier).auc.value)
-                      .margin(1e-12));
+            CHECK(difference.auc.value == Approx(score(same, "trained", difference.classifier).auc.value -
+                                                 score(same, "pixels", difference.classifier).auc.value)
+                                              .margin(1e-12));
             continue;
         }
         CHECK(difference.auc.value == 0);
