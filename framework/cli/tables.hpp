@@ -16,7 +16,9 @@ namespace hearth::cli {
 /// By section; nothing where the recipe has none or it was not asked for.
 struct Tables {
     std::optional<train::TrainingData> data;
-    std::optional<std::pair<eval::LabelledSet, eval::LabelledSet>> probe, eval;  ///< training and test rows
+    /// Training and test rows; those of folds as eval::open_evaluated() says, unless a probe while training
+    /// takes one of them.
+    std::optional<std::pair<eval::LabelledSet, eval::LabelledSet>> probe, eval;
     std::optional<eval::AnomalyImages> detect;
 };
 

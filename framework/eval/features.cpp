@@ -106,6 +106,18 @@ std::pair<LabelledSet, LabelledSet> open_splits(const recipe::Recipe& recipe,
     return splits;
 }
 
+std::pair<LabelledSet, LabelledSet> open_evaluated(const recipe::Recipe& recipe,
+                                                   const recipe::LabelledSpec& spec) {
+    if (spec.folds == 0) return open_splits(recipe, spec);
+    auto pool = open_pool(recipe, spec);
+    // Throws where there are fewer patients than folds.
+    static_cast<void>(data::assign_folds(pool.labels.strata(), pool.labels.patients,
+                                         static_cast<int>(spec.folds),
+                                         static_cast<std::uint64_t>(recipe.data.split_seed)));
+    pool.notes = expect_folds_apart(recipe, spec, pool);
+    return {pool, pool};
+}
+
 LabelledSet open_validation(const recipe::Recipe& recipe, const recipe::LabelledSpec& spec,
                             const LabelledSet& train, const train::TrainingData& trained_on) {
     if (spec.validation_where.empty())

@@ -37,6 +37,10 @@ LabelledSet open_pool(const recipe::Recipe& recipe, const recipe::LabelledSpec& 
 /// and label. `fraction` is applied to the training split. Throws RecipeError where the test split has films or
 /// patients that were fitted on (apart.hpp); the notes of the test split are what remains to be said.
 std::pair<LabelledSet, LabelledSet> open_splits(const recipe::Recipe& recipe, const recipe::LabelledSpec& spec);
+/// What a section is evaluated on at the end: open_splits(), but with `folds` all rows of train_where on both
+/// sides, since each fold is tested in its turn. Throws DataError where there are fewer patients than folds.
+std::pair<LabelledSet, LabelledSet> open_evaluated(const recipe::Recipe& recipe,
+                                                   const recipe::LabelledSpec& spec);
 /// open_splits() without the comparison.
 std::pair<LabelledSet, LabelledSet> divide_rows(const recipe::Recipe& recipe, const recipe::LabelledSpec& spec);
 /// The rows of validation_where; without it the images that were trained on, or the training split where [data]

@@ -93,6 +93,19 @@ TEST_CASE("a manifest without a split is tested by folds, one without labels is 
     CHECK(box.run({"data", "recipe", "two.csv", "--label", "edma", "-o", "x.toml"}).code == 2);
 }
 
+TEST_CASE("the counts of an evaluation in folds are the same before and after") {
+    const OwnBox box;
+    const auto folds = std::vector<std::string>{"eval.source=films/manifest.csv", "eval.train_where=",
+                                                "eval.test_where=", "eval.folds=3"};
+    auto words = Words{"train", "tiny.toml", "--out", "run"};
+    words.insert(words.end(), folds.begin(), folds.end());
+    const auto outcome = box.run(words);
+    INFO(outcome.err);
+    REQUIRE(outcome.code == 0);
+    CHECK_THAT(outcome.err, Contains("[eval] in 3 folds") && !Contains("[eval] test"));
+    CHECK_THAT(outcome.out, Contains("Predicted: abnormal = 1. 200 images of 200 patients in 3 folds, each"));
+}
+
 TEST_CASE("splits are known by their usual words, however they are written; others are said") {
     const OwnBox box;
     box.folder.write("m.csv",
