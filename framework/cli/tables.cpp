@@ -57,9 +57,11 @@ void read_one(const data::Dataset& images) {
             static_cast<void>(images.load(index));
             return;
         } catch (const std::exception& error) {
-            reasons += fmt::format("\n    {}: {}", images.name(index), error.what());
+            const std::string name = images.name(index), why = error.what();
+            reasons += "\n    " + (why.starts_with(name) ? why : name + ": " + why);
         }
     }
+    if (const auto missing = data::most_missing(images); !missing.empty()) throw DataError(missing);
     throw DataError(
         fmt::format("tried {} of {} images, expected to read one:{}", count, images.size(), reasons));
 }

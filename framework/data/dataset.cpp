@@ -7,6 +7,7 @@
 #include "data/filter.hpp"
 #include "data/image_file.hpp"
 #include "data/mask.hpp"
+#include "data/missing_file.hpp"
 #include "data/phantom.hpp"
 
 namespace hearth::data {
@@ -105,6 +106,22 @@ class PhantomDataset : public Dataset {
 };
 
 }  // namespace
+
+std::string most_missing(const Dataset& images) {
+    std::int64_t count = 0;
+    std::string first;
+    std::error_code ignored;
+    for (std::int64_t i = 0; i < images.size(); ++i) {
+        const auto file = images.name(i);
+        if (!file.starts_with('/') || std::filesystem::exists(file, ignored)) continue;  // others are generated
+        if (++count == 1) first = file;
+    }
+    if (2 * count <= images.size()) return {};
+    return fmt::format(
+        "found no file for {} of {} images, such as {}{}; paths of a table start at its own folder: correct its "
+        "column `path`, or put the table where they start; `hearth data check TABLE` lists them",
+        count, images.size(), first, hint_for_missing(first));
+}
 
 std::shared_ptr<const Dataset> open_dataset(const DatasetRequest& request) {
     std::shared_ptr<const Dataset> made;

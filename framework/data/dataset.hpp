@@ -44,6 +44,10 @@ struct DatasetRequest {
     double phantom_lesions = 0;
 };
 
+/// "found no file for 40 of 40 images, such as ..", and what to do, where most of the files are not there: then
+/// the table is wrong, or stands in the wrong folder. Otherwise empty.
+std::string most_missing(const Dataset& images);
+
 /// Opens a data set. Throws DataError when it is empty, RecipeError for a filter that does not fit.
 std::shared_ptr<const Dataset> open_dataset(const DatasetRequest& request);
 

@@ -14,6 +14,10 @@
 
 namespace hearth::eval {
 
+NothingReadable::NothingReadable(const data::Dataset& images)
+    : DataError("found no labelled, readable image to evaluate on, expected at least one" +
+                (data::most_missing(images).empty() ? "" : "; " + data::most_missing(images))) {}
+
 Labels read_labels(const data::Dataset& dataset, const recipe::LabelledSpec& spec,
                    std::vector<std::string> classes) {
     return data::read_labels(dataset,
@@ -152,7 +156,7 @@ FeatureSet extract_rows(const LabelledSet& set, const recipe::DataSpec& data, st
                                         features.push_back(extractor(images, rows).to(at::kCPU, at::kFloat));
                                         add_rows(out, set, rows);
                                     });
-    if (features.empty()) throw NothingReadable();
+    if (features.empty()) throw NothingReadable(*set.images);
     out.x = at::cat(features);
     return out;
 }

@@ -61,7 +61,7 @@ using Extractor = std::function<at::Tensor(const at::Tensor& images)>;
 
 /// There is no readable, labelled image in a set, so that a result has no value.
 struct NothingReadable : DataError {
-    NothingReadable() : DataError("found no labelled, readable image to evaluate on, expected at least one") {}
+    explicit NothingReadable(const data::Dataset& images);
 };
 
 /// Appends what is known of these images of `set` to the labels and patients of `out`.

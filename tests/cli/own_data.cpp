@@ -128,8 +128,19 @@ TEST_CASE("a table whose paths lead nowhere shows before anything is trained") {
     for (const std::string verb : {"check", "train"}) {
         const auto outcome = box.run({verb, "tiny.toml", "data.source=gone.csv", "data.where="});
         CHECK(outcome.code == 3);
-        CHECK_THAT(outcome.err, Contains("tried 2 of 2 images, expected to read one") && Contains("b.png"));
+        CHECK_THAT(outcome.err, Contains("found no file for 2 of 2 images, such as ") && Contains("/a.png;") &&
+                                    Contains("paths of a table start at its own folder: correct its column"));
     }
+    for (const auto& words :
+         std::vector<Words>{{"bench", "tiny.toml", "--steps", "1", "--warmup", "0"}, {"data", "preview", "tiny.toml"}}) {
+        auto with = words;
+        with.insert(with.end(), {"data.source=gone.csv", "data.where="});
+        CHECK_THAT(box.run(with).err, Contains("found no file for 2 of 2 images"));
+    }
+    box.folder.write("broken.csv", "path\nx.png\ny.png\n");
+    for (const auto* film : {"x.png", "y.png"}) box.folder.write(film, "no image");
+    CHECK_THAT(box.run({"check", "tiny.toml", "data.source=broken.csv", "data.where="}).err,
+               Contains("tried 2 of 2 images, expected to read one") && Contains("y.png: found bytes"));
 }
 
 TEST_CASE("verbs need only what they open") {

@@ -165,6 +165,10 @@ TEST_CASE("an unreadable test film is left out and named, and the evaluation goe
     CHECK(nothing.scores.empty());
     REQUIRE(nothing.notes.size() == 1);
     CHECK_THAT(nothing.notes[0], Contains("found no labelled, readable image"));
+    for (int i = 0; i < 90; ++i) std::filesystem::remove(films.folder / fmt::format("{:03}.png", i));
+    const auto gone = evaluate(films.recipe, registry(), plan, *films.recipe.eval, c10::kCPU);
+    REQUIRE(gone.notes.size() == 1);
+    CHECK_THAT(gone.notes[0], Contains("; found no file for 60 of 60 images, such as "));
 }
 
 TEST_CASE("the protocol has the k that was used") {
