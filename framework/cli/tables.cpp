@@ -42,8 +42,8 @@ void check_columns(const recipe::DetectSpec& spec, const data::Dataset& images) 
     const auto& from = spec.labelled;
     for (const auto& [key, column] : {std::pair("kind", spec.kind), {"mask", spec.mask}})
         if (!column.empty() && from.source != "phantom" && !images.cell(0, column))
-            throw RecipeError(fmt::format("{}: detect.{}: found no column '{}' in {}", from.origin.text(), key,
-                                          column, from.source));
+            throw RecipeError(
+                fmt::format("{}: detect.{}: {}", from.place(key).text(), key, data::no_column(images, column)));
 }
 
 /// Reads an image, and others where it cannot be: a table whose paths lead nowhere shows now.
@@ -142,7 +142,8 @@ report::Table table_of(const Tables& tables, const recipe::Recipe& recipe) {
         table.rows.push_back({part, std::to_string(images.size()),
                               std::to_string(count_patients(images, patient)), classes_text(labels)});
     };
-    if (tables.data) add("[data]" + fold_of_data(recipe), *tables.data->images, tables.data->labels, recipe.data.patient);
+    if (tables.data)
+        add("[data]" + fold_of_data(recipe), *tables.data->images, tables.data->labels, recipe.data.patient);
     for (const auto& [name, splits, spec] :
          {std::tuple("probe", &tables.probe, &recipe.probe), {"eval", &tables.eval, &recipe.eval}}) {
         if (!*splits) continue;

@@ -27,7 +27,8 @@ Labels read_labels(const data::Dataset& dataset, const recipe::LabelledSpec& spe
                               .patient = spec.patient,
                               .uncertain = spec.uncertain,
                               .blank = spec.blank,
-                              .where = spec.origin.text()},
+                              .where = spec.origin.text(),
+                              .places = recipe::texts_of(spec.written)},
                              std::move(classes));
 }
 

@@ -95,8 +95,8 @@ TEST_CASE("a manifest without a split is tested by folds, one without labels is 
 
 TEST_CASE("the counts of an evaluation in folds are the same before and after") {
     const OwnBox box;
-    const auto folds = std::vector<std::string>{"eval.source=films/manifest.csv", "eval.train_where=",
-                                                "eval.test_where=", "eval.folds=3"};
+    const auto folds = std::vector<std::string>{"eval.source=films/manifest.csv",
+                                                "eval.train_where=", "eval.test_where=", "eval.folds=3"};
     auto words = Words{"train", "tiny.toml", "--out", "run"};
     words.insert(words.end(), folds.begin(), folds.end());
     const auto outcome = box.run(words);
@@ -131,8 +131,8 @@ TEST_CASE("a table whose paths lead nowhere shows before anything is trained") {
         CHECK_THAT(outcome.err, Contains("found no file for 2 of 2 images, such as ") && Contains("/a.png;") &&
                                     Contains("paths of a table start at its own folder: correct its column"));
     }
-    for (const auto& words :
-         std::vector<Words>{{"bench", "tiny.toml", "--steps", "1", "--warmup", "0"}, {"data", "preview", "tiny.toml"}}) {
+    for (const auto& words : std::vector<Words>{{"bench", "tiny.toml", "--steps", "1", "--warmup", "0"},
+                                                {"data", "preview", "tiny.toml"}}) {
         auto with = words;
         with.insert(with.end(), {"data.source=gone.csv", "data.where="});
         CHECK_THAT(box.run(with).err, Contains("found no file for 2 of 2 images"));
@@ -208,9 +208,9 @@ patch = 8
     CHECK(well.code == 0);
     CHECK_THAT(well.out, Contains("[detect] normal") && Contains("[detect] test"));
     for (const auto& [word, found] : std::vector<std::pair<std::string, std::string>>{
-             {"detect.mask=maks", "detect.mask: found no column 'maks'"},
+             {"detect.mask=maks", "argument 'detect.mask=maks': detect.mask: found no column 'maks', expected"},
              {"detect.kind=knid", "detect.kind: found no column 'knid'"},
-             {"detect.label=abnormall", "abnormall"},
+             {"detect.label=abnormall", "argument 'detect.label=abnormall': label: found no column"},
              {"detect.normal_where=split == \"train\"", "normal_where selects"},
              {"detect.scores.restore.output=student.restord", "student.restord"}})
         for (const std::string verb : {"check", "train"}) {
