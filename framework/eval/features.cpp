@@ -65,15 +65,21 @@ void check_same_rows(const recipe::DataSpec& data, const recipe::LabelledSpec& s
         if (found != expected)
             throw RecipeError(
                 fmt::format("{}: found {} = \"{}\", expected \"{}\" as {}: with data.folds both divide "
-                            "the same rows",
-                            spec.origin.text(), ours, found, expected, theirs));
+                            "the same rows by the same labels",
+                            spec.place(ours).text(), ours, found, expected, theirs));
     };
     check("source", spec.source, "data.source", data.source);
     check("train_where", spec.train_where, "data.where", data.where);
     check("label", spec.label, "data.label", data.label);
     check("positive", spec.positive, "data.positive", data.positive);
     check("negative", spec.negative, "data.negative", data.negative);
+    check("uncertain", spec.uncertain, "data.uncertain", data.uncertain);
+    check("blank", spec.blank, "data.blank", data.blank);
     check("patient", spec.patient, "data.patient", data.patient);
+    if (data.source != "phantom") return;
+    const auto text = [](std::int64_t number) { return std::to_string(number); };
+    check("phantom_count", text(spec.phantom_count), "data.phantom_count", text(data.phantom_count));
+    check("phantom_seed", text(spec.phantom_seed), "data.phantom_seed", text(data.phantom_seed));
 }
 
 }  // namespace
