@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cstdlib>
 #include <sstream>
 
 #include "cli/support.hpp"
@@ -221,6 +222,26 @@ TEST_CASE("recipes list shows files and descriptions, as text and JSON") {
     CHECK(std::any_of(json.begin(), json.end(), [](const auto& entry) {
         return entry["description"].template get<std::string>().find("AFiRe at a small size") == 0;
     }));
+}
+
+TEST_CASE("outside a checkout recipes list shows the installed ones, or where they would be") {
+    const Sandbox sandbox;
+    const auto nowhere = sandbox.run({"recipes", "list"});
+    CHECK(nowhere.code == 2);
+    CHECK_THAT(nowhere.err, Contains("recipes: found no such folder, nor ") &&
+                                Contains("/share/hearth/recipes") && Contains("hearth recipes list FOLDER"));
+
+    sandbox.folder.write("prefix/share/hearth/recipes/mine/one.toml",
+                         "schema = 1\nname = \"one\"\ndescription = \"the installed one\"\n");
+    std::filesystem::create_directories(sandbox.folder / "prefix/bin");
+    std::filesystem::copy_file(HEARTH_TEST_BINARY_DIR "/bin/hearth", sandbox.folder / "prefix/bin/hearth");
+    const auto program = (sandbox.folder / "prefix/bin/hearth").string();
+    const auto command = fmt::format("cd '{}' && '{}' recipes list >listed.txt 2>said.txt",
+                                     sandbox.folder.path().string(), program);
+    REQUIRE(std::system(command.c_str()) == 0);
+    CHECK_THAT(sandbox.folder.read("listed.txt"),
+               StartsWith("recipes/mine/one.toml ") && Contains("the installed one"));
+    CHECK_THAT(sandbox.folder.read("said.txt"), Contains("prefix/share/hearth; every verb finds them"));
 }
 
 TEST_CASE("plugins list, show and check describe plugins, as text and JSON") {
