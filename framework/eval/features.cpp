@@ -32,16 +32,43 @@ Labels read_labels(const data::Dataset& dataset, const recipe::LabelledSpec& spe
                              std::move(classes));
 }
 
+namespace {
+
+/// Where a filter of the section was written.
+const recipe::Origin& place_of_filter(const recipe::LabelledSpec& spec, const std::string& where) {
+    if (where == spec.test_where) return spec.place("test_where");
+    if (where == spec.train_where)
+        return spec.place(spec.written.count("normal_where") > 0 ? "normal_where" : "train_where");
+    return spec.place("validation_where");
+}
+
+/// What to do where a filter asks for a split and there is none, and probes could be tested in folds.
+std::string without_split(const recipe::LabelledSpec& spec, const std::string& where,
+                          const data::Dataset& images) {
+    const bool probes = spec.head.empty() && spec.written.count("normal_where") == 0;
+    if (!probes || where.find("split") == std::string::npos || images.cell(0, "split")) return "";
+    return fmt::format("\n  {} has no column `split`: {}", spec.source, folds_instead);
+}
+
+}  // namespace
+
 std::shared_ptr<const data::Dataset> open_rows(const recipe::Recipe& recipe, const recipe::LabelledSpec& spec,
                                                const std::string& where) {
-    return data::open_dataset({.source = spec.source,
-                               .where = where,
-                               .size = static_cast<int>(spec.size > 0 ? spec.size : recipe.data.size),
-                               .fit = recipe.data.fit,
-                               .max_pixels = recipe.data.max_pixels,
-                               .phantom_count = spec.phantom_count,
-                               .phantom_seed = spec.phantom_seed,
-                               .phantom_lesions = 0.5});
+    data::DatasetRequest request{.source = spec.source,
+                                 .where = where,
+                                 .size = static_cast<int>(spec.size > 0 ? spec.size : recipe.data.size),
+                                 .fit = recipe.data.fit,
+                                 .max_pixels = recipe.data.max_pixels,
+                                 .phantom_count = spec.phantom_count,
+                                 .phantom_seed = spec.phantom_seed,
+                                 .phantom_lesions = 0.5};
+    try {
+        return data::open_dataset(request);
+    } catch (const RecipeError& error) {
+        request.where = "";
+        throw RecipeError(fmt::format("{}: {}{}", place_of_filter(spec, where).text(), error.what(),
+                                      without_split(spec, where, *data::open_dataset(request))));
+    }
 }
 
 Context evaluation_context(c10::Device device) {

@@ -24,6 +24,10 @@ struct LabelledSet {
     Labels labels;
     std::vector<std::string> notes = {};  ///< what a result on these images has to say of them
 };
+/// What tests the films of a table without splits.
+inline constexpr const char* folds_instead =
+    "test all of its films in turn, with eval.folds=5 eval.train_where= eval.test_where=";
+
 /// The rows of a labelled data set that a filter selects, images sized as the recipe says.
 std::shared_ptr<const data::Dataset> open_rows(const recipe::Recipe& recipe, const recipe::LabelledSpec& spec,
                                                const std::string& where);

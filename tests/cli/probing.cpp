@@ -82,6 +82,17 @@ TEST_CASE("a finished run is probed attentively, and by its follower's features"
                Contains("AUC, attentive probe") && Contains("ROC, attentive probe"));
 }
 
+TEST_CASE("rows of a [probe] that is asked for later did not choose `best`") {
+    const ProbeBox box;  // its run had probe.every = 0
+    box.folder.write("asked.toml",
+                     "[probe]\nevery = 1\nsource = \"films/manifest.csv\"\n[eval]\nsource = "
+                     "\"films/manifest.csv\"\n");
+    const auto outcome = box.run({"probe", "run", "--with", "asked.toml"});
+    INFO(outcome.err);
+    REQUIRE(outcome.code == 0);
+    CHECK_THAT(outcome.out, Contains("Predicted: abnormal = 1.") && !Contains("flatters"));
+}
+
 TEST_CASE("several labels are probed, tabulated and compared") {
     const ProbeBox box;
     const auto text = box.run(words({"probe", "run", "--out", "run"}, two_labels));

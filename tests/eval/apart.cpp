@@ -41,7 +41,12 @@ TEST_CASE("a table without a split is told how to have one") {
     films.recipe.data.where = "";
     CHECK_THAT(refusal(films),
                Contains("films.csv has no column `split`: add one that holds train, val or test for "
-                        "all films of a patient"));
+                        "all films of a patient") &&
+                   Contains("; or test all of its films in turn, with eval.folds=5 eval.train_where= eval"));
+    films.recipe.eval->test_where = "split == \"test\"";
+    CHECK_THAT(refusal(films),
+               Contains("argument 'eval.test_where=left == 0': where: unknown column 'split'") &&
+                   Contains("films.csv has no column `split`: test all of its films in turn"));
 }
 
 TEST_CASE("patients on both sides are refused where no film is") {
