@@ -184,9 +184,14 @@ void check_fit(const Tables& tables, const recipe::Recipe& recipe, const plan::P
 }
 
 std::vector<std::string> notes_on(const Tables& tables, const recipe::Recipe& recipe) {
-    if (tables.eval) return eval::notes_on_rows(recipe, *recipe.eval, tables.eval->second);
-    if (tables.probe && !recipe.eval) return eval::notes_on_rows(recipe, *recipe.probe, tables.probe->second);
-    return {};
+    std::vector<std::string> out;
+    if (tables.eval) out = eval::notes_on_rows(recipe, *recipe.eval, tables.eval->second);
+    if (tables.probe && !recipe.eval) out = eval::notes_on_rows(recipe, *recipe.probe, tables.probe->second);
+    if (tables.probe && recipe.probe->every > 0)
+        for (const auto& note : eval::notes_on_absent(tables.probe->second.labels,
+                                                      "knn_auc while training is nan and chooses no `best`"))
+            out.push_back("[probe]: " + note);
+    return out;
 }
 
 }  // namespace hearth::cli

@@ -106,6 +106,18 @@ TEST_CASE("the counts of an evaluation in folds are the same before and after") 
     CHECK_THAT(outcome.out, Contains("Predicted: abnormal = 1. 200 images of 200 patients in 3 folds, each"));
 }
 
+TEST_CASE("a class that the probe while training lacks is named before") {
+    const OwnBox box;
+    const auto outcome = box.run({"train", "tiny.toml", "probe.test_where=abnormal == 0", "probe.overlap=true",
+                                  "probe.every=1", "--out", "run", "--no-report"});
+    INFO(outcome.err);
+    REQUIRE(outcome.code == 0);
+    CHECK_THAT(outcome.err,
+               Contains("note: [probe]: no test image is of class '1', so knn_auc while training is "
+                        "nan and chooses no `best`"));
+    CHECK_FALSE(fs::exists(box.folder / "run/checkpoints/best.safetensors"));
+}
+
 TEST_CASE("splits are known by their usual words, however they are written; others are said") {
     const OwnBox box;
     box.folder.write("m.csv",

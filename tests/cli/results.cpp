@@ -47,6 +47,20 @@ TEST_CASE("train --json prints where the run and its report are") {
     CHECK(std::filesystem::file_size(trained.folder / "run/report.html") > 10000);
 }
 
+TEST_CASE("check says how large a checkpoint will be, and how many are kept") {
+    const auto& trained = TrainedRun::once();
+    const auto found = trained.run({"check", "tiny.toml", "--json"}).json()["checkpoint"];
+    const auto file = static_cast<std::int64_t>(
+        std::filesystem::file_size(trained.folder / "run/checkpoints/last.safetensors"));
+    const auto bytes = found["bytes"].get<std::int64_t>();
+    CHECK(bytes == found["weights"].get<std::int64_t>() + found["optimizer"].get<std::int64_t>());
+    CHECK(file > bytes);
+    CHECK(file < bytes + 200000);  // names and shapes
+    CHECK(found["most"] == 3);
+    CHECK_THAT(trained.run({"check", "tiny.toml", "probe.every=0", "train.checkpoint_every=1"}).out,
+               Contains("checkpoint  ") && Contains("; a run keeps up to 3"));
+}
+
 TEST_CASE("progress is plain lines when nobody watches it on a terminal") {
     const auto& trained = TrainedRun::once();
     CHECK_FALSE(has_escape_codes(trained.outcome.err));
