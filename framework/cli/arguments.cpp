@@ -16,10 +16,7 @@ namespace fs = std::filesystem;
 // Recipes are found as given, or below the installed share/hearth.
 fs::path find_recipe(const std::string& file) {
     if (fs::exists(file)) return file;
-    std::error_code ignored;
-    const auto binary = fs::read_symlink("/proc/self/exe", ignored);
-    const auto installed = binary.parent_path().parent_path() / "share/hearth" / file;
-    if (fs::exists(installed)) return installed;
+    if (const auto installed = installed_share() / file; fs::exists(installed)) return installed;
     std::vector<std::string> candidates;
     const auto folder = fs::path(file).has_parent_path() ? fs::path(file).parent_path() : fs::path(".");
     if (fs::is_directory(folder))
@@ -122,6 +119,10 @@ std::string own_program() {
     std::error_code failed;
     const auto file = std::filesystem::read_symlink("/proc/self/exe", failed);
     return failed ? "/proc/self/exe" : file.string();
+}
+
+fs::path installed_share() {
+    return fs::path(own_program()).parent_path().parent_path() / "share/hearth";
 }
 
 host::Registry make_registry(const Globals& globals, const recipe::Recipe* recipe) {

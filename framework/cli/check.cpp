@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "cli/print_table.hpp"
+#include "cli/run_table.hpp"
 #include "cli/tables.hpp"
 #include "data/json_text.hpp"
 #include "train/activity.hpp"
@@ -22,6 +23,21 @@ nlohmann::json to_json(const report::Table& table) {
         out.push_back(std::move(cells));
     }
     return out;
+}
+
+/// The most checkpoints that a run of the recipe has at a time: last, previous, best and those by number.
+std::int64_t most_checkpoints(const recipe::Recipe& recipe) {
+    const auto every = recipe.train.checkpoint_every;
+    const bool best = recipe.probe && recipe.probe->every > 0;
+    return 2 + (best ? 1 : 0) + (every > 0 ? recipe.train.epochs / every : 0);
+}
+
+/// "1.3 GiB, of which the optimiser 0.9 GiB; a run keeps up to 3".
+std::string checkpoint_text(const train::CheckResult& result, const recipe::Recipe& recipe) {
+    const auto size = [](std::int64_t bytes) { return size_text(static_cast<std::uintmax_t>(bytes)); };
+    return fmt::format("{}, of which the optimiser {}; a run keeps up to {}",
+                       size(result.weight_bytes + result.optimizer_bytes), size(result.optimizer_bytes),
+                       most_checkpoints(recipe));
 }
 
 void check(const RecipeArguments& arguments, std::int64_t images, Globals& globals) {
@@ -51,6 +67,11 @@ void check(const RecipeArguments& arguments, std::int64_t images, Globals& globa
                                                {"trained_parameters", result.trained},
                                                {"seconds", result.seconds},
                                                {"memory_mib", result.memory_mib},
+                                               {"checkpoint",
+                                                {{"bytes", result.weight_bytes + result.optimizer_bytes},
+                                                 {"weights", result.weight_bytes},
+                                                 {"optimizer", result.optimizer_bytes},
+                                                 {"most", most_checkpoints(recipe)}}},
                                                {"cache", {{"kind", cache.kind}, {"bytes", cache.bytes()}}}}),
                                2));
     } else {
@@ -62,6 +83,7 @@ void check(const RecipeArguments& arguments, std::int64_t images, Globals& globa
                    static_cast<double>(result.trained) / 1e6, static_cast<double>(result.total) / 1e6);
         fmt::print("  {:<24} {:.2f} s for this step, {:.0f} MiB peak\n", "cost", result.seconds,
                    result.memory_mib);
+        fmt::print("  {:<24} {}\n", "checkpoint", checkpoint_text(result, recipe));
         if (there > 0) fmt::print("  {:<24} {}: {}\n", "training data", there, cache.text());
         for (const auto& warning : weights) fmt::print("warning: {}\n", warning);
         for (const auto& problem : result.problems) fmt::print("problem: {}\n", problem);
@@ -87,7 +109,7 @@ void add_check(CLI::App& app, Globals& globals) {
     verb->add_option("--images", *images, "Images in the step")->check(CLI::Range(1, 4096));
     verb->footer(
         "Opens what [data], [probe], [eval] and [detect] name, reads an image of each, and counts images,\n"
-        "patients and classes. Then says what gets no gradient in a step.\n\n"
+        "patients and classes. Then says what gets no gradient in a step, and how large a checkpoint is.\n\n"
         "Examples:\n  hearth check recipe.toml\n  hearth check recipe.toml --with my-data.toml\n  hearth check "
         "recipe.toml "
         "networks.student.backbone.size=tiny "

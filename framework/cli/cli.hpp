@@ -53,6 +53,9 @@ void add_with(CLI::App& verb, std::vector<std::string>& with, const std::string&
 /// The file of this program, for starting it again under its own name.
 std::string own_program();
 
+/// Where an installed program has its recipes: PREFIX/share/hearth.
+std::filesystem::path installed_share();
+
 /// Holds the number of the process that started this one and that it ends with: a killed sweep leaves no run
 /// behind that goes on.
 inline constexpr const char* parent_variable = "HEARTH_PARENT";

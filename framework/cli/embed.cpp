@@ -51,8 +51,7 @@ std::vector<std::string> columns_of(const EmbedFlags& flags, const data::Dataset
     if (flags.columns.empty()) return {"patient", "label"};
     auto columns = recipe::word_list(flags.columns);
     for (const auto& column : columns)
-        if (!images.cell(0, column))
-            throw RecipeError(fmt::format("--columns: found no column '{}' in {}", column, flags.source));
+        if (!images.cell(0, column)) throw RecipeError("--columns: " + data::no_column(images, column));
     return columns;
 }
 

@@ -16,6 +16,7 @@
 #include <string_view>
 
 #include "cli/obeyed.hpp"
+#include "recipe/synonyms.hpp"
 #include "train/memory.hpp"
 
 namespace hearth::cli {
@@ -25,6 +26,21 @@ std::vector<std::string> verb_names(const CLI::App& app) {
     std::vector<std::string> names;
     for (const auto* verb : app.get_subcommands(nullptr)) names.push_back(verb->get_name());
     return names;
+}
+
+/// "; write train.epochs=3" for words[at] = "--epochs" and the word after it, where the verb takes a recipe;
+/// otherwise "".
+std::string key_instead(const CLI::App& verb, const std::vector<std::string>& words, std::size_t at) {
+    if (verb.get_option_no_throw("recipe") == nullptr || verb.get_option_no_throw("overrides") == nullptr)
+        return "";
+    const auto& flag = words[at];
+    const auto equals = flag.find('=');
+    const auto key = recipe::full_key(flag.substr(2, equals == std::string::npos ? equals : equals - 2));
+    if (key.empty()) return "";
+    const bool next = at + 1 < words.size() && !words[at + 1].starts_with("-") &&
+                      words[at + 1].find('=') == std::string::npos;
+    const auto value = equals != std::string::npos ? flag.substr(equals + 1) : next ? words[at + 1] : "VALUE";
+    return fmt::format("; write {}={}", key, value);
 }
 
 std::string usage_problem(const CLI::App& app, const std::vector<std::string>& words,
@@ -41,9 +57,11 @@ std::string usage_problem(const CLI::App& app, const std::vector<std::string>& w
     const auto is_in = [](const std::vector<std::string>& list, const std::string& word) {
         return std::find(list.begin(), list.end(), word) != list.end();
     };
-    for (const auto& word : words) {
-        if (word.starts_with("--") && !is_in(flags, word.substr(0, word.find('='))))
-            return fmt::format("unknown flag '{}'{}", word, did_you_mean(word, flags));
+    for (std::size_t i = 0; i < words.size(); ++i) {
+        const auto& word = words[i];
+        if (!word.starts_with("--") || is_in(flags, word.substr(0, word.find('=')))) continue;
+        const auto instead = key_instead(*verb, words, i);
+        return fmt::format("unknown flag '{}'{}", word, instead.empty() ? did_you_mean(word, flags) : instead);
     }
     if (!names.empty()) {
         bool is_value = false;

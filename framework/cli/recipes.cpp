@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "cli/cli.hpp"
+#include "cli/print_table.hpp"
 #include "data/json_text.hpp"
 
 namespace hearth::cli {
@@ -38,9 +39,27 @@ nlohmann::ordered_json to_json(const recipe::Value& value, bool origins) {
     return {{"value", out}, {"origin", value.origin.text()}};
 }
 
-void list(const std::string& folder, bool json) {
-    if (!fs::is_directory(folder))
-        throw RecipeError(fmt::format("{}: found no such folder, expected one with recipes", folder));
+/// The folder that is listed, and in front of what it is named relative to: outside a checkout the installed
+/// recipes, which every verb finds by their short names.
+struct Listed {
+    fs::path folder, below;
+};
+
+Listed find_folder(const std::string& asked) {
+    if (fs::is_directory(asked)) return {asked, ""};
+    const auto share = installed_share();
+    if (fs::is_directory(share / asked)) return {share / asked, share};
+    throw RecipeError(
+        fmt::format("{0}: found no such folder, nor {1}, expected one with recipes; run it in a checkout of "
+                    "Hearth, or name a folder: hearth recipes list FOLDER",
+                    asked, (share / asked).string()));
+}
+
+void list(const std::string& asked, const Globals& globals) {
+    const bool json = globals.json;
+    const auto [folder, below] = find_folder(asked);
+    if (!below.empty() && !json && !globals.quiet)
+        print_line(fmt::format("in {}; every verb finds them by these names", below.string()), stderr);
     std::vector<fs::path> files;
     for (const auto& entry : fs::recursive_directory_iterator(folder))
         if (entry.path().extension() == ".toml") files.push_back(entry.path());
@@ -59,7 +78,7 @@ void list(const std::string& folder, bool json) {
         if (json)
             all.push_back({{"file", file.string()}, {"description", about}});
         else
-            fmt::print("{:<44} {}\n", file.string(), about);
+            fmt::print("{:<44} {}\n", (below.empty() ? file : file.lexically_relative(below)).string(), about);
     }
     if (json) fmt::print("{}\n", data::json_text(all, 2));
 }
@@ -73,9 +92,11 @@ void add_recipes(CLI::App& app, Globals& globals) {
     verb->footer("Examples:\n  hearth recipes list\n  hearth recipes show recipe.toml --origin");
     auto folder = std::make_shared<std::string>("recipes");
     auto* all = verb->add_subcommand("list", "Recipes of a folder with their first line of description");
-    all->add_option("folder", *folder, "Folder")->capture_default_str();
+    all->add_option("folder", *folder,
+                    "Folder; where it is not there, the one of this name in PREFIX/share/hearth")
+        ->capture_default_str();
     all->footer("Examples:\n  hearth recipes list\n  hearth recipes list my-recipes");
-    all->callback([folder, &globals] { list(*folder, globals.json); });
+    all->callback([folder, &globals] { list(*folder, globals); });
 
     struct Show {
         RecipeArguments arguments;

@@ -19,6 +19,22 @@ std::string number(double value) {
     return std::isnan(value) ? "undefined" : fmt::format("{:.3f}", value);
 }
 
+/// "Predicted: Pneumonia. ", or nothing where the record is of an earlier version.
+std::string predicted(const eval::Evaluation& evaluation) {
+    return evaluation.predicted.empty() ? "" : fmt::format("Predicted: {}. ", evaluation.predicted);
+}
+
+/// "Predicted: Pneumonia. 84 training and 24 test images of 24 patients. "
+std::string counted(const eval::Evaluation& evaluation) {
+    const auto images =
+        evaluation.folds > 0
+            ? fmt::format("{} images of {} patients in {} folds, each tested in its turn",
+                          evaluation.test_images, evaluation.test_patients, evaluation.folds)
+            : fmt::format("{} training images, {} test images of {} patients", evaluation.train_images,
+                          evaluation.test_images, evaluation.test_patients);
+    return predicted(evaluation) + images + ". ";
+}
+
 report::Table score_table(const eval::Evaluation& evaluation) {
     const bool head = eval::find_score(evaluation, "head", "trained") != nullptr;
     report::Table table;
@@ -30,9 +46,7 @@ report::Table score_table(const eval::Evaluation& evaluation) {
             if (s.classifier == classifier)
                 table.rows.push_back({classifier_text(classifier), s.model, with_interval(s.auc),
                                       number(s.accuracy), number(s.f1)});
-    table.caption = fmt::format("{} training and {} test images of {} patients. {}.", evaluation.train_images,
-                                evaluation.test_images, evaluation.test_patients, evaluation.protocol) +
-                    notes_text(evaluation.notes);
+    table.caption = counted(evaluation) + evaluation.protocol + "." + notes_text(evaluation.notes);
     return table;
 }
 
@@ -91,8 +105,8 @@ report::Table label_table(const eval::Evaluation& evaluation) {
     return table;
 }
 
-report::Table segmentation_table(const eval::Segmentation& segmentation,
-                                 const std::vector<std::string>& notes) {
+report::Table segmentation_table(const eval::Evaluation& evaluation) {
+    const auto& segmentation = *evaluation.segmentation;
     report::Table table;
     table.title = "Segmentation";
     table.headers = {"images", "number", "Dice  [95 % interval]"};
@@ -100,7 +114,8 @@ report::Table segmentation_table(const eval::Segmentation& segmentation,
     table.rows = {{"all", std::to_string(segmentation.values.size()), with_interval(segmentation.dice)},
                   {"with something inside", std::to_string(segmentation.positive),
                    with_interval(segmentation.dice_positive)}};
-    table.caption = segmentation.protocol + "; intervals: bootstrap over patients." + notes_text(notes);
+    table.caption = predicted(evaluation) + segmentation.protocol + "; intervals: bootstrap over patients." +
+                    notes_text(evaluation.notes);
     return table;
 }
 
@@ -138,7 +153,7 @@ std::vector<std::string> not_above(const eval::Evaluation& evaluation) {
 }
 
 std::vector<report::Table> result_tables(const eval::Evaluation& evaluation) {
-    if (evaluation.segmentation) return {segmentation_table(*evaluation.segmentation, evaluation.notes)};
+    if (evaluation.segmentation) return {segmentation_table(evaluation)};
     std::vector<report::Table> out = {score_table(evaluation)};
     if (!evaluation.differences.empty()) out.push_back(difference_table(evaluation));
     if (evaluation.several) out.push_back(label_table(evaluation));

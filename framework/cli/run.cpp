@@ -86,6 +86,9 @@ std::unique_ptr<LoadedRun> load_run(const RunArguments& arguments, const Globals
     how.only->insert(how.only->end(), of_the_machine.begin(), of_the_machine.end());
     if (!globals.device.empty()) how.overrides.push_back(fmt::format("train.device=\"{}\"", globals.device));
     run->recipe = recipe::load(folder / "resolved.toml", how);
+    recipe::Reading its_own;
+    its_own.opens = {};
+    run->probed_by = recipe::load(folder / "resolved.toml", its_own).probe;
     run->registry = make_registry(globals, &run->recipe);
     run->device = train::pick_device(run->recipe.train.device);
     run->plan = plan::Plan::build(run->recipe, run->registry);
@@ -120,7 +123,9 @@ eval::Evaluation evaluate_run(LoadedRun& run, bool quiet) {
     const auto say = [&activity](const std::string& what) {
         activity.redraws() ? activity.now(what) : activity.say(what);
     };
-    auto evaluation = eval::evaluate(run.recipe, run.registry, run.plan, *spec, run.device, say);
+    auto recipe = run.recipe;  // what is asked now did not choose `best`
+    recipe.probe = run.probed_by;
+    auto evaluation = eval::evaluate(recipe, run.registry, run.plan, *spec, run.device, say);
     auto json = eval::to_json(evaluation);
     json["checkpoint"] = run.checkpoint;
     if (!run.asked.empty()) json["asked"] = run.asked;

@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <optional>
 
 #include "cli/cli.hpp"
 #include "eval/evaluate.hpp"
@@ -31,6 +32,7 @@ struct LoadedRun {
     std::filesystem::path results;   ///< the folder that results go to: the run's, or one of another question
     std::vector<std::string> asked;  ///< what the command line changed of the question
     recipe::Recipe recipe;
+    std::optional<recipe::LabelledSpec> probed_by;  ///< [probe] of the run itself, which chose `best`
     host::Registry registry;
     plan::Plan plan;
     c10::Device device = c10::kCPU;

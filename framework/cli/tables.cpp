@@ -42,8 +42,8 @@ void check_columns(const recipe::DetectSpec& spec, const data::Dataset& images) 
     const auto& from = spec.labelled;
     for (const auto& [key, column] : {std::pair("kind", spec.kind), {"mask", spec.mask}})
         if (!column.empty() && from.source != "phantom" && !images.cell(0, column))
-            throw RecipeError(fmt::format("{}: detect.{}: found no column '{}' in {}", from.origin.text(), key,
-                                          column, from.source));
+            throw RecipeError(
+                fmt::format("{}: detect.{}: {}", from.place(key).text(), key, data::no_column(images, column)));
 }
 
 /// Reads an image, and others where it cannot be: a table whose paths lead nowhere shows now.
@@ -57,9 +57,11 @@ void read_one(const data::Dataset& images) {
             static_cast<void>(images.load(index));
             return;
         } catch (const std::exception& error) {
-            reasons += fmt::format("\n    {}: {}", images.name(index), error.what());
+            const std::string name = images.name(index), why = error.what();
+            reasons += "\n    " + (why.starts_with(name) ? why : name + ": " + why);
         }
     }
+    if (const auto missing = data::most_missing(images); !missing.empty()) throw DataError(missing);
     throw DataError(
         fmt::format("tried {} of {} images, expected to read one:{}", count, images.size(), reasons));
 }
@@ -84,6 +86,16 @@ std::string classes_text(const data::Labels& labels) {
     return join(out);
 }
 
+/// ", fold 0 of 5" where [data] is divided.
+std::string fold_of_data(const recipe::Recipe& recipe) {
+    return recipe.data.folds == 0 ? "" : fmt::format(", fold {} of {}", recipe.data.fold, recipe.data.folds);
+}
+
+/// The fold that the test rows of a section are, where they are one.
+std::string fold_text(const recipe::Recipe& recipe, const recipe::LabelledSpec& spec) {
+    return spec.folds > 0 ? fmt::format(", fold 0 of {}", spec.folds) : fold_of_data(recipe);
+}
+
 }  // namespace
 
 Tables open_tables(const recipe::Recipe& recipe, const host::Registry& registry, const Opens& opens) {
@@ -98,12 +110,13 @@ Tables open_tables(const recipe::Recipe& recipe, const host::Registry& registry,
         });
     if (opens_section(opens, "probe") && recipe.probe)
         mistakes.collect([&] {
-            out.probe = eval::open_splits(recipe, *recipe.probe);
+            out.probe = recipe.probe->every > 0 ? eval::open_splits(recipe, *recipe.probe)
+                                                : eval::open_evaluated(recipe, *recipe.probe);
             read_one(*out.probe->second.images);
         });
     if (opens_section(opens, "eval") && recipe.eval)
         mistakes.collect([&] {
-            out.eval = eval::open_splits(recipe, *recipe.eval);
+            out.eval = eval::open_evaluated(recipe, *recipe.eval);
             read_one(*out.eval->second.images);
         });
     if (opens_section(opens, "detect") && recipe.detect)
@@ -129,13 +142,20 @@ report::Table table_of(const Tables& tables, const recipe::Recipe& recipe) {
         table.rows.push_back({part, std::to_string(images.size()),
                               std::to_string(count_patients(images, patient)), classes_text(labels)});
     };
-    if (tables.data) add("[data]", *tables.data->images, tables.data->labels, recipe.data.patient);
+    if (tables.data)
+        add("[data]" + fold_of_data(recipe), *tables.data->images, tables.data->labels, recipe.data.patient);
     for (const auto& [name, splits, spec] :
          {std::tuple("probe", &tables.probe, &recipe.probe), {"eval", &tables.eval, &recipe.eval}}) {
         if (!*splits) continue;
         const auto& [train, test] = **splits;
-        add(fmt::format("[{}] training", name), *train.images, train.labels, (*spec)->patient);
-        add(fmt::format("[{}] test", name), *test.images, test.labels, (*spec)->patient);
+        if ((*spec)->folds > 0 && train.images == test.images) {
+            add(fmt::format("[{}] in {} folds", name, (*spec)->folds), *test.images, test.labels,
+                (*spec)->patient);
+            continue;
+        }
+        const auto fold = fold_text(recipe, **spec);
+        add(fmt::format("[{}] training{}", name, fold), *train.images, train.labels, (*spec)->patient);
+        add(fmt::format("[{}] test{}", name, fold), *test.images, test.labels, (*spec)->patient);
     }
     if (tables.detect) {
         const auto& [normal, validation, test] = *tables.detect;
@@ -164,9 +184,14 @@ void check_fit(const Tables& tables, const recipe::Recipe& recipe, const plan::P
 }
 
 std::vector<std::string> notes_on(const Tables& tables, const recipe::Recipe& recipe) {
-    if (tables.eval) return eval::notes_on_rows(recipe, *recipe.eval, tables.eval->second);
-    if (tables.probe && !recipe.eval) return eval::notes_on_rows(recipe, *recipe.probe, tables.probe->second);
-    return {};
+    std::vector<std::string> out;
+    if (tables.eval) out = eval::notes_on_rows(recipe, *recipe.eval, tables.eval->second);
+    if (tables.probe && !recipe.eval) out = eval::notes_on_rows(recipe, *recipe.probe, tables.probe->second);
+    if (tables.probe && recipe.probe->every > 0)
+        for (const auto& note : eval::notes_on_absent(tables.probe->second.labels,
+                                                      "knn_auc while training is nan and chooses no `best`"))
+            out.push_back("[probe]: " + note);
+    return out;
 }
 
 }  // namespace hearth::cli

@@ -16,7 +16,9 @@ namespace hearth::cli {
 /// By section; nothing where the recipe has none or it was not asked for.
 struct Tables {
     std::optional<train::TrainingData> data;
-    std::optional<std::pair<eval::LabelledSet, eval::LabelledSet>> probe, eval;  ///< training and test rows
+    /// Training and test rows; those of folds as eval::open_evaluated() says, unless a probe while training
+    /// takes one of them.
+    std::optional<std::pair<eval::LabelledSet, eval::LabelledSet>> probe, eval;
     std::optional<eval::AnomalyImages> detect;
 };
 
@@ -35,7 +37,8 @@ void check_readable(const recipe::Recipe& recipe, const plan::Plan& plan);
 /// what a run is evaluated on when `evaluates`.
 void check_fit(const Tables& tables, const recipe::Recipe& recipe, const plan::Plan& plan, bool evaluates);
 
-/// What a reader has to know of the rows that a run is evaluated on: eval::notes_on_rows.
+/// What a reader has to know of the rows that a run is evaluated on, eval::notes_on_rows, and of a class that
+/// the probe while training lacks.
 std::vector<std::string> notes_on(const Tables& tables, const recipe::Recipe& recipe);
 
 }  // namespace hearth::cli

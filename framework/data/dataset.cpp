@@ -3,10 +3,12 @@
 #include <fmt/format.h>
 
 #include <atomic>
+#include <hearth/text.hpp>
 
 #include "data/filter.hpp"
 #include "data/image_file.hpp"
 #include "data/mask.hpp"
+#include "data/missing_file.hpp"
 #include "data/phantom.hpp"
 
 namespace hearth::data {
@@ -26,6 +28,7 @@ class FileDataset : public Dataset {
         if (!manifest_.has(column)) return std::nullopt;
         return manifest_.rows[static_cast<std::size_t>(index)].cells[manifest_.column(column)];
     }
+    std::vector<std::string> columns() const override { return manifest_.columns; }
     std::optional<cv::Mat> mask(std::int64_t index, const std::string& column) const override {
         const auto found = cell(index, column);
         if (!found) return std::nullopt;
@@ -92,6 +95,7 @@ class PhantomDataset : public Dataset {
         if (!manifest_.has(column)) return std::nullopt;
         return manifest_.rows[static_cast<std::size_t>(index)].cells[manifest_.column(column)];
     }
+    std::vector<std::string> columns() const override { return manifest_.columns; }
 
   private:
     Phantom draw(std::int64_t index) const {
@@ -105,6 +109,30 @@ class PhantomDataset : public Dataset {
 };
 
 }  // namespace
+
+std::string no_column(const Dataset& images, const std::string& column) {
+    const auto columns = images.columns();
+    return fmt::format("found no column '{}'{}{}", column,
+                       columns.empty() ? "" : ", expected one of " + join(columns),
+                       did_you_mean(column, columns));
+}
+
+std::string most_missing(const Dataset& images) {
+    std::int64_t count = 0;
+    std::string first;
+    std::error_code ignored;
+    for (std::int64_t i = 0; i < images.size(); ++i) {
+        const auto file = images.name(i);
+        if (!file.starts_with('/') || std::filesystem::exists(file, ignored)) continue;  // others are generated
+        if (++count == 1) first = file;
+    }
+    if (2 * count <= images.size()) return {};
+    return fmt::format(
+        "found no file for {} of {} images, such as {}{}; paths of a table start at its own folder: correct "
+        "its "
+        "column `path`, or put the table where they start; `hearth data check TABLE` lists them",
+        count, images.size(), first, hint_for_missing(first));
+}
 
 std::shared_ptr<const Dataset> open_dataset(const DatasetRequest& request) {
     std::shared_ptr<const Dataset> made;

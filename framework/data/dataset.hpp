@@ -23,6 +23,8 @@ class Dataset {
     virtual std::string name(std::int64_t index) const = 0;
     /// The cell of a column, nothing when the data set has no such column.
     virtual std::optional<std::string> cell(std::int64_t index, const std::string& column) const = 0;
+    /// The columns there are.
+    virtual std::vector<std::string> columns() const { return {}; }
     /// What was noticed when it was opened, a sentence, or "".
     virtual std::string note() const { return {}; }
     /// CV_8U [size, size], 255 inside, of a column of masks (data/mask.hpp); nothing where it is not known, or
@@ -43,6 +45,13 @@ struct DatasetRequest {
     std::int64_t phantom_count = 0, phantom_seed = 0;
     double phantom_lesions = 0;
 };
+
+/// "found no file for 40 of 40 images, such as ..", and what to do, where most of the files are not there: then
+/// the table is wrong, or stands in the wrong folder. Otherwise empty.
+std::string most_missing(const Dataset& images);
+
+/// "found no column 'lable', expected one of path, label (did you mean 'label'?)".
+std::string no_column(const Dataset& images, const std::string& column);
 
 /// Opens a data set. Throws DataError when it is empty, RecipeError for a filter that does not fit.
 std::shared_ptr<const Dataset> open_dataset(const DatasetRequest& request);

@@ -19,15 +19,13 @@ using recipe::word_list;
 
 namespace {
 
-std::vector<std::string> cells_of(const Dataset& dataset, const std::string& column, const std::string& where) {
+std::vector<std::string> cells_of(const Dataset& dataset, const std::string& column, const LabelRule& rule) {
     std::vector<std::string> cells;
     for (std::int64_t i = 0; i < dataset.size(); ++i) {
         const auto cell = dataset.cell(i, column);
         if (!cell)
-            throw RecipeError(fmt::format(
-                "{}: found no column '{}' in the labelled data, expected the labels there; set label = "
-                "\"<column>\"",
-                where, column));
+            throw RecipeError(fmt::format("{}: label: {}; set label = \"<column>\"", rule.place("label"),
+                                          no_column(dataset, column)));
         cells.push_back(*cell);
     }
     return cells;
@@ -57,13 +55,13 @@ Labels read_several(const Dataset& dataset, const LabelRule& rule, const std::ve
         throw RecipeError(
             fmt::format("{}: found positive = \"{}\" with {} label columns, expected none: each column "
                         "is 1 or 0 by itself",
-                        rule.where, rule.positive, columns.size()));
+                        rule.place("positive"), rule.positive, columns.size()));
     Labels labels;
     labels.classes = columns;
     labels.several = true;
     labels.of.resize(static_cast<std::size_t>(dataset.size()) * columns.size());
     for (std::size_t c = 0; c < columns.size(); ++c) {
-        const auto cells = cells_of(dataset, columns[c], rule.where);
+        const auto cells = cells_of(dataset, columns[c], rule);
         for (std::size_t i = 0; i < cells.size(); ++i)
             labels.of[i * columns.size() + c] =
                 finding(cells[i], rule, dataset.name(static_cast<std::int64_t>(i)), columns[c]);
@@ -121,11 +119,13 @@ class OneLabel {
                 throw RecipeError(
                     fmt::format("{}: found no image of class '{}' in {} images; column '{}' holds {}; check "
                                 "`positive` and the filters{}",
-                                rule_.where, classes_[static_cast<std::size_t>(c)], cells_.size(), column_,
+                                rule_.place(positive_.empty() ? "label" : "positive"),
+                                classes_[static_cast<std::size_t>(c)], cells_.size(), column_,
                                 counted_values(cells_), c == 0 ? hint() : ""));
         if (classes_.size() < 2)
             throw RecipeError(fmt::format("{}: column '{}' has {} class(es), expected at least 2; it holds {}",
-                                          rule_.where, column_, classes_.size(), counted_values(cells_)));
+                                          rule_.place("label"), column_, classes_.size(),
+                                          counted_values(cells_)));
         return labels;
     }
 
@@ -151,7 +151,7 @@ class OneLabel {
             throw RecipeError(
                 fmt::format("{}: found {} = \"{}\" and {} in column '{}', whose classes are {}; expected "
                             "positive = \"<value>\" to say which of them is meant, or {} = \"ignore\"",
-                            rule_.where, name, word, cell, column_, join(classes_), name));
+                            rule_.place(name), name, word, cell, column_, join(classes_), name));
         return counted_as(word);
     }
 
@@ -190,6 +190,11 @@ class OneLabel {
 
 }  // namespace
 
+const std::string& LabelRule::place(const std::string& key) const {
+    const auto found = places.find(key);
+    return found == places.end() ? where : found->second;
+}
+
 std::string Labels::name(std::int64_t image) const {
     if (!several) {
         const int label = of[static_cast<std::size_t>(image)];
@@ -226,9 +231,8 @@ std::vector<int> Labels::strata() const {
 Labels read_labels(const Dataset& dataset, const LabelRule& rule, const std::vector<std::string>& classes) {
     const auto columns = word_list(rule.label);
     const auto column = columns.empty() ? rule.label : columns.front();
-    auto labels = columns.size() > 1
-                      ? read_several(dataset, rule, columns)
-                      : OneLabel(cells_of(dataset, column, rule.where), column, rule, classes).read();
+    auto labels = columns.size() > 1 ? read_several(dataset, rule, columns)
+                                     : OneLabel(cells_of(dataset, column, rule), column, rule, classes).read();
     labels.patients = patients_of(dataset, rule.patient);
     return labels;
 }

@@ -22,8 +22,11 @@ struct LabelRule {
     /// What -1 counts as: nothing, "zeros": 0 or negative, "ones": 1 or positive. In a column with numbers
     /// other than 0, 1 and -1, and where `positive` or `negative` names it, -1 is a value as any other.
     std::string uncertain = "ignore";
-    std::string blank = "ignore";  ///< what an empty cell counts as: nothing, or "zeros"
-    std::string where;             ///< the place of the recipe that says so, for errors
+    std::string blank = "ignore";                    ///< what an empty cell counts as: nothing, or "zeros"
+    std::string where;                               ///< the place of the recipe that says so, for errors
+    std::map<std::string, std::string> places = {};  ///< of single keys of it
+
+    const std::string& place(const std::string& key) const;
 };
 
 struct Labels {

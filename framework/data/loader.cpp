@@ -172,10 +172,11 @@ cv::Mat Loader::fetch(std::int64_t index) {
 bool Loader::readable(std::int64_t index, cv::Mat& image) {
     const auto refuse_too_many = [&] {
         const auto count = static_cast<std::int64_t>(bad_.size()), all = dataset_->size();
-        if (count == all || static_cast<double>(count) > options_.max_bad * static_cast<double>(all))
-            throw DataError(fmt::format(
-                "found {} unreadable images of {}, expected at most {:.2g} % (data.max_bad); one of them: {}",
-                count, all, 100 * options_.max_bad, bad_.at(index).reason));
+        if (count < all && static_cast<double>(count) <= options_.max_bad * static_cast<double>(all)) return;
+        if (const auto missing = most_missing(*dataset_); !missing.empty()) throw DataError(missing);
+        throw DataError(fmt::format(
+            "found {} unreadable images of {}, expected at most {:.2g} % (data.max_bad); one of them: {}", count,
+            all, 100 * options_.max_bad, bad_.at(index).reason));
     };
     {
         const std::lock_guard lock(mutex_);

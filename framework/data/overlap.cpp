@@ -139,7 +139,8 @@ Overlap overlap(const Part& first, const Part& second) {
             const auto patient = patient_of(second, i);
             if (!known.contains(patient)) continue;
             found.insert(static_cast<std::size_t>(first.images.size() + i));
-            if (met.insert(patient).second) add(out.patients, patient);
+            // As written: the key of "007" is 7.
+            if (met.insert(patient).second) add(out.patients, *second.images.cell(i, second.patient));
         }
     }
     out.images = std::ssize(found);

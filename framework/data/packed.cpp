@@ -226,6 +226,7 @@ class PackedDataset : public Dataset {
     std::int64_t size() const override { return whole_->size(); }
     std::string name(std::int64_t index) const override { return whole_->name(index); }
     std::string note() const override { return whole_->note(); }
+    std::vector<std::string> columns() const override { return whole_->columns(); }
     std::optional<std::string> cell(std::int64_t index, const std::string& column) const override {
         return whole_->cell(index, column);
     }

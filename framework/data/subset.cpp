@@ -45,6 +45,7 @@ class PartOfDataset : public Dataset {
     cv::Mat load(std::int64_t index) const override { return whole_->load(at(index)); }
     std::string name(std::int64_t index) const override { return whole_->name(at(index)); }
     std::string note() const override { return whole_->note(); }
+    std::vector<std::string> columns() const override { return whole_->columns(); }
     std::optional<std::string> cell(std::int64_t index, const std::string& column) const override {
         return whole_->cell(at(index), column);
     }

@@ -240,8 +240,8 @@ void describe_rows(Detection& out, const LabelledSet& test, const Maps& maps, co
         if (spec.kind.empty()) continue;
         const auto kind = test.images->cell(index, spec.kind);
         if (!kind)
-            throw RecipeError(fmt::format("{}: detect.kind: found no column '{}' in {}",
-                                          spec.labelled.origin.text(), spec.kind, spec.labelled.source));
+            throw RecipeError(fmt::format("{}: detect.kind: {}", spec.labelled.place("kind").text(),
+                                          data::no_column(*test.images, spec.kind)));
         out.kinds.push_back(*kind);
     }
     out.test_images = std::ssize(out.labels);

@@ -51,8 +51,8 @@ cv::Mat load_mask(const LabelledSet& set, std::int64_t index, const recipe::Labe
     if (column.empty() && spec.source != "phantom") return {};
     if (auto mask = set.images->mask(index, column)) return *mask;
     if (!set.images->cell(index, column))
-        throw RecipeError(fmt::format("{}: found no column '{}' in {}, expected one with masks, or mask = \"\"",
-                                      spec.origin.text(), column, spec.source));
+        throw RecipeError(fmt::format("{}: mask: {}; set it to a column with masks, or mask = \"\"",
+                                      spec.place("mask").text(), data::no_column(*set.images, column)));
     return !set.labels.several && set.labels.of[static_cast<std::size_t>(index)] == 0
                ? cv::Mat::zeros(side, side, CV_8U)
                : cv::Mat();

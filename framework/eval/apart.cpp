@@ -29,6 +29,12 @@ std::string sentence(const data::Overlap& overlap, const std::string& what) {
     return fmt::format("{} of {} {}: {}", overlap.images, overlap.of, what, overlap.text());
 }
 
+/// How the rows of a table without splits are tested all the same, where probes are.
+std::string in_folds(const recipe::LabelledSpec& spec) {
+    return spec.head.empty() && spec.written.count("normal_where") == 0 ? "; or " + std::string(folds_instead)
+                                                                        : "";
+}
+
 /// One section's test rows against others, and what is to be said of them.
 class Comparison {
   public:
@@ -48,8 +54,8 @@ class Comparison {
                    ? fmt::format("divide them by patient, such as {}", division)
                    : fmt::format(
                          "{} has no column `split`: add one that holds train, val or test for all films of a "
-                         "patient (`hearth data import folder` writes one), then {}",
-                         spec_.source, division));
+                         "patient (`hearth data import folder` writes one), then {}{}",
+                         spec_.source, division, in_folds(spec_)));
     }
 
     void refuse_repeated(const data::Overlap& repeated) {

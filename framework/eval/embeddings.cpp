@@ -44,9 +44,7 @@ Embedding image_embedding(const LabelledSet& set, const recipe::DataSpec& data, 
             parts.push_back(extractor(images).to(at::kCPU, at::kFloat));
             for (const auto index : indices) {
                 const auto cell = column.empty() ? set.labels.name(index) : set.images->cell(index, column);
-                if (!cell)
-                    throw RecipeError(
-                        fmt::format("found no column '{}' to colour by in the labelled data", column));
+                if (!cell) throw RecipeError("colour: " + data::no_column(*set.images, column));
                 cells.push_back(*cell);
             }
         });

@@ -6,7 +6,6 @@
 #include <cmath>
 #include <set>
 
-#include "eval/apart.hpp"
 #include "eval/attentive.hpp"
 #include "eval/batches.hpp"
 #include "eval/class_auc.hpp"
@@ -86,17 +85,13 @@ class FrozenEvaluation {
   public:
     FrozenEvaluation(const recipe::Recipe& recipe, const recipe::LabelledSpec& spec, const Say& say)
         : recipe_(recipe), spec_(spec), say_(say) {
-        if (spec.folds > 0) {
-            splits_.first = open_pool(recipe, spec);
-            splits_.first.notes = expect_folds_apart(recipe, spec, splits_.first);
-        } else {
-            splits_ = open_splits(recipe, spec);
-        }
+        splits_ = open_evaluated(recipe, spec);
         const auto& labels = splits_.first.labels;
         check_known(spec, labels);
         task_ = {labels.classes.size(), labels.several};
         result_.classes = labels.classes;
         result_.several = labels.several;
+        result_.folds = spec.folds;
     }
 
     /// The probes on one model's vectors and tokens. The floor is asked for after a model whose shapes it
@@ -142,7 +137,7 @@ class FrozenEvaluation {
             }
         }
         result_.protocol = protocol_of(network);
-        result_.notes = notes_on_rows(recipe_, spec_, test_set());
+        result_.notes = notes_on_rows(recipe_, spec_, splits_.second);
         for (const auto& [set, note] : {std::pair{&test_unreadable_, "test"}, {&train_unreadable_, "training"}})
             if (!set->empty()) result_.notes.push_back(unreadable_note(*set, note));
         return std::move(result_);
@@ -186,8 +181,6 @@ class FrozenEvaluation {
         return spec_.region.empty() ? spec_.features + " features"
                                     : fmt::format("mean token of what '{}' marks", spec_.region);
     }
-
-    const LabelledSet& test_set() const { return spec_.folds > 0 ? splits_.first : splits_.second; }
 
     /// The k that was used: there may be fewer training rows than asked for.
     std::string neighbours_text() const {
@@ -236,6 +229,15 @@ class FrozenEvaluation {
     std::int64_t width_ = 0, tokens_ = 0, token_width_ = 0, neighbours_ = 0;
 };
 
+/// What is asked of an image: "Pneumonia", "label = bacteria, virus against normal".
+std::string predicted_text(const recipe::LabelledSpec& spec) {
+    if (!spec.mask.empty()) return spec.mask;
+    auto text = spec.label;
+    if (!spec.positive.empty()) text += " = " + spec.positive;
+    if (!spec.negative.empty()) text += " against " + spec.negative;
+    return text;
+}
+
 Evaluation evaluate_readable(const recipe::Recipe& recipe, const host::Registry& registry,
                              const plan::Plan& trained, const recipe::LabelledSpec& spec, c10::Device device,
                              const Say& say) {
@@ -283,14 +285,15 @@ const Score* find_score(const Evaluation& evaluation, const std::string& classif
 
 Evaluation evaluate(const recipe::Recipe& recipe, const host::Registry& registry, const plan::Plan& trained,
                     const recipe::LabelledSpec& spec, c10::Device device, const Say& say) {
+    Evaluation out;
     try {
-        return evaluate_readable(recipe, registry, trained, spec, device, say);
+        out = evaluate_readable(recipe, registry, trained, spec, device, say);
     } catch (const NothingReadable& error) {
-        Evaluation out;
         out.protocol = "not evaluated";
         out.notes = {error.what()};
-        return out;
     }
+    out.predicted = predicted_text(spec);
+    return out;
 }
 
 std::vector<std::pair<std::string, double>> quick_probe(const recipe::Recipe& recipe,

@@ -46,6 +46,8 @@ struct Segmentation {
 };
 
 struct Evaluation {
+    std::string predicted;  ///< "Pneumonia", "label = bacteria, virus"; "" in files of earlier versions
+    std::int64_t folds = 0;  ///< cross-validation: all images are trained on and tested in turn; 0 = none
     std::vector<std::string> classes;
     bool several = false;  ///< each class holds or not by itself
     /// Of the test rows; with several labels [N, C] of 1, 0 or -1 = unknown. Patients are numbered.

@@ -14,6 +14,10 @@
 
 namespace hearth::eval {
 
+NothingReadable::NothingReadable(const data::Dataset& images)
+    : DataError("found no labelled, readable image to evaluate on, expected at least one" +
+                (data::most_missing(images).empty() ? "" : "; " + data::most_missing(images))) {}
+
 Labels read_labels(const data::Dataset& dataset, const recipe::LabelledSpec& spec,
                    std::vector<std::string> classes) {
     return data::read_labels(dataset,
@@ -23,20 +27,48 @@ Labels read_labels(const data::Dataset& dataset, const recipe::LabelledSpec& spe
                               .patient = spec.patient,
                               .uncertain = spec.uncertain,
                               .blank = spec.blank,
-                              .where = spec.origin.text()},
+                              .where = spec.origin.text(),
+                              .places = recipe::texts_of(spec.written)},
                              std::move(classes));
 }
 
+namespace {
+
+/// Where a filter of the section was written.
+const recipe::Origin& place_of_filter(const recipe::LabelledSpec& spec, const std::string& where) {
+    if (where == spec.test_where) return spec.place("test_where");
+    if (where == spec.train_where)
+        return spec.place(spec.written.count("normal_where") > 0 ? "normal_where" : "train_where");
+    return spec.place("validation_where");
+}
+
+/// What to do where a filter asks for a split and there is none, and probes could be tested in folds.
+std::string without_split(const recipe::LabelledSpec& spec, const std::string& where,
+                          const data::Dataset& images) {
+    const bool probes = spec.head.empty() && spec.written.count("normal_where") == 0;
+    if (!probes || where.find("split") == std::string::npos || images.cell(0, "split")) return "";
+    return fmt::format("\n  {} has no column `split`: {}", spec.source, folds_instead);
+}
+
+}  // namespace
+
 std::shared_ptr<const data::Dataset> open_rows(const recipe::Recipe& recipe, const recipe::LabelledSpec& spec,
                                                const std::string& where) {
-    return data::open_dataset({.source = spec.source,
-                               .where = where,
-                               .size = static_cast<int>(spec.size > 0 ? spec.size : recipe.data.size),
-                               .fit = recipe.data.fit,
-                               .max_pixels = recipe.data.max_pixels,
-                               .phantom_count = spec.phantom_count,
-                               .phantom_seed = spec.phantom_seed,
-                               .phantom_lesions = 0.5});
+    data::DatasetRequest request{.source = spec.source,
+                                 .where = where,
+                                 .size = static_cast<int>(spec.size > 0 ? spec.size : recipe.data.size),
+                                 .fit = recipe.data.fit,
+                                 .max_pixels = recipe.data.max_pixels,
+                                 .phantom_count = spec.phantom_count,
+                                 .phantom_seed = spec.phantom_seed,
+                                 .phantom_lesions = 0.5};
+    try {
+        return data::open_dataset(request);
+    } catch (const RecipeError& error) {
+        request.where = "";
+        throw RecipeError(fmt::format("{}: {}{}", place_of_filter(spec, where).text(), error.what(),
+                                      without_split(spec, where, *data::open_dataset(request))));
+    }
 }
 
 Context evaluation_context(c10::Device device) {
@@ -60,15 +92,21 @@ void check_same_rows(const recipe::DataSpec& data, const recipe::LabelledSpec& s
         if (found != expected)
             throw RecipeError(
                 fmt::format("{}: found {} = \"{}\", expected \"{}\" as {}: with data.folds both divide "
-                            "the same rows",
-                            spec.origin.text(), ours, found, expected, theirs));
+                            "the same rows by the same labels",
+                            spec.place(ours).text(), ours, found, expected, theirs));
     };
     check("source", spec.source, "data.source", data.source);
     check("train_where", spec.train_where, "data.where", data.where);
     check("label", spec.label, "data.label", data.label);
     check("positive", spec.positive, "data.positive", data.positive);
     check("negative", spec.negative, "data.negative", data.negative);
+    check("uncertain", spec.uncertain, "data.uncertain", data.uncertain);
+    check("blank", spec.blank, "data.blank", data.blank);
     check("patient", spec.patient, "data.patient", data.patient);
+    if (data.source != "phantom") return;
+    const auto text = [](std::int64_t number) { return std::to_string(number); };
+    check("phantom_count", text(spec.phantom_count), "data.phantom_count", text(data.phantom_count));
+    check("phantom_seed", text(spec.phantom_seed), "data.phantom_seed", text(data.phantom_seed));
 }
 
 }  // namespace
@@ -106,6 +144,18 @@ std::pair<LabelledSet, LabelledSet> open_splits(const recipe::Recipe& recipe,
     return splits;
 }
 
+std::pair<LabelledSet, LabelledSet> open_evaluated(const recipe::Recipe& recipe,
+                                                   const recipe::LabelledSpec& spec) {
+    if (spec.folds == 0) return open_splits(recipe, spec);
+    auto pool = open_pool(recipe, spec);
+    // Throws where there are fewer patients than folds.
+    static_cast<void>(data::assign_folds(pool.labels.strata(), pool.labels.patients,
+                                         static_cast<int>(spec.folds),
+                                         static_cast<std::uint64_t>(recipe.data.split_seed)));
+    pool.notes = expect_folds_apart(recipe, spec, pool);
+    return {pool, pool};
+}
+
 LabelledSet open_validation(const recipe::Recipe& recipe, const recipe::LabelledSpec& spec,
                             const LabelledSet& train, const train::TrainingData& trained_on) {
     if (spec.validation_where.empty())
@@ -140,7 +190,7 @@ FeatureSet extract_rows(const LabelledSet& set, const recipe::DataSpec& data, st
                                         features.push_back(extractor(images, rows).to(at::kCPU, at::kFloat));
                                         add_rows(out, set, rows);
                                     });
-    if (features.empty()) throw NothingReadable();
+    if (features.empty()) throw NothingReadable(*set.images);
     out.x = at::cat(features);
     return out;
 }

@@ -24,6 +24,10 @@ struct LabelledSet {
     Labels labels;
     std::vector<std::string> notes = {};  ///< what a result on these images has to say of them
 };
+/// What tests the films of a table without splits.
+inline constexpr const char* folds_instead =
+    "test all of its films in turn, with eval.folds=5 eval.train_where= eval.test_where=";
+
 /// The rows of a labelled data set that a filter selects, images sized as the recipe says.
 std::shared_ptr<const data::Dataset> open_rows(const recipe::Recipe& recipe, const recipe::LabelledSpec& spec,
                                                const std::string& where);
@@ -37,6 +41,10 @@ LabelledSet open_pool(const recipe::Recipe& recipe, const recipe::LabelledSpec& 
 /// and label. `fraction` is applied to the training split. Throws RecipeError where the test split has films or
 /// patients that were fitted on (apart.hpp); the notes of the test split are what remains to be said.
 std::pair<LabelledSet, LabelledSet> open_splits(const recipe::Recipe& recipe, const recipe::LabelledSpec& spec);
+/// What a section is evaluated on at the end: open_splits(), but with `folds` all rows of train_where on both
+/// sides, since each fold is tested in its turn. Throws DataError where there are fewer patients than folds.
+std::pair<LabelledSet, LabelledSet> open_evaluated(const recipe::Recipe& recipe,
+                                                   const recipe::LabelledSpec& spec);
 /// open_splits() without the comparison.
 std::pair<LabelledSet, LabelledSet> divide_rows(const recipe::Recipe& recipe, const recipe::LabelledSpec& spec);
 /// The rows of validation_where; without it the images that were trained on, or the training split where [data]
@@ -57,7 +65,7 @@ using Extractor = std::function<at::Tensor(const at::Tensor& images)>;
 
 /// There is no readable, labelled image in a set, so that a result has no value.
 struct NothingReadable : DataError {
-    NothingReadable() : DataError("found no labelled, readable image to evaluate on, expected at least one") {}
+    explicit NothingReadable(const data::Dataset& images);
 };
 
 /// Appends what is known of these images of `set` to the labels and patients of `out`.

@@ -97,7 +97,7 @@ Predictions predict(const plan::Plan& plan, const std::string& logits, const Lab
             out.labels.insert(out.labels.end(), known.begin(), known.end());
             out.patients.push_back(set.labels.patients[static_cast<std::size_t>(row)]);
         });
-    if (out.patients.empty()) throw NothingReadable();
+    if (out.patients.empty()) throw NothingReadable(*set.images);
     return out;
 }
 

@@ -99,7 +99,9 @@ nlohmann::json to_json(const Evaluation& evaluation) {
     }
     auto segmentation = nlohmann::json();
     if (evaluation.segmentation) segmentation = segmentation_json(*evaluation.segmentation);
-    return {{"classes", evaluation.classes},
+    return {{"predicted", evaluation.predicted},
+            {"folds", evaluation.folds},
+            {"classes", evaluation.classes},
             {"segmentation", segmentation},
             {"several", evaluation.several},
             {"labels", evaluation.labels},
@@ -115,6 +117,8 @@ nlohmann::json to_json(const Evaluation& evaluation) {
 
 Evaluation evaluation_from_json(const nlohmann::json& json) {
     Evaluation out;
+    out.predicted = json.value("predicted", "");
+    out.folds = json.value("folds", std::int64_t{0});
     out.classes = json["classes"].get<std::vector<std::string>>();
     out.several = json.value("several", false);
     if (const auto found = json.find("segmentation"); found != json.end() && found->is_object())

@@ -28,12 +28,18 @@ std::vector<std::string> notes_on_rows(const recipe::Recipe& recipe, const recip
     auto out = test.notes;
     if (auto note = chosen_on_test(recipe, spec, *test.images); !note.empty()) out.push_back(std::move(note));
     if (!test.labels.unseen.empty()) out.push_back(unseen_note(test.labels));
-    // Each of several labels says by itself that it has no AUC, and a segmentation has none.
-    if (test.labels.several || !spec.mask.empty()) return out;
-    for (std::size_t c = 0; c < test.labels.classes.size(); ++c)
-        if (std::ranges::find(test.labels.of, static_cast<int>(c)) == test.labels.of.end())
-            out.push_back(
-                fmt::format("no test image is of class '{}', so there is no AUC", test.labels.classes[c]));
+    if (!spec.mask.empty()) return out;  // a segmentation has no AUC
+    const auto absent = notes_on_absent(test.labels, "there is no AUC");
+    out.insert(out.end(), absent.begin(), absent.end());
+    return out;
+}
+
+std::vector<std::string> notes_on_absent(const Labels& test, const std::string& so) {
+    std::vector<std::string> out;
+    if (test.several) return out;  // each label says by itself that it has no AUC
+    for (std::size_t c = 0; c < test.classes.size(); ++c)
+        if (std::ranges::find(test.of, static_cast<int>(c)) == test.of.end())
+            out.push_back(fmt::format("no test image is of class '{}', so {}", test.classes[c], so));
     return out;
 }
 

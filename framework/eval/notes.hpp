@@ -10,4 +10,7 @@ namespace hearth::eval {
 std::vector<std::string> notes_on_rows(const recipe::Recipe& recipe, const recipe::LabelledSpec& spec,
                                        const LabelledSet& test);
 
+/// A note for each class that no test image has: `so` is what comes of it.
+std::vector<std::string> notes_on_absent(const Labels& test, const std::string& so);
+
 }  // namespace hearth::eval

@@ -24,7 +24,8 @@ Tensor mask_of(const LabelledSet& set, std::int64_t image, const std::string& co
         return out;
     }
     if (!mask && !set.images->cell(image, column))
-        throw DataError(fmt::format("region: found no column '{}', expected the column of the masks", column));
+        throw DataError(
+            fmt::format("region: {}; set it to the column of the masks", data::no_column(*set.images, column)));
     throw DataError(
         fmt::format("region: {}: column '{}' {}, expected a mask with something inside; leave "
                     "such rows out with where",

@@ -50,7 +50,7 @@ FeatureSet extract_tokens(const LabelledSet& set, const recipe::DataSpec& data, 
             filled += tokens.size(0);
             add_rows(out, set, rows);
         });
-    if (filled == 0) throw NothingReadable();
+    if (filled == 0) throw NothingReadable(*set.images);
     out.x = out.x.slice(0, 0, filled);  // unreadable images have left room
     return out;
 }

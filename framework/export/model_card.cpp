@@ -67,8 +67,10 @@ std::string evaluation_section(const std::optional<eval::Evaluation>& evaluation
                                   : fmt::format("{} to {}", number(score.auc.low), number(score.auc.high)),
                               number(score.accuracy), number(score.f1)});
     const auto& spec = recipe.eval ? recipe.eval : recipe.probe;
-    return fmt::format("## Evaluation\n\n{}\n{} test images of {} patients{}. {}.\n",
-                       report::markdown_table(table), evaluation->test_images, evaluation->test_patients,
+    return fmt::format("## Evaluation\n\n{}\n{}{} test images of {} patients{}. {}.\n",
+                       report::markdown_table(table),
+                       evaluation->predicted.empty() ? "" : "Predicted: " + evaluation->predicted + ". ",
+                       evaluation->test_images, evaluation->test_patients,
                        spec ? ": " + source_text(spec->source, spec->test_where) : "", evaluation->protocol);
 }
 

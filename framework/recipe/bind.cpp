@@ -8,6 +8,7 @@
 #include <optional>
 
 #include "recipe/steps.hpp"
+#include "recipe/synonyms.hpp"
 
 namespace hearth::recipe {
 namespace {
@@ -229,7 +230,7 @@ Options bind_options(const Table& raw, const Schema& schema, const std::string& 
             problems.add(value.origin, names.empty()
                                            ? fmt::format("{}: unknown key, {} has no options", at, path)
                                            : fmt::format("{}: unknown key, expected one of {}{}", at,
-                                                         join(names), did_you_mean(key, names)));
+                                                         join(names), did_you_mean_key(key, names)));
             continue;
         }
         if (spec->special && value.is_text() && value.text() == spec->special->first) {

@@ -1,4 +1,5 @@
 #include "recipe/components.hpp"
+#include "recipe/synonyms.hpp"
 
 #include <fmt/format.h>
 
@@ -62,7 +63,7 @@ void check_keys(const Table& table, const std::string& path, const std::vector<s
         if (std::find(known.begin(), known.end(), key) == known.end())
             problems.add(table.at(i).origin,
                          fmt::format("{}{}{}: unknown key, expected one of {}{}", path, path.empty() ? "" : ".",
-                                     key, join(known), did_you_mean(key, known)));
+                                     key, join(known), did_you_mean_key(key, known)));
     }
 }
 

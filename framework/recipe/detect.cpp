@@ -220,6 +220,7 @@ std::optional<DetectSpec> read_detect(const Table& tree, const std::vector<std::
     out.labelled.limit = options.integer("limit");
     out.labelled.phantom_count = options.integer("phantom_count");
     out.labelled.phantom_seed = options.integer("phantom_seed");
+    out.labelled.written = written_in(*section);
     out.labelled.origin = section->origin;
     out.validation_where = options.text("validation_where");
     out.mask = options.text("mask");

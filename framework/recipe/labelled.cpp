@@ -61,7 +61,10 @@ struct Check {
             "with head = \"{}\", which is evaluated instead of frozen features; remove one of them", spec.head);
         if (!spec.network.empty()) complain("network", fmt::format("found \"{}\" {}", spec.network, instead));
         if (!spec.region.empty()) complain("region", fmt::format("found \"{}\" {}", spec.region, instead));
-        if (spec.folds > 0) complain("folds", fmt::format("found {} {}", spec.folds, instead));
+        if (spec.folds > 0)
+            complain("folds", fmt::format("found {} {}; a head that is trained is tested in folds by "
+                                          "data.folds = {}, data.label and folds = 0",
+                                          spec.folds, instead, spec.folds));
         if (spec.probes != LabelledSpec().probes)
             complain("probe", fmt::format("found \"{}\" {}", join(spec.probes), instead));
     }

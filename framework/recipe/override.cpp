@@ -9,6 +9,7 @@
 #include <optional>
 
 #include "recipe/steps.hpp"
+#include "recipe/synonyms.hpp"
 
 namespace hearth::recipe {
 namespace {
@@ -151,8 +152,10 @@ void apply_override(Table& tree, const std::string& argument, Diagnostics& probl
         return;
     }
     if (std::find(top_level_keys.begin(), top_level_keys.end(), top) == top_level_keys.end()) {
+        const auto whole = keys.size() == 1 ? full_key(top) : "";
         problems.add(origin, fmt::format("unknown key '{}', expected one of {}{}", top, join(top_level_keys),
-                                         did_you_mean(top, top_level_keys)));
+                                         whole.empty() ? did_you_mean(top, top_level_keys)
+                                                       : " (did you mean '" + whole + "'?)"));
         return;
     }
     if (top == "extends") {

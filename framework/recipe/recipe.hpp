@@ -14,6 +14,11 @@
 
 namespace hearth::recipe {
 
+/// By key, where it was written.
+using Written = std::map<std::string, Origin>;
+/// The same as texts for messages.
+std::map<std::string, std::string> texts_of(const Written& written);
+
 /// `{ use = "vit", size = "tiny", reads = { image = "x" } }`
 struct ComponentSpec {
     std::string use;                                   ///< component id
@@ -73,7 +78,8 @@ struct DataSpec {
     std::string cache_folder;          ///< of packed files; "" = data::default_cache_folder()
     std::int64_t masks_per_image = 1;  ///< samples that are made of each image, one after the other in a batch
     std::string augment_on =
-        "workers";  ///< or "device": where augments that can work on batches make their views
+        "workers";    ///< or "device": where augments that can work on batches make their views
+    Written written;  ///< where keys of the section were written
     Origin origin;
 };
 
@@ -146,7 +152,7 @@ struct LabelledSpec {
     std::int64_t folds = 0;             ///< cross-validation of probes over the rows of train_where; 0 = none
     std::vector<std::string> probes = {"linear", "knn"};  ///< classifiers on frozen features
     bool overlap = false;                                 ///< test rows may have been fitted on
-    std::map<std::string, Origin> written;                ///< where keys of the section were written
+    Written written;                                      ///< where keys of the section were written
     Origin origin;
 
     /// Where `key` was written, or the section where it was not.

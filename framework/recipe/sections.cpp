@@ -14,6 +14,7 @@ namespace {
 struct Section {
     Options options;
     Origin origin;
+    Written written = {};
 };
 
 /// The section checked against its schema. A section that is not there has its defaults.
@@ -27,7 +28,8 @@ Section read(const Table& tree, const std::string& name, const Schema& schema, c
         return {Options(schema), origin};
     }
     const auto table = without_needs(value != nullptr ? value->table() : nothing, name, schema, opens);
-    return {bind_options(table, schema, name, origin, problems), origin};
+    auto written = value != nullptr ? written_in(*value) : Written();
+    return {bind_options(table, schema, name, origin, problems), origin, std::move(written)};
 }
 
 /// Where `key` of section `name` was written.
@@ -67,6 +69,7 @@ DataSpec data_from(const Section& section) {
     out.augment_on = options.text("augment_on");
     out.max_pixels = options.integer("max_pixels");
     out.max_bad = options.number("max_bad");
+    out.written = section.written;
     out.origin = section.origin;
     return out;
 }
@@ -148,11 +151,10 @@ MonitorSpec monitor_from(const Section& section, const Origin& rules, Diagnostic
     return out;
 }
 
-LabelledSpec labelled_from(const Section& section, const Value& value) {
+LabelledSpec labelled_from(const Section& section) {
     const auto& options = section.options;
     LabelledSpec out;
-    if (value.is_table())
-        for (const auto& key : value.table().keys()) out.written[key] = value.table().find(key)->origin;
+    out.written = section.written;
     out.source = options.text("source");
     out.train_where = options.text("train_where");
     out.test_where = options.text("test_where");
@@ -213,6 +215,19 @@ Table without_needs(const Table& section, const std::string& name, const Schema&
     return out;
 }
 
+std::map<std::string, std::string> texts_of(const Written& written) {
+    std::map<std::string, std::string> out;
+    for (const auto& [key, origin] : written) out[key] = origin.text();
+    return out;
+}
+
+Written written_in(const Value& section) {
+    Written out;
+    if (section.is_table())
+        for (const auto& key : section.table().keys()) out[key] = section.table().find(key)->origin;
+    return out;
+}
+
 void read_sections(const Table& tree, const std::vector<std::string>& opens, Recipe& recipe,
                    Diagnostics& problems) {
     recipe.data = data_from(read(tree, "data", data_schema(), recipe, problems, opens));
@@ -234,9 +249,8 @@ void read_sections(const Table& tree, const std::vector<std::string>& opens, Rec
     recipe.monitor = monitor_from(read(tree, "monitor", monitor_schema(), recipe, problems),
                                   place(tree, "monitor", "collapse_if"), problems);
     for (const auto& [name, labelled] : {std::pair{"probe", &recipe.probe}, {"eval", &recipe.eval}}) {
-        const Value* section = tree.find(name);
-        if (section == nullptr) continue;
-        *labelled = labelled_from(read(tree, name, labelled_schema(), recipe, problems), *section);
+        if (tree.find(name) == nullptr) continue;
+        *labelled = labelled_from(read(tree, name, labelled_schema(), recipe, problems));
         check_labelled(name, **labelled, recipe, problems);
         if ((*labelled)->source.empty()) (*labelled)->source = recipe.data.source;
     }

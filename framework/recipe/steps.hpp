@@ -89,6 +89,8 @@ std::vector<PassSpec> read_passes(const Table& tree, const std::vector<NetworkSp
 /// A section that is not among `opens` needs none of its required keys: they are "".
 Table without_needs(const Table& section, const std::string& name, const Schema& schema,
                     const std::vector<std::string>& opens);
+/// By key where the values of a section were written.
+Written written_in(const Value& section);
 /// Fills data, train, optimizer, monitor, probe and eval.
 void read_sections(const Table& tree, const std::vector<std::string>& opens, Recipe& recipe,
                    Diagnostics& problems);

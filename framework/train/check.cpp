@@ -64,7 +64,12 @@ CheckResult check(const recipe::Recipe& recipe, const host::Registry& registry, 
     for (const auto& [name, tensor] : trial.plan.state())
         if (!tensor.requires_grad() && tensor.grad().defined()) result.follower_gradient.push_back(name);
     for (const auto& [name, tensor] : trial.plan.trained_parameters()) result.trained += tensor.numel();
-    for (const auto& [name, tensor] : trial.plan.state()) result.total += tensor.numel();
+    for (const auto& [name, tensor] : trial.plan.state()) {
+        result.total += tensor.numel();
+        result.weight_bytes += static_cast<std::int64_t>(tensor.nbytes());
+    }
+    for (const auto& [name, tensor] : trial.stepper.optimizer().state())
+        result.optimizer_bytes += static_cast<std::int64_t>(tensor.nbytes());
     result.memory_mib = peak_memory_mib();
     return result;
 }

@@ -16,6 +16,8 @@ struct CheckResult {
     std::vector<std::string> follower_gradient;  ///< parameters that got one and must not
     std::vector<std::string> problems;           ///< not finite, and the like
     std::int64_t trained = 0, total = 0;         ///< parameters
+    std::int64_t weight_bytes = 0;               ///< of a checkpoint: parameters and buffers
+    std::int64_t optimizer_bytes = 0;            ///< of a checkpoint: what a resume needs besides
     double seconds = 0;                          ///< forward, backward and update of the micro-batch
     std::int64_t images = 0;
     double memory_mib = 0;  ///< peak of the process

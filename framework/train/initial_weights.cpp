@@ -59,7 +59,28 @@ void check_finite(const at::Tensor& tensor, const std::string& name, const std::
                         file, name, wrong, tensor.numel()));
 }
 
-void load(const recipe::NetworkSpec& spec, const plan::Network& network, std::vector<std::string>& warnings) {
+/// "augment.multi-crop" for a view, "data.size" for the image itself.
+std::string maker_of(const plan::Plan& plan, const std::string& view) {
+    for (const auto& node : plan.nodes())
+        for (const auto& wire : node.writes)
+            if (wire.name == view) return "options of " + node.id;
+    return "data.size";
+}
+
+/// "'global' (2 B 1 224 224, by options of augment.multi-crop)": what a network's backbone reads.
+std::string images_of(const plan::Plan& plan, const std::string& network) {
+    std::set<std::string> out;
+    for (const auto& node : plan.nodes())
+        if (node.kind == Kind::backbone && node.network == network)
+            for (const auto& wire : node.reads)
+                if (wire.shape.size() >= 4)
+                    out.insert(fmt::format("'{}' ({}, by {})", wire.name, to_string(wire.shape),
+                                           maker_of(plan, wire.name)));
+    return join({out.begin(), out.end()});
+}
+
+void load(const recipe::NetworkSpec& spec, const plan::Plan& plan, std::vector<std::string>& warnings) {
+    const auto& network = *plan.network(spec.name);
     const auto file = read_safetensors(spec.init_from);
     const auto source = network_in(file, spec);
     std::set<std::string> unused;
@@ -81,10 +102,10 @@ void load(const recipe::NetworkSpec& spec, const plan::Network& network, std::ve
         }
         if (found.sizes() != tensor.sizes())
             throw RecipeError(
-                fmt::format("{}: {} has '{}' as [{}], expected [{}] for {}; options of the backbone "
-                            "(size, patch, data.channels, data.size) must be those of the file",
+                fmt::format("{}: {} has '{}' as [{}], expected [{}] for {}; the options of the backbone (size, "
+                            "patch) and the images it is built for must be those of the file: it reads {}",
                             spec.origin.text(), spec.init_from, wanted, fmt::join(found.sizes(), ", "),
-                            fmt::join(tensor.sizes(), ", "), name));
+                            fmt::join(tensor.sizes(), ", "), name, images_of(plan, spec.name)));
         check_finite(found, wanted, spec.init_from);
         tensor.copy_(found);
         unused.erase(wanted);
@@ -106,8 +127,7 @@ void load(const recipe::NetworkSpec& spec, const plan::Network& network, std::ve
 std::vector<std::string> load_initial_weights(const recipe::Recipe& recipe, plan::Plan& plan) {
     std::vector<std::string> warnings;
     for (const auto& spec : recipe.networks)
-        if (!spec.init_from.empty() && plan.network(spec.name) != nullptr)
-            load(spec, *plan.network(spec.name), warnings);
+        if (!spec.init_from.empty() && plan.network(spec.name) != nullptr) load(spec, plan, warnings);
     for (const auto& spec : recipe.networks) {
         const auto* leader = recipe.network(spec.follows);
         if (leader != nullptr && !leader->init_from.empty() && spec.init_from.empty())

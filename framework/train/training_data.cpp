@@ -19,7 +19,8 @@ data::LabelRule label_rule(const recipe::DataSpec& spec) {
             .patient = spec.patient,
             .uncertain = spec.uncertain,
             .blank = spec.blank,
-            .where = spec.origin.text()};
+            .where = spec.origin.text(),
+            .places = recipe::texts_of(spec.written)};
 }
 
 namespace {

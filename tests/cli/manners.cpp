@@ -94,6 +94,24 @@ TEST_CASE("a misspelt flag gets the nearest one, and where the verb's flags are 
                               Contains("see `hearth data phantom --help`"));
 }
 
+TEST_CASE("a key of the recipe that is given as a flag is shown as it is written") {
+    const Sandbox sandbox;
+    for (const auto& [words, hint] : std::vector<std::pair<std::vector<std::string>, std::string>>{
+             {{"--epochs", "3"}, "unknown flag '--epochs'; write train.epochs=3; see"},
+             {{"--lr=1e-4"}, "unknown flag '--lr=1e-4'; write optimizer.lr=1e-4; see"},
+             {{"--learning-rate", "1e-4"}, "write optimizer.lr=1e-4"},
+             {{"--batch-size", "8"}, "write train.batch=8"},
+             {{"--num_workers"}, "write data.workers=VALUE"},
+             {{"--size", "--json"}, "write data.size=VALUE"}}) {
+        auto all = std::vector<std::string>{"train", "tiny.toml"};
+        all.insert(all.end(), words.begin(), words.end());
+        const auto outcome = sandbox.run(all);
+        CHECK(outcome.code == 2);
+        CHECK_THAT(outcome.err, Contains(hint));
+    }
+    CHECK_THAT(sandbox.run({"probe", "run", "--epochs", "3"}).err, !Contains("write train.epochs"));
+}
+
 TEST_CASE("no verb, a missing argument and a word too many are usage errors") {
     const Sandbox sandbox;
     CHECK(sandbox.run({}).code == 2);

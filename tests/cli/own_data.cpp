@@ -93,6 +93,31 @@ TEST_CASE("a manifest without a split is tested by folds, one without labels is 
     CHECK(box.run({"data", "recipe", "two.csv", "--label", "edma", "-o", "x.toml"}).code == 2);
 }
 
+TEST_CASE("the counts of an evaluation in folds are the same before and after") {
+    const OwnBox box;
+    const auto folds = std::vector<std::string>{"eval.source=films/manifest.csv",
+                                                "eval.train_where=", "eval.test_where=", "eval.folds=3"};
+    auto words = Words{"train", "tiny.toml", "--out", "run"};
+    words.insert(words.end(), folds.begin(), folds.end());
+    const auto outcome = box.run(words);
+    INFO(outcome.err);
+    REQUIRE(outcome.code == 0);
+    CHECK_THAT(outcome.err, Contains("[eval] in 3 folds") && !Contains("[eval] test"));
+    CHECK_THAT(outcome.out, Contains("Predicted: abnormal = 1. 200 images of 200 patients in 3 folds, each"));
+}
+
+TEST_CASE("a class that the probe while training lacks is named before") {
+    const OwnBox box;
+    const auto outcome = box.run({"train", "tiny.toml", "probe.test_where=abnormal == 0", "probe.overlap=true",
+                                  "probe.every=1", "--out", "run", "--no-report"});
+    INFO(outcome.err);
+    REQUIRE(outcome.code == 0);
+    CHECK_THAT(outcome.err,
+               Contains("note: [probe]: no test image is of class '1', so knn_auc while training is "
+                        "nan and chooses no `best`"));
+    CHECK_FALSE(fs::exists(box.folder / "run/checkpoints/best.safetensors"));
+}
+
 TEST_CASE("splits are known by their usual words, however they are written; others are said") {
     const OwnBox box;
     box.folder.write("m.csv",
@@ -115,8 +140,19 @@ TEST_CASE("a table whose paths lead nowhere shows before anything is trained") {
     for (const std::string verb : {"check", "train"}) {
         const auto outcome = box.run({verb, "tiny.toml", "data.source=gone.csv", "data.where="});
         CHECK(outcome.code == 3);
-        CHECK_THAT(outcome.err, Contains("tried 2 of 2 images, expected to read one") && Contains("b.png"));
+        CHECK_THAT(outcome.err, Contains("found no file for 2 of 2 images, such as ") && Contains("/a.png;") &&
+                                    Contains("paths of a table start at its own folder: correct its column"));
     }
+    for (const auto& words : std::vector<Words>{{"bench", "tiny.toml", "--steps", "1", "--warmup", "0"},
+                                                {"data", "preview", "tiny.toml"}}) {
+        auto with = words;
+        with.insert(with.end(), {"data.source=gone.csv", "data.where="});
+        CHECK_THAT(box.run(with).err, Contains("found no file for 2 of 2 images"));
+    }
+    box.folder.write("broken.csv", "path\nx.png\ny.png\n");
+    for (const auto* film : {"x.png", "y.png"}) box.folder.write(film, "no image");
+    CHECK_THAT(box.run({"check", "tiny.toml", "data.source=broken.csv", "data.where="}).err,
+               Contains("tried 2 of 2 images, expected to read one") && Contains("y.png: found bytes"));
 }
 
 TEST_CASE("verbs need only what they open") {
@@ -184,9 +220,9 @@ patch = 8
     CHECK(well.code == 0);
     CHECK_THAT(well.out, Contains("[detect] normal") && Contains("[detect] test"));
     for (const auto& [word, found] : std::vector<std::pair<std::string, std::string>>{
-             {"detect.mask=maks", "detect.mask: found no column 'maks'"},
+             {"detect.mask=maks", "argument 'detect.mask=maks': detect.mask: found no column 'maks', expected"},
              {"detect.kind=knid", "detect.kind: found no column 'knid'"},
-             {"detect.label=abnormall", "abnormall"},
+             {"detect.label=abnormall", "argument 'detect.label=abnormall': label: found no column"},
              {"detect.normal_where=split == \"train\"", "normal_where selects"},
              {"detect.scores.restore.output=student.restord", "student.restord"}})
         for (const std::string verb : {"check", "train"}) {

@@ -42,7 +42,11 @@ TEST_CASE("what [eval] cannot have is refused before a run folder is made") {
               "expected one or more of linear, knn, attentive (did you mean 'attentive'?)"},
              {"eval.network=techer", "expected one of student, teacher (did you mean 'teacher'?)"},
              {"eval.size=36", "no features of 'student' can be read from images of 36 x 36"},
-             {"eval.label=diagnosis", "found no column 'diagnosis'"},
+             {"eval.label=abnromal",
+              "argument 'eval.label=abnromal': label: found no column 'abnromal', expected one of path, "
+              "patient, "
+              "label, abnormal, split (did you mean 'abnormal'?)"},
+             {"eval.positive=2", "argument 'eval.positive=2': found no image of class '2'"},
              {"eval.test_where=split == \"nothing\"", "nothing"},
              {"eval.head=student.logits", "'student.logits' has shape [B, 16, 8], expected [B, 2]"},
              {"eval.head=student.logit", "did you mean 'student.logits'?"}}) {
@@ -76,6 +80,17 @@ TEST_CASE("a finished run is probed attentively, and by its follower's features"
     REQUIRE(box.run({"report", "run"}).code == 0);
     CHECK_THAT(box.folder.read("run/report.html"),
                Contains("AUC, attentive probe") && Contains("ROC, attentive probe"));
+}
+
+TEST_CASE("rows of a [probe] that is asked for later did not choose `best`") {
+    const ProbeBox box;  // its run had probe.every = 0
+    box.folder.write("asked.toml",
+                     "[probe]\nevery = 1\nsource = \"films/manifest.csv\"\n[eval]\nsource = "
+                     "\"films/manifest.csv\"\n");
+    const auto outcome = box.run({"probe", "run", "--with", "asked.toml"});
+    INFO(outcome.err);
+    REQUIRE(outcome.code == 0);
+    CHECK_THAT(outcome.out, Contains("Predicted: abnormal = 1.") && !Contains("flatters"));
 }
 
 TEST_CASE("several labels are probed, tabulated and compared") {

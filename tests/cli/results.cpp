@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cstdlib>
 #include <sstream>
 
 #include "cli/support.hpp"
@@ -44,6 +45,20 @@ TEST_CASE("train --json prints where the run and its report are") {
     CHECK(json["run"] == "run");
     CHECK(json["report"] == "run/report.html");
     CHECK(std::filesystem::file_size(trained.folder / "run/report.html") > 10000);
+}
+
+TEST_CASE("check says how large a checkpoint will be, and how many are kept") {
+    const auto& trained = TrainedRun::once();
+    const auto found = trained.run({"check", "tiny.toml", "--json"}).json()["checkpoint"];
+    const auto file = static_cast<std::int64_t>(
+        std::filesystem::file_size(trained.folder / "run/checkpoints/last.safetensors"));
+    const auto bytes = found["bytes"].get<std::int64_t>();
+    CHECK(bytes == found["weights"].get<std::int64_t>() + found["optimizer"].get<std::int64_t>());
+    CHECK(file > bytes);
+    CHECK(file < bytes + 200000);  // names and shapes
+    CHECK(found["most"] == 3);
+    CHECK_THAT(trained.run({"check", "tiny.toml", "probe.every=0", "train.checkpoint_every=1"}).out,
+               Contains("checkpoint  ") && Contains("; a run keeps up to 3"));
 }
 
 TEST_CASE("progress is plain lines when nobody watches it on a terminal") {
@@ -221,6 +236,26 @@ TEST_CASE("recipes list shows files and descriptions, as text and JSON") {
     CHECK(std::any_of(json.begin(), json.end(), [](const auto& entry) {
         return entry["description"].template get<std::string>().find("AFiRe at a small size") == 0;
     }));
+}
+
+TEST_CASE("outside a checkout recipes list shows the installed ones, or where they would be") {
+    const Sandbox sandbox;
+    const auto nowhere = sandbox.run({"recipes", "list"});
+    CHECK(nowhere.code == 2);
+    CHECK_THAT(nowhere.err, Contains("recipes: found no such folder, nor ") &&
+                                Contains("/share/hearth/recipes") && Contains("hearth recipes list FOLDER"));
+
+    sandbox.folder.write("prefix/share/hearth/recipes/mine/one.toml",
+                         "schema = 1\nname = \"one\"\ndescription = \"the installed one\"\n");
+    std::filesystem::create_directories(sandbox.folder / "prefix/bin");
+    std::filesystem::copy_file(HEARTH_TEST_BINARY_DIR "/bin/hearth", sandbox.folder / "prefix/bin/hearth");
+    const auto program = (sandbox.folder / "prefix/bin/hearth").string();
+    const auto command = fmt::format("cd '{}' && '{}' recipes list >listed.txt 2>said.txt",
+                                     sandbox.folder.path().string(), program);
+    REQUIRE(std::system(command.c_str()) == 0);
+    CHECK_THAT(sandbox.folder.read("listed.txt"),
+               StartsWith("recipes/mine/one.toml ") && Contains("the installed one"));
+    CHECK_THAT(sandbox.folder.read("said.txt"), Contains("prefix/share/hearth; every verb finds them"));
 }
 
 TEST_CASE("plugins list, show and check describe plugins, as text and JSON") {

@@ -203,6 +203,8 @@ TEST_CASE("ages that nobody has are warnings") {
 
 TEST_CASE("patients 7 and 7.0 are one") {
     CHECK(finding_of(columns_of("path,patient,split\na.png,7,train\nb.png,7.0,test\n"), "leakage").count == 1);
+    CHECK(finding_of(columns_of("path,patient,split\na.png,007,train\nb.png,007,test\n"), "leakage").examples ==
+          std::vector<std::string>{"007: test (1) train (1)"});
 }
 
 TEST_CASE("labels spelt in two ways are errors, rare ones close to frequent ones warnings") {

@@ -79,6 +79,8 @@ TEST_CASE("patients are compared within a place, and a row without one is nobody
     CHECK(found.patients.count == 2);
     CHECK(found.text() == "2 same patients (P2, P1)");
     CHECK_FALSE(overlap(films.part("train.csv", train), films.part("test.csv", test, "elsewhere")).any());
+    CHECK(overlap(films.part("train.csv", "0.png,007\n"), films.part("test.csv", "1.png,007\n")).text() ==
+          "1 same patient (007)");
 }
 
 TEST_CASE("at most three examples are named") {

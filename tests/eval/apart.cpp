@@ -41,7 +41,12 @@ TEST_CASE("a table without a split is told how to have one") {
     films.recipe.data.where = "";
     CHECK_THAT(refusal(films),
                Contains("films.csv has no column `split`: add one that holds train, val or test for "
-                        "all films of a patient"));
+                        "all films of a patient") &&
+                   Contains("; or test all of its films in turn, with eval.folds=5 eval.train_where= eval"));
+    films.recipe.eval->test_where = "split == \"test\"";
+    CHECK_THAT(refusal(films),
+               Contains("argument 'eval.test_where=left == 0': where: unknown column 'split'") &&
+                   Contains("films.csv has no column `split`: test all of its films in turn"));
 }
 
 TEST_CASE("patients on both sides are refused where no film is") {
@@ -165,6 +170,10 @@ TEST_CASE("an unreadable test film is left out and named, and the evaluation goe
     CHECK(nothing.scores.empty());
     REQUIRE(nothing.notes.size() == 1);
     CHECK_THAT(nothing.notes[0], Contains("found no labelled, readable image"));
+    for (int i = 0; i < 90; ++i) std::filesystem::remove(films.folder / fmt::format("{:03}.png", i));
+    const auto gone = evaluate(films.recipe, registry(), plan, *films.recipe.eval, c10::kCPU);
+    REQUIRE(gone.notes.size() == 1);
+    CHECK_THAT(gone.notes[0], Contains("; found no file for 60 of 60 images, such as "));
 }
 
 TEST_CASE("the protocol has the k that was used") {

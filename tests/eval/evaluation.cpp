@@ -82,6 +82,8 @@ TEST_CASE("an evaluation says what it was made of") {
     const auto& recipe = run.recipe;
     const auto plan = built(recipe, 0);
     const auto evaluation = evaluate(recipe, registry(), plan, *recipe.eval, c10::kCPU);
+    CHECK(evaluation.predicted == "abnormal = 1");
+    CHECK(evaluation.folds == 0);
     CHECK(evaluation.classes == std::vector<std::string>{"not 1", "1"});
     CHECK(evaluation.train_images == 105);
     CHECK(evaluation.test_images == 30);
@@ -112,6 +114,8 @@ TEST_CASE("the probe while training gives the AUC of the evaluation's k-NN") {
 TEST_CASE("an evaluation survives JSON, also where a number is none") {
     const double none = std::nan("");
     Evaluation made;
+    made.predicted = "label = not normal against normal";
+    made.folds = 5;
     made.classes = {"normal", "not normal"};
     made.labels = {0, 1, 1};
     made.train_images = 10;
@@ -140,6 +144,8 @@ TEST_CASE("an evaluation survives JSON, also where a number is none") {
     const auto text = to_json(made).dump();
     const auto read = evaluation_from_json(nlohmann::json::parse(text));
     CHECK(to_json(read).dump() == text);
+    CHECK(read.predicted == made.predicted);
+    CHECK(read.folds == 5);
     CHECK(read.classes == made.classes);
     CHECK(read.labels == made.labels);
     CHECK(read.protocol == "by hand");
@@ -156,6 +162,12 @@ TEST_CASE("an evaluation survives JSON, also where a number is none") {
     CHECK(read.differences[0].auc.p_value == 0.001);
     CHECK(std::isnan(read.differences[0].auc.low));
     CHECK(read.differences[0].auc.used == 1999);
+
+    auto older = to_json(made);  // of a version that did not say what was predicted
+    older.erase("predicted");
+    older.erase("folds");
+    CHECK(evaluation_from_json(older).predicted.empty());
+    CHECK(evaluation_from_json(older).folds == 0);
 }
 
 TEST_CASE("restorations are measured inside and outside what the augment changed") {

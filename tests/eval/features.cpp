@@ -100,7 +100,14 @@ TEST_CASE("a column that is not there is an error with its name and where it was
     CHECK_THAT(message_of<RecipeError>([] {
                    read_labels(MemoryDataset(MemoryDataset::Columns{{"label", {"a"}}}), spec(), {});
                }),
-               Contains("a.toml:9") && Contains("no column 'finding'"));
+               Contains("a.toml:9") && Contains("label: found no column 'finding'"));
+    auto written = spec();
+    written.written["label"] = {"argument 'eval.label=finding'", 0, 0};
+    CHECK_THAT(message_of<RecipeError>([&] {
+                   read_labels(MemoryDataset(MemoryDataset::Columns{{"findings", {"a"}}}), written, {});
+               }),
+               Contains("argument 'eval.label=finding': label: found no column 'finding', expected one of") &&
+                   Contains("(did you mean 'findings'?)"));
 }
 
 TEST_CASE("a class without images, and a column with one class, are errors") {

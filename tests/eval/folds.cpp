@@ -126,6 +126,8 @@ TEST_CASE("an evaluation in folds tests every film once, and finds what there is
     CHECK(result.train_images == 90);
     CHECK(result.test_images == 90);
     CHECK(result.test_patients == 45);
+    CHECK(result.predicted == "left, top");
+    CHECK(result.folds == 5);
     for (const auto& score : result.scores) {
         INFO(score.model << " " << score.classifier);
         CHECK(score.probabilities.size() == 180);
@@ -151,6 +153,22 @@ TEST_CASE("labels that say nothing are not found by folds") {
         INFO(score.model << " " << score.classifier << " " << score.auc.value);
         CHECK(score.auc.value == Approx(0.5).margin(0.2));
     }
+}
+
+TEST_CASE("what is opened before training for an evaluation in folds is what is tested at the end") {
+    const std::vector<std::string> folds = {"eval.folds=5", "eval.train_where=", "eval.test_where=",
+                                            "eval.overlap=true"};
+    const Findings films(folds);
+    const auto [train, test] = open_evaluated(films.recipe, *films.recipe.eval);
+    CHECK(train.images->size() == 90);
+    CHECK(test.images->size() == 90);
+    REQUIRE(test.notes.size() == 1);
+    CHECK_THAT(test.notes[0], Contains("60 of 90 test images are known from the images of [data]"));
+    const Findings few(folds, 8);
+    CHECK_THROWS_WITH(open_evaluated(few.recipe, *few.recipe.eval),
+                      Contains("found 4 patients, expected at least one for each of 5 folds"));
+    const Findings split;
+    CHECK(open_evaluated(split.recipe, *split.recipe.eval).second.images->size() == 30);
 }
 
 TEST_CASE("a probe while training holds out the first fold") {

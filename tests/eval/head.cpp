@@ -125,6 +125,18 @@ TEST_CASE("folds divide training and test, and both sections have to read the sa
     const TrainingRun other(supervised, {"data.folds=4"});
     CHECK_THROWS_WITH(open_splits(other.recipe, *other.recipe.eval),
                       Contains("train_where") && Contains("data.where"));
+    for (const auto& [word, theirs] : std::vector<std::pair<std::string, std::string>>{
+             {"eval.uncertain=ones", "found uncertain = \"ones\", expected \"ignore\" as data.uncertain"},
+             {"eval.blank=zeros", "found blank = \"zeros\", expected \"ignore\" as data.blank"},
+             {"eval.phantom_seed=5", "found phantom_seed = \"5\", expected \"0\" as data.phantom_seed"},
+             {"eval.phantom_count=50", "expected \"120\" as data.phantom_count"}}) {
+        auto overrides = folds;
+        overrides.push_back(word);
+        const TrainingRun apart(supervised, overrides);
+        CHECK_THROWS_WITH(open_splits(apart.recipe, *apart.recipe.eval), Contains("argument '" + word + "'") &&
+                                                                             Contains(theirs) &&
+                                                                             Contains("by the same labels"));
+    }
 }
 
 TEST_CASE("a fraction of the training patients, of each class its share") {

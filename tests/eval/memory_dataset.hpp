@@ -26,6 +26,11 @@ class MemoryDataset : public data::Dataset {
         if (found == columns_.end()) return std::nullopt;
         return found->second.at(static_cast<std::size_t>(index));
     }
+    std::vector<std::string> columns() const override {
+        std::vector<std::string> names;
+        for (const auto& [name, cells] : columns_) names.push_back(name);
+        return names;
+    }
 
   private:
     Columns columns_;

@@ -100,8 +100,9 @@ TEST_CASE("folds divide the rows of train_where and leave no other test rows") {
                Contains("a.toml:12:1: eval.fraction: found 0.1 with folds = 5, expected one of them"));
     CHECK_THAT(Evaluating("folds = 5\n").error({"data.folds=5", "data.label=x"}),
                Contains("eval.folds: found 5 with data.folds = 5, expected one of them"));
-    CHECK_THAT(Evaluating("head = \"student.logits\"\nfolds = 5\n").error(),
-               Contains("a.toml:12:1: eval.folds: found 5 with head"));
+    CHECK_THAT(
+        Evaluating("head = \"student.logits\"\nfolds = 5\n").error(),
+        Contains("a.toml:12:1: eval.folds: found 5 with head") && Contains("data.folds = 5, data.label"));
 }
 
 TEST_CASE("several labels have no positive value, and no column twice") {

@@ -134,6 +134,19 @@ TEST_CASE("a misspelt last key is left to the schema, which names the argument")
     CHECK_THAT(
         attempt().error({"train.epoch=3"}),
         Contains("argument 'train.epoch=3': train.epoch: unknown key") && Contains("(did you mean 'epochs'?)"));
+    for (const auto& [word, key] :
+         std::vector<std::pair<std::string, std::string>>{{"optimizer.learning_rate=1", "'lr'"},
+                                                          {"optimizer.wd=0", "'weight_decay'"},
+                                                          {"train.batch_size=8", "'batch'"},
+                                                          {"train.num_epochs=3", "'epochs'"},
+                                                          {"data.num_workers=1", "'workers'"},
+                                                          {"data.image_size=64", "'size'"},
+                                                          {"lr=1", "'optimizer.lr'"},
+                                                          {"epochs=3", "'train.epochs'"}}) {
+        INFO(word);
+        CHECK_THAT(attempt().error({word}), Contains("(did you mean " + key + "?)"));
+    }
+    CHECK_THAT(attempt().error({"monitor.learning_rate=1"}), !Contains("'lr'"));
 }
 
 TEST_CASE("what is no override says how one looks") {

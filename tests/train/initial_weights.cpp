@@ -109,12 +109,31 @@ TEST_CASE("weights that do not fit are refused with what is missing") {
     for (auto& [name, tensor] : file)
         if (name == "pos_embed") tensor = at::zeros({1, 10, 8});
     CHECK_THAT(message_of<RecipeError>([&] { Loaded run(file); }),
-               Contains("'pos_embed' as [1, 10, 8], expected [1, 5, 8]"));
+               Contains("'pos_embed' as [1, 10, 8], expected [1, 5, 8]") &&
+                   Contains("it reads 'image' (B 1 16 16, by data.size)"));
 
     file = weights("a", false);
     for (auto& item : weights("b", false)) file.push_back(item);
     CHECK_THAT(message_of<RecipeError>([&] { Loaded run(file); }),
                Contains("holds the networks a, b") && Contains("say which with init_network = \"a\""));
+}
+
+TEST_CASE(
+    "a file of another image size is refused with what decides the size: here an augment, not data.size") {
+    Attempt attempt;
+    train::write_safetensors(attempt.folder / "w.safetensors", weights("", false), {});
+    auto text = recipe_with("init_from = \"w.safetensors\"");
+    const std::string view = "view = \"image\"";
+    for (auto at = text.find(view); at != std::string::npos; at = text.find(view))
+        text.replace(at, view.size(), "view = \"global\"");
+    attempt.file("a.toml", text +
+                               "[[augment]]\nuse = \"multi-crop\"\nglobal_crops = 1\nglobal_size = 32\n"
+                               "local_crops = 0\n");
+    const auto recipe = attempt.load();
+    auto plan = plan::Plan::build(recipe, registry());
+    CHECK_THAT(message_of<RecipeError>([&] { train::load_initial_weights(recipe, plan); }),
+               Contains("'pos_embed' as [1, 5, 8], expected [1, 17, 8]") &&
+                   Contains("it reads 'global' (B 1 32 32, by options of augment.multi-crop)"));
 }
 
 TEST_CASE("weights that are no numbers are refused where they are read") {

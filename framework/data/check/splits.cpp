@@ -9,15 +9,18 @@ namespace {
 
 void check_leakage(const Manifest& manifest, ManifestCheck& check) {
     std::map<std::string, std::map<std::string, std::size_t>> splits_of;
+    std::map<std::string, std::string> written;  // the key of "007" is 7
     for (const Row& row : manifest.rows) {
-        if (!row.patient.empty() && !row.split.empty()) ++splits_of[row.patient][row.split];
+        if (row.patient.empty() || row.split.empty()) continue;
+        ++splits_of[row.patient][row.split];
+        written.emplace(row.patient, row.cells[manifest.column("patient")]);
     }
     Finding finding{Weight::warning, "leakage", "Patients have images in more than one split.", 0};
     for (const auto& [patient, splits] : splits_of) {
         if (splits.size() < 2) continue;
         ++finding.count;
         if (finding.examples.size() == most_examples) continue;
-        std::string example = patient + ":";
+        std::string example = written.at(patient) + ":";
         for (const auto& [split, count] : splits) example += " " + split + " (" + std::to_string(count) + ")";
         finding.examples.push_back(example);
     }
