@@ -1,10 +1,11 @@
 #include "recipe/components.hpp"
-#include "recipe/synonyms.hpp"
 
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <hearth/text.hpp>
+
+#include "recipe/synonyms.hpp"
 
 namespace hearth::recipe {
 

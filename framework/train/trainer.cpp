@@ -379,6 +379,10 @@ void Trainer::probe(std::int64_t epoch) {
     std::string text;
     for (const auto& [name, value] : values) {
         line[name] = value;
+        if (!std::isfinite(value)) {  // no image, or none of a class: what was said when the tables were opened
+            text += fmt::format("  {} undefined", name);
+            continue;
+        }
         scalar("probe/" + name, value);
         text += fmt::format("  {} {:.4f}", name, value);
     }
