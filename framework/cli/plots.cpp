@@ -81,7 +81,7 @@ report::FigureGrid load_grid(const fs::path& folder, const nlohmann::json& json)
 }
 
 void save_sheet(const fs::path& folder, const std::string& name, const std::vector<report::FigureGrid>& grids) {
-    constexpr int cell = 160;
+    constexpr int cell = 128;
     cv::Mat sheet;
     for (const auto& grid : grids) {
         std::vector<std::vector<cv::Mat>> rows;

@@ -36,7 +36,7 @@ a{color:var(--accent)}
 border:1px solid var(--border);border-radius:10px;overflow:hidden;margin:28px 0 4px}
 .highlights>div{outline:1px solid var(--border);padding:16px 20px}
 .highlights .label{font-size:14px;color:var(--muted)}
-.highlights .value{font-size:32px;line-height:1.25;font-weight:650;letter-spacing:-.02em;font-variant-numeric:tabular-nums}
+.highlights .value{font-size:28px;line-height:1.35;white-space:nowrap;font-weight:650;letter-spacing:-.02em;font-variant-numeric:tabular-nums}
 .highlights .detail{font-size:13px;color:var(--muted)}
 .warning,.note{border:1px solid var(--border);background:var(--surface);border-radius:8px;padding:11px 16px;margin:12px 0;
 overflow-wrap:anywhere}
@@ -89,7 +89,7 @@ footer{color:var(--muted);font-size:13.5px;padding-top:32px;padding-bottom:48px}
 header.top{padding-top:26px}h1{font-size:25px}h2{font-size:20px}section{padding-top:28px}
 .card,.charts>div{padding:14px 12px}.facts{grid-template-columns:1fr 1fr;gap:12px 16px}
 .highlights{grid-template-columns:1fr 1fr}.highlights>div{padding:12px 14px}
-.highlights>div:last-child:nth-child(odd){grid-column:1/-1}.highlights .value{font-size:26px}
+.highlights>div:last-child:nth-child(odd){grid-column:1/-1}.highlights .value{font-size:22px}
 th,td{padding:8px 10px}
 .grid.labelled{grid-template-columns:repeat(var(--columns),minmax(72px,1fr))}
 .grid.labelled .head:first-child{grid-column:auto}.grid .row-label{grid-column:1/-1;margin-top:6px}

@@ -114,7 +114,7 @@ TEST_CASE("a class that the probe while training lacks is named before") {
     REQUIRE(outcome.code == 0);
     CHECK_THAT(outcome.err,
                Contains("note: [probe]: no test image is of class '1', so knn_auc while training is "
-                        "nan and chooses no `best`"));
+                        "undefined and chooses no `best`"));
     CHECK_FALSE(fs::exists(box.folder / "run/checkpoints/best.safetensors"));
 }
 
@@ -146,7 +146,7 @@ TEST_CASE("a table whose paths lead nowhere shows before anything is trained") {
     for (const auto& words : std::vector<Words>{{"bench", "tiny.toml", "--steps", "1", "--warmup", "0"},
                                                 {"data", "preview", "tiny.toml"}}) {
         auto with = words;
-        with.insert(with.end(), {"data.source=gone.csv", "data.where="});
+        with.insert(with.end(), {"data.source=gone.csv", "data.where=", "train.batch=2"});
         CHECK_THAT(box.run(with).err, Contains("found no file for 2 of 2 images"));
     }
     box.folder.write("broken.csv", "path\nx.png\ny.png\n");
