@@ -74,6 +74,29 @@ TEST_CASE("detect trains from another run's weights, scores, and writes all it f
     CHECK_THAT(csv, Contains(",sum,pixels k-NN,pixels PCA\n"));
 }
 
+TEST_CASE("train scores [detect] at its end, and the report opens with films and heat maps") {
+    Sandbox box;
+    box.folder.write("detect.toml", tiny_recipe + detecting);
+    const auto outcome = box.run({"train", "detect.toml", "--out", "run", "--quiet"});
+    INFO(outcome.err);
+    REQUIRE(outcome.code == 0);
+    CHECK_THAT(outcome.out, Contains("pixel AUROC") && Contains("Against pixels alone") &&
+                                Contains("Against the untrained network and pixels"));
+    const auto written = nlohmann::json::parse(box.folder.read("run/detect.json"));
+    CHECK(written["results"].size() == 3);
+    CHECK_THAT(box.folder.read("run/train.log"), Contains("Against pixels alone") && Contains("[detect] test"));
+    const auto page = box.folder.read("run/report.html");
+    const auto strip = page.find("each beside its heat map"), restored = page.find("is drawn from abnormal");
+    CHECK(page.find("Pixel AUROC of heat maps") < strip);
+    CHECK(strip < restored);
+    CHECK(restored < page.find("<nav"));
+    CHECK(std::filesystem::exists(box.folder / "run/plots/overview.png"));
+
+    const auto without = box.run({"train", "detect.toml", "--out", "bare", "--quiet", "--no-report"});
+    REQUIRE(without.code == 0);
+    CHECK_FALSE(std::filesystem::exists(box.folder / "bare/detect.json"));
+}
+
 TEST_CASE("a run without [detect] is scored with that of a recipe, and arguments change how") {
     const auto& made = Detected::once();
     const auto outcome = made.run({"detect", "run", "--with", "detect.toml", "--quiet"});
