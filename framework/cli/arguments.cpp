@@ -62,10 +62,6 @@ std::string mistakes_of_components(const recipe::Loaded& loaded, const Globals& 
 
 }  // namespace
 
-bool opens_section(const Opens& opens, const std::string& section) {
-    return std::ranges::find(opens, section) != opens.end();
-}
-
 void add_with(CLI::App& verb, std::vector<std::string>& with, const std::string& help) {
     verb.add_option("--with", with, help)->type_name("RECIPE")->allow_extra_args(false);
 }
@@ -129,9 +125,7 @@ host::Registry make_registry(const Globals& globals, const recipe::Recipe* recip
     host::SearchRequest request;
     for (const auto& folder : globals.plugin_paths) request.from_command_line.emplace_back(folder);
     if (recipe != nullptr) request.from_recipe = recipe->plugin_paths;
-    host::Registry registry;
-    registry.scan(host::search_path(request));
-    return registry;
+    return host::Registry::found(request);
 }
 
 }  // namespace hearth::cli

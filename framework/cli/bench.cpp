@@ -8,9 +8,9 @@
 #include <nlohmann/json.hpp>
 
 #include "cli/cli.hpp"
-#include "data/json_text.hpp"
+#include "base/json_text.hpp"
 #include "report/text.hpp"
-#include "train/activity.hpp"
+#include "base/activity.hpp"
 #include "train/fit_batch.hpp"
 
 namespace hearth::cli {
@@ -137,12 +137,12 @@ void add_bench(CLI::App& app, Globals& globals) {
     verb->callback([=, &globals] {
         auto recipe = arguments->load(globals, request->generated ? Opens{} : Opens{"data"});
         const auto registry = make_registry(globals, &recipe);
-        const auto result = train::during(globals.quiet || globals.json, "measuring", [&] {
+        const auto result = base::during(globals.quiet || globals.json, "measuring", [&] {
             recipe = train::with_fitting_batch(std::move(recipe), registry);
             return train::bench(recipe, registry, *request);
         });
         if (globals.json)
-            fmt::print("{}\n", data::json_text(to_json(recipe, result), 2));
+            fmt::print("{}\n", base::json_text(to_json(recipe, result), 2));
         else
             fmt::print("{}", to_text(recipe, result));
     });

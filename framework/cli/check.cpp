@@ -5,11 +5,11 @@
 
 #include <nlohmann/json.hpp>
 
-#include "cli/print_table.hpp"
-#include "cli/run_table.hpp"
-#include "cli/tables.hpp"
-#include "data/json_text.hpp"
-#include "train/activity.hpp"
+#include "summary/print_table.hpp"
+#include "runs/run_table.hpp"
+#include "runs/opened_tables.hpp"
+#include "base/json_text.hpp"
+#include "base/activity.hpp"
 #include "train/initial_weights.hpp"
 
 namespace hearth::cli {
@@ -34,7 +34,7 @@ std::int64_t most_checkpoints(const recipe::Recipe& recipe) {
 
 /// "1.3 GiB, of which the optimiser 0.9 GiB; a run keeps up to 3".
 std::string checkpoint_text(const train::CheckResult& result, const recipe::Recipe& recipe) {
-    const auto size = [](std::int64_t bytes) { return size_text(static_cast<std::uintmax_t>(bytes)); };
+    const auto size = [](std::int64_t bytes) { return runs::size_text(static_cast<std::uintmax_t>(bytes)); };
     return fmt::format("{}, of which the optimiser {}; a run keeps up to {}",
                        size(result.weight_bytes + result.optimizer_bytes), size(result.optimizer_bytes),
                        most_checkpoints(recipe));
@@ -44,19 +44,19 @@ void check(const RecipeArguments& arguments, std::int64_t images, Globals& globa
     const auto recipe = arguments.load(globals, recipe::table_sections);
     const auto registry = make_registry(globals, &recipe);
     const auto quiet = globals.quiet || globals.json;
-    const auto tables = train::during(quiet, "opening the tables",
-                                      [&] { return open_tables(recipe, registry, recipe::table_sections); });
+    const auto tables = base::during(quiet, "opening the tables",
+                                      [&] { return runs::open_tables(recipe, registry, recipe::table_sections); });
     auto plan = plan::Plan::build(recipe, registry);
     plan.train(false);
     const auto weights = train::load_initial_weights(recipe, plan);
-    check_fit(tables, recipe, plan, /*evaluates=*/true);
-    const auto rows = table_of(tables, recipe);
-    const auto result = train::during(quiet, "one step on generated images",
+    runs::check_fit(tables, recipe, plan, /*evaluates=*/true);
+    const auto rows = runs::table_of(tables, recipe);
+    const auto result = base::during(quiet, "one step on generated images",
                                       [&] { return train::check(recipe, registry, images); });
     const auto there = tables.data ? tables.data->images->size() : 0;
     const auto cache = train::choose_cache(recipe.data, there, there);
     if (globals.json) {
-        fmt::print("{}\n", data::json_text(
+        fmt::print("{}\n", base::json_text(
                                nlohmann::json({{"ok", result.ok()},
                                                {"terms", result.terms},
                                                {"without_gradient", result.without_gradient},
@@ -77,7 +77,7 @@ void check(const RecipeArguments& arguments, std::int64_t images, Globals& globa
     } else {
         fmt::print("{}: one step on {} generated images of {} x {}\n", recipe.name, result.images,
                    recipe.data.size, recipe.data.size);
-        print_table(rows);
+        summary::print_table(rows);
         for (const auto& [name, value] : result.terms) fmt::print("  {:<24} {:.6g}\n", name, value);
         fmt::print("  {:<24} {:.2f} M trained, {:.2f} M in all\n", "parameters",
                    static_cast<double>(result.trained) / 1e6, static_cast<double>(result.total) / 1e6);

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "host/registry.hpp"
+#include "recipe/opens.hpp"
 #include "recipe/recipe.hpp"
 
 namespace hearth::cli {
@@ -23,9 +24,7 @@ struct Globals {
     int exit_code = 0;                 ///< of the verb that ran
 };
 
-/// The sections whose tables of images a verb opens: some of recipe::table_sections.
-using Opens = std::vector<std::string>;
-bool opens_section(const Opens& opens, const std::string& section);
+using recipe::Opens;
 
 /// RECIPE [key=value ...] [--with FRAGMENT ...], which most verbs take.
 struct RecipeArguments {

@@ -5,15 +5,15 @@
 #include <cmath>
 
 #include "cli/cli.hpp"
-#include "cli/print_table.hpp"
-#include "data/csv.hpp"
-#include "data/json_text.hpp"
-#include "eval/compare.hpp"
-#include "eval/run_record.hpp"
+#include "summary/print_table.hpp"
+#include "base/csv.hpp"
+#include "base/json_text.hpp"
+#include "runs/compare.hpp"
+#include "runs/run_record.hpp"
 #include "recipe/differences.hpp"
 #include "report/text.hpp"
-#include "train/activity.hpp"
-#include "train/files.hpp"
+#include "base/activity.hpp"
+#include "base/atomic_file.hpp"
 
 namespace hearth::cli {
 namespace {
@@ -22,14 +22,14 @@ namespace fs = std::filesystem;
 
 /// One run beside the first one.
 struct Comparison {
-    eval::RunRecord run;
+    runs::RunRecord run;
     std::string reason;  ///< why there are no rows below, ""
-    std::vector<eval::AucComparison> aucs;
+    std::vector<runs::AucComparison> aucs;
     std::vector<double> holm;  ///< DeLong's p (of "macro": the bootstrap's) corrected for the number of runs
     std::vector<recipe::ValueDifference> recipe;
 };
 
-double p_of(const eval::AucComparison& auc) {
+double p_of(const runs::AucComparison& auc) {
     return auc.positive == "macro" ? auc.bootstrap.p_value : auc.delong.p_value;
 }
 
@@ -45,28 +45,28 @@ void correct(std::vector<Comparison>& all) {
                     if (&candidate == &auc) own = family.size();
                     family.push_back(p_of(candidate));
                 }
-            comparison.holm.push_back(eval::holm(family)[own]);
+            comparison.holm.push_back(runs::holm(family)[own]);
         }
     }
 }
 
-std::string why_not(const eval::RunRecord& first, const eval::RunRecord& other) {
-    const auto unevaluated = [](const eval::RunRecord& run) {
+std::string why_not(const runs::RunRecord& first, const runs::RunRecord& other) {
+    const auto unevaluated = [](const runs::RunRecord& run) {
         return fmt::format("{} has no eval.json: run `hearth probe` on it", run.folder.string());
     };
     if (!first.evaluation) return unevaluated(first);
     if (!other.evaluation) return unevaluated(other);
-    return eval::why_not_comparable(*first.evaluation, *other.evaluation);
+    return runs::why_not_comparable(*first.evaluation, *other.evaluation);
 }
 
-std::vector<Comparison> compare_all(const eval::RunRecord& first, const std::vector<std::string>& folders) {
+std::vector<Comparison> compare_all(const runs::RunRecord& first, const std::vector<std::string>& folders) {
     std::vector<Comparison> out;
     for (const auto& folder : folders) {
-        Comparison comparison{eval::read_run_record(folder), "", {}, {}, {}};
+        Comparison comparison{runs::read_run_record(folder), "", {}, {}, {}};
         comparison.recipe = recipe::differences(first.resolved, comparison.run.resolved);
         comparison.reason = why_not(first, comparison.run);
         if (comparison.reason.empty())
-            comparison.aucs = eval::compare(*first.evaluation, *comparison.run.evaluation);
+            comparison.aucs = runs::compare(*first.evaluation, *comparison.run.evaluation);
         out.push_back(std::move(comparison));
     }
     correct(out);
@@ -80,7 +80,7 @@ std::string number_text(double value) {
     return std::isnan(value) ? "undefined" : fmt::format("{:.3f}", value);
 }
 
-report::Table auc_table(const eval::RunRecord& first, const std::vector<Comparison>& all) {
+report::Table auc_table(const runs::RunRecord& first, const std::vector<Comparison>& all) {
     using report::Align;
     report::Table table;
     table.title = "AUC against " + first.folder.string();
@@ -117,7 +117,7 @@ std::string shortened(const std::string& value, std::size_t limit) {
     return value.substr(0, end) + "..";
 }
 
-report::Table recipe_table(const eval::RunRecord& first, const Comparison& comparison, std::size_t limit) {
+report::Table recipe_table(const runs::RunRecord& first, const Comparison& comparison, std::size_t limit) {
     report::Table table;
     table.title = "Recipes: " + first.folder.string() + " and " + comparison.run.folder.string();
     table.headers = {"key", "first", "this"};
@@ -132,7 +132,7 @@ nlohmann::json number(double value) {
     return std::isfinite(value) ? nlohmann::json(value) : nlohmann::json();
 }
 
-nlohmann::json to_json(const eval::AucComparison& auc, double holm) {
+nlohmann::json to_json(const runs::AucComparison& auc, double holm) {
     return {{"classifier", auc.classifier},
             {"positive", auc.positive},
             {"first", number(auc.delong.first)},
@@ -147,7 +147,7 @@ nlohmann::json to_json(const eval::AucComparison& auc, double holm) {
             {"p_holm", number(holm)}};
 }
 
-nlohmann::json to_json(const eval::RunRecord& first, const std::vector<Comparison>& all) {
+nlohmann::json to_json(const runs::RunRecord& first, const std::vector<Comparison>& all) {
     auto out = nlohmann::json::array();
     for (const auto& comparison : all) {
         auto aucs = nlohmann::json::array(), recipe = nlohmann::json::array();
@@ -167,7 +167,7 @@ nlohmann::json to_json(const eval::RunRecord& first, const std::vector<Compariso
     return {{"first", first.folder.string()}, {"comparisons", out}};
 }
 
-std::string to_csv(const eval::RunRecord& first, const std::vector<Comparison>& all) {
+std::string to_csv(const runs::RunRecord& first, const std::vector<Comparison>& all) {
     std::string out =
         "first,run,classifier,positive,auc_first,auc_this,difference,low,high,p_bootstrap,p_delong,p_holm\n";
     const auto cell = [](double value) {
@@ -176,9 +176,9 @@ std::string to_csv(const eval::RunRecord& first, const std::vector<Comparison>& 
     for (const auto& comparison : all)
         for (std::size_t i = 0; i < comparison.aucs.size(); ++i) {
             const auto& auc = comparison.aucs[i];
-            out += fmt::format("{},{},{},{}", data::csv_field(first.folder.string()),
-                               data::csv_field(comparison.run.folder.string()), auc.classifier,
-                               data::csv_field(auc.positive));
+            out += fmt::format("{},{},{},{}", base::csv_field(first.folder.string()),
+                               base::csv_field(comparison.run.folder.string()), auc.classifier,
+                               base::csv_field(auc.positive));
             for (const double value :
                  {auc.delong.first, auc.delong.second, auc.delong.difference(), auc.bootstrap.low,
                   auc.bootstrap.high, auc.bootstrap.p_value, auc.delong.p_value, comparison.holm[i]})
@@ -189,7 +189,7 @@ std::string to_csv(const eval::RunRecord& first, const std::vector<Comparison>& 
 }
 
 /// What the evaluation of a run says of its rows, a line each.
-std::string notes_of(const eval::RunRecord& run) {
+std::string notes_of(const runs::RunRecord& run) {
     std::string out;
     if (run.evaluation)
         for (const auto& note : run.evaluation->notes)
@@ -200,7 +200,7 @@ std::string notes_of(const eval::RunRecord& run) {
 /// All tables by `write`, which makes text or Markdown of one, with values of recipes cut at `limit`; what
 /// cannot be compared as a line.
 template <typename Write>
-std::string document(const eval::RunRecord& first, const std::vector<Comparison>& all, const Write& write,
+std::string document(const runs::RunRecord& first, const std::vector<Comparison>& all, const Write& write,
                      std::size_t limit) {
     std::string out;
     if (const auto table = auc_table(first, all); !table.rows.empty()) out += write(table) + "\n";
@@ -219,19 +219,19 @@ void compare(const std::vector<std::string>& folders, const Globals& globals) {
     if (!out.empty() && out.extension() != ".md" && out.extension() != ".csv")
         throw RecipeError(
             fmt::format("--out: found '{}', expected a file that ends in .md or .csv", globals.out));
-    const auto first = eval::read_run_record(folders.front());
-    const auto all = train::during(globals.quiet || globals.json, "comparing", [&] {
+    const auto first = runs::read_run_record(folders.front());
+    const auto all = base::during(globals.quiet || globals.json, "comparing", [&] {
         return compare_all(first, {folders.begin() + 1, folders.end()});
     });
     if (!out.empty())
-        train::write_atomically(out, out.extension() == ".csv"
+        base::write_atomically(out, out.extension() == ".csv"
                                          ? to_csv(first, all)
                                          : document(first, all, report::markdown_table, 0));
     if (globals.json)
-        fmt::print("{}\n", data::json_text(to_json(first, all), 2));
+        fmt::print("{}\n", base::json_text(to_json(first, all), 2));
     else
         fmt::print("{}", document(
-                             first, all, [](const report::Table& table) { return cli::shown(table); }, 56));
+                             first, all, [](const report::Table& table) { return summary::shown(table); }, 56));
 }
 
 }  // namespace

@@ -5,24 +5,24 @@
 #include <nlohmann/json.hpp>
 
 #include "cli/data.hpp"
-#include "data/json_text.hpp"
-#include "data/phantom.hpp"
-#include "train/activity.hpp"
+#include "base/json_text.hpp"
+#include "images/phantom/phantom.hpp"
+#include "base/activity.hpp"
 
 namespace hearth::cli {
 namespace {
 
-void phantom(int count, const data::PhantomOptions& options, const Globals& globals) {
+void phantom(int count, const images::PhantomOptions& options, const Globals& globals) {
     if (globals.out.empty()) throw RecipeError("found no --out, expected the folder to write the phantoms to");
     if (std::filesystem::exists(std::filesystem::path(globals.out) / "manifest.csv"))
         throw RecipeError(fmt::format("{} already holds a manifest.csv; choose another --out", globals.out));
-    const auto manifest = train::during(globals.quiet, fmt::format("drawing {} films", count),
-                                        [&] { return data::write_phantoms(globals.out, count, options); });
+    const auto manifest = base::during(globals.quiet, fmt::format("drawing {} films", count),
+                                        [&] { return images::write_phantoms(globals.out, count, options); });
     std::map<std::string, int> kinds;
     for (const auto& row : manifest.rows) ++kinds[row.cells[manifest.column("label")]];
     if (globals.json) {
         fmt::print("{}\n",
-                   data::json_text(nlohmann::json({{"manifest", manifest.file.string()}, {"labels", kinds}})));
+                   base::json_text(nlohmann::json({{"manifest", manifest.file.string()}, {"labels", kinds}})));
         return;
     }
     fmt::print("{} films of {} x {} in {}\n", manifest.rows.size(), options.size, options.size, globals.out);
@@ -47,7 +47,7 @@ void add_data(CLI::App& app, Globals& globals) {
 
     struct Phantoms {
         int count = 500;
-        data::PhantomOptions options;
+        images::PhantomOptions options;
     };
     auto phantoms = std::make_shared<Phantoms>();
     auto* draw =

@@ -3,11 +3,11 @@
 
 #include <nlohmann/json.hpp>
 
-#include "cli/countdown.hpp"
+#include "base/countdown.hpp"
 #include "cli/data.hpp"
-#include "data/check/check.hpp"
-#include "data/filter.hpp"
-#include "data/json_text.hpp"
+#include "images/check/check.hpp"
+#include "images/filter.hpp"
+#include "base/json_text.hpp"
 
 namespace hearth::cli {
 namespace {
@@ -18,15 +18,15 @@ struct CheckFlags : SourceArguments {
     bool strict = false, quick = false;
 };
 
-json as_json(const data::ManifestCheck& check, bool strict) {
+json as_json(const images::ManifestCheck& check, bool strict) {
     json bad = json::array(), findings = json::array();
     for (const auto& image : check.bad)
         bad.push_back({{"file", image.file},
                        {"line", image.line},
-                       {"fault", data::to_string(image.fault)},
+                       {"fault", images::to_string(image.fault)},
                        {"reason", image.reason}});
     for (const auto& finding : check.findings)
-        findings.push_back({{"weight", data::to_string(finding.weight)},
+        findings.push_back({{"weight", images::to_string(finding.weight)},
                             {"kind", finding.kind},
                             {"text", finding.text},
                             {"count", finding.count},
@@ -34,28 +34,28 @@ json as_json(const data::ManifestCheck& check, bool strict) {
     return {{"images", check.images}, {"bad", bad}, {"findings", findings}, {"wrong", check.wrong(strict)}};
 }
 
-void print(const data::ManifestCheck& check, const std::string& source) {
+void print(const images::ManifestCheck& check, const std::string& source) {
     fmt::print("{}: {} images, {} unreadable\n", source, check.images, check.bad.size());
     for (const auto& image : check.bad) fmt::print("  {}\n", image.reason);
     for (const auto& finding : check.findings) {
         const auto count = finding.count > 0 ? fmt::format(" ({})", finding.count) : std::string();
-        fmt::print("{}: {}: {}{}\n", data::to_string(finding.weight), finding.kind, finding.text, count);
+        fmt::print("{}: {}: {}{}\n", images::to_string(finding.weight), finding.kind, finding.text, count);
         for (const auto& example : finding.examples) fmt::print("  {}\n", example);
         if (finding.count > finding.examples.size() && !finding.examples.empty()) fmt::print("  ...\n");
     }
 }
 
 void check(const CheckFlags& flags, const Globals& globals) {
-    const auto manifest = data::select(data::open(flags.source), flags.where);
-    Countdown countdown(globals.quiet);
-    data::CheckOptions options;
+    const auto manifest = images::select(images::open(flags.source), flags.where);
+    base::Countdown countdown(globals.quiet);
+    images::CheckOptions options;
     options.decode = !flags.quick;
     options.progress = [&countdown](std::size_t done, std::size_t all) {
         countdown(static_cast<std::int64_t>(done), static_cast<std::int64_t>(all));
     };
-    const auto found = data::check_manifest(manifest, options);
+    const auto found = images::check_manifest(manifest, options);
     if (globals.json) {
-        fmt::print("{}\n", data::json_text(as_json(found, flags.strict), 2));
+        fmt::print("{}\n", base::json_text(as_json(found, flags.strict), 2));
     } else {
         print(found, flags.source);
     }

@@ -7,11 +7,11 @@
 #include <nlohmann/json.hpp>
 
 #include "cli/data.hpp"
-#include "data/check/check.hpp"
-#include "data/import/import.hpp"
-#include "data/import/split.hpp"
-#include "data/json_text.hpp"
-#include "train/activity.hpp"
+#include "images/check/check.hpp"
+#include "images/import/import.hpp"
+#include "images/import/split.hpp"
+#include "base/json_text.hpp"
+#include "base/activity.hpp"
 
 namespace hearth::cli {
 namespace {
@@ -24,13 +24,13 @@ struct ImportFlags {
     bool partial = false;
 };
 
-data::Uncertain uncertain_of(const std::string& word) {
-    if (word == "zeros") return data::Uncertain::zeros;
-    if (word == "ones") return data::Uncertain::ones;
-    return word == "keep" ? data::Uncertain::keep : data::Uncertain::ignore;
+images::Uncertain uncertain_of(const std::string& word) {
+    if (word == "zeros") return images::Uncertain::zeros;
+    if (word == "ones") return images::Uncertain::ones;
+    return word == "keep" ? images::Uncertain::keep : images::Uncertain::ignore;
 }
 
-void check_flags(const ImportFlags& flags, const data::Importer& importer, const Globals& globals) {
+void check_flags(const ImportFlags& flags, const images::Importer& importer, const Globals& globals) {
     if (globals.out.empty())
         throw RecipeError("found no --out, expected the manifest to write: --out chests.csv");
     if (std::filesystem::exists(globals.out))
@@ -51,41 +51,41 @@ void check_flags(const ImportFlags& flags, const data::Importer& importer, const
 }
 
 /// The split that is meant: the set's own, one by patient where it has none but patients, or none at all.
-std::string split_rule(const ImportFlags& flags, const data::Imported& set) {
+std::string split_rule(const ImportFlags& flags, const images::Imported& set) {
     const auto any = [&set](auto member) {
         return std::any_of(set.films.begin(), set.films.end(),
-                           [member](const data::Film& film) { return !(film.*member).empty(); });
+                           [member](const images::Film& film) { return !(film.*member).empty(); });
     };
-    const bool official = any(&data::Film::split);
+    const bool official = any(&images::Film::split);
     if (flags.split == "official" && !official)
         throw DataError(flags.folder + ": found no split in it; expected --split patient or none");
     if (!flags.split.empty()) return flags.split;
-    return official ? "official" : any(&data::Film::patient) ? "patient" : "none";
+    return official ? "official" : any(&images::Film::patient) ? "patient" : "none";
 }
 
-void apply_split(const ImportFlags& flags, data::Imported& set, std::uint64_t seed) {
+void apply_split(const ImportFlags& flags, images::Imported& set, std::uint64_t seed) {
     const std::string rule = split_rule(flags, set);
     if (rule == "none") {
         for (auto& film : set.films) film.split.clear();
     } else if (rule == "patient") {
-        data::SplitShares shares;
+        images::SplitShares shares;
         if (flags.val >= 0) shares.val = flags.val;
         if (flags.test >= 0) shares.test = flags.test;
-        data::split_by_patient(set, shares, seed);
+        images::split_by_patient(set, shares, seed);
         set.notes.push_back(
             fmt::format("Split by patient, classes in proportion, seed {}: {:g} % val, {:g} % test.", seed,
                         100 * shares.val, 100 * shares.test));
     } else if (flags.val > 0) {
-        data::hold_out_val(set, flags.val, seed);
+        images::hold_out_val(set, flags.val, seed);
         set.notes.push_back(fmt::format("{:g} % of the training patients are held out as val, seed {}.",
                                         100 * flags.val, seed));
     }
 }
 
 /// Patients that the split divides, in words.
-void note_leakage(const std::filesystem::path& file, data::Imported& set) {
-    data::ManifestCheck check;
-    data::check_splits(data::read_manifest(file), check);
+void note_leakage(const std::filesystem::path& file, images::Imported& set) {
+    images::ManifestCheck check;
+    images::check_splits(images::read_manifest(file), check);
     for (const auto& finding : check.findings)
         if (finding.kind == "leakage")
             set.notes.push_back(
@@ -94,7 +94,7 @@ void note_leakage(const std::filesystem::path& file, data::Imported& set) {
                             finding.count, finding.examples.front()));
 }
 
-void print(const data::Imported& set, const Globals& globals) {
+void print(const images::Imported& set, const Globals& globals) {
     std::map<std::string, std::size_t> splits;
     std::map<std::string, std::map<std::string, std::size_t>> labels;
     for (const auto& film : set.films) {
@@ -102,7 +102,7 @@ void print(const data::Imported& set, const Globals& globals) {
         for (std::size_t i = 0; i < set.labels.size(); ++i) ++labels[set.labels[i]][film.labels[i]];
     }
     if (globals.json) {
-        fmt::print("{}\n", data::json_text(json({{"manifest", globals.out},
+        fmt::print("{}\n", base::json_text(json({{"manifest", globals.out},
                                                  {"images", set.films.size()},
                                                  {"splits", splits},
                                                  {"labels", labels},
@@ -123,24 +123,24 @@ void print(const data::Imported& set, const Globals& globals) {
 }
 
 void import_set(const ImportFlags& flags, const Globals& globals) {
-    const auto& importer = data::find_importer(flags.kind);
+    const auto& importer = images::find_importer(flags.kind);
     check_flags(flags, importer, globals);
-    auto set = train::during(globals.quiet, "reading " + flags.folder, [&] {
+    auto set = base::during(globals.quiet, "reading " + flags.folder, [&] {
         return importer.read({.folder = flags.folder,
                               .uncertain = uncertain_of(flags.uncertain),
                               .partial = flags.partial,
                               .patient_pattern = flags.patient});
     });
-    if (!flags.views.empty()) data::keep_views(set, CLI::detail::split(flags.views, ','));
+    if (!flags.views.empty()) images::keep_views(set, CLI::detail::split(flags.views, ','));
     apply_split(flags, set, globals.seed < 0 ? 0 : static_cast<std::uint64_t>(globals.seed));
-    data::write_manifest(set, globals.out);
+    images::write_manifest(set, globals.out);
     note_leakage(globals.out, set);
     print(set, globals);
 }
 
 std::string list_of_importers() {
     std::string text = "Data sets:\n";
-    for (const auto& importer : data::importers())
+    for (const auto& importer : images::importers())
         text += fmt::format("  {:<14} {} ({})\n", importer.kind, importer.title, importer.access);
     return text;
 }

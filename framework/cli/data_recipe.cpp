@@ -7,10 +7,10 @@
 #include <nlohmann/json.hpp>
 
 #include "cli/data.hpp"
-#include "data/cell.hpp"
-#include "data/manifest.hpp"
+#include "images/cell.hpp"
+#include "images/manifest.hpp"
 #include "recipe/word_list.hpp"
-#include "train/files.hpp"
+#include "base/atomic_file.hpp"
 
 namespace hearth::cli {
 namespace {
@@ -34,7 +34,7 @@ std::string as_column(const std::string& name) {
 }
 
 std::string equals(const std::string& column, const std::string& value) {
-    return fmt::format("{} == {}", as_column(column), data::as_number(value) ? value : "\"" + value + "\"");
+    return fmt::format("{} == {}", as_column(column), images::as_number(value) ? value : "\"" + value + "\"");
 }
 
 /// What the fragment is made of.
@@ -57,19 +57,19 @@ std::string part_of(const std::string& split) {
     static const std::map<std::string, std::string> parts = {
         {"train", "train"},    {"training", "train"}, {"val", "val"},   {"valid", "val"},   {"dev", "val"},
         {"validation", "val"}, {"validate", "val"},   {"test", "test"}, {"testing", "test"}};
-    const auto found = parts.find(data::folded(split));
+    const auto found = parts.find(images::folded(split));
     return found == parts.end() ? "" : found->second;
 }
 
 /// "label", or the only column that can be one.
-std::string find_label(const data::Manifest& manifest) {
+std::string find_label(const images::Manifest& manifest) {
     if (manifest.has("label")) return "label";
     static const std::vector<std::string> others = {"path", "patient", "split", "mask", "age",
                                                     "sex",  "view",    "study", "image"};
     std::vector<std::string> candidates;
     for (const auto& column : manifest.columns)
         if (std::ranges::find(others, column) == others.end()) {
-            const auto values = data::class_names(manifest, column).size();
+            const auto values = images::class_names(manifest, column).size();
             if (values >= 2 && values <= 10) candidates.push_back(column);
         }
     if (candidates.size() > 1)
@@ -86,7 +86,7 @@ void check_value(const Columns& found, const char* flag, const std::string& valu
                                       found.label, join(found.values), did_you_mean(value, found.values)));
 }
 
-Columns read_columns(const data::Manifest& manifest, const DataRecipeFlags& flags) {
+Columns read_columns(const images::Manifest& manifest, const DataRecipeFlags& flags) {
     static const std::vector<std::string> normal_words = {"normal", "Normal", "NORMAL",  "No Finding",
                                                           "none",   "0",      "healthy", "negative"};
     Columns out;
@@ -94,7 +94,7 @@ Columns read_columns(const data::Manifest& manifest, const DataRecipeFlags& flag
     const auto labels = recipe::word_list(out.label);
     for (const auto& column : labels) static_cast<void>(manifest.column(column));
     if (labels.size() == 1) {
-        out.values = data::class_names(manifest, labels.front());
+        out.values = images::class_names(manifest, labels.front());
         for (const auto& positive : recipe::word_list(flags.positive)) check_value(out, "--positive", positive);
         check_value(out, "--normal", flags.normal);
         out.positive = flags.positive;
@@ -105,7 +105,7 @@ Columns read_columns(const data::Manifest& manifest, const DataRecipeFlags& flag
         if (out.positive.empty() && out.values.size() == 2 && !out.normal.empty())
             out.positive = out.values[out.values.front() == out.normal ? 1 : 0];
     }
-    if (manifest.has("split")) out.splits = data::class_names(manifest, "split");
+    if (manifest.has("split")) out.splits = images::class_names(manifest, "split");
     for (const auto& split : out.splits)
         if (const auto part = part_of(split); !part.empty() && !out.part.emplace(part, split).second)
             throw RecipeError(fmt::format("{}: column split: found '{}' and '{}', expected one word for {}",
@@ -128,7 +128,7 @@ std::string labels_of(const Columns& found) {
         quoted(found.label), quoted(found.positive));
 }
 
-std::string detect_of(const Columns& found, const std::string& source, const data::Manifest& manifest) {
+std::string detect_of(const Columns& found, const std::string& source, const images::Manifest& manifest) {
     std::vector<std::string> abnormal;
     for (const auto& value : found.values)
         if (value != found.normal) abnormal.push_back(value);
@@ -146,7 +146,7 @@ std::string detect_of(const Columns& found, const std::string& source, const dat
         manifest.has("mask") ? "mask" : "");
 }
 
-std::string fragment(const data::Manifest& manifest, const Columns& found, const fs::path& out) {
+std::string fragment(const images::Manifest& manifest, const Columns& found, const fs::path& out) {
     const auto file = fs::absolute(manifest.file).lexically_normal();
     auto beside = file.lexically_relative(fs::absolute(out).lexically_normal().parent_path());
     if (beside.empty() || *beside.begin() == "..") beside = file;
@@ -185,10 +185,10 @@ void data_recipe(const DataRecipeFlags& flags, const Globals& globals) {
     if (out.extension() != ".toml")
         throw RecipeError(fmt::format("--out: found '{}', expected a name that ends in .toml", globals.out));
     if (fs::exists(out)) throw RecipeError(globals.out + " exists already; choose another --out or remove it");
-    const auto manifest = data::open(flags.manifest);
+    const auto manifest = images::open(flags.manifest);
     const auto found = read_columns(manifest, flags);
     if (out.has_parent_path()) fs::create_directories(out.parent_path());
-    train::write_atomically(out, fragment(manifest, found, out));
+    base::write_atomically(out, fragment(manifest, found, out));
     if (globals.json) {
         fmt::print("{}\n", nlohmann::json({{"recipe", globals.out},
                                            {"images", manifest.rows.size()},

@@ -4,20 +4,20 @@
 #include <hearth/text.hpp>
 #include <nlohmann/json.hpp>
 
-#include "cli/countdown.hpp"
+#include "base/countdown.hpp"
 #include "cli/data.hpp"
-#include "data/filter.hpp"
-#include "data/json_text.hpp"
-#include "data/statistics.hpp"
+#include "images/filter.hpp"
+#include "base/json_text.hpp"
+#include "images/statistics.hpp"
 
 namespace hearth::cli {
 namespace {
 
-using data::Statistics;
+using images::Statistics;
 using nlohmann::json;
 
 struct StatsFlags : SourceArguments {
-    std::size_t sample = data::StatisticsOptions{}.sample;
+    std::size_t sample = images::StatisticsOptions{}.sample;
 };
 
 std::string named(const std::string& word, const char* otherwise) {
@@ -56,7 +56,7 @@ json as_json(const Statistics& statistics) {
 }
 
 /// A row for each value, a column for each split.
-void print_values(const Statistics& statistics, const data::ValueCounts& counts) {
+void print_values(const Statistics& statistics, const images::ValueCounts& counts) {
     std::size_t width = counts.column.size();
     for (const auto& [value, by_split] : counts.by_value)
         width = std::max(width, named(value, "(not known)").size());
@@ -73,7 +73,7 @@ void print_values(const Statistics& statistics, const data::ValueCounts& counts)
     }
 }
 
-void print_files(const data::ImageStatistics& files) {
+void print_files(const images::ImageStatistics& files) {
     const auto list = [](const auto& counts, std::size_t most) {
         std::vector<std::pair<std::size_t, std::string>> sorted;
         for (const auto& [what, count] : counts) sorted.emplace_back(count, fmt::format("{}", what));
@@ -113,14 +113,14 @@ void print(const Statistics& statistics, const std::string& source) {
 }
 
 void stats(const StatsFlags& flags, const Globals& globals) {
-    const auto manifest = data::select(data::open(flags.source), flags.where);
-    Countdown countdown(globals.quiet);
-    const auto statistics = data::statistics_of(
+    const auto manifest = images::select(images::open(flags.source), flags.where);
+    base::Countdown countdown(globals.quiet);
+    const auto statistics = images::statistics_of(
         manifest, {.sample = flags.sample, .progress = [&countdown](std::size_t done, std::size_t all) {
                        countdown(static_cast<std::int64_t>(done), static_cast<std::int64_t>(all));
                    }});
     if (globals.json) {
-        fmt::print("{}\n", data::json_text(as_json(statistics), 2));
+        fmt::print("{}\n", base::json_text(as_json(statistics), 2));
     } else {
         print(statistics, flags.source);
     }

@@ -1,11 +1,14 @@
 // hearth detect: anomaly detection with a finished run, or with one that it trains first.
 #include <fmt/format.h>
 
-#include "cli/detection_report.hpp"
-#include "cli/print_table.hpp"
+#include "summary/detection_report.hpp"
+#include "summary/print_table.hpp"
 #include "cli/run.hpp"
-#include "data/json_text.hpp"
-#include "train/activity.hpp"
+#include "base/json_text.hpp"
+#include "base/activity.hpp"
+#include "summary/result_tables.hpp"
+#include "summary/run_report.hpp"
+#include "runs/loaded_run.hpp"
 
 namespace hearth::cli {
 namespace {
@@ -66,7 +69,7 @@ void refuse_training_flags(const DetectFlags& flags, const Globals& globals) {
 }
 
 /// The run that was named, or the one that is trained first; null when a signal stopped it.
-std::unique_ptr<LoadedRun> run_to_score(const DetectFlags& flags, Globals& globals) {
+std::unique_ptr<runs::LoadedRun> run_to_score(const DetectFlags& flags, Globals& globals) {
     const auto& [file, overrides, with] = flags.arguments;
     if (is_run(file)) {
         refuse_training_flags(flags, globals);
@@ -80,17 +83,17 @@ std::unique_ptr<LoadedRun> run_to_score(const DetectFlags& flags, Globals& globa
 void detect(const DetectFlags& flags, Globals& globals) {
     const auto run = run_to_score(flags, globals);
     if (!run) return;
-    const auto detection = detect_run(*run, globals.quiet || globals.json);
+    const auto detection = summary::detect_run(*run, globals.quiet || globals.json);
     const auto page =
-        train::during(globals.quiet || globals.json, "report", [&] { return write_report(*run); });
+        base::during(globals.quiet || globals.json, "report", [&] { return summary::write_report(*run); });
     if (globals.json) {
         auto json = eval::to_json(detection);
         json["run"] = run->folder.string();
         json["folder"] = run->results.string();
         json["report"] = page.string();
-        fmt::print("{}\n", data::json_text(json, 2));
+        fmt::print("{}\n", base::json_text(json, 2));
     } else {
-        print_results(detection_tables(detection), not_above(detection));
+        summary::print_results(summary::detection_tables(detection), summary::not_above(detection));
         fmt::print("report: {}\n", fs::absolute(page).lexically_normal().string());
     }
 }

@@ -9,7 +9,7 @@
 #include <thread>
 
 #include "cli/cli.hpp"
-#include "data/json_text.hpp"
+#include "base/json_text.hpp"
 #include "dist/backend.hpp"
 #include "host/cuda.hpp"
 #include "train/image_cache.hpp"
@@ -74,11 +74,11 @@ void doctor(Globals& globals) {
     if (globals.json) {
         facts["plugin_folders"] = folders;
         facts["problems"] = problems;
-        fmt::print("{}\n", data::json_text(facts, 2));
+        fmt::print("{}\n", base::json_text(facts, 2));
     } else {
         for (const auto& [key, value] : facts.items())
             fmt::print("{:<16} {}\n", key,
-                       value.is_string() ? value.get<std::string>() : data::json_text(value));
+                       value.is_string() ? value.get<std::string>() : base::json_text(value));
         for (const auto& folder : folders)
             fmt::print("plugins          {} ({}): {}\n", folder["folder"].get<std::string>(),
                        folder["origin"].get<std::string>(),

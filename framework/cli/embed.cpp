@@ -4,13 +4,14 @@
 
 #include <hearth/text.hpp>
 
-#include "cli/countdown.hpp"
+#include "base/countdown.hpp"
 #include "cli/run.hpp"
-#include "data/json_text.hpp"
+#include "base/json_text.hpp"
 #include "export/feature_table.hpp"
 #include "recipe/word_list.hpp"
 #include "train/initial_weights.hpp"
 #include "train/trainer.hpp"
+#include "runs/loaded_run.hpp"
 
 namespace hearth::cli {
 namespace {
@@ -24,7 +25,7 @@ struct EmbedFlags {
 };
 
 /// A run with its weights, or a recipe whose networks are as drawn, or as init_from says.
-std::unique_ptr<LoadedRun> load_model(const EmbedFlags& flags, const Globals& globals) {
+std::unique_ptr<runs::LoadedRun> load_model(const EmbedFlags& flags, const Globals& globals) {
     const auto& [file, overrides, with] = flags.model;
     if (fs::is_directory(file)) {
         if (globals.seed >= 0)
@@ -33,7 +34,7 @@ std::unique_ptr<LoadedRun> load_model(const EmbedFlags& flags, const Globals& gl
         return load_run({.run = file, .checkpoint = flags.checkpoint, .overrides = overrides, .with = with},
                         globals, {.opens = {}, .only = {"data.fit", "data.max_pixels", "data.max_bad"}});
     }
-    auto run = std::make_unique<LoadedRun>();
+    auto run = std::make_unique<runs::LoadedRun>();
     run->recipe = flags.model.load(globals, {});
     run->registry = make_registry(globals, &run->recipe);
     run->device = train::pick_device(run->recipe.train.device);
@@ -77,7 +78,7 @@ void print(const exporting::FeatureTable& table, const Globals& globals) {
     auto left_out = nlohmann::json::array();
     for (const auto& bad : table.bad) left_out.push_back({{"file", bad.name}, {"reason", bad.reason}});
     fmt::print("{}\n",
-               data::json_text(
+               base::json_text(
                    nlohmann::json(
                        {{"file", globals.out}, {"images", rows}, {"features", width}, {"left_out", left_out}}),
                    2));
@@ -100,7 +101,7 @@ void embed(const EmbedFlags& flags, const Globals& globals) {
     const auto table = exporting::make_feature_table(
         images, data,
         eval::backbone_features(run->plan, network, flags.features, eval::evaluation_context(run->device)),
-        Countdown(globals.quiet || globals.json));
+        base::Countdown(globals.quiet || globals.json));
     exporting::write_feature_table(globals.out, table, exporting::text_columns(*images, table.rows, columns),
                                    {{"hearth.recipe", run->recipe.name},
                                     {"hearth.network", network},

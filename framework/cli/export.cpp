@@ -3,11 +3,12 @@
 #include <fmt/format.h>
 
 #include "cli/run.hpp"
-#include "data/json_text.hpp"
-#include "eval/run_record.hpp"
+#include "base/json_text.hpp"
+#include "runs/run_record.hpp"
 #include "export/model_card.hpp"
-#include "train/files.hpp"
-#include "train/safetensors.hpp"
+#include "base/atomic_file.hpp"
+#include "base/safetensors.hpp"
+#include "runs/loaded_run.hpp"
 
 namespace hearth::cli {
 namespace {
@@ -40,7 +41,7 @@ std::int64_t attention_heads(const Options& options) {
     return size == "tiny" ? 3 : size == "small" ? 6 : size == "base" ? 12 : size == "large" ? 16 : 0;
 }
 
-exporting::Backbone read_backbone(const LoadedRun& run, const std::string& name) {
+exporting::Backbone read_backbone(const runs::LoadedRun& run, const std::string& name) {
     const auto* network = run.plan.network(name);
     const auto& spec = backbone_spec(run.recipe, name);
     recipe::Diagnostics problems;
@@ -80,13 +81,13 @@ void export_run(const ExportFlags& flags, const Globals& globals) {
     if (failed) throw DataError(fmt::format("cannot make {}: {}", out.string(), failed.message()));
 
     std::vector<std::string> files = {"model.safetensors", "MODEL_CARD.md"};
-    train::write_safetensors(out / "model.safetensors", package.tensors, package.metadata);
+    base::write_safetensors(out / "model.safetensors", package.tensors, package.metadata);
     for (const auto& [name, config] : package.configs) {
-        train::write_atomically(out / name, data::json_text(config, 2) + "\n");
+        base::write_atomically(out / name, base::json_text(config, 2) + "\n");
         files.push_back(name);
     }
-    const auto record = eval::read_run_record(run->folder);
-    train::write_atomically(out / "MODEL_CARD.md",
+    const auto record = runs::read_run_record(run->folder);
+    base::write_atomically(out / "MODEL_CARD.md",
                             exporting::model_card({.recipe = run->recipe,
                                                    .run = record,
                                                    .checkpoint = run->checkpoint,
@@ -96,7 +97,7 @@ void export_run(const ExportFlags& flags, const Globals& globals) {
                                                    .texts = flags.texts},
                                                   backbone, package));
     if (globals.json) {
-        fmt::print("{}\n", data::json_text(nlohmann::json({{"folder", out.string()},
+        fmt::print("{}\n", base::json_text(nlohmann::json({{"folder", out.string()},
                                                            {"files", files},
                                                            {"tensors", package.tensors.size()},
                                                            {"network", network}}),

@@ -6,11 +6,11 @@
 #include <nlohmann/json.hpp>
 
 #include "cli/cli.hpp"
-#include "data/json_text.hpp"
+#include "base/json_text.hpp"
 #include "export/import_weights.hpp"
 #include "plan/plan.hpp"
 #include "recipe/steps.hpp"
-#include "train/safetensors.hpp"
+#include "base/safetensors.hpp"
 
 namespace hearth::cli {
 namespace {
@@ -153,17 +153,17 @@ void import(ImportFlags flags, const Globals& globals) {
     flags.options.target_mean = target.mean;
     flags.options.target_std = target.std;
     const auto result =
-        exporting::import_weights(train::read_safetensors(flags.file).tensors, target.tensors, flags.options);
+        exporting::import_weights(base::read_safetensors(flags.file).tensors, target.tensors, flags.options);
     auto out = fs::path(globals.out);
     if (out.extension() != ".safetensors") out /= "model.safetensors";
     if (result.complete()) {
         if (out.has_parent_path()) fs::create_directories(out.parent_path());
-        train::write_safetensors(
+        base::write_safetensors(
             out, result.weights,
             {{"format", "pt"}, {"hearth.imported_from", fs::path(flags.file).filename().string()}});
     }
     if (globals.json)
-        fmt::print("{}\n", data::json_text(to_json(result, out.string()), 2));
+        fmt::print("{}\n", base::json_text(to_json(result, out.string()), 2));
     else
         print(result);
     if (!result.complete())

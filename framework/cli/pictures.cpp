@@ -1,7 +1,5 @@
 // hearth pictures: t-SNE, where the network looks, prototypes by position, curves and bars, as files and in the
 // report.
-#include "cli/pictures.hpp"
-
 #include <ATen/ATen.h>
 #include <fmt/format.h>
 
@@ -9,18 +7,21 @@
 #include <cmath>
 #include <opencv2/imgproc.hpp>
 
-#include "cli/picture_charts.hpp"
-#include "cli/plots.hpp"
-#include "cli/result_charts.hpp"
+#include "summary/picture_charts.hpp"
+#include "summary/plots.hpp"
+#include "summary/result_charts.hpp"
 #include "cli/run.hpp"
-#include "data/json_text.hpp"
-#include "eval/batches.hpp"
-#include "eval/embeddings.hpp"
-#include "eval/position_map.hpp"
-#include "eval/saliency.hpp"
+#include "base/json_text.hpp"
+#include "eval/probe/batches.hpp"
+#include "eval/pictures/embeddings.hpp"
+#include "eval/pictures/position_map.hpp"
+#include "eval/pictures/saliency.hpp"
 #include "report/html.hpp"
-#include "train/activity.hpp"
-#include "train/files.hpp"
+#include "base/activity.hpp"
+#include "base/atomic_file.hpp"
+#include "summary/run_report.hpp"
+#include "runs/loaded_run.hpp"
+#include "runs/run_record.hpp"
 
 namespace hearth::cli {
 namespace {
@@ -41,16 +42,16 @@ class Album {
     explicit Album(fs::path folder) : folder_(std::move(folder)) {}
 
     void scatter(const std::string& name, const report::ScatterChart& chart) {
-        save_svg(folder_, name, report::scatter_chart(chart));
-        scatters_.push_back(to_json(chart));
+        summary::save_svg(folder_, name, report::scatter_chart(chart));
+        scatters_.push_back(summary::to_json(chart));
     }
     void grid(const std::string& name, const report::FigureGrid& grid) {
-        grids_.push_back(save_grid(folder_, name, grid));
+        grids_.push_back(summary::save_grid(folder_, name, grid));
     }
-    void chart(const std::string& name, const std::string& svg) const { save_svg(folder_, name, svg); }
+    void chart(const std::string& name, const std::string& svg) const { summary::save_svg(folder_, name, svg); }
     void finish() const {
         const nlohmann::json all = {{"scatters", scatters_}, {"grids", grids_}};
-        train::write_atomically(folder_ / "pictures.json", data::json_text(all, 1) + "\n");
+        base::write_atomically(folder_ / "pictures.json", base::json_text(all, 1) + "\n");
     }
 
   private:
@@ -60,12 +61,12 @@ class Album {
 
 /// The run's network, and one with the weights that it started from.
 struct Models {
-    const LoadedRun& run;
+    const runs::LoadedRun& run;
     plan::Plan untrained;
     std::string network;
     Context context;
 
-    Models(const LoadedRun& loaded, const recipe::LabelledSpec& spec)
+    Models(const runs::LoadedRun& loaded, const recipe::LabelledSpec& spec)
         : run(loaded),
           untrained(eval::untrained_plan(loaded.recipe, loaded.registry, loaded.device)),
           network(eval::backbone_network(loaded.plan, spec)),
@@ -81,13 +82,13 @@ void draw_embeddings(Album& album, const Models& models, const recipe::LabelledS
     for (const auto& [model, plan] : models.both()) {
         const auto features = eval::backbone_features(*plan, models.network, spec.features, models.context);
         album.scatter("tsne-classes-" + model,
-                      embedding_chart(fmt::format("t-SNE of {} features", model),
+                      summary::embedding_chart(fmt::format("t-SNE of {} features", model),
                                       eval::image_embedding(test, data, flags.by, flags.images, features)));
         album.scatter("tsne-crops-" + model,
-                      embedding_chart(fmt::format("Nine locations as crops, {}", model),
+                      summary::embedding_chart(fmt::format("Nine locations as crops, {}", model),
                                       eval::crop_locations(test, data, location_images, features)));
         album.scatter("tsne-tokens-" + model,
-                      embedding_chart(fmt::format("Nine locations as tokens, {}", model),
+                      summary::embedding_chart(fmt::format("Nine locations as tokens, {}", model),
                                       eval::token_locations(test, data, *plan, models.network, location_images,
                                                             models.context)));
     }
@@ -98,12 +99,12 @@ void draw_saliency(Album& album, const Models& models, const recipe::LabelledSpe
     const auto maps =
         eval::saliency_maps(models.run.recipe, spec, splits, models.run.plan, models.context, films);
     if (maps.empty() || (maps.front().rollout.empty() && maps.front().cam.empty())) return;
-    album.grid("looks", saliency_grid(maps, splits.second.labels.classes.back()));
+    album.grid("looks", summary::saliency_grid(maps, splits.second.labels.classes.back()));
 }
 
 /// The evaluation of the images that are drawn: with another question, only one beside its pictures.
-std::optional<eval::Evaluation> own_evaluation(const LoadedRun& run) {
-    return read_evaluation(run.asked.empty() ? run.folder : run.results);
+std::optional<eval::Evaluation> own_evaluation(const runs::LoadedRun& run) {
+    return runs::read_evaluation(run.asked.empty() ? run.folder : run.results);
 }
 
 void draw_segmentation(Album& album, const Models& models, const recipe::LabelledSpec& spec,
@@ -111,7 +112,7 @@ void draw_segmentation(Album& album, const Models& models, const recipe::Labelle
     const auto evaluation = own_evaluation(models.run);
     const double threshold = evaluation && evaluation->segmentation ? evaluation->segmentation->threshold : 0.5;
     album.grid("segmentation",
-               segmentation_grid(eval::segmented_films(models.run.plan, spec, test, models.run.recipe.data,
+               summary::segmentation_grid(eval::segmented_films(models.run.plan, spec, test, models.run.recipe.data,
                                                        models.context, count),
                                  threshold));
 }
@@ -121,7 +122,7 @@ void draw_positions(Album& album, const Models& models, const eval::LabelledSet&
     eval::for_each_batch(test, models.run.recipe.data, 32, 32,
                          [&](const at::Tensor& batch, const auto&) { images = batch; });
     for (const auto& map : eval::position_maps(models.run.plan, images, models.context))
-        album.grid("positions-" + map.name, position_grid(map));
+        album.grid("positions-" + map.name, summary::position_grid(map));
 }
 
 void draw(const PictureFlags& flags, Globals& globals) {
@@ -131,7 +132,7 @@ void draw(const PictureFlags& flags, Globals& globals) {
     if (!spec)
         throw RecipeError(fmt::format(
             "recipe '{}' has neither [eval] nor [probe], so there are no images to draw", run->recipe.name));
-    train::Activity activity(globals.quiet, "opening the data");
+    base::Activity activity(globals.quiet, "opening the data");
     const Models models(*run, *spec);
     const auto splits = eval::open_splits(run->recipe, *spec);
     Album album(run->results / "plots");
@@ -146,29 +147,19 @@ void draw(const PictureFlags& flags, Globals& globals) {
     activity.now("positions that resemble each other");
     draw_positions(album, models, splits.second);
     if (const auto evaluation = own_evaluation(*run))
-        for (const auto& chart : result_charts(*evaluation)) album.chart(chart.name, chart.svg());
+        for (const auto& chart : summary::result_charts(*evaluation)) album.chart(chart.name, chart.svg());
     album.finish();
     activity.now("report");
-    const auto page = write_report(*run);
+    const auto page = summary::write_report(*run);
     activity.now("");
     const auto folder = (run->results / "plots").string();
     if (globals.json)
-        fmt::print("{}\n", data::json_text(nlohmann::json({{"plots", folder}, {"report", page.string()}})));
+        fmt::print("{}\n", base::json_text(nlohmann::json({{"plots", folder}, {"report", page.string()}})));
     else
         fmt::print("{}\nreport: {}\n", folder, fs::absolute(page).lexically_normal().string());
 }
 
 }  // namespace
-
-std::optional<report::Section> pictures_section(const fs::path& folder) {
-    const auto json = read_json_file(folder / "plots/pictures.json");
-    if (json.is_null()) return std::nullopt;
-    report::Section section;
-    section.title = "Pictures";
-    for (const auto& entry : json["scatters"]) section.content.emplace_back(scatter_from_json(entry));
-    for (const auto& entry : json["grids"]) section.content.emplace_back(load_grid(folder / "plots", entry));
-    return section;
-}
 
 void add_pictures(CLI::App& app, Globals& globals) {
     auto flags = std::make_shared<PictureFlags>();

@@ -1,12 +1,12 @@
 // hearth plan: passes, ports and shapes of a recipe, before any data is opened.
 #include "plan/plan.hpp"
-#include "data/json_text.hpp"
+#include "base/json_text.hpp"
 
 #include <fmt/format.h>
 
 #include <nlohmann/json.hpp>
 
-#include "cli/tables.hpp"
+#include "runs/opened_tables.hpp"
 
 namespace hearth::cli {
 namespace {
@@ -30,7 +30,7 @@ std::string to_json(const plan::Plan& plan) {
                          {"runs", node.runs},
                          {"reads", wires(node.reads)},
                          {"writes", wires(node.writes)}});
-    return data::json_text(nlohmann::json({{"nodes", nodes}, {"warnings", plan.warnings()}}), 2) + "\n";
+    return base::json_text(nlohmann::json({{"nodes", nodes}, {"warnings", plan.warnings()}}), 2) + "\n";
 }
 
 }  // namespace
@@ -56,7 +56,7 @@ void add_plan(CLI::App& app, Globals& globals) {
         const auto registry = make_registry(globals, &recipe);
         auto plan = plan::Plan::build(recipe, registry);
         plan.train(false);
-        check_readable(recipe, plan);
+        runs::check_readable(recipe, plan);
         fmt::print("{}", globals.json     ? to_json(plan)
                          : flags->mermaid ? plan::to_mermaid(plan)
                          : flags->dot     ? plan::to_dot(plan)

@@ -4,8 +4,8 @@
 #include <nlohmann/json.hpp>
 
 #include "cli/cli.hpp"
-#include "cli/plugins_text.hpp"
-#include "data/json_text.hpp"
+#include "summary/plugins_text.hpp"
+#include "base/json_text.hpp"
 
 namespace hearth::cli {
 
@@ -20,8 +20,8 @@ void add_plugins(CLI::App& app, Globals& globals) {
         "Examples:\n  hearth plugins list\n  hearth plugins list --plugin-path build/my-plugins --json");
     list->callback([&globals] {
         const auto registry = make_registry(globals);
-        fmt::print("{}", globals.json ? data::json_text(plugins_list_json(registry), 2) + "\n"
-                                      : plugins_list_text(registry));
+        fmt::print("{}", globals.json ? base::json_text(summary::plugins_list_json(registry), 2) + "\n"
+                                      : summary::plugins_list_text(registry));
     });
 
     auto name = std::make_shared<std::string>();
@@ -31,8 +31,8 @@ void add_plugins(CLI::App& app, Globals& globals) {
     show->footer("Examples:\n  hearth plugins show vit\n  hearth plugins show restoration --json");
     show->callback([name, &globals] {
         const auto registry = make_registry(globals);
-        fmt::print("{}", globals.json ? data::json_text(plugins_show_json(registry, *name), 2) + "\n"
-                                      : plugins_show_text(registry, *name));
+        fmt::print("{}", globals.json ? base::json_text(summary::plugins_show_json(registry, *name), 2) + "\n"
+                                      : summary::plugins_show_text(registry, *name));
     });
 
     auto file = std::make_shared<std::string>();
@@ -43,11 +43,11 @@ void add_plugins(CLI::App& app, Globals& globals) {
         "Examples:\n  hearth plugins check build/lib/libhearth_head_mine.so\n  hearth plugins check mine.so "
         "--json");
     check->callback([file, &globals] {
-        const auto checked = check_plugin(*file);
+        const auto checked = summary::check_plugin(*file);
         if (globals.json)
-            fmt::print("{}\n", data::json_text(plugins_check_json(checked), 2));
+            fmt::print("{}\n", base::json_text(summary::plugins_check_json(checked), 2));
         else if (checked.problem.empty())
-            fmt::print("{}", plugins_check_text(checked));
+            fmt::print("{}", summary::plugins_check_text(checked));
         if (!checked.problem.empty()) throw PluginError(checked.problem);
     });
 }

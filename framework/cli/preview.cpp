@@ -6,11 +6,11 @@
 #include <opencv2/imgcodecs.hpp>
 
 #include "cli/cli.hpp"
-#include "cli/plots.hpp"
-#include "data/json_text.hpp"
-#include "eval/views.hpp"
+#include "summary/plots.hpp"
+#include "base/json_text.hpp"
+#include "eval/probe/views.hpp"
 #include "report/contact_sheet.hpp"
-#include "train/activity.hpp"
+#include "base/activity.hpp"
 
 namespace hearth::cli {
 namespace {
@@ -31,22 +31,22 @@ void preview(const PreviewFlags& flags, const Globals& globals) {
     const auto recipe = flags.recipe.load(globals, {"data"});
     const auto registry = make_registry(globals, &recipe);
     const auto plan = plan::Plan::build(recipe, registry);
-    const auto views = train::during(globals.quiet || globals.json, "making views",
+    const auto views = base::during(globals.quiet || globals.json, "making views",
                                      [&] { return eval::make_views(recipe, plan, flags.count, flags.epoch); });
     const auto& image = views.batch["image"];
     std::vector<std::string> captions = {"image"};
     std::vector<std::vector<cv::Mat>> rows(static_cast<std::size_t>(image.size(0)));
     for (std::size_t i = 0; i < rows.size(); ++i) {
         const auto at = static_cast<std::int64_t>(i);
-        rows[i].push_back(picture(image, at));
-        for (const auto& [name, tensor] : views.images) rows[i].push_back(picture(tensor, at));
+        rows[i].push_back(summary::picture(image, at));
+        for (const auto& [name, tensor] : views.images) rows[i].push_back(summary::picture(tensor, at));
     }
     for (const auto& [name, tensor] : views.images) captions.push_back(name);
     if (out.has_parent_path()) fs::create_directories(out.parent_path());
     if (!cv::imwrite(out.string(), report::contact_sheet(captions, rows, flags.cell)))
         throw DataError(fmt::format("{}: cannot be written; is the folder writable?", out.string()));
     if (globals.json)
-        fmt::print("{}\n", data::json_text(nlohmann::json(
+        fmt::print("{}\n", base::json_text(nlohmann::json(
                                {{"sheet", out.string()}, {"images", rows.size()}, {"views", captions}})));
     else
         fmt::print("{}: {} images, {} pictures each\n", out.string(), rows.size(), captions.size());

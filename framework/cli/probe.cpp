@@ -1,9 +1,11 @@
 // hearth probe: probes of a run's frozen features, beside the untrained backbone.
 #include <fmt/format.h>
 
-#include "cli/print_table.hpp"
+#include "summary/print_table.hpp"
 #include "cli/run.hpp"
-#include "data/json_text.hpp"
+#include "base/json_text.hpp"
+#include "summary/result_tables.hpp"
+#include "runs/loaded_run.hpp"
 
 namespace hearth::cli {
 
@@ -24,12 +26,12 @@ void add_probe(CLI::App& app, Globals& globals) {
         "  hearth probe runs/mine/20261124-200130 --checkpoint best --json");
     verb->callback([arguments, &globals] {
         const auto run = load_run(*arguments, globals, {.opens = {"probe", "eval"}, .only = {"probe", "eval"}});
-        const auto evaluation = evaluate_run(*run, globals.quiet || globals.json);
+        const auto evaluation = runs::evaluate_run(*run, globals.quiet || globals.json);
         if (globals.json) {
-            fmt::print("{}\n", data::json_text(eval::to_json(evaluation), 2));
+            fmt::print("{}\n", base::json_text(eval::to_json(evaluation), 2));
             return;
         }
-        print_results(result_tables(evaluation), not_above(evaluation));
+        summary::print_results(summary::result_tables(evaluation), summary::not_above(evaluation));
         if (run->results != run->folder) fmt::print("results: {}\n", (run->results / "eval.json").string());
     });
 }

@@ -6,8 +6,8 @@
 #include <nlohmann/json.hpp>
 
 #include "cli/cli.hpp"
-#include "cli/print_table.hpp"
-#include "data/json_text.hpp"
+#include "summary/print_table.hpp"
+#include "base/json_text.hpp"
 
 namespace hearth::cli {
 namespace {
@@ -59,7 +59,7 @@ void list(const std::string& asked, const Globals& globals) {
     const bool json = globals.json;
     const auto [folder, below] = find_folder(asked);
     if (!below.empty() && !json && !globals.quiet)
-        print_line(fmt::format("in {}; every verb finds them by these names", below.string()), stderr);
+        summary::print_line(fmt::format("in {}; every verb finds them by these names", below.string()), stderr);
     std::vector<fs::path> files;
     for (const auto& entry : fs::recursive_directory_iterator(folder))
         if (entry.path().extension() == ".toml") files.push_back(entry.path());
@@ -80,7 +80,7 @@ void list(const std::string& asked, const Globals& globals) {
         else
             fmt::print("{:<44} {}\n", (below.empty() ? file : file.lexically_relative(below)).string(), about);
     }
-    if (json) fmt::print("{}\n", data::json_text(all, 2));
+    if (json) fmt::print("{}\n", base::json_text(all, 2));
 }
 
 }  // namespace
@@ -112,7 +112,7 @@ void add_recipes(CLI::App& app, Globals& globals) {
     show->callback([flags, &globals] {
         const auto tree = flags->arguments.load_tree(globals);
         if (globals.json)
-            fmt::print("{}\n", data::json_text(to_json(tree, flags->origin), 2));
+            fmt::print("{}\n", base::json_text(to_json(tree, flags->origin), 2));
         else
             fmt::print("{}", recipe::to_toml(tree, flags->origin));
     });

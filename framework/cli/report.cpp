@@ -2,8 +2,9 @@
 #include <fmt/format.h>
 
 #include "cli/run.hpp"
-#include "data/json_text.hpp"
-#include "train/activity.hpp"
+#include "base/json_text.hpp"
+#include "base/activity.hpp"
+#include "summary/run_report.hpp"
 
 namespace hearth::cli {
 
@@ -19,9 +20,9 @@ void add_report(CLI::App& app, Globals& globals) {
         "  hearth report runs/demo data.source=other-films --out other");
     verb->callback([arguments, &globals] {
         const auto run = load_run(*arguments, globals, {.opens = {"data"}, .only = {"data"}});
-        const auto page = train::during(globals.quiet, "report", [&] { return write_report(*run); });
+        const auto page = base::during(globals.quiet, "report", [&] { return summary::write_report(*run); });
         if (globals.json)
-            fmt::print("{}\n", data::json_text(nlohmann::json({{"report", page.string()}})));
+            fmt::print("{}\n", base::json_text(nlohmann::json({{"report", page.string()}})));
         else
             fmt::print("{}\n", page.string());
     });

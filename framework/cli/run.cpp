@@ -1,62 +1,7 @@
 #include "cli/run.hpp"
-
-#include <fmt/format.h>
-
-#include <algorithm>
-#include <cctype>
-#include <hearth/text.hpp>
-#include <optional>
-
-#include "cli/plots.hpp"
-#include "data/fnv.hpp"
-#include "data/json_text.hpp"
-#include "train/activity.hpp"
-#include "train/files.hpp"
-#include "train/initial_weights.hpp"
-#include "train/trainer.hpp"
+#include "runs/loaded_run.hpp"
 
 namespace hearth::cli {
-namespace fs = std::filesystem;
-namespace {
-
-/// Keys that say how to answer, not what is asked.
-const std::vector<std::string> of_the_machine = {"train.device", "train.threads", "data.workers"};
-
-/// What makes this another question than the run's own recipe asks: "--with my-data.toml", "eval.k=5".
-std::vector<std::string> asked_by(const RunArguments& arguments) {
-    std::vector<std::string> out;
-    for (const auto& file : arguments.with) out.push_back("--with " + file);
-    std::ranges::copy_if(arguments.overrides, std::back_inserter(out), [](const std::string& word) {
-        return std::ranges::find(of_the_machine, word.substr(0, word.find('='))) == of_the_machine.end();
-    });
-    return out;
-}
-
-/// A folder's name for it: "my-data,eval.k=5". A long one is cut and told apart by a hash.
-std::string question(const std::vector<std::string>& asked) {
-    constexpr std::size_t longest = 80;
-    std::vector<std::string> parts;
-    for (const auto& word : asked)
-        parts.push_back(word.starts_with("--with ") ? fs::path(word.substr(7)).stem().string() : word);
-    auto name = join(parts, ",");
-    std::ranges::replace_if(
-        name,
-        [](unsigned char c) {
-            return std::isalnum(c) == 0 && std::string_view("=.,-_").find(char(c)) == std::string_view::npos;
-        },
-        '_');
-    if (name.size() > longest || name.front() == '.')
-        name = fmt::format("{}-{:016x}", name.substr(0, longest - 17), data::fnv1a(join(asked, " ")));
-    return name;
-}
-
-/// Empty where the file is not there or is broken.
-nlohmann::json read_json(const std::filesystem::path& file) {
-    auto json = read_json_file(file);
-    return json.is_null() ? nlohmann::json::object() : json;
-}
-
-}  // namespace
 
 void RunArguments::add_to(CLI::App& verb) {
     verb.add_option("run", run, "Run folder")->required();
@@ -66,44 +11,21 @@ void RunArguments::add_to(CLI::App& verb) {
     verb.add_option("--checkpoint", checkpoint, "last, best, or step_N")->capture_default_str();
 }
 
-std::unique_ptr<LoadedRun> load_run(const RunArguments& arguments, const Globals& globals,
+std::unique_ptr<runs::LoadedRun> load_run(const RunArguments& arguments, const Globals& globals,
                                     const RunReading& reading) {
-    const fs::path folder = arguments.run;
-    if (!fs::exists(folder / "run.json"))
-        throw RecipeError(fmt::format("{}: found no run.json, expected a run folder such as runs/NAME/TIME",
-                                      folder.string()));
     check_overrides(arguments.overrides, "run");
-    auto run = std::make_unique<LoadedRun>();
-    run->folder = folder;
-    run->asked = asked_by(arguments);
-    run->results = !globals.out.empty() ? fs::path(globals.out)
-                   : run->asked.empty() ? folder
-                                        : folder / "asked" / question(run->asked);
-    recipe::Reading how{.with = find_fragments(arguments.with),
-                        .overrides = arguments.overrides,
-                        .opens = reading.opens,
-                        .only = reading.only};
-    how.only->insert(how.only->end(), of_the_machine.begin(), of_the_machine.end());
-    if (!globals.device.empty()) how.overrides.push_back(fmt::format("train.device=\"{}\"", globals.device));
-    run->recipe = recipe::load(folder / "resolved.toml", how);
-    recipe::Reading its_own;
-    its_own.opens = {};
-    run->probed_by = recipe::load(folder / "resolved.toml", its_own).probe;
-    run->registry = make_registry(globals, &run->recipe);
-    run->device = train::pick_device(run->recipe.train.device);
-    run->plan = plan::Plan::build(run->recipe, run->registry);
-    run->run = read_json(folder / "run.json");
-    run->environment = read_json(folder / "env.json");
-    run->checkpoint = arguments.checkpoint + ".safetensors";
-
-    const auto file = folder / "checkpoints" / run->checkpoint;
-    train::load_checkpoint(train::read_safetensors(file), file.string(), run->plan);
-    run->plan.to(run->device);
-    run->plan.train(false);
-    return run;
+    return runs::load_run({.run = arguments.run,
+                 .checkpoint = arguments.checkpoint,
+                 .overrides = arguments.overrides,
+                 .with = find_fragments(arguments.with),
+                 .opens = reading.opens,
+                 .only = reading.only,
+                 .device = globals.device,
+                 .out = globals.out,
+                 .plugin_paths = {globals.plugin_paths.begin(), globals.plugin_paths.end()}});
 }
 
-std::unique_ptr<LoadedRun> load_run(const fs::path& folder, const std::string& checkpoint,
+std::unique_ptr<runs::LoadedRun> load_run(const std::filesystem::path& folder, const std::string& checkpoint,
                                     const Globals& globals) {
     auto own = globals;
     own.out.clear();
@@ -111,32 +33,6 @@ std::unique_ptr<LoadedRun> load_run(const fs::path& folder, const std::string& c
     arguments.run = folder.string();
     arguments.checkpoint = checkpoint;
     return load_run(arguments, own, {});
-}
-
-eval::Evaluation evaluate_run(LoadedRun& run, bool quiet) {
-    const auto& spec = run.recipe.eval ? run.recipe.eval : run.recipe.probe;
-    if (!spec)
-        throw RecipeError(fmt::format(
-            "recipe '{}' has neither [eval] nor [probe], so there is no labelled data to evaluate on",
-            run.recipe.name));
-    train::Activity activity(quiet, "evaluating " + run.folder.string());
-    const auto say = [&activity](const std::string& what) {
-        activity.redraws() ? activity.now(what) : activity.say(what);
-    };
-    auto recipe = run.recipe;  // what is asked now did not choose `best`
-    recipe.probe = run.probed_by;
-    auto evaluation = eval::evaluate(recipe, run.registry, run.plan, *spec, run.device, say);
-    auto json = eval::to_json(evaluation);
-    json["checkpoint"] = run.checkpoint;
-    if (!run.asked.empty()) json["asked"] = run.asked;
-    fs::create_directories(run.results);
-    train::write_atomically(run.results / "eval.json", data::json_text(json, 1) + "\n");
-    return evaluation;
-}
-
-std::optional<eval::Evaluation> read_evaluation(const std::filesystem::path& folder) {
-    if (!std::filesystem::exists(folder / "eval.json")) return std::nullopt;
-    return eval::evaluation_from_json(read_json(folder / "eval.json"));
 }
 
 }  // namespace hearth::cli

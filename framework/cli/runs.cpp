@@ -3,17 +3,18 @@
 
 #include <cmath>
 
-#include "cli/print_table.hpp"
+#include "summary/print_table.hpp"
 #include "cli/run.hpp"
-#include "cli/run_table.hpp"
-#include "data/json_text.hpp"
+#include "runs/run_table.hpp"
+#include "base/json_text.hpp"
+#include "summary/result_tables.hpp"
 
 namespace hearth::cli {
 namespace {
 
-nlohmann::json to_json(const eval::RunRecord& record) {
+nlohmann::json to_json(const runs::RunRecord& record) {
     auto scores = nlohmann::json::array();
-    for (const auto& score : scores_of(record))
+    for (const auto& score : runs::scores_of(record))
         scores.push_back({{"classifier", score.classifier},
                           {"model", score.model},
                           {"auc", score.auc.value},
@@ -30,79 +31,79 @@ nlohmann::json to_json(const eval::RunRecord& record) {
 
 void list(const std::string& root, const std::string& where, const std::string& by, bool descending,
           const Globals& globals) {
-    auto runs = read_runs(root);
-    if (!by.empty()) check_column("--sort", by, columns_of(runs));
-    if (!where.empty()) select(runs, where);
-    if (!by.empty()) sort(runs, by, descending);
+    auto runs = runs::read_runs(root);
+    if (!by.empty()) runs::check_column("--sort", by, runs::columns_of(runs));
+    if (!where.empty()) runs::select(runs, where);
+    if (!by.empty()) runs::sort(runs, by, descending);
     if (globals.json) {
         auto all = nlohmann::json::array(), broken = nlohmann::json::array();
         for (const auto& record : runs.records) all.push_back(to_json(record));
         for (const auto& [folder, reason] : runs.broken)
             broken.push_back({{"run", folder}, {"reason", reason}});
-        fmt::print("{}\n", data::json_text(nlohmann::json({{"runs", all}, {"broken", broken}}), 2));
+        fmt::print("{}\n", base::json_text(nlohmann::json({{"runs", all}, {"broken", broken}}), 2));
         return;
     }
-    print_table(table_of(runs));
+    summary::print_table(runs::table_of(runs));
     for (const auto& [folder, reason] : runs.broken)
         fmt::print(stderr, "not readable: {}: {}\n", folder, reason);
 }
 
 void show(const std::string& folder, const Globals& globals) {
-    const auto record = eval::read_run_record(folder);
+    const auto record = runs::read_run_record(folder);
     if (globals.json) {
-        fmt::print("{}\n", data::json_text(to_json(record), 2));
+        fmt::print("{}\n", base::json_text(to_json(record), 2));
         return;
     }
     const auto text = [&](const char* key) {
         const auto found = record.run.find(key);
         return found == record.run.end() ? std::string("-")
                : found->is_string()      ? found->get<std::string>()
-                                         : data::json_text(*found);
+                                         : base::json_text(*found);
     };
     report::Table facts;
     facts.headers = {record.folder.string(), ""};
     facts.rows = {{"recipe", record.recipe + ", seed " + std::to_string(record.seed)},
                   {"status", record.status + (record.run.contains("error") ? ": " + text("error") : "")},
                   {"epochs", fmt::format("{} of {}, {} steps", record.epoch, record.epochs, record.step)},
-                  {"loss", score_text(record.loss)},
+                  {"loss", runs::score_text(record.loss)},
                   {"started", text("started")},
-                  {"last sign of life", age_text(record.age) + " ago"},
+                  {"last sign of life", runs::age_text(record.age) + " ago"},
                   {"unreadable images", text("quarantined")},
                   {"recipe hash", text("recipe_hash")},
-                  {"size", size_text(record.bytes)}};
+                  {"size", runs::size_text(record.bytes)}};
     if (const auto best = record.run.find("best"); best != record.run.end() && best->is_object())
         facts.rows.push_back(
             {"best while training", fmt::format("{} {} in epoch {}", best->value("metric", ""),
                                                 (*best)["value"].dump(), (*best)["epoch"].dump())});
-    print_table(facts);
+    summary::print_table(facts);
     if (record.evaluation)
-        for (const auto& table : result_tables(*record.evaluation)) print_table(table);
+        for (const auto& table : summary::result_tables(*record.evaluation)) summary::print_table(table);
     if (record.status == "died" || record.status == "stopped")
         fmt::print("It can go on: hearth train RECIPE --out {} --resume\n", record.folder.string());
 }
 
 void best(const std::string& root, const std::string& by, const std::string& recipe, const Globals& globals) {
-    auto runs = read_runs(root);
+    auto runs = runs::read_runs(root);
     for (const auto& [folder, reason] : runs.broken)
         fmt::print(stderr, "not readable: {}: {}\n", folder, reason);
-    check_column("--by", by, columns_of(runs));
-    if (is_text_column(by))
+    runs::check_column("--by", by, runs::columns_of(runs));
+    if (runs::is_text_column(by))
         throw RecipeError(fmt::format("--by: found '{}', expected a number such as linear.auc", by));
-    std::erase_if(runs.records, [&](const eval::RunRecord& record) {
-        return std::isnan(number_of(record, by)) || (!recipe.empty() && record.recipe != recipe);
+    std::erase_if(runs.records, [&](const runs::RunRecord& record) {
+        return std::isnan(runs::number_of(record, by)) || (!recipe.empty() && record.recipe != recipe);
     });
     if (runs.records.empty())
         throw RecipeError(
             fmt::format("{}: found no run{} that has {}; `hearth runs list {}` shows what there is", root,
                         recipe.empty() ? "" : " of recipe '" + recipe + "'", by, root));
-    sort(runs, by, /*descending=*/by != "loss");
+    runs::sort(runs, by, /*descending=*/by != "loss");
     const auto& record = runs.records.front();
     if (globals.json) {
-        fmt::print("{}\n", data::json_text(to_json(record), 2));
+        fmt::print("{}\n", base::json_text(to_json(record), 2));
         return;
     }
     if (!globals.quiet)
-        fmt::print(stderr, "{} {} of {} runs ({}, seed {})\n", by, text_of(record, by), runs.records.size(),
+        fmt::print(stderr, "{} {} of {} runs ({}, seed {})\n", by, runs::text_of(record, by), runs.records.size(),
                    record.recipe, record.seed);
     fmt::print("{}\n", record.folder.string());
 }

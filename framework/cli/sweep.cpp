@@ -10,14 +10,15 @@
 #include <hearth/text.hpp>
 #include <numeric>
 
-#include "cli/plots.hpp"
-#include "cli/print_table.hpp"
+#include "summary/plots.hpp"
+#include "summary/print_table.hpp"
 #include "cli/run.hpp"
-#include "cli/sweep.hpp"
-#include "data/json_text.hpp"
-#include "train/activity.hpp"
+#include "summary/sweep_table.hpp"
+#include "base/json_text.hpp"
+#include "base/activity.hpp"
 #include "train/progress.hpp"
 #include "train/run_folder.hpp"
+#include "base/time_text.hpp"
 
 extern char** environ;
 
@@ -80,8 +81,8 @@ std::vector<fs::path> find_recipes(const std::vector<std::string>& words) {
 }
 
 /// What the run folder says about the job. A folder of another recipe is refused, never overwritten.
-std::string state_of(const Job& job, const recipe::Recipe& recipe) {
-    const auto run = read_json_file(job.folder / "run.json");
+std::string state_of(const runs::Job& job, const recipe::Recipe& recipe) {
+    const auto run = base::read_json_file(job.folder / "run.json");
     if (!run.is_object()) return "new";
     const auto hash = run.value("recipe_hash", "");
     if (hash != job.hash)
@@ -124,7 +125,7 @@ int run_hearth(const std::vector<std::string>& arguments, const fs::path& log) {
     return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }
 
-std::vector<std::string> train_arguments(const Job& job, const std::vector<std::string>& with,
+std::vector<std::string> train_arguments(const runs::Job& job, const std::vector<std::string>& with,
                                          const Globals& globals) {
     std::vector<std::string> out = {"train", job.file.string()};
     out.insert(out.end(), job.overrides.begin(), job.overrides.end());
@@ -144,7 +145,7 @@ std::vector<std::vector<std::string>> combinations(const std::vector<std::string
     for (const auto& word : words) {
         std::vector<std::vector<std::string>> longer;
         for (const auto& start : out)
-            for (const auto& value : split_values(word)) {
+            for (const auto& value : runs::split_values(word)) {
                 longer.push_back(start);
                 longer.back().push_back(value);
             }
@@ -158,7 +159,7 @@ std::vector<std::vector<std::string>> combinations(const std::vector<std::string
 std::string label_of(const std::vector<std::string>& words, const std::vector<std::string>& chosen) {
     std::string out;
     for (std::size_t i = 0; i < words.size(); ++i) {
-        if (split_values(words[i]).size() < 2) continue;
+        if (runs::split_values(words[i]).size() < 2) continue;
         const auto equals = chosen[i].find('=');
         const auto dot = chosen[i].rfind('.', equals);
         out += " " + (dot == std::string::npos ? chosen[i] : chosen[i].substr(dot + 1));
@@ -172,9 +173,9 @@ std::string as_file_name(std::string name) {
     return name;
 }
 
-std::vector<Job> plan_jobs(const SweepFlags& flags, const std::vector<std::string>& words, const fs::path& out,
+std::vector<runs::Job> plan_jobs(const SweepFlags& flags, const std::vector<std::string>& words, const fs::path& out,
                            const Globals& globals) {
-    std::vector<Job> jobs;
+    std::vector<runs::Job> jobs;
     std::map<std::string, fs::path> files;
     for (const auto& file : find_recipes(flags.words))
         for (const auto& overrides : combinations(words))
@@ -188,7 +189,7 @@ std::vector<Job> plan_jobs(const SweepFlags& flags, const std::vector<std::strin
                     throw RecipeError(
                         fmt::format("{} and {} are both called '{}'; give one of them another name",
                                     known->second.string(), file.string(), name));
-                Job job{.recipe = name,
+                runs::Job job{.recipe = name,
                         .file = file,
                         .folder = out / as_file_name(name) / fmt::format("seed-{}", seed),
                         .overrides = overrides,
@@ -202,10 +203,10 @@ std::vector<Job> plan_jobs(const SweepFlags& flags, const std::vector<std::strin
 }
 
 /// The published figures of the folders among the words.
-Published find_published(const std::vector<std::string>& words) {
-    Published out;
+runs::Published find_published(const std::vector<std::string>& words) {
+    runs::Published out;
     for (const auto& word : words) {
-        auto found = read_published(fs::path(word) / "published.csv");
+        auto found = runs::read_published(fs::path(word) / "published.csv");
         if (found.columns.empty()) continue;
         if (!out.columns.empty() && out.columns != found.columns)
             throw DataError(
@@ -244,7 +245,7 @@ void sweep(const SweepFlags& flags, Globals& globals) {
         std::string eta;
         const double elapsed = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
         if (ran > 0)
-            eta = ", ETA " + train::duration_text(elapsed / static_cast<double>(ran) *
+            eta = ", ETA " + base::duration_text(elapsed / static_cast<double>(ran) *
                                                   static_cast<double>(jobs.size() - done + 1));
         print(fmt::format("[{}/{}] {} seed {}{}", done, jobs.size(), job.recipe, job.seed, eta));
         fs::create_directories(job.folder.parent_path());
@@ -264,10 +265,10 @@ void sweep(const SweepFlags& flags, Globals& globals) {
             if (globals.exit_code == 0) globals.exit_code = code;
             print(fmt::format("{} seed {} {}; going on with the others", job.recipe, job.seed, job.state));
         }
-        write_sweep_tables(jobs, published, out);
+        summary::write_sweep_tables(jobs, published, out);
     }
-    train::during(globals.quiet || globals.json, "table of the sweep",
-                  [&] { write_sweep_tables(jobs, published, out); });
+    base::during(globals.quiet || globals.json, "table of the sweep",
+                  [&] { summary::write_sweep_tables(jobs, published, out); });
     if (globals.json) {
         auto rows = nlohmann::json::array();
         for (const auto& job : jobs)
@@ -275,12 +276,12 @@ void sweep(const SweepFlags& flags, Globals& globals) {
                             {"seed", job.seed},
                             {"state", job.state},
                             {"run", job.folder.string()}});
-        fmt::print("{}\n", data::json_text(
+        fmt::print("{}\n", base::json_text(
                                nlohmann::json({{"runs", rows}, {"table", (out / "sweep.csv").string()}}), 2));
         return;
     }
     fmt::print("\n");
-    print_table(sweep_table(jobs, published));
+    summary::print_table(summary::sweep_table(jobs, published));
     fmt::print("table: {}\n", (out / "sweep.md").string());
 }
 

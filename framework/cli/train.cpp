@@ -1,17 +1,21 @@
 // hearth train: from a recipe to a run folder with checkpoints, an evaluation and a report.
 #include <fmt/format.h>
 
-#include "cli/detection_report.hpp"
-#include "cli/print_table.hpp"
+#include "summary/detection_report.hpp"
+#include "summary/print_table.hpp"
 #include "cli/run.hpp"
-#include "cli/tables.hpp"
-#include "data/json_text.hpp"
+#include "runs/opened_tables.hpp"
+#include "base/json_text.hpp"
 #include "dist/backend.hpp"
 #include "dist/process_group.hpp"
-#include "eval/notes.hpp"
+#include "eval/probe/notes.hpp"
 #include "host/cuda.hpp"
-#include "train/activity.hpp"
+#include "base/activity.hpp"
 #include "train/fit_batch.hpp"
+#include "base/time_text.hpp"
+#include "summary/result_tables.hpp"
+#include "summary/run_report.hpp"
+#include "runs/loaded_run.hpp"
 
 namespace hearth::cli {
 namespace {
@@ -27,23 +31,23 @@ void evaluate_and_report(const std::filesystem::path& folder, const recipe::Reci
     const auto run = load_run(folder, "last", globals);
     const bool quiet = globals.quiet || globals.json;
     const auto show = [&](const std::vector<report::Table>& tables, const std::vector<std::string>& remarks) {
-        train::append_to_log(folder, plain(tables, remarks));
-        if (!globals.json) print_results(tables, remarks);
+        train::append_to_log(folder, summary::plain(tables, remarks));
+        if (!globals.json) summary::print_results(tables, remarks);
     };
     if (recipe.eval || recipe.probe) {
-        const auto evaluation = evaluate_run(*run, quiet);
+        const auto evaluation = runs::evaluate_run(*run, quiet);
         if (!globals.json) fmt::print("\n");
-        show(result_tables(evaluation), not_above(evaluation));
+        show(summary::result_tables(evaluation), summary::not_above(evaluation));
     }
     if (recipe.detect) {
-        const auto detection = detect_run(*run, quiet);
-        show(detection_tables(detection), not_above(detection));
+        const auto detection = summary::detect_run(*run, quiet);
+        show(summary::detection_tables(detection), summary::not_above(detection));
     }
-    const auto page = train::during(quiet, "report", [&] { return write_report(*run); });
+    const auto page = base::during(quiet, "report", [&] { return summary::write_report(*run); });
     train::append_to_log(folder, "report: " + page.string());
     if (globals.json)
         fmt::print("{}\n",
-                   data::json_text(nlohmann::json({{"run", folder.string()}, {"report", page.string()}})));
+                   base::json_text(nlohmann::json({{"run", folder.string()}, {"report", page.string()}})));
     else
         fmt::print("report: {}\n", std::filesystem::absolute(page).lexically_normal().string());
 }
@@ -72,7 +76,7 @@ recipe::Recipe with_batch(const recipe::Recipe& recipe, const host::Registry& re
     const auto resolved = std::filesystem::path(globals.out) / "resolved.toml";
     if (resume != train::Resume::no && !globals.out.empty() && std::filesystem::exists(resolved))
         return train::with_batch(recipe, recipe::load(resolved).train.batch);
-    auto fitting = train::during(globals.quiet, "finding a batch that fits the memory",
+    auto fitting = base::during(globals.quiet, "finding a batch that fits the memory",
                                  [&] { return train::with_fitting_batch(recipe, registry); });
     if (!globals.quiet)
         fmt::print(stderr, "train.batch = \"auto\": {} samples a step fit the memory\n", fitting.train.batch);
@@ -107,17 +111,17 @@ train::TrainSummary train_recipe(const recipe::Recipe& written, const StartFlags
     const auto registry = make_registry(globals, &written);
     const auto group = join_others(written);
     const bool first = !group || group->rank() == 0;
-    const auto tables = first ? train::during(globals.quiet, "opening the tables",
-                                              [&] { return open_tables(written, registry, opens); })
-                              : Tables();
+    const auto tables = first ? base::during(globals.quiet, "opening the tables",
+                                              [&] { return runs::open_tables(written, registry, opens); })
+                              : runs::Tables();
     if (first && !globals.quiet) {
-        print_table(table_of(tables, written), stderr);
-        for (const auto& note : notes_on(tables, written)) print_line("note: " + note, stderr);
+        summary::print_table(runs::table_of(tables, written), stderr);
+        for (const auto& note : runs::notes_on(tables, written)) summary::print_line("note: " + note, stderr);
     }
     train::TrainRequest request;
     if (first) {
-        request.opening = plain({table_of(tables, written)});
-        for (const auto& note : notes_on(tables, written)) request.opening += "\nnote: " + note;
+        request.opening = summary::plain({runs::table_of(tables, written)});
+        for (const auto& note : runs::notes_on(tables, written)) request.opening += "\nnote: " + note;
     }
     if (group && written.train.batch == recipe::TrainSpec::auto_batch)
         throw RecipeError("found train.batch = \"auto\" with several processes, expected a number");
@@ -133,13 +137,13 @@ train::TrainSummary train_recipe(const recipe::Recipe& written, const StartFlags
             return eval::quick_probe(recipe, *recipe.probe, *tables.probe, plan, context);
         };
     request.inspect = [&](const plan::Plan& plan) {
-        check_fit(tables, recipe, plan, opens_section(opens, "eval"));
+        runs::check_fit(tables, recipe, plan, recipe::opens_section(opens, "eval"));
     };
     train::Trainer trainer(recipe, registry, request);
     auto summary = trainer.run();
     if (summary.stopped) globals.exit_code = static_cast<int>(ExitCode::stopped);
     if (!summary.stopped && !globals.quiet && summary.first)
-        fmt::print(stderr, "trained {} steps in {}\n", summary.steps, train::duration_text(summary.seconds));
+        fmt::print(stderr, "trained {} steps in {}\n", summary.steps, base::duration_text(summary.seconds));
     return summary;
 }
 

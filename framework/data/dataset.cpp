@@ -5,22 +5,22 @@
 #include <atomic>
 #include <hearth/text.hpp>
 
-#include "data/filter.hpp"
-#include "data/image_file.hpp"
-#include "data/mask.hpp"
-#include "data/missing_file.hpp"
-#include "data/phantom.hpp"
+#include "images/filter.hpp"
+#include "images/image_file.hpp"
+#include "images/mask.hpp"
+#include "images/missing_file.hpp"
+#include "images/phantom/phantom.hpp"
 
 namespace hearth::data {
 namespace {
 
 class FileDataset : public Dataset {
   public:
-    FileDataset(Manifest manifest, const LoadOptions& options)
+    FileDataset(images::Manifest manifest, const images::LoadOptions& options)
         : manifest_(std::move(manifest)), options_(options), fits_(manifest_.rows.size()) {}
     std::string note() const override { return manifest_.skipped; }
     std::int64_t size() const override { return static_cast<std::int64_t>(manifest_.rows.size()); }
-    cv::Mat load(std::int64_t index) const override { return load_gray(name(index), options_); }
+    cv::Mat load(std::int64_t index) const override { return images::load_gray(name(index), options_); }
     std::string name(std::int64_t index) const override {
         return manifest_.rows[static_cast<std::size_t>(index)].path;
     }
@@ -34,11 +34,11 @@ class FileDataset : public Dataset {
         if (!found) return std::nullopt;
         const auto& source = manifest_.file;
         const auto mask =
-            read_mask(*found, std::filesystem::is_directory(source) ? source : source.parent_path(),
+            images::read_mask(*found, std::filesystem::is_directory(source) ? source : source.parent_path(),
                       {options_.size, options_.size});
         if (!mask) return std::nullopt;
         if (*found != "none") check_shape(index, mask->size());
-        return resize_mask(*mask, options_.size, options_.aspect);
+        return images::resize_mask(*mask, options_.size, options_.aspect);
     }
 
   private:
@@ -46,9 +46,9 @@ class FileDataset : public Dataset {
     void check_shape(std::int64_t index, cv::Size mask) const {
         auto& fits = fits_[static_cast<std::size_t>(index)];
         if (fits) return;
-        const auto header = check_image_header(read_image_bytes(name(index)), name(index), options_.max_pixels);
+        const auto header = images::check_image_header(images::read_image_bytes(name(index)), name(index), options_.max_pixels);
         try {
-            check_mask_shape(mask, {static_cast<int>(header.width), static_cast<int>(header.height)});
+            images::check_mask_shape(mask, {static_cast<int>(header.width), static_cast<int>(header.height)});
         } catch (const DataError& error) {
             throw DataError(
                 fmt::format("{}: {}; hearth data check lists all such masks", name(index), error.what()));
@@ -56,8 +56,8 @@ class FileDataset : public Dataset {
         fits = true;
     }
 
-    Manifest manifest_;
-    LoadOptions options_;
+    images::Manifest manifest_;
+    images::LoadOptions options_;
     mutable std::vector<std::atomic<bool>> fits_;
 };
 
@@ -68,20 +68,20 @@ class PhantomDataset : public Dataset {
         options_.size = request.size;
         options_.seed = static_cast<std::uint64_t>(request.phantom_seed);
         options_.lesion_share = request.phantom_lesions;
-        Manifest all;
+        images::Manifest all;
         all.file = "phantom";
         all.columns = {"path", "patient", "label", "abnormal", "split"};
         for (std::int64_t i = 0; i < request.phantom_count; ++i) {
-            const auto lesion = lesion_of(static_cast<std::uint64_t>(i), options_);
-            const auto split = split_of(static_cast<std::uint64_t>(i), options_.seed);
-            Row row;
+            const auto lesion = images::lesion_of(static_cast<std::uint64_t>(i), options_);
+            const auto split = images::split_of(static_cast<std::uint64_t>(i), options_.seed);
+            images::Row row;
             row.path = fmt::format("phantom:{}", i);
             row.patient = fmt::format("P{:05}", i);  // as write_phantoms() names them
             row.split = split;
-            row.cells = {row.path, row.patient, to_string(lesion), lesion == Lesion::none ? "0" : "1", split};
+            row.cells = {row.path, row.patient, images::to_string(lesion), lesion == images::Lesion::none ? "0" : "1", split};
             all.rows.push_back(std::move(row));
         }
-        manifest_ = select(all, request.where);
+        manifest_ = images::select(all, request.where);
     }
     std::int64_t size() const override { return static_cast<std::int64_t>(manifest_.rows.size()); }
     cv::Mat load(std::int64_t index) const override { return draw(index).image; }
@@ -98,14 +98,14 @@ class PhantomDataset : public Dataset {
     std::vector<std::string> columns() const override { return manifest_.columns; }
 
   private:
-    Phantom draw(std::int64_t index) const {
+    images::Phantom draw(std::int64_t index) const {
         const auto subject = std::stoull(name(index).substr(sizeof("phantom:") - 1));
-        return draw_phantom(options_.seed, subject, lesion_of(subject, options_), size_);
+        return images::draw_phantom(options_.seed, subject, images::lesion_of(subject, options_), size_);
     }
 
     int size_;
-    PhantomOptions options_;
-    Manifest manifest_;
+    images::PhantomOptions options_;
+    images::Manifest manifest_;
 };
 
 }  // namespace
@@ -131,7 +131,7 @@ std::string most_missing(const Dataset& images) {
         "found no file for {} of {} images, such as {}{}; paths of a table start at its own folder: correct "
         "its "
         "column `path`, or put the table where they start; `hearth data check TABLE` lists them",
-        count, images.size(), first, hint_for_missing(first));
+        count, images.size(), first, images::hint_for_missing(first));
 }
 
 std::shared_ptr<const Dataset> open_dataset(const DatasetRequest& request) {
@@ -139,11 +139,11 @@ std::shared_ptr<const Dataset> open_dataset(const DatasetRequest& request) {
     if (request.source == "phantom") {
         made = std::make_shared<PhantomDataset>(request);
     } else {
-        LoadOptions options;
+        images::LoadOptions options;
         options.size = request.size;
-        options.aspect = request.fit == "pad" ? Aspect::pad : Aspect::stretch;
+        options.aspect = request.fit == "pad" ? images::Aspect::pad : images::Aspect::stretch;
         if (request.max_pixels > 0) options.max_pixels = request.max_pixels;
-        made = std::make_shared<FileDataset>(select(open(request.source), request.where), options);
+        made = std::make_shared<FileDataset>(images::select(images::open(request.source), request.where), options);
     }
     if (made->size() == 0)
         throw DataError(fmt::format("{}: found no image{}; check the filter and the source", request.source,

@@ -8,8 +8,8 @@
 #include <string>
 #include <vector>
 
-#include "data/image.hpp"
-#include "data/manifest.hpp"
+#include "images/image.hpp"
+#include "images/manifest.hpp"
 
 namespace hearth::data {
 

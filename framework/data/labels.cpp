@@ -9,7 +9,7 @@
 #include <numeric>
 #include <set>
 
-#include "data/cell.hpp"
+#include "images/cell.hpp"
 #include "data/subset.hpp"
 #include "recipe/word_list.hpp"
 
@@ -39,7 +39,7 @@ int counted_as(const std::string& word) {
 /// "1", "1.0", "0", "-1.0", "": as data sets write whether a finding is there.
 int finding(const std::string& cell, const LabelRule& rule, const std::string& image,
             const std::string& column) {
-    const auto value = key(cell);
+    const auto value = images::key(cell);
     if (value.empty()) return counted_as(rule.blank);
     if (value == "1") return 1;
     if (value == "0") return 0;
@@ -85,13 +85,13 @@ class OneLabel {
           negative_(word_list(rule.negative)),
           finds_(classes.empty()) {
         std::set<std::string> values;
-        for (const auto& cell : cells_) values.insert(key(cell));
+        for (const auto& cell : cells_) values.insert(images::key(cell));
         values.erase("");
         const bool other_numbers = std::any_of(values.begin(), values.end(), [](const auto& value) {
-            return as_number(value) && !is_finding(value);
+            return images::as_number(value) && !is_finding(value);
         });
         uncertain_ =
-            !other_numbers && !among(positive_, "-1") && !among(negative_, "-1") && !among(classes, "-1");
+            !other_numbers && !images::among(positive_, "-1") && !images::among(negative_, "-1") && !images::among(classes, "-1");
         if (!positive_.empty()) {
             classes_ = {negative_.empty() ? "not " + rule.positive : rule.negative, rule.positive};
         } else if (!classes.empty()) {
@@ -110,7 +110,7 @@ class OneLabel {
         Labels labels;
         labels.classes = classes_;
         for (const auto& cell : cells_) {
-            const auto value = key(cell);
+            const auto value = images::key(cell);
             labels.of.push_back(class_of(value));
             if (is_unseen(value)) ++labels.unseen[value];
         }
@@ -121,11 +121,11 @@ class OneLabel {
                                 "`positive` and the filters{}",
                                 rule_.place(positive_.empty() ? "label" : "positive"),
                                 classes_[static_cast<std::size_t>(c)], cells_.size(), column_,
-                                counted_values(cells_), c == 0 ? hint() : ""));
+                                images::counted_values(cells_), c == 0 ? hint() : ""));
         if (classes_.size() < 2)
             throw RecipeError(fmt::format("{}: column '{}' has {} class(es), expected at least 2; it holds {}",
                                           rule_.place("label"), column_, classes_.size(),
-                                          counted_values(cells_)));
+                                          images::counted_values(cells_)));
         return labels;
     }
 
@@ -137,13 +137,13 @@ class OneLabel {
             const auto found = std::find(classes_.begin(), classes_.end(), value);
             return found == classes_.end() ? -1 : static_cast<int>(found - classes_.begin());
         }
-        if (among(positive_, value)) return 1;
-        return negative_.empty() || among(negative_, value) ? 0 : -1;
+        if (images::among(positive_, value)) return 1;
+        return negative_.empty() || images::among(negative_, value) ? 0 : -1;
     }
 
     /// A value that is none of the classes passed.
     bool is_unseen(const std::string& value) const {
-        return positive_.empty() && !value.empty() && !(value == "-1" && uncertain_) && !among(classes_, value);
+        return positive_.empty() && !value.empty() && !(value == "-1" && uncertain_) && !images::among(classes_, value);
     }
 
     int unknown(const char* name, const std::string& word, const char* cell) const {
@@ -158,7 +158,7 @@ class OneLabel {
     /// Why a column may lack negative cells.
     std::string hint() const {
         const bool blanks =
-            std::any_of(cells_.begin(), cells_.end(), [](const auto& cell) { return key(cell).empty(); });
+            std::any_of(cells_.begin(), cells_.end(), [](const auto& cell) { return images::key(cell).empty(); });
         return blanks && rule_.blank == "ignore" ? ", or count empty cells as negative: blank = \"zeros\"" : "";
     }
 
@@ -167,15 +167,15 @@ class OneLabel {
     void check_spelling(std::set<std::string> values) const {
         if (positive_.empty()) values.insert(classes_.begin(), classes_.end());
         for (const auto* words : {&positive_, &negative_})
-            for (const auto& word : *words) values.insert(key(word));
+            for (const auto& word : *words) values.insert(images::key(word));
         std::map<std::string, std::string> spelt;  // by what they have in common
         for (const auto& value : values) {
-            const auto [other, first] = spelt.emplace(folded(value), value);
+            const auto [other, first] = spelt.emplace(images::folded(value), value);
             if (!first && class_of(other->second) != class_of(value))
                 throw RecipeError(
                     fmt::format("{}: found '{}' and '{}' for column '{}', which differ only in capitals or "
                                 "blanks; expected one spelling of each class; the column holds {}",
-                                rule_.where, other->second, value, column_, counted_values(cells_)));
+                                rule_.where, other->second, value, column_, images::counted_values(cells_)));
         }
     }
 

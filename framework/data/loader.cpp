@@ -158,7 +158,7 @@ cv::Mat Loader::fetch(std::int64_t index) {
         if (!cached.empty()) return cached;
     }
     auto image = to_16_bit(dataset_->load(index));
-    if (const auto why = flatness(image); !why.empty()) {
+    if (const auto why = images::flatness(image); !why.empty()) {
         const std::lock_guard lock(mutex_);
         flat_.try_emplace(index, Quarantined{index, dataset_->name(index), why});
     }

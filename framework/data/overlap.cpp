@@ -9,8 +9,8 @@
 #include <map>
 #include <set>
 
-#include "data/cell.hpp"
-#include "data/fnv.hpp"
+#include "images/cell.hpp"
+#include "base/fnv.hpp"
 
 namespace hearth::data {
 namespace {
@@ -39,13 +39,13 @@ Film film_of(const Part& part, std::int64_t index, int owner) {
 /// The bytes of a file from `begin` on, hashed; of a file that cannot be read its name.
 std::uint64_t hash_of(const Film& film, std::int64_t begin, std::size_t most) {
     std::ifstream in(film.name, std::ios::binary);
-    if (!in.seekg(begin)) return fnv1a(film.name);
-    std::uint64_t hash = fnv_start;
+    if (!in.seekg(begin)) return base::fnv1a(film.name);
+    std::uint64_t hash = base::fnv_start;
     std::string block(std::min<std::size_t>(most, 1 << 20), '\0');
     while (most > 0 && in) {
         in.read(block.data(), static_cast<std::streamsize>(std::min(block.size(), most)));
         const auto got = static_cast<std::size_t>(in.gcount());
-        hash = fnv1a({block.data(), got}, hash);
+        hash = base::fnv1a({block.data(), got}, hash);
         most -= got;
     }
     return hash;
@@ -104,7 +104,7 @@ std::set<std::size_t> compare_files(const std::vector<Film>& films, Overlap& out
 }
 
 std::string patient_of(const Part& part, std::int64_t index) {
-    return key(part.images.cell(index, part.patient).value_or(""));
+    return images::key(part.images.cell(index, part.patient).value_or(""));
 }
 
 std::string counted(const Shared& shared, const std::string& one, const std::string& more) {

@@ -18,7 +18,7 @@
 #include <system_error>
 #include <thread>
 
-#include "data/fnv.hpp"
+#include "base/fnv.hpp"
 
 namespace hearth::data {
 namespace {
@@ -40,12 +40,12 @@ constexpr char magic[8] = {'H', 'e', 'a', 'r', 't', 'h', 'P', '2'};
 
 /// `text` and an end that no text contains.
 std::uint64_t mixed(std::uint64_t hash, std::string_view text) {
-    return fnv1a("\xff", fnv1a(text, hash));
+    return base::fnv1a("\xff", base::fnv1a(text, hash));
 }
 
 /// What the pixels depend on: files by name, size and time of change.
 std::uint64_t key_of(const Dataset& dataset, const PackRequest& request) {
-    auto hash = mixed(fnv_start, fmt::format("{} {}", request.identity, request.size));
+    auto hash = mixed(base::fnv_start, fmt::format("{} {}", request.identity, request.size));
     for (std::int64_t i = 0; i < dataset.size(); ++i) {
         const fs::path file = dataset.name(i);
         std::error_code none;

@@ -9,7 +9,7 @@
 #include <map>
 #include <numeric>
 
-#include "data/cell.hpp"
+#include "images/cell.hpp"
 
 namespace hearth::data {
 namespace {
@@ -65,7 +65,7 @@ std::vector<int> patients_of(const Dataset& images, const std::string& column) {
     std::vector<int> out;
     std::map<std::string, int> ids;
     for (std::int64_t i = 0; i < images.size(); ++i) {
-        auto patient = key(images.cell(i, column).value_or(""));
+        auto patient = images::key(images.cell(i, column).value_or(""));
         if (patient.empty()) patient = "image " + std::to_string(i);
         out.push_back(ids.emplace(patient, static_cast<int>(ids.size())).first->second);
     }

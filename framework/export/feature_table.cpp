@@ -8,11 +8,11 @@
 #include <nlohmann/json.hpp>
 #include <numeric>
 
-#include "data/csv.hpp"
-#include "data/json_text.hpp"
+#include "base/csv.hpp"
+#include "base/json_text.hpp"
 #include "export/npz.hpp"
-#include "train/files.hpp"
-#include "train/safetensors.hpp"
+#include "base/atomic_file.hpp"
+#include "base/safetensors.hpp"
 
 namespace hearth::exporting {
 
@@ -84,12 +84,12 @@ void write_csv(const std::filesystem::path& file, const at::Tensor& features,
                const std::vector<TextColumn>& columns) {
     const auto width = features.size(1);
     const auto* values = features.const_data_ptr<float>();
-    train::write_atomically(file, [&](std::ostream& out) {
-        for (const auto& column : columns) out << data::csv_field(column.name) << ',';
+    base::write_atomically(file, [&](std::ostream& out) {
+        for (const auto& column : columns) out << base::csv_field(column.name) << ',';
         for (std::int64_t f = 0; f < width; ++f) out << 'f' << f << (f + 1 < width ? ',' : '\n');
         for (std::int64_t row = 0; row < features.size(0); ++row) {
             for (const auto& column : columns)
-                out << data::csv_field(column.cells[static_cast<std::size_t>(row)]) << ',';
+                out << base::csv_field(column.cells[static_cast<std::size_t>(row)]) << ',';
             for (std::int64_t f = 0; f < width; ++f)  // nine digits give the float back
                 out << fmt::format("{:.9g}", *values++) << (f + 1 < width ? ',' : '\n');
         }
@@ -113,8 +113,8 @@ void write_feature_table(const std::filesystem::path& file, const FeatureTable& 
     if (file.extension() == ".npz") return write_npz(file, features, columns);
     if (file.extension() == ".csv") return write_csv(file, features, columns);
     auto all = metadata;
-    for (const auto& column : columns) all[column.name] = data::json_text(nlohmann::json(column.cells));
-    train::write_safetensors(file, {{"features", features}}, all);
+    for (const auto& column : columns) all[column.name] = base::json_text(nlohmann::json(column.cells));
+    base::write_safetensors(file, {{"features", features}}, all);
 }
 
 }  // namespace hearth::exporting

@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "data/loader.hpp"
-#include "eval/features.hpp"
+#include "eval/probe/features.hpp"
 
 namespace hearth::exporting {
 

@@ -5,7 +5,7 @@
 #include <optional>
 #include <string>
 
-#include "eval/run_record.hpp"
+#include "runs/run_record.hpp"
 #include "export/formats.hpp"
 #include "recipe/recipe.hpp"
 
@@ -19,7 +19,7 @@ struct CardTexts {
 
 struct CardFacts {
     const recipe::Recipe& recipe;
-    const eval::RunRecord& run;
+    const runs::RunRecord& run;
     std::string checkpoint;  ///< "last.safetensors"
     std::string network, format;
     std::string commit;  ///< of Hearth; "" = unknown

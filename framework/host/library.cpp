@@ -6,7 +6,7 @@
 #include <boost/dll/shared_library.hpp>
 
 #include "host/descriptor.hpp"
-#include "host/sha256.hpp"
+#include "base/sha256.hpp"
 
 namespace hearth::host {
 namespace {
@@ -35,7 +35,7 @@ std::shared_ptr<Library> load_library(const std::filesystem::path& file, const s
     auto library = std::make_shared<Library>();
     library->file = file;
     library->origin = origin;
-    library->sha256 = sha256(file);
+    library->sha256 = base::sha256(file);
     library->plugin = guarded(file.string() + ": hearth_plugin()", open_entry(file));
     if (const auto problem = check_descriptor(library->plugin); !problem.empty())
         throw PluginError(file.string() + ": " + problem);

@@ -45,6 +45,12 @@ std::set<fs::path> plugin_files(const SearchEntry& entry) {
 
 }  // namespace
 
+Registry Registry::found(const SearchRequest& request) {
+    Registry registry;
+    registry.scan(search_path(request));
+    return registry;
+}
+
 void Registry::scan(const std::vector<SearchEntry>& folders) {
     for (const auto& entry : folders) {
         searched_.push_back(entry);

@@ -69,6 +69,8 @@ std::string check_file(const std::filesystem::path& file);
 
 class Registry {
   public:
+    /// What the search order has.
+    static Registry found(const SearchRequest& request);
     /// Loads every libhearth_*.so of the folders, in order. A file name seen before is shadowed, not loaded. A
     /// broken library or two libraries with the same plugin id (or component kind and id) are a PluginError.
     void scan(const std::vector<SearchEntry>& folders);

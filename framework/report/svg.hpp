@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "eval/metrics.hpp"
+#include "eval/metrics/metrics.hpp"
 
 namespace hearth::report {
 

@@ -11,6 +11,7 @@
 #include "train/check.hpp"
 #include "train/progress.hpp"
 #include "train/trial.hpp"
+#include "train/memory.hpp"
 
 namespace hearth::train {
 namespace {

@@ -8,6 +8,7 @@
 #include "recipe/word_list.hpp"
 #include "train/trainer.hpp"
 #include "train/trial.hpp"
+#include "train/memory.hpp"
 
 namespace hearth::train {
 

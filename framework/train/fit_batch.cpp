@@ -12,6 +12,7 @@
 #include "train/progress.hpp"
 #include "train/training_data.hpp"
 #include "train/trial.hpp"
+#include "train/memory.hpp"
 
 namespace hearth::train {
 namespace {

@@ -15,7 +15,7 @@ namespace hearth::train {
 namespace {
 
 /// The network of the file that `network` starts from; "" when the file holds a backbone under its own names.
-std::string network_in(const SafeTensors& file, const recipe::NetworkSpec& network) {
+std::string network_in(const base::SafeTensors& file, const recipe::NetworkSpec& network) {
     std::set<std::string> found;
     for (const auto& [name, tensor] : file.tensors)
         if (const auto at = name.find(".backbone."); at != std::string::npos && name.find('.') == at)
@@ -81,7 +81,7 @@ std::string images_of(const plan::Plan& plan, const std::string& network) {
 
 void load(const recipe::NetworkSpec& spec, const plan::Plan& plan, std::vector<std::string>& warnings) {
     const auto& network = *plan.network(spec.name);
-    const auto file = read_safetensors(spec.init_from);
+    const auto file = base::read_safetensors(spec.init_from);
     const auto source = network_in(file, spec);
     std::set<std::string> unused;
     for (const auto& [name, tensor] : file.tensors)
@@ -136,7 +136,7 @@ std::vector<std::string> load_initial_weights(const recipe::Recipe& recipe, plan
     return warnings;
 }
 
-void load_checkpoint(const SafeTensors& saved, const std::string& file, plan::Plan& plan) {
+void load_checkpoint(const base::SafeTensors& saved, const std::string& file, plan::Plan& plan) {
     const at::NoGradGuard no_grad;
     for (auto& [name, tensor] : plan.state()) {
         const auto source = saved.find(name);

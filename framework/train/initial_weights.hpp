@@ -7,7 +7,7 @@
 
 #include "plan/plan.hpp"
 #include "recipe/recipe.hpp"
-#include "train/safetensors.hpp"
+#include "base/safetensors.hpp"
 
 namespace hearth::train {
 
@@ -22,6 +22,6 @@ std::vector<std::string> load_initial_weights(const recipe::Recipe& recipe, plan
 
 /// Copies a checkpoint into every parameter and buffer of the plan. Throws DataError, naming `file`, where one
 /// is missing or has another shape: then other plugins, or older ones, made it.
-void load_checkpoint(const SafeTensors& saved, const std::string& file, plan::Plan& plan);
+void load_checkpoint(const base::SafeTensors& saved, const std::string& file, plan::Plan& plan);
 
 }  // namespace hearth::train

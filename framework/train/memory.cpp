@@ -1,5 +1,7 @@
 #include "train/memory.hpp"
 
+#include <sys/resource.h>
+
 #include <unistd.h>
 #if defined(__GLIBC__)
 #include <malloc.h>
@@ -20,6 +22,12 @@ void keep_freed_memory() {
     mallopt(M_TRIM_THRESHOLD, INT_MAX);
     mallopt(M_TOP_PAD, 64 << 20);
 #endif
+}
+
+double peak_memory_mib() {
+    rusage usage{};
+    ::getrusage(RUSAGE_SELF, &usage);
+    return static_cast<double>(usage.ru_maxrss) / 1024.0;
 }
 
 }  // namespace hearth::train

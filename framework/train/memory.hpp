@@ -9,4 +9,7 @@ namespace hearth::train {
 /// user has tuned malloc (GLIBC_TUNABLES, MALLOC_*), or where the C library is another one.
 void keep_freed_memory();
 
+/// Peak resident memory of this process in MiB.
+double peak_memory_mib();
+
 }  // namespace hearth::train

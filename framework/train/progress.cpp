@@ -1,24 +1,12 @@
 #include "train/progress.hpp"
+#include "base/time_text.hpp"
+#include "train/memory.hpp"
 
 #include <fmt/format.h>
-#include <sys/resource.h>
 
 #include <algorithm>
 
 namespace hearth::train {
-
-std::string duration_text(double seconds) {
-    const auto s = static_cast<std::int64_t>(std::max(0.0, seconds) + 0.5);
-    if (s >= 3600) return fmt::format("{} h {:02} min", s / 3600, s % 3600 / 60);
-    if (s >= 60) return fmt::format("{} min {:02} s", s / 60, s % 60);
-    return fmt::format("{} s", s);
-}
-
-double peak_memory_mib() {
-    rusage usage{};
-    ::getrusage(RUSAGE_SELF, &usage);
-    return static_cast<double>(usage.ru_maxrss) / 1024.0;
-}
 
 namespace {
 
@@ -29,7 +17,7 @@ constexpr auto longest_silence = std::chrono::seconds(30);
 
 std::string eta(const Report& report, std::int64_t step, std::int64_t steps_here, double seconds) {
     const auto done = static_cast<double>(std::max<std::int64_t>(1, steps_here));
-    return "ETA " + duration_text(seconds / done * static_cast<double>(report.total_steps - step));
+    return "ETA " + base::duration_text(seconds / done * static_cast<double>(report.total_steps - step));
 }
 
 std::string value_text(const std::pair<std::string, double>& value) {
@@ -43,11 +31,11 @@ std::string epoch_text(const Report& report, std::int64_t epoch) {
 
 }  // namespace
 
-std::vector<StatusPart> status_parts(const Report& report, std::int64_t step, std::int64_t steps_here,
+std::vector<base::StatusPart> status_parts(const Report& report, std::int64_t step, std::int64_t steps_here,
                                      double seconds) {
     const auto total = std::max<std::int64_t>(1, report.total_steps);
     const auto epoch = std::max<std::int64_t>(0, step - 1) * report.total_epochs / total;
-    std::vector<StatusPart> parts = {{status_bar(static_cast<double>(step) / static_cast<double>(total)), 4},
+    std::vector<base::StatusPart> parts = {{base::status_bar(static_cast<double>(step) / static_cast<double>(total)), 4},
                                      {epoch_text(report, epoch), 5},
                                      {fmt::format("step {}/{}", step, report.total_steps), 9}};
     for (const auto& value : report.values)

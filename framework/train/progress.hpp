@@ -9,15 +9,9 @@
 #include <utility>
 #include <vector>
 
-#include "train/activity.hpp"
+#include "base/activity.hpp"
 
 namespace hearth::train {
-
-/// "1 h 02 min", "3 min 05 s", "12 s".
-std::string duration_text(double seconds);
-
-/// Peak resident memory of this process in MiB.
-double peak_memory_mib();
 
 /// One report of the loop.
 struct Report {
@@ -29,7 +23,7 @@ struct Report {
 
 /// The parts of the line of a terminal: `steps_here` were made since `seconds` ago, the last reported ones are
 /// in `report`, and `step` is the newest.
-std::vector<StatusPart> status_parts(const Report& report, std::int64_t step, std::int64_t steps_here,
+std::vector<base::StatusPart> status_parts(const Report& report, std::int64_t step, std::int64_t steps_here,
                                      double seconds);
 
 class ProgressView {
@@ -51,7 +45,7 @@ class ProgressView {
   private:
     double seconds() const;
     std::ofstream log_;
-    Activity activity_;
+    base::Activity activity_;
     std::int64_t first_step_;
     Report last_;
     std::chrono::steady_clock::time_point start_, written_;

@@ -13,10 +13,12 @@
 #include <thread>
 #include <variant>
 
-#include "data/fnv.hpp"
-#include "data/json_text.hpp"
+#include "base/fnv.hpp"
+#include "base/json_text.hpp"
 #include "recipe/differences.hpp"
-#include "train/files.hpp"
+#include "base/atomic_file.hpp"
+#include "base/time_text.hpp"
+#include "base/lock.hpp"
 
 namespace hearth::train {
 namespace {
@@ -141,12 +143,8 @@ void append_to_log(const fs::path& run, const std::string& text) {
     std::ofstream(run / "train.log", std::ios::app) << text << "\n";
 }
 
-std::string utc_now() {
-    return fmt::format("{:%Y-%m-%dT%H:%M:%SZ}", fmt::gmtime(std::time(nullptr)));
-}
-
 std::string recipe_hash(const recipe::Recipe& recipe, int world) {
-    return fmt::format("{:016x}", data::fnv1a(recipe::to_toml(lasting(recipe.tree, world), false)));
+    return fmt::format("{:016x}", base::fnv1a(recipe::to_toml(lasting(recipe.tree, world), false)));
 }
 
 std::string recipe_changes(const fs::path& folder, const recipe::Recipe& recipe, int world) {
@@ -222,7 +220,7 @@ RunFolder RunFolder::of_other_process(const fs::path& path, bool resumes) {
 
 void RunFolder::lock(bool empty) {
     const auto file = path_ / "lock";
-    lock_ = FileLock::take(file);
+    lock_ = base::FileLock::take(file);
     if (!lock_)
         throw RecipeError(
             fmt::format("{}: another process writes this run; wait for it, stop it, or choose another --out",
@@ -240,7 +238,7 @@ void RunFolder::describe(const recipe::Recipe& recipe, const host::Registry& reg
     if (!resumes_) {
         run_["name"] = recipe.name;
         run_["recipe"] = recipe.file.string();
-        run_["started"] = utc_now();
+        run_["started"] = base::utc_now();
     }
     if (!resumes_ || longer_) {
         run_["recipe_hash"] = recipe_hash(recipe, world_);
@@ -249,19 +247,19 @@ void RunFolder::describe(const recipe::Recipe& recipe, const host::Registry& reg
     for (const auto* of_the_end : {"exit_code", "error"}) run_.erase(of_the_end);
     // First of all: a run that is killed from here on can be resumed.
     update({{"status", "running"}, {"pid", ::getpid()}, {"resumed", resumes_}});
-    if (!resumes_ || longer_) write_atomically(path_ / "resolved.toml", recipe::to_toml(recipe.tree, true));
+    if (!resumes_ || longer_) base::write_atomically(path_ / "resolved.toml", recipe::to_toml(recipe.tree, true));
     if (resumes_) return;
     fs::copy_file(recipe.file, path_ / "recipe.toml", fs::copy_options::overwrite_existing);
-    write_atomically(path_ / "plan.txt", plan_text);
-    write_atomically(path_ / "plan.mmd", plan_mermaid);
-    write_atomically(path_ / "env.json", data::json_text(environment(registry, command), 2) + "\n");
+    base::write_atomically(path_ / "plan.txt", plan_text);
+    base::write_atomically(path_ / "plan.mmd", plan_mermaid);
+    base::write_atomically(path_ / "env.json", base::json_text(environment(registry, command), 2) + "\n");
 }
 
 void RunFolder::update(const nlohmann::json& values) {
     if (!writes_) return;
     run_.update(values);
-    run_["heartbeat"] = utc_now();
-    write_atomically(path_ / "run.json", data::json_text(run_, 2) + "\n");
+    run_["heartbeat"] = base::utc_now();
+    base::write_atomically(path_ / "run.json", base::json_text(run_, 2) + "\n");
 }
 
 void RunFolder::log(const std::string& text) const {
@@ -271,7 +269,7 @@ void RunFolder::log(const std::string& text) const {
 void RunFolder::metrics(const nlohmann::json& line) {
     if (!writes_) return;
     if (!metrics_.is_open()) metrics_.open(path_ / "metrics.jsonl", std::ios::app);
-    metrics_ << data::json_text(line) << std::endl;
+    metrics_ << base::json_text(line) << std::endl;
 }
 
 void RunFolder::rewind(std::int64_t step) {
@@ -282,7 +280,7 @@ void RunFolder::rewind(std::int64_t step) {
         const auto entry = nlohmann::json::parse(line, nullptr, false);
         if (!entry.is_discarded() && entry.value("step", std::int64_t{0}) <= step) kept += line + "\n";
     }
-    if (in.is_open()) write_atomically(path_ / "metrics.jsonl", kept);
+    if (in.is_open()) base::write_atomically(path_ / "metrics.jsonl", kept);
 }
 
 }  // namespace hearth::train

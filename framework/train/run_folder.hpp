@@ -10,7 +10,8 @@
 
 #include "host/registry.hpp"
 #include "recipe/recipe.hpp"
-#include "train/files.hpp"
+#include "base/atomic_file.hpp"
+#include "base/lock.hpp"
 
 namespace hearth::train {
 
@@ -60,7 +61,7 @@ class RunFolder {
     bool resumes_ = false, writes_ = true;
     bool longer_ = false;  ///< it resumes with more epochs than it had
     int world_ = 1;
-    std::shared_ptr<const FileLock> lock_;
+    std::shared_ptr<const base::FileLock> lock_;
     nlohmann::json run_;
     std::ofstream metrics_;
 };
@@ -76,8 +77,5 @@ std::string recipe_changes(const std::filesystem::path& folder, const recipe::Re
 
 /// Appends a text, of one line or several, to train.log of a run: a log has what a person was shown of the run.
 void append_to_log(const std::filesystem::path& run, const std::string& text);
-
-/// "2026-11-24T20:01:30Z".
-std::string utc_now();
 
 }  // namespace hearth::train

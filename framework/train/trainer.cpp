@@ -8,10 +8,12 @@
 #include <cmath>
 #include <new>
 
-#include "data/fnv.hpp"
-#include "data/json_text.hpp"
+#include "base/fnv.hpp"
+#include "base/json_text.hpp"
 #include "train/initial_weights.hpp"
 #include "train/signals.hpp"
+#include "base/time_text.hpp"
+#include "train/memory.hpp"
 
 namespace hearth::train {
 
@@ -19,8 +21,8 @@ namespace {
 
 /// Which images these are, in their order: FNV-1a of their names, 16 hex digits.
 std::string fingerprint(const data::Dataset& images) {
-    auto hash = data::fnv_start;
-    for (std::int64_t i = 0; i < images.size(); ++i) hash = data::fnv1a(images.name(i) + '\n', hash);
+    auto hash = base::fnv_start;
+    for (std::int64_t i = 0; i < images.size(); ++i) hash = base::fnv1a(images.name(i) + '\n', hash);
     return fmt::format("{:016x}", hash);
 }
 
@@ -79,7 +81,7 @@ Trainer::Trainer(const recipe::Recipe& recipe, const host::Registry& registry, T
       request_(std::move(request)),
       device_(request_.group != nullptr ? request_.group->device() : pick_device(recipe.train.device)),
       plan_([&] {
-          const Activity activity(request_.quiet || !first(), "planning");
+          const base::Activity activity(request_.quiet || !first(), "planning");
           at::manual_seed(static_cast<std::uint64_t>(recipe.train.seed));  // initial weights
           auto plan = plan::Plan::build(recipe, registry);
           plan.train(false);
@@ -195,7 +197,7 @@ TrainSummary Trainer::train() {
         view_->say(fmt::format("stopped by signal {} at step {}; go on with --resume", StopSignals::received(),
                                progress_.step));
     } else {  // on the terminal the verb says it
-        folder_.log(fmt::format("trained {} steps in {}", summary.steps, duration_text(summary.seconds)));
+        folder_.log(fmt::format("trained {} steps in {}", summary.steps, base::duration_text(summary.seconds)));
     }
     const auto status = stopped ? "stopped" : "finished";
     folder_.update({{"status", status}, {"exit_code", stopped ? 75 : 0}, {"step", progress_.step}});
@@ -324,7 +326,7 @@ void Trainer::report() {
     nlohmann::json line = {
         {"step", progress_.step},
         {"epoch", static_cast<double>(progress_.step) / static_cast<double>(progress_.steps_per_epoch)},
-        {"time", utc_now()},
+        {"time", base::utc_now()},
         {"images_per_second", report.images_per_second},
         {"loader_stall", report.stall},
         {"memory_mib", peak_memory_mib()},
@@ -403,7 +405,7 @@ std::size_t Trainer::list_bad_images(std::int64_t epoch) {
     for (const auto& entry : flat)
         list.push_back({{"file", entry.name}, {"reason", entry.reason}, {"used", true}});
     const auto name = first() ? "quarantine.json" : fmt::format("quarantine-{}.json", comm().rank());
-    write_atomically(folder_.path() / name, data::json_text(list, 2) + "\n");
+    base::write_atomically(folder_.path() / name, base::json_text(list, 2) + "\n");
     if (epoch == 1 && !bad.empty())
         view_->say(fmt::format("warning: {} unreadable images were left out; {} names them", bad.size(), name));
     if (epoch == 1 && !flat.empty())

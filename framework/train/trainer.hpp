@@ -10,11 +10,11 @@
 
 #include "plan/plan.hpp"
 #include "train/events.hpp"
-#include "train/files.hpp"
+#include "base/atomic_file.hpp"
 #include "train/monitor.hpp"
 #include "train/progress.hpp"
 #include "train/run_folder.hpp"
-#include "train/safetensors.hpp"
+#include "base/safetensors.hpp"
 #include "train/stepper.hpp"
 #include "train/training_data.hpp"
 
@@ -75,7 +75,7 @@ class Trainer {
     void prepare();  ///< loader, optimizer, log; goes on where the run was, or loads init_from
     TrainSummary train();
     void restore();
-    std::pair<std::filesystem::path, SafeTensors> read_checkpoint();
+    std::pair<std::filesystem::path, base::SafeTensors> read_checkpoint();
     std::filesystem::path save_bundle(const plan::StepOutput& out);
     void save(const std::string& name);
     bool epoch();  ///< false when a signal arrived

@@ -2,7 +2,7 @@
 #include <fmt/format.h>
 
 #include "train/initial_weights.hpp"
-#include "train/safetensors.hpp"
+#include "base/safetensors.hpp"
 #include "train/trainer.hpp"
 
 namespace hearth::train {
@@ -20,23 +20,23 @@ void Trainer::save(const std::string& name) {
         {"hearth.recipe_hash", recipe_hash(recipe_, comm().world_size())}};
     if (best_) metadata["hearth.best"] = fmt::format("{}", *best_);
     metadata["hearth.data"] = fingerprint_;
-    write_safetensors(folder_.checkpoint(name), tensors, metadata,
+    base::write_safetensors(folder_.checkpoint(name), tensors, metadata,
                       name == "last" ? folder_.checkpoint("previous") : std::filesystem::path());
     view_->step(progress_.step);
 }
 
 // The last checkpoint that can be read: a crash or a disk may have spoilt the newest.
-std::pair<std::filesystem::path, SafeTensors> Trainer::read_checkpoint() {
+std::pair<std::filesystem::path, base::SafeTensors> Trainer::read_checkpoint() {
     const auto last = folder_.checkpoint("last"), previous = folder_.checkpoint("previous");
     try {
-        return {last, read_safetensors(last)};
+        return {last, base::read_safetensors(last)};
     } catch (const DataError& error) {
         if (!std::filesystem::exists(previous)) throw;
         const auto warning = fmt::format("warning: {}; going on from the checkpoint before it, {}",
                                          error.what(), previous.string());
         folder_.log(warning);
         if (!request_.quiet && first()) fmt::print(stderr, "{}\n", warning);
-        return {previous, read_safetensors(previous)};
+        return {previous, base::read_safetensors(previous)};
     }
 }
 
@@ -74,7 +74,7 @@ std::filesystem::path Trainer::save_bundle(const plan::StepOutput& out) {
     auto tensors = plan_.state();
     for (const auto& name : plan_.delivered())
         if (out.tensors.has(name)) tensors.emplace_back("batch." + name, out.tensors[name]);
-    write_safetensors(file, tensors, {{"format", "pt"}, {"hearth.step", std::to_string(progress_.step)}});
+    base::write_safetensors(file, tensors, {{"format", "pt"}, {"hearth.step", std::to_string(progress_.step)}});
     return file;
 }
 

@@ -8,7 +8,7 @@
 #include "data/packed.hpp"
 #include "data/repeated.hpp"
 #include "data/subset.hpp"
-#include "train/activity.hpp"
+#include "base/activity.hpp"
 
 namespace hearth::train {
 
@@ -25,7 +25,7 @@ data::LabelRule label_rule(const recipe::DataSpec& spec) {
 
 namespace {
 
-data::PackRequest pack_request(const recipe::DataSpec& spec, Activity& activity) {
+data::PackRequest pack_request(const recipe::DataSpec& spec, base::Activity& activity) {
     return {.folder = spec.cache_folder,
             .size = static_cast<int>(spec.size),
             .identity = spec.source == "phantom"
@@ -50,7 +50,7 @@ ImageCache cache_for(const recipe::DataSpec& spec, std::int64_t trained, std::in
 }  // namespace
 
 TrainingData open_training_data(const recipe::DataSpec& spec, const Comm* comm, bool quiet) {
-    Activity activity(quiet, "opening " + spec.source);
+    base::Activity activity(quiet, "opening " + spec.source);
     TrainingData out;
     out.images = data::open_dataset({.source = spec.source,
                                      .where = spec.where,

@@ -5,7 +5,7 @@
 #include <algorithm>
 
 #include "cli/trained_box.hpp"
-#include "data/csv.hpp"
+#include "base/csv.hpp"
 
 using namespace hearth::test;
 using Catch::Matchers::Contains;
@@ -22,7 +22,7 @@ TEST_CASE("the same features come out as safetensors and CSV, with path, patient
     CHECK(box.read("all.safetensors").metadata.at("hearth.features") == "cls+mean");
 
     REQUIRE(box.run({"embed", "run", "films/manifest.csv", "-o", "all.csv"}).code == 0);
-    const auto rows = hearth::data::parse_csv(box.folder.read("all.csv"), "all.csv");
+    const auto rows = hearth::base::parse_csv(box.folder.read("all.csv"), "all.csv");
     REQUIRE(rows.size() == 13);
     CHECK(rows[0].fields[0] == "path");
     CHECK(rows[0].fields[2] == "label");
@@ -71,7 +71,7 @@ TEST_CASE("unreadable images are left out and named, too many end it") {
     CHECK(outcome.code == 0);
     CHECK_THAT(outcome.out, Contains("one-bad.csv: 12 images, 96 features each; 1 unreadable images left out"));
     CHECK_THAT(outcome.err, Contains("left out: ") && Contains("broken.png"));
-    CHECK(hearth::data::parse_csv(box.folder.read("one-bad.csv"), "one-bad.csv").size() == 13);
+    CHECK(hearth::base::parse_csv(box.folder.read("one-bad.csv"), "one-bad.csv").size() == 13);
 
     CHECK(box.run({"embed", "run", "half-bad", "-o", "half-bad.csv"}).code == 3);  // data.max_bad is 0.2
     CHECK_FALSE(std::filesystem::exists(box.folder / "half-bad.csv"));

@@ -2,7 +2,7 @@
 #pragma once
 
 #include "cli/support.hpp"
-#include "train/safetensors.hpp"
+#include "base/safetensors.hpp"
 
 namespace hearth::test {
 
@@ -18,7 +18,7 @@ struct TrainedBox : Sandbox {
         static const TrainedBox box;
         return box;
     }
-    train::SafeTensors read(const std::string& name) const { return train::read_safetensors(folder / name); }
+    base::SafeTensors read(const std::string& name) const { return base::read_safetensors(folder / name); }
 };
 
 }  // namespace hearth::test

@@ -1,11 +1,11 @@
 // How cells are read, alike in labels, filters, patients and splits.
-#include "data/cell.hpp"
+#include "images/cell.hpp"
 
 #include <catch2/catch.hpp>
 
 #include "recipe/word_list.hpp"
 
-using namespace hearth::data;
+using namespace hearth::images;
 using Words = std::vector<std::string>;
 
 TEST_CASE("blanks around a cell are none of it, those of Unicode and byte order marks among them") {

@@ -1,14 +1,14 @@
-#include "data/check/check.hpp"
+#include "images/check/check.hpp"
 
 #include <catch2/catch.hpp>
 #include <opencv2/imgcodecs.hpp>
 
-#include "data/boxes.hpp"
-#include "data/mask.hpp"
+#include "images/boxes.hpp"
+#include "images/mask.hpp"
 #include "support/temporary_folder.hpp"
 
 using namespace hearth;
-using namespace hearth::data;
+using namespace hearth::images;
 using Catch::Matchers::Contains;
 using test::message_of;
 using test::TemporaryFolder;
@@ -160,7 +160,7 @@ TEST_CASE("a folder's files that are no images are a note with their kinds") {
     const TemporaryFolder folder;
     image(folder, "a.png", 1);
     for (const auto* name : {"b.npy", "c.npy", "notes.txt", ".hidden"}) folder.write(name, "x");
-    const Finding finding = finding_of(check_manifest(data::open(folder.path())), "skipped-files");
+    const Finding finding = finding_of(check_manifest(images::open(folder.path())), "skipped-files");
     CHECK(finding.weight == Weight::note);
     CHECK_THAT(finding.text,
                Contains("3 of 4 files are no images by their names") && Contains(".npy: 2, .txt: 1"));

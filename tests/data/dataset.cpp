@@ -6,12 +6,13 @@
 #include <map>
 #include <set>
 
-#include "data/phantom.hpp"
+#include "images/phantom/phantom.hpp"
 #include "data/repeated.hpp"
 #include "support/temporary_folder.hpp"
 
 using namespace hearth;
 using namespace hearth::data;
+using namespace hearth::images;
 using Catch::Matchers::Contains;
 using test::TemporaryFolder;
 

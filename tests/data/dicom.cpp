@@ -1,4 +1,4 @@
-#include "data/dicom.hpp"
+#include "images/dicom/dicom.hpp"
 
 #include <dcmtk/config/osconfig.h>
 #include <dcmtk/dcmdata/dctk.h>
@@ -8,14 +8,15 @@
 #include <thread>
 
 #include "data/dicom_files.hpp"
-#include "data/image.hpp"
-#include "data/manifest.hpp"
+#include "images/image.hpp"
+#include "images/manifest.hpp"
 #include "data/pictures.hpp"
-#include "data/random.hpp"
+#include "images/random.hpp"
 #include "support/temporary_folder.hpp"
 
 using namespace hearth;
 using namespace hearth::data;
+using namespace hearth::images;
 using Catch::Matchers::Contains;
 using test::DicomFile;
 using test::difference;
@@ -220,7 +221,7 @@ TEST_CASE("DICOM files are resized like any other image, and a folder lists them
     test::write_dicom(folder / "b/film.DICOM", {.pixels = ramp(CV_8U, 0, 255)});
     folder.write("__MACOSX/a/film.dcm", "junk");
     folder.write("a/._film.dcm", "junk");
-    const Manifest manifest = data::open(folder.path());
+    const Manifest manifest = images::open(folder.path());
     REQUIRE(manifest.rows.size() == 2);
     for (const Row& row : manifest.rows)
         CHECK(load_gray(row.path, {16, Aspect::pad, 1000}).size() == cv::Size(16, 16));

@@ -7,15 +7,16 @@
 #include <opencv2/imgcodecs.hpp>
 #include <opencv2/imgproc.hpp>
 
-#include "data/dicom_codestream.hpp"
+#include "images/dicom/codestream.hpp"
 #include "data/dicom_files.hpp"
-#include "data/image.hpp"
+#include "images/image.hpp"
 #include "data/pictures.hpp"
-#include "data/random.hpp"
+#include "images/random.hpp"
 #include "support/temporary_folder.hpp"
 
 using namespace hearth;
 using namespace hearth::data;
+using namespace hearth::images;
 using Catch::Matchers::Contains;
 using test::DicomFile;
 using test::encoded;

@@ -5,13 +5,14 @@
 #include <catch2/catch.hpp>
 #include <cmath>
 
-#include "data/dicom.hpp"
+#include "images/dicom/dicom.hpp"
 #include "data/dicom_files.hpp"
-#include "data/image_file.hpp"
+#include "images/image_file.hpp"
 #include "support/temporary_folder.hpp"
 
 using namespace hearth;
 using namespace hearth::data;
+using namespace hearth::images;
 using Catch::Matchers::Contains;
 using test::DicomFile;
 using test::Syntax;

@@ -5,7 +5,7 @@
 #include <cstdio>
 #include <string>
 
-#include "data/image.hpp"
+#include "images/image.hpp"
 
 namespace {
 
@@ -19,7 +19,7 @@ void write_size(int rows, int columns) {
 int main(int argc, char** argv) {
     for (int i = 1; i < argc; ++i) {
         try {
-            const cv::Mat image = hearth::data::load_gray(argv[i], {.size = 0});
+            const cv::Mat image = hearth::images::load_gray(argv[i], {.size = 0});
             write_size(image.rows, image.cols);
             std::fwrite(image.data, sizeof(float), image.total(), stdout);
         } catch (const hearth::DataError& error) {

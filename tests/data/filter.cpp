@@ -1,4 +1,4 @@
-#include "data/filter.hpp"
+#include "images/filter.hpp"
 
 #include <catch2/catch.hpp>
 #include <hearth/error.hpp>
@@ -6,7 +6,7 @@
 #include "support/temporary_folder.hpp"
 
 using namespace hearth;
-using namespace hearth::data;
+using namespace hearth::images;
 using Catch::Matchers::Contains;
 
 namespace {

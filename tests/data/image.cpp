@@ -1,18 +1,19 @@
-#include "data/image.hpp"
+#include "images/image.hpp"
 
 #include <catch2/catch.hpp>
 #include <opencv2/imgcodecs.hpp>
 #include <opencv2/imgproc.hpp>
 
-#include "data/image_file.hpp"
-#include "data/image_header.hpp"
-#include "data/phantom.hpp"
+#include "images/image_file.hpp"
+#include "images/image_header.hpp"
+#include "images/phantom/phantom.hpp"
 #include "data/pictures.hpp"
-#include "data/random.hpp"
+#include "images/random.hpp"
 #include "support/temporary_folder.hpp"
 
 using namespace hearth;
 using namespace hearth::data;
+using namespace hearth::images;
 using Catch::Matchers::Contains;
 using test::difference;
 using test::encoded;

@@ -2,12 +2,13 @@
 #include <catch2/catch.hpp>
 #include <opencv2/imgcodecs.hpp>
 
-#include "data/image_file.hpp"
+#include "images/image_file.hpp"
 #include "data/pictures.hpp"
 #include "support/temporary_folder.hpp"
 
 using namespace hearth;
 using namespace hearth::data;
+using namespace hearth::images;
 using Catch::Matchers::Contains;
 using test::difference;
 using test::encoded;

@@ -8,11 +8,12 @@
 #include <catch2/catch.hpp>
 #include <numeric>
 
-#include "data/image.hpp"
+#include "images/image.hpp"
 #include "support/temporary_folder.hpp"
 
 using namespace hearth;
 using namespace hearth::data;
+using namespace hearth::images;
 using Catch::Matchers::Contains;
 using test::TemporaryFolder;
 

@@ -1,14 +1,15 @@
-#include "data/manifest.hpp"
+#include "images/manifest.hpp"
 
 #include <catch2/catch.hpp>
 #include <hearth/error.hpp>
 
-#include "data/csv.hpp"
-#include "data/missing_file.hpp"
+#include "base/csv.hpp"
+#include "images/missing_file.hpp"
 #include "support/temporary_folder.hpp"
 
 using namespace hearth;
-using namespace hearth::data;
+using namespace hearth::base;
+using namespace hearth::images;
 using Catch::Matchers::Contains;
 using hearth::test::message_of;
 using hearth::test::TemporaryFolder;

@@ -1,13 +1,13 @@
-#include "data/mask.hpp"
+#include "images/mask.hpp"
 
 #include <catch2/catch.hpp>
 #include <opencv2/imgcodecs.hpp>
 
-#include "data/random.hpp"
+#include "images/random.hpp"
 #include "support/temporary_folder.hpp"
 
 using namespace hearth;
-using namespace hearth::data;
+using namespace hearth::images;
 using Catch::Matchers::Contains;
 using test::message_of;
 using test::TemporaryFolder;

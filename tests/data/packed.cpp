@@ -7,11 +7,12 @@
 #include <hearth/error.hpp>
 #include <thread>
 
-#include "data/phantom.hpp"
+#include "images/phantom/phantom.hpp"
 #include "support/temporary_folder.hpp"
 
 using namespace hearth;
 using namespace hearth::data;
+using namespace hearth::images;
 using Catch::Matchers::Contains;
 using test::TemporaryFolder;
 

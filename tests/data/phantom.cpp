@@ -1,4 +1,4 @@
-#include "data/phantom.hpp"
+#include "images/phantom/phantom.hpp"
 
 #include <catch2/catch.hpp>
 #include <cmath>
@@ -7,12 +7,12 @@
 #include <opencv2/imgproc.hpp>
 #include <set>
 
-#include "data/image.hpp"
-#include "data/random.hpp"
+#include "images/image.hpp"
+#include "images/random.hpp"
 #include "support/temporary_folder.hpp"
 
 using namespace hearth;
-using namespace hearth::data;
+using namespace hearth::images;
 using Catch::Matchers::Contains;
 using test::message_of;
 using test::TemporaryFolder;

@@ -1,4 +1,4 @@
-#include "data/statistics.hpp"
+#include "images/statistics.hpp"
 
 #include <catch2/catch.hpp>
 #include <opencv2/imgcodecs.hpp>
@@ -6,7 +6,7 @@
 #include "support/temporary_folder.hpp"
 
 using namespace hearth;
-using namespace hearth::data;
+using namespace hearth::images;
 using test::TemporaryFolder;
 
 namespace {

@@ -1,11 +1,11 @@
 // Which bytes are UTF-8.
-#include "data/utf8.hpp"
+#include "base/utf8.hpp"
 
 #include <catch2/catch.hpp>
 
-#include "data/json_text.hpp"
+#include "base/json_text.hpp"
 
-using namespace hearth::data;
+using namespace hearth::base;
 
 TEST_CASE("text in UTF-8 is found whole") {
     for (const std::string text : {"", "plain", "R\xC3\xB6ntgen", "\xE2\x82\xAC", "\xF0\x9F\xA9\xBB"})

@@ -6,7 +6,7 @@
 
 #include "cli/support.hpp"
 #include "support/processes.hpp"
-#include "train/safetensors.hpp"
+#include "base/safetensors.hpp"
 
 using namespace hearth;
 using namespace hearth::test;
@@ -41,8 +41,8 @@ void finish(const Sandbox& box, int world, const Words& words) {
     }
 }
 
-train::SafeTensors last(const Sandbox& box, const std::string& run) {
-    return train::read_safetensors(box.folder / (run + "/checkpoints/last.safetensors"));
+base::SafeTensors last(const Sandbox& box, const std::string& run) {
+    return base::read_safetensors(box.folder / (run + "/checkpoints/last.safetensors"));
 }
 
 /// Without the biases of keys: attention is the same for any, so their gradient is rounding noise.
@@ -53,7 +53,7 @@ at::Tensor meaningful(const std::string& name, const at::Tensor& tensor) {
 }
 
 /// The tensor in which two checkpoints differ most, and by how much of its largest value.
-std::pair<std::string, double> largest_difference(const train::SafeTensors& a, const train::SafeTensors& b) {
+std::pair<std::string, double> largest_difference(const base::SafeTensors& a, const base::SafeTensors& b) {
     std::pair<std::string, double> out = {"", 0};
     REQUIRE(a.tensors.size() == b.tensors.size());
     for (const auto& [name, tensor] : a.tensors) {

@@ -1,13 +1,14 @@
 // Means, deviations and differences over the runs of a recipe.
-#include "eval/across_runs.hpp"
+#include "runs/seeds.hpp"
 
 #include <catch2/catch.hpp>
 #include <cmath>
 
-#include "eval/metrics.hpp"
+#include "eval/metrics/metrics.hpp"
 
 using namespace hearth;
 using namespace hearth::eval;
+using namespace hearth::runs;
 using Catch::Detail::Approx;
 
 namespace {

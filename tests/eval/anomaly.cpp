@@ -1,5 +1,5 @@
 // Anomaly detection as a whole, on generated films and a network that is not trained.
-#include "eval/anomaly.hpp"
+#include "eval/anomaly/anomaly.hpp"
 
 #include <ATen/ATen.h>
 #include <ATen/core/grad_mode.h>
@@ -8,8 +8,8 @@
 #include <cmath>
 #include <map>
 
-#include "eval/anomaly_score.hpp"
-#include "eval/metrics.hpp"
+#include "eval/anomaly/score.hpp"
+#include "eval/metrics/metrics.hpp"
 #include "train/support.hpp"
 
 using namespace hearth;

@@ -1,12 +1,12 @@
 // Maps and scores of anomalies: what is hidden, how values are standardised and pooled.
-#include "eval/anomaly_map.hpp"
+#include "eval/anomaly/map.hpp"
 
 #include <ATen/ATen.h>
 
 #include <catch2/catch.hpp>
 #include <hearth/error.hpp>
 
-#include "eval/anomaly_score.hpp"
+#include "eval/anomaly/score.hpp"
 
 using namespace hearth;
 using namespace hearth::eval;

@@ -1,12 +1,12 @@
 // Test rows that were fitted on are refused, or said where the recipe asks for them.
-#include "eval/apart.hpp"
+#include "eval/probe/apart.hpp"
 
 #include <cmath>
 
-#include "eval/anomaly_images.hpp"
-#include "eval/evaluate.hpp"
+#include "eval/anomaly/images.hpp"
+#include "eval/probe/evaluate.hpp"
 #include "eval/findings.hpp"
-#include "eval/notes.hpp"
+#include "eval/probe/notes.hpp"
 
 using namespace hearth;
 using namespace hearth::eval;

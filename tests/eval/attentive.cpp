@@ -1,13 +1,13 @@
 // The attentive probe: it finds what a mean of tokens dilutes, finds nothing in noise, and says the same every
 // time.
-#include "eval/attentive.hpp"
+#include "eval/probe/attentive.hpp"
 
 #include <ATen/ATen.h>
 
 #include "eval/findings.hpp"
-#include "eval/metrics.hpp"
-#include "eval/several.hpp"
-#include "eval/tokens.hpp"
+#include "eval/metrics/metrics.hpp"
+#include "eval/probe/multilabel.hpp"
+#include "eval/probe/tokens.hpp"
 
 using namespace hearth;
 using namespace hearth::eval;

@@ -1,12 +1,12 @@
 // Classifiers on frozen features: they find what is there, find nothing in noise, and say the same every time.
-#include "eval/classifiers.hpp"
+#include "eval/probe/classifiers.hpp"
 
 #include <ATen/ATen.h>
 
 #include <catch2/catch.hpp>
 #include <cmath>
 
-#include "eval/metrics.hpp"
+#include "eval/metrics/metrics.hpp"
 
 using namespace hearth;
 using namespace hearth::eval;

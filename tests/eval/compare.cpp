@@ -1,15 +1,17 @@
 // Two evaluations against each other: same rows or none, DeLong and the bootstrap, Holm's correction.
-#include "eval/compare.hpp"
+#include "runs/compare.hpp"
 
 #include <catch2/catch.hpp>
 #include <cmath>
 
-#include "eval/metrics.hpp"
-#include "eval/random.hpp"
+#include "eval/metrics/metrics.hpp"
+#include "eval/metrics/random.hpp"
 #include "hearth/error.hpp"
 #include "support/temporary_folder.hpp"
 
 using namespace hearth::eval;
+
+using namespace hearth::runs;
 using Catch::Matchers::Contains;
 
 namespace {

@@ -1,12 +1,13 @@
 // The evaluation as a whole: what is compared with what, and what is written down.
-#include "eval/evaluate.hpp"
+#include "eval/probe/evaluate.hpp"
 
 #include <ATen/ATen.h>
 
 #include <cmath>
 
-#include "eval/metrics.hpp"
+#include "eval/metrics/metrics.hpp"
 #include "train/support.hpp"
+#include "eval/pictures/examples.hpp"
 
 using namespace hearth;
 using namespace hearth::eval;

@@ -1,10 +1,10 @@
 // Labels as a data set gives them, and features that stay with their label.
-#include "eval/features.hpp"
+#include "eval/probe/features.hpp"
 
 #include <ATen/ATen.h>
 #include <ATen/core/grad_mode.h>
 
-#include "eval/batches.hpp"
+#include "eval/probe/batches.hpp"
 #include "eval/memory_dataset.hpp"
 #include "train/support.hpp"
 

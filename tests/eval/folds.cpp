@@ -1,12 +1,12 @@
 // Cross-validation of probes: who is answered for by which fit, and what comes of it.
-#include "eval/folds.hpp"
+#include "eval/probe/folds.hpp"
 
 #include <ATen/ATen.h>
 
 #include <map>
 #include <set>
 
-#include "eval/evaluate.hpp"
+#include "eval/probe/evaluate.hpp"
 #include "eval/findings.hpp"
 
 using namespace hearth;

@@ -1,5 +1,5 @@
 // A trained head's answers as the result of a run: one label, several with unknowns, folds, and segmentations.
-#include "eval/head.hpp"
+#include "eval/probe/head.hpp"
 
 #include <ATen/ATen.h>
 #include <ATen/core/grad_mode.h>
@@ -7,9 +7,9 @@
 #include <cmath>
 #include <set>
 
-#include "eval/class_auc.hpp"
-#include "eval/segmentation.hpp"
-#include "eval/several.hpp"
+#include "eval/metrics/class_auc.hpp"
+#include "eval/probe/segmentation.hpp"
+#include "eval/probe/multilabel.hpp"
 #include "train/support.hpp"
 
 using namespace hearth;

@@ -3,15 +3,16 @@
 
 #include <cmath>
 
-#include "eval/classifiers.hpp"
-#include "eval/compare.hpp"
-#include "eval/evaluate.hpp"
+#include "eval/probe/classifiers.hpp"
+#include "runs/compare.hpp"
+#include "eval/probe/evaluate.hpp"
 #include "eval/findings.hpp"
-#include "eval/metrics.hpp"
-#include "eval/several.hpp"
+#include "eval/metrics/metrics.hpp"
+#include "eval/probe/multilabel.hpp"
 
 using namespace hearth;
 using namespace hearth::eval;
+using namespace hearth::runs;
 using namespace hearth::test;
 
 namespace {

@@ -1,5 +1,5 @@
 // Baselines from pixels against naive references in double precision.
-#include "eval/pixel_baselines.hpp"
+#include "eval/anomaly/pixel_baselines.hpp"
 
 #include <ATen/ATen.h>
 

@@ -1,11 +1,11 @@
 // Features of what a mask marks.
-#include "eval/regions.hpp"
+#include "eval/probe/regions.hpp"
 
 #include <ATen/ATen.h>
 
-#include "eval/evaluate.hpp"
+#include "eval/probe/evaluate.hpp"
 #include "eval/findings.hpp"
-#include "eval/suitable.hpp"
+#include "eval/probe/suitable.hpp"
 
 using namespace hearth;
 using namespace hearth::eval;

@@ -1,5 +1,5 @@
 // What cannot be evaluated is refused before a run trains, with its place in the recipe.
-#include "eval/suitable.hpp"
+#include "eval/probe/suitable.hpp"
 
 #include "eval/findings.hpp"
 

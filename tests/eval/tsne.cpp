@@ -1,5 +1,5 @@
 // t-SNE and the silhouette on cases whose answer is known. tools/check_tsne.py compares with scikit-learn.
-#include "eval/tsne.hpp"
+#include "eval/pictures/tsne.hpp"
 
 #include <ATen/ATen.h>
 

@@ -6,7 +6,7 @@
 #include <nlohmann/json.hpp>
 #include <string>
 
-#include "eval/tsne.hpp"
+#include "eval/pictures/tsne.hpp"
 
 int main() {
     for (std::string line; std::getline(std::cin, line);) {

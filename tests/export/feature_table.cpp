@@ -9,7 +9,7 @@
 
 #include "hearth/error.hpp"
 #include "support/temporary_folder.hpp"
-#include "train/safetensors.hpp"
+#include "base/safetensors.hpp"
 
 using namespace hearth::exporting;
 using namespace hearth::test;
@@ -99,7 +99,7 @@ TEST_CASE("safetensors carry the columns as JSON in their metadata") {
     const auto table = films.table(0.5);
     write_feature_table(films.folder / "out.safetensors", table,
                         text_columns(*films.images, table.rows, {"age"}), {{"hearth.recipe", "mine"}});
-    const auto file = hearth::train::read_safetensors(films.folder / "out.safetensors");
+    const auto file = hearth::base::read_safetensors(films.folder / "out.safetensors");
     CHECK(at::equal(file.find("features"), table.features));
     CHECK(file.metadata.at("age") == R"(["20","21","23","24"])");
     CHECK(file.metadata.at("hearth.recipe") == "mine");

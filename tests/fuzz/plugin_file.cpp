@@ -7,7 +7,7 @@
 #include "host/dynamic_symbols.hpp"
 #include "host/identity.hpp"
 #include "host/registry.hpp"
-#include "host/sha256.hpp"
+#include "base/sha256.hpp"
 #include "support/fuzz.hpp"
 
 namespace hearth::fuzz {
@@ -17,7 +17,7 @@ void run_file(std::string_view bytes) {
     const auto file = write_file("libhearth_input.so", bytes);
     const auto refusal = host::check_file(file);
     require(refusal.empty() || refusal.find(file.string()) != std::string::npos, "a refusal names the file");
-    require(host::sha256(file).size() == 64, "every file has a SHA-256");
+    require(base::sha256(file).size() == 64, "every file has a SHA-256");
     const bool is_library = host::check_elf(file).empty();
     std::vector<std::string> identities;
     bool exported = false;

@@ -4,13 +4,13 @@
 #include <array>
 #include <charconv>
 
-#include "data/mask.hpp"
+#include "images/mask.hpp"
 #include "support/fuzz.hpp"
 
 namespace hearth::fuzz {
 namespace {
 
-constexpr std::array kinds = {data::RleKind::relative, data::RleKind::absolute, data::RleKind::counts};
+constexpr std::array kinds = {images::RleKind::relative, images::RleKind::absolute, images::RleKind::counts};
 constexpr int max_pixels = 1 << 14;
 
 bool same(const cv::Mat& a, const cv::Mat& b) {
@@ -19,9 +19,9 @@ bool same(const cv::Mat& a, const cv::Mat& b) {
 
 void check_round_trip(const cv::Mat& mask) {
     for (const auto kind : kinds)
-        require(same(data::decode_rle(data::encode_rle(mask, kind), kind, mask.size()), mask),
+        require(same(images::decode_rle(images::encode_rle(mask, kind), kind, mask.size()), mask),
                 "a mask is what its text says");
-    const auto read = data::read_mask(data::mask_cell(mask), ".", mask.size());
+    const auto read = images::read_mask(images::mask_cell(mask), ".", mask.size());
     require(read && same(*read, mask), "a mask is what its cell says");
 }
 
@@ -38,10 +38,10 @@ bool is_small(std::string_view cell) {
 
 void run_cell(const std::string& cell) {
     std::optional<cv::Mat> mask;
-    if (!is_small(cell) || !accepts([&] { mask = data::read_mask(cell, ".", {8, 8}); })) return;
+    if (!is_small(cell) || !accepts([&] { mask = images::read_mask(cell, ".", {8, 8}); })) return;
     require(mask.has_value(), "a text that is not blank is a mask");
     check_round_trip(*mask);
-    require(data::resize_mask(*mask, 8, data::Aspect::pad).size() == cv::Size(8, 8), "a mask can be resized");
+    require(images::resize_mask(*mask, 8, images::Aspect::pad).size() == cv::Size(8, 8), "a mask can be resized");
 }
 
 void run_pixels(std::span<const std::uint8_t> bytes) {

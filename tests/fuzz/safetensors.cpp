@@ -1,5 +1,5 @@
 // A safetensors file: read, written and read again.
-#include "train/safetensors.hpp"
+#include "base/safetensors.hpp"
 
 #include <ATen/ATen.h>
 
@@ -17,15 +17,15 @@ bool same(const at::Tensor& a, const at::Tensor& b) {
 
 void run(std::string_view bytes) {
     const auto file = write_file("input.safetensors", bytes);
-    train::SafeTensors read, again;
-    if (!accepts([&] { read = train::read_safetensors(file); })) return;
+    base::SafeTensors read, again;
+    if (!accepts([&] { read = base::read_safetensors(file); })) return;
     std::size_t total = 0;
     for (const auto& [name, tensor] : read.tensors) total += tensor.nbytes();
     require(total <= bytes.size(), "tensors take no more memory than their file");
 
     const auto copy = file.parent_path() / "copy.safetensors";
-    train::write_safetensors(copy, read.tensors, read.metadata);
-    require(accepts([&] { again = train::read_safetensors(copy); }), "a written file is read");
+    base::write_safetensors(copy, read.tensors, read.metadata);
+    require(accepts([&] { again = base::read_safetensors(copy); }), "a written file is read");
     require(again.metadata == read.metadata, "a written file has the metadata that were written");
     require(again.tensors.size() == read.tensors.size(), "a written file has the tensors that were written");
     for (std::size_t i = 0; i < read.tensors.size(); ++i) {

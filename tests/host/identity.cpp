@@ -1,6 +1,6 @@
 #include "host/identity.hpp"
 
-#include "host/sha256.hpp"
+#include "base/sha256.hpp"
 #include "host/support.hpp"
 
 using namespace hearth;
@@ -29,8 +29,8 @@ TEST_CASE("the identity of a plugin of this build is that of the host") {
 TEST_CASE("SHA-256 agrees with FIPS 180-2") {
     const TemporaryFolder scratch;
     scratch.write("abc", "abc");
-    CHECK(host::sha256(scratch / "abc") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+    CHECK(base::sha256(scratch / "abc") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
     scratch.write("a", std::string(1'000'000, 'a'));
-    CHECK(host::sha256(scratch / "a") == "cdc76e5c9914fb9281a1c7e284d73e67f1809a48a497200e046d39ccc7112cd0");
-    CHECK_THROWS_AS(host::sha256(scratch / "absent"), PluginError);
+    CHECK(base::sha256(scratch / "a") == "cdc76e5c9914fb9281a1c7e284d73e67f1809a48a497200e046d39ccc7112cd0");
+    CHECK_THROWS_AS(base::sha256(scratch / "absent"), PluginError);
 }

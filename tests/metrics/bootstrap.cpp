@@ -1,5 +1,5 @@
 // Patient-level bootstrap: coverage, pairing, undefined resamples and reproducibility.
-#include "eval/bootstrap.hpp"
+#include "eval/metrics/bootstrap.hpp"
 
 #include <algorithm>
 #include <catch2/catch.hpp>
@@ -7,8 +7,8 @@
 #include <numbers>
 #include <numeric>
 
-#include "eval/metrics.hpp"
-#include "eval/random.hpp"
+#include "eval/metrics/metrics.hpp"
+#include "eval/metrics/random.hpp"
 #include "hearth/error.hpp"
 
 using namespace hearth::eval;

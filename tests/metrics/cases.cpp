@@ -4,8 +4,8 @@
 #include <nlohmann/json.hpp>
 #include <string>
 
-#include "eval/delong.hpp"
-#include "eval/metrics.hpp"
+#include "eval/metrics/delong.hpp"
+#include "eval/metrics/metrics.hpp"
 
 namespace eval = hearth::eval;
 

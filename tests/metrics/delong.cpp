@@ -1,13 +1,13 @@
 // DeLong's test against a worked example, a naive reference, and what a test has to hold: its error rate.
-#include "eval/delong.hpp"
+#include "eval/metrics/delong.hpp"
 
 #include <catch2/catch.hpp>
 #include <cmath>
 #include <numbers>
 #include <vector>
 
-#include "eval/metrics.hpp"
-#include "eval/random.hpp"
+#include "eval/metrics/metrics.hpp"
+#include "eval/metrics/random.hpp"
 #include "hearth/error.hpp"
 
 using namespace hearth::eval;

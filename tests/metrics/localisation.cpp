@@ -1,5 +1,5 @@
 // AUPRO on cases worked by hand, and against a naive sweep over thresholds.
-#include "eval/localisation.hpp"
+#include "eval/metrics/localisation.hpp"
 
 #include <algorithm>
 #include <catch2/catch.hpp>
@@ -9,8 +9,8 @@
 #include <set>
 #include <vector>
 
-#include "eval/metrics.hpp"
-#include "eval/random.hpp"
+#include "eval/metrics/metrics.hpp"
+#include "eval/metrics/random.hpp"
 
 using namespace hearth;
 using eval::aupro;

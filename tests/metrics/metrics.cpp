@@ -1,11 +1,11 @@
 // Classification metrics against hand-worked tables and a naive pair count.
-#include "eval/metrics.hpp"
+#include "eval/metrics/metrics.hpp"
 
 #include <catch2/catch.hpp>
 #include <cmath>
 #include <limits>
 
-#include "eval/random.hpp"
+#include "eval/metrics/random.hpp"
 #include "hearth/error.hpp"
 
 using namespace hearth::eval;

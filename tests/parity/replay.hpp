@@ -11,7 +11,7 @@
 
 #include "support/plugins.hpp"
 #include "support/temporary_folder.hpp"
-#include "train/safetensors.hpp"
+#include "base/safetensors.hpp"
 #include "train/stepper.hpp"
 
 namespace hearth::test {
@@ -21,7 +21,7 @@ class Recording {
   public:
     explicit Recording(const std::string& name)
         : file_(
-              train::read_safetensors(std::filesystem::path(HEARTH_TEST_SOURCE_DIR) / "tests/parity" / name)) {}
+              base::read_safetensors(std::filesystem::path(HEARTH_TEST_SOURCE_DIR) / "tests/parity" / name)) {}
     at::Tensor operator[](const std::string& name) const {
         const auto found = file_.find(name);
         INFO("no tensor " << name << " in the recording");
@@ -46,7 +46,7 @@ class Recording {
     double loss(std::int64_t step) const { return (*this)["losses"][step].item<double>(); }
 
   private:
-    train::SafeTensors file_;
+    base::SafeTensors file_;
 };
 
 class Replay {

@@ -8,7 +8,7 @@
 #include <nlohmann/json.hpp>
 
 #include "train/events.hpp"
-#include "train/safetensors.hpp"
+#include "base/safetensors.hpp"
 
 namespace {
 
@@ -20,11 +20,11 @@ void write_tensors(const std::string& file) {
     tensors.emplace_back("transposed", at::arange(6).view({2, 3}).t());
     tensors.emplace_back("empty", at::empty({0, 4}));
     tensors.emplace_back("scalar", at::scalar_tensor(2.5));
-    hearth::train::write_safetensors(file, tensors, {{"format", "pt"}, {"hearth.step", "7"}});
+    hearth::base::write_safetensors(file, tensors, {{"format", "pt"}, {"hearth.step", "7"}});
 }
 
 void read_tensors(const std::string& file) {
-    const auto read = hearth::train::read_safetensors(file);
+    const auto read = hearth::base::read_safetensors(file);
     nlohmann::json out = {{"metadata", read.metadata}, {"tensors", nlohmann::json::object()}};
     for (const auto& [name, tensor] : read.tensors) {
         const auto plain = tensor.to(at::kDouble).contiguous();

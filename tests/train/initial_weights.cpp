@@ -6,7 +6,7 @@
 #include <cmath>
 
 #include "plan/support.hpp"
-#include "train/safetensors.hpp"
+#include "base/safetensors.hpp"
 
 using namespace hearth;
 using namespace hearth::test;
@@ -48,7 +48,7 @@ struct Loaded {
     plan::Plan plan;
     std::vector<std::string> warnings;
     explicit Loaded(const Named& weights, const std::string& more = "") {
-        train::write_safetensors(attempt.folder / "w.safetensors", weights, {});
+        base::write_safetensors(attempt.folder / "w.safetensors", weights, {});
         attempt.file("a.toml", recipe_with("init_from = \"w.safetensors\"" + more));
         const auto recipe = attempt.load();
         plan = plan::Plan::build(recipe, registry());
@@ -121,7 +121,7 @@ TEST_CASE("weights that do not fit are refused with what is missing") {
 TEST_CASE(
     "a file of another image size is refused with what decides the size: here an augment, not data.size") {
     Attempt attempt;
-    train::write_safetensors(attempt.folder / "w.safetensors", weights("", false), {});
+    base::write_safetensors(attempt.folder / "w.safetensors", weights("", false), {});
     auto text = recipe_with("init_from = \"w.safetensors\"");
     const std::string view = "view = \"image\"";
     for (auto at = text.find(view); at != std::string::npos; at = text.find(view))
@@ -166,7 +166,7 @@ TEST_CASE("init_network picks one of the networks of a file, also where another 
 
 TEST_CASE("a checkpoint fills the whole plan, and one of other plugins is refused with what to do") {
     auto plan = planned(recipe_with(""));
-    train::SafeTensors saved;
+    base::SafeTensors saved;
     for (const auto& [name, tensor] : plan.state())
         saved.tensors.emplace_back(name, at::full_like(tensor, 0.25).detach());
     train::load_checkpoint(saved, "runs/a/last.safetensors", plan);

@@ -5,6 +5,7 @@
 #include <set>
 
 #include "train/support.hpp"
+#include "base/lock.hpp"
 
 using namespace hearth;
 using namespace hearth::test;
@@ -30,7 +31,7 @@ struct Made {
     RunFolder begun() const {
         auto run = open(Resume::no);
         run.describe(recipe(), registry(), "plan", "graph", {"hearth", "train"});
-        train::write_safetensors(run.checkpoint("last"), {{"x", at::ones({1})}}, {});
+        base::write_safetensors(run.checkpoint("last"), {{"x", at::ones({1})}}, {});
         return run;
     }
     std::string refusal(Resume resume, const std::vector<std::string>& overrides = {}) const {
@@ -168,7 +169,7 @@ TEST_CASE("one word starts a run, and goes on with it wherever it was killed") {
     made.open(Resume::automatic).update({{"status", "running"}});
     CHECK_FALSE(made.open(Resume::automatic).resumes());
     made.open(Resume::automatic).describe(made.recipe(), registry(), "plan", "graph", {});
-    train::write_safetensors(made.out / "checkpoints/last.safetensors", {{"x", at::ones({1})}}, {});
+    base::write_safetensors(made.out / "checkpoints/last.safetensors", {{"x", at::ones({1})}}, {});
     CHECK(made.open(Resume::automatic).resumes());
     made.folder.write("other/thesis.tex", "years of work");
     CHECK_THAT(message_of<RecipeError>(
@@ -195,7 +196,7 @@ TEST_CASE("a batch of several processes is told with all of them") {
     {
         auto run = RunFolder::open(made.recipe(), made.out, Resume::no, false, /*world=*/2);
         run.describe(made.recipe(), registry(), "", "", {});
-        train::write_safetensors(run.checkpoint("last"), {{"x", at::ones({1})}}, {});
+        base::write_safetensors(run.checkpoint("last"), {{"x", at::ones({1})}}, {});
     }
     CHECK(made.open(Resume::yes, {"train.batch=16"}).resumes());
     CHECK_THAT(made.refusal(Resume::yes), Contains("train.batch: 16 there, 8 now"));
@@ -204,7 +205,7 @@ TEST_CASE("a batch of several processes is told with all of them") {
 TEST_CASE("a file system without locks is not another writer; one that fails otherwise is an error") {
     const TemporaryFolder folder;
     const auto file = folder / "lock";
-    const auto with = [&](int (*lock)(int, int)) { return train::FileLock::take(file, lock); };
+    const auto with = [&](int (*lock)(int, int)) { return base::FileLock::take(file, lock); };
     for (const auto none :
          {+[](int, int) { return errno = ENOSYS, -1; }, +[](int, int) { return errno = ENOLCK, -1; },
           +[](int, int) { return errno = EOPNOTSUPP, -1; }}) {
@@ -215,10 +216,10 @@ TEST_CASE("a file system without locks is not another writer; one that fails oth
     CHECK(with([](int, int) { return errno = EWOULDBLOCK, -1; }) == nullptr);
     CHECK_THAT(message_of<DataError>([&] { with([](int, int) { return errno = EIO, -1; }); }),
                Contains("cannot lock " + file.string()));
-    const auto held = train::FileLock::take(file);
+    const auto held = base::FileLock::take(file);
     REQUIRE(held != nullptr);
     CHECK(held->holds());
-    CHECK(train::FileLock::take(file) == nullptr);
+    CHECK(base::FileLock::take(file) == nullptr);
 }
 
 TEST_CASE("without --out there must be a run of that name to resume") {

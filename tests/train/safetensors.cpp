@@ -1,5 +1,5 @@
 // Checkpoints: what is written is read back bit for bit, and a damaged file says so instead of loading.
-#include "train/safetensors.hpp"
+#include "base/safetensors.hpp"
 
 #include <ATen/ATen.h>
 
@@ -7,10 +7,11 @@
 #include <hearth/error.hpp>
 
 #include "support/temporary_folder.hpp"
-#include "train/files.hpp"
+#include "base/atomic_file.hpp"
 
 using namespace hearth;
 using namespace hearth::train;
+using namespace hearth::base;
 using Catch::Matchers::Contains;
 using test::message_of;
 

@@ -1,5 +1,5 @@
 // The line of progress: it never needs more columns than there are, and loses what matters least first.
-#include "train/status_line.hpp"
+#include "base/status_line.hpp"
 
 #include <unistd.h>
 
@@ -13,7 +13,7 @@
 
 using namespace hearth;
 using Catch::Matchers::Contains;
-using train::StatusPart;
+using base::StatusPart;
 
 namespace {
 
@@ -37,12 +37,12 @@ train::Report long_report() {
 }
 
 /// What is written to a file in place of a terminal.
-std::string written(const std::function<void(train::StatusLine&)>& work) {
+std::string written(const std::function<void(base::StatusLine&)>& work) {
     const test::TemporaryFolder folder;
     const auto file = (folder / "out").string();
     {
         const std::unique_ptr<std::FILE, int (*)(std::FILE*)> out(std::fopen(file.c_str(), "w"), &std::fclose);
-        train::StatusLine line(out.get());
+        base::StatusLine line(out.get());
         work(line);
     }
     return folder.read("out");
@@ -66,64 +66,64 @@ class Variable {
 }  // namespace
 
 TEST_CASE("parts that do not fit are left out, the least important first") {
-    CHECK(train::fitted(parts, 80) == "epoch 1/4  step 7/36  loss 0.5  memory 9 MiB");
-    CHECK(train::fitted(parts, 44) == "epoch 1/4  step 7/36  loss 0.5  memory 9 MiB");
-    CHECK(train::fitted(parts, 43) == "epoch 1/4  step 7/36  loss 0.5");
-    CHECK(train::fitted(parts, 29) == "step 7/36  loss 0.5");
-    CHECK(train::fitted(parts, 18) == "step 7/36");
-    CHECK(train::fitted(parts, 6) == "step 7");
-    CHECK(train::fitted({{"a", 1}, {"", 9}, {"b", 1}, {"c", 1}}, 4) == "a  b");
-    CHECK(train::fitted({}, 80).empty());
+    CHECK(base::fitted(parts, 80) == "epoch 1/4  step 7/36  loss 0.5  memory 9 MiB");
+    CHECK(base::fitted(parts, 44) == "epoch 1/4  step 7/36  loss 0.5  memory 9 MiB");
+    CHECK(base::fitted(parts, 43) == "epoch 1/4  step 7/36  loss 0.5");
+    CHECK(base::fitted(parts, 29) == "step 7/36  loss 0.5");
+    CHECK(base::fitted(parts, 18) == "step 7/36");
+    CHECK(base::fitted(parts, 6) == "step 7");
+    CHECK(base::fitted({{"a", 1}, {"", 9}, {"b", 1}, {"c", 1}}, 4) == "a  b");
+    CHECK(base::fitted({}, 80).empty());
 }
 
 TEST_CASE("columns are counted, not bytes") {
-    CHECK(train::columns_of("step 3") == 6);
-    CHECK(train::columns_of("█··") == 3);
-    CHECK(train::columns_of("Röntgen") == 7);
-    CHECK(train::columns_of("胸部") == 4);
-    CHECK(train::fitted({{"胸部X線", 1}}, 5) == "胸部X");
-    CHECK(train::fitted({{"█··", 1}}, 2) == "█·");
+    CHECK(base::columns_of("step 3") == 6);
+    CHECK(base::columns_of("█··") == 3);
+    CHECK(base::columns_of("Röntgen") == 7);
+    CHECK(base::columns_of("胸部") == 4);
+    CHECK(base::fitted({{"胸部X線", 1}}, 5) == "胸部X");
+    CHECK(base::fitted({{"█··", 1}}, 2) == "█·");
 }
 
 TEST_CASE("a line that is too long becomes rows, broken between parts, else between words, never inside one") {
     const std::string line = "epoch 1/4  step 7/36  loss 0.5";
-    CHECK(train::in_rows(line, 30) == line);
-    CHECK(train::in_rows(line, 29) == "epoch 1/4  step 7/36\n  loss 0.5");
-    CHECK(train::in_rows(line, 20) == "epoch 1/4  step 7/36\n  loss 0.5");
-    CHECK(train::in_rows(line, 19) == "epoch 1/4\n  step 7/36\n  loss 0.5");
-    CHECK(train::in_rows("images are kept in memory", 15) == "images are kept\n  in memory");
-    CHECK(train::in_rows("images are kept in memory", 14) == "images are\n  kept in\n  memory");
-    CHECK(train::in_rows("see /a/long/path/of/a/file for it", 9) == "see\n  /a/long/path/of/a/file\n  for it");
-    CHECK(train::in_rows("Röntgen 胸部 X線", 12) == "Röntgen 胸部\n  X線");
-    CHECK(train::in_rows("word  ", 4) == "word  ");
-    CHECK(train::in_rows("  word", 4) == "  word");
-    CHECK(train::in_rows("", 4).empty());
-    CHECK(train::in_rows("a b c", 1) == "a\n  b\n  c");
+    CHECK(base::in_rows(line, 30) == line);
+    CHECK(base::in_rows(line, 29) == "epoch 1/4  step 7/36\n  loss 0.5");
+    CHECK(base::in_rows(line, 20) == "epoch 1/4  step 7/36\n  loss 0.5");
+    CHECK(base::in_rows(line, 19) == "epoch 1/4\n  step 7/36\n  loss 0.5");
+    CHECK(base::in_rows("images are kept in memory", 15) == "images are kept\n  in memory");
+    CHECK(base::in_rows("images are kept in memory", 14) == "images are\n  kept in\n  memory");
+    CHECK(base::in_rows("see /a/long/path/of/a/file for it", 9) == "see\n  /a/long/path/of/a/file\n  for it");
+    CHECK(base::in_rows("Röntgen 胸部 X線", 12) == "Röntgen 胸部\n  X線");
+    CHECK(base::in_rows("word  ", 4) == "word  ");
+    CHECK(base::in_rows("  word", 4) == "  word");
+    CHECK(base::in_rows("", 4).empty());
+    CHECK(base::in_rows("a b c", 1) == "a\n  b\n  c");
 }
 
 TEST_CASE("a bar is as long at the start as at the end") {
-    CHECK(train::status_bar(0) == "··········");
-    CHECK(train::status_bar(0.5) == "█████·····");
-    CHECK(train::status_bar(1.5) == "██████████");
+    CHECK(base::status_bar(0) == "··········");
+    CHECK(base::status_bar(0.5) == "█████·····");
+    CHECK(base::status_bar(1.5) == "██████████");
 }
 
 TEST_CASE("training's line fits every width, and keeps step and loss") {
     const auto all = train::status_parts(long_report(), 30, 30, 300);
     for (int columns = 40; columns <= 300; ++columns) {
-        const auto line = train::fitted(all, columns);
-        CHECK(train::columns_of(line) <= columns);
+        const auto line = base::fitted(all, columns);
+        CHECK(base::columns_of(line) <= columns);
         CHECK_THAT(line, Contains("step 30/36") && Contains("loss 0.125") && Contains("ETA 1 min 00 s"));
     }
-    CHECK(train::fitted(all, 79) ==
+    CHECK(base::fitted(all, 79) ==
           "████████··  epoch 4/4  step 30/36  loss 0.125  123.4 images/s  ETA 1 min 00 s");
-    CHECK_THAT(train::fitted(all, 300), Contains("prototypes 1.5") && Contains("stall 3 %") && Contains("MiB"));
+    CHECK_THAT(base::fitted(all, 300), Contains("prototypes 1.5") && Contains("stall 3 %") && Contains("MiB"));
 }
 
 TEST_CASE("before the first report the line has the step and the time that is left") {
     train::Report none;
     none.total_steps = 36;
     none.total_epochs = 4;
-    CHECK(train::fitted(train::status_parts(none, 2, 2, 4), 50) ==
+    CHECK(base::fitted(train::status_parts(none, 2, 2, 4), 50) ==
           "··········  epoch 1/4  step 2/36  ETA 1 min 08 s");
 }
 
@@ -156,12 +156,12 @@ TEST_CASE("without a terminal the width is COLUMNS, else 80, and nothing is redr
     REQUIRE(::pipe(ends) == 0);
     {
         const Variable width("COLUMNS", "132"), terminal("TERM", "xterm");
-        CHECK(train::terminal_columns(ends[1]) == 132);
-        CHECK_FALSE(train::can_redraw(ends[1]));
+        CHECK(base::terminal_columns(ends[1]) == 132);
+        CHECK_FALSE(base::can_redraw(ends[1]));
     }
     for (const char* wrong : {"", "wide", "-3", "0"}) {
         const Variable width("COLUMNS", wrong);
-        CHECK(train::terminal_columns(ends[1]) == 80);
+        CHECK(base::terminal_columns(ends[1]) == 80);
     }
     ::close(ends[0]);
     ::close(ends[1]);

@@ -9,7 +9,7 @@
 
 #include "host/registry.hpp"
 #include "support/temporary_folder.hpp"
-#include "train/safetensors.hpp"
+#include "base/safetensors.hpp"
 #include "train/trainer.hpp"
 
 namespace hearth::test {
@@ -124,14 +124,14 @@ struct TrainingRun {
             out.emplace(name, tensor.detach().clone());
         return out;
     }
-    train::SafeTensors last() const { return train::read_safetensors(path() / "checkpoints/last.safetensors"); }
+    base::SafeTensors last() const { return base::read_safetensors(path() / "checkpoints/last.safetensors"); }
     std::vector<nlohmann::json> metrics() const { return read_lines(path() / "metrics.jsonl"); }
     std::string log() const { return folder.read("run/train.log"); }
     nlohmann::json status() const { return read_json(path() / "run.json"); }
 };
 
 /// "" when both hold the same tensors bit for bit, else the first that differs.
-inline std::string difference(const train::SafeTensors& a, const train::SafeTensors& b) {
+inline std::string difference(const base::SafeTensors& a, const base::SafeTensors& b) {
     if (a.tensors.size() != b.tensors.size()) return "number of tensors";
     for (const auto& [name, tensor] : a.tensors) {
         const auto other = b.find(name);

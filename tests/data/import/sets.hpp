@@ -7,7 +7,7 @@
 #include <string>
 
 #include <hearth/error.hpp>
-#include "data/import/import.hpp"
+#include "images/import/import.hpp"
 #include "support/temporary_folder.hpp"
 
 namespace hearth::test {
@@ -16,26 +16,26 @@ inline void touch(const TemporaryFolder& folder, std::initializer_list<const cha
     for (const char* name : names) folder.write(name, "image");
 }
 
-inline data::Imported read_set(const std::string& kind, const std::filesystem::path& folder,
-                               data::ImportRequest request = {}) {
+inline images::Imported read_set(const std::string& kind, const std::filesystem::path& folder,
+                               images::ImportRequest request = {}) {
     request.folder = folder;
-    return data::find_importer(kind).read(request);
+    return images::find_importer(kind).read(request);
 }
 
 /// The manifest as text, paths relative to `folder`.
 inline std::string manifest_of(const std::string& kind, const std::filesystem::path& folder,
-                               const data::ImportRequest& request = {}) {
-    return data::manifest_text(read_set(kind, folder, request), folder);
+                               const images::ImportRequest& request = {}) {
+    return images::manifest_text(read_set(kind, folder, request), folder);
 }
 
 /// The message of the DataError that the import ends with.
 inline std::string complaint_of(const std::string& kind, const std::filesystem::path& folder,
-                                const data::ImportRequest& request = {}) {
+                                const images::ImportRequest& request = {}) {
     return message_of<DataError>([&] { read_set(kind, folder, request); });
 }
 
 /// All notes in one text.
-inline std::string notes_of(const data::Imported& set) {
+inline std::string notes_of(const images::Imported& set) {
     std::string all;
     for (const std::string& note : set.notes) all += note + '\n';
     return all;

@@ -1,9 +1,10 @@
 #include "data/dicom_files.hpp"
 #include "data/import/sets.hpp"
-#include "data/mask.hpp"
+#include "images/mask.hpp"
 
 using namespace hearth;
 using namespace hearth::data;
+using namespace hearth::images;
 using namespace hearth::test;
 using Catch::Matchers::Contains;
 

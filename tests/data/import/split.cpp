@@ -1,4 +1,4 @@
-#include "data/import/split.hpp"
+#include "images/import/split.hpp"
 
 #include <fmt/format.h>
 
@@ -7,10 +7,11 @@
 #include <set>
 
 #include "data/import/sets.hpp"
-#include "data/manifest.hpp"
+#include "images/manifest.hpp"
 
 using namespace hearth;
 using namespace hearth::data;
+using namespace hearth::images;
 using namespace hearth::test;
 using Catch::Matchers::Contains;
 

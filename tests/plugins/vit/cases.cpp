@@ -12,7 +12,7 @@ int main(int argc, char** argv) {
         for (const auto& name : reference.cases())
             for (const auto& [port, tensor] : reference.run(name))
                 out.emplace_back(name + "/" + port, tensor.contiguous());
-        hearth::train::write_safetensors(argv[2], out, {});
+        hearth::base::write_safetensors(argv[2], out, {});
     } catch (const std::exception& error) {
         std::cerr << "error: " << error.what() << '\n';
         return 1;

@@ -12,14 +12,14 @@
 #include <stdexcept>
 
 #include "support/plugins.hpp"
-#include "train/safetensors.hpp"
+#include "base/safetensors.hpp"
 
 namespace hearth::test {
 
 class Reference {
   public:
     explicit Reference(const std::filesystem::path& file)
-        : file_(train::read_safetensors(file)),
+        : file_(base::read_safetensors(file)),
           type_(registry().find(kind_of(file_.metadata.at("kind")), file_.metadata.at("id"))),
           cases_(nlohmann::json::parse(file_.metadata.at("cases"))) {}
 
@@ -91,7 +91,7 @@ class Reference {
         }
     }
 
-    train::SafeTensors file_;
+    base::SafeTensors file_;
     const host::ComponentType& type_;
     nlohmann::json cases_;
 };

@@ -1,0 +1,20 @@
+// JSON as text, whatever bytes its strings hold.
+#pragma once
+
+#include <filesystem>
+#include <nlohmann/json.hpp>
+#include <string>
+
+namespace hearth::base {
+
+/// On one line, or indented by `indent` blanks. Bytes that are no UTF-8, as in a file name of another system,
+/// become U+FFFD: nlohmann's dump() throws where it meets one.
+template <typename Json>
+std::string json_text(const Json& json, int indent = -1) {
+    return json.dump(indent, ' ', false, Json::error_handler_t::replace);
+}
+
+/// A JSON file, or null when it is not there or no JSON.
+nlohmann::json read_json_file(const std::filesystem::path& file);
+
+}  // namespace hearth::base

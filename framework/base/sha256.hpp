@@ -1,0 +1,12 @@
+// The SHA-256 of a file, with which a run records exactly which plugins it used.
+#pragma once
+
+#include <filesystem>
+#include <string>
+
+namespace hearth::base {
+
+/// 64 lower-case hexadecimal digits. Throws PluginError when the file cannot be read.
+std::string sha256(const std::filesystem::path& file);
+
+}  // namespace hearth::base

@@ -1,0 +1,371 @@
+#include "eval/anomaly/anomaly.hpp"
+
+#include <ATen/ATen.h>
+#include <ATen/core/grad_mode.h>
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <opencv2/imgproc.hpp>
+#include <set>
+
+#include "eval/anomaly/images.hpp"
+#include "eval/anomaly/map.hpp"
+#include "eval/anomaly/score.hpp"
+#include "eval/probe/batches.hpp"
+#include "eval/metrics/localisation.hpp"
+#include "eval/metrics/metrics.hpp"
+#include "eval/anomaly/pixel_baselines.hpp"
+
+namespace hearth::eval {
+namespace {
+
+using at::Tensor;
+using Scorers = std::vector<std::unique_ptr<AnomalyScorer>>;
+using Scores = std::vector<std::vector<double>>;  // by score, then by image
+
+/// Smoothed maps [N, S, S] of each scorer, the films themselves, and which images of the set they belong to.
+struct Maps {
+    std::vector<Tensor> of;
+    Tensor films;  ///< [N, s, s], small
+    std::vector<std::int64_t> indices;
+    std::vector<data::Quarantined> unreadable = {};
+};
+
+/// What scores the parts of the images, and who is told.
+struct Scoring {
+    const recipe::Recipe& recipe;
+    Scorers& scorers;
+    Context context;
+    const PartProgress& progress;
+};
+
+Maps make_maps(const LabelledSet& set, const std::string& part, const Scoring& scoring) {
+    const auto& data = scoring.recipe.data;
+    const auto& spec = *scoring.recipe.detect;
+    const auto limit = spec.labelled.limit;
+    const auto all = limit > 0 ? std::min(limit, set.images->size()) : set.images->size();
+    const auto tell = [&](std::int64_t done, std::int64_t total) {
+        if (scoring.progress) scoring.progress(part, done, total);
+    };
+    Maps out;
+    std::vector<Tensor> films;
+    std::vector<std::vector<Tensor>> maps(scoring.scorers.size());
+    out.unreadable = for_each_batch(set, data, spec.batch, limit,
+                                    [&](const Tensor& images, const std::vector<std::int64_t>& indices) {
+                                        for (std::size_t s = 0; s < maps.size(); ++s)
+                                            maps[s].push_back(scoring.scorers[s]->map(images, scoring.context));
+                                        films.push_back(small_films(images));
+                                        out.indices.insert(out.indices.end(), indices.begin(), indices.end());
+                                        tell(std::ssize(out.indices), all);
+                                    });
+    const auto found = std::ssize(out.indices);
+    if (found == 0) throw DataError("detect: found no readable image in a part of the data");
+    if (found < all) tell(found, found);  // the rest has no label or cannot be read
+    out.films = at::cat(films);
+    const double sigma = spec.smooth * static_cast<double>(data.size);
+    for (auto& batches : maps) {
+        out.of.push_back(at::cat(batches));
+        batches.clear();
+        smooth_maps(out.of.back(), sigma);
+    }
+    return out;
+}
+
+/// Turns raw maps into maps and scores that can be added; all it knows comes from normal images.
+class Standard {
+  public:
+    Standard(const recipe::DetectSpec& spec, const Maps& normal) : spec_(spec) {
+        for (std::size_t s = 0; s < normal.of.size(); ++s) {
+            maps_.emplace_back(normal.of[s], spec.normalise == "position");
+            scores_.emplace_back(pool_maps(maps_.back().standardise(normal.of[s]), spec.top));
+        }
+        if (spec.scores.size() > 1) sum_.emplace_back(raw_sum(scores(normal)));
+    }
+
+    Tensor map(const Maps& maps, std::size_t s) const { return maps_[s].standardise(maps.of[s]); }
+    Tensor sum_of_maps(const Maps& maps) const {
+        Tensor sum;
+        for (std::size_t s = 0; s < maps_.size(); ++s) {
+            const auto weighted = map(maps, s) * spec_.scores[s].weight;
+            sum = sum.defined() ? sum + weighted : weighted;
+        }
+        return sum;
+    }
+    /// Of each score, then of the sum where there are several.
+    Scores scores(const Maps& maps) const {
+        Scores out;
+        for (std::size_t s = 0; s < maps_.size(); ++s)
+            out.push_back(scores_[s].standardise(pool_maps(map(maps, s), spec_.top)));
+        if (!sum_.empty()) out.push_back(sum_.front().standardise(raw_sum(out)));
+        return out;
+    }
+
+  private:
+    std::vector<double> raw_sum(const Scores& scores) const {
+        std::vector<double> sum(scores.front().size(), 0);
+        for (std::size_t s = 0; s < maps_.size(); ++s)
+            for (std::size_t i = 0; i < sum.size(); ++i) sum[i] += spec_.scores[s].weight * scores[s][i];
+        return sum;
+    }
+
+    const recipe::DetectSpec& spec_;
+    std::vector<MapStatistics> maps_;
+    std::vector<ScoreStatistics> scores_;
+    std::vector<ScoreStatistics> sum_;  ///< one, or none
+};
+
+std::vector<int> labels_of(const LabelledSet& set, const Maps& maps) {
+    std::vector<int> out;
+    for (const auto index : maps.indices) out.push_back(set.labels.of[static_cast<std::size_t>(index)]);
+    return out;
+}
+
+/// Masks of the test images, and the number of the region that each pixel belongs to, counted over all images.
+struct Masks {
+    std::vector<cv::Mat> of;   ///< empty where it is not known
+    std::vector<int> regions;  ///< pixels of the known masks, image by image
+    std::int64_t abnormal = 0;
+
+    Masks(const LabelledSet& set, const Maps& maps, const recipe::Recipe& recipe) {
+        int count = 0;
+        for (const auto index : maps.indices) {
+            auto mask = load_mask(set, index, recipe.detect->labelled, recipe.detect->mask, recipe.data);
+            if (!mask.empty()) {
+                cv::Mat numbers;
+                const int found = cv::connectedComponents(mask, numbers, 8, CV_32S) - 1;
+                for (const int number : cv::Mat_<int>(numbers))
+                    regions.push_back(number > 0 ? count + number : 0);
+                count += found;
+                if (found > 0) ++abnormal;
+            }
+            of.push_back(std::move(mask));
+        }
+    }
+
+    /// The values of a map [N, S, S] at the pixels of `regions`.
+    std::vector<double> pixels(const Tensor& maps) const {
+        std::vector<double> out;
+        const auto plain = maps.contiguous();
+        const auto area = plain.size(1) * plain.size(2);
+        for (std::size_t i = 0; i < of.size(); ++i) {
+            if (of[i].empty()) continue;
+            const auto* values = plain[static_cast<std::int64_t>(i)].const_data_ptr<float>();
+            out.insert(out.end(), values, values + area);
+        }
+        return out;
+    }
+};
+
+/// NaN where no mask is known, or where `maps` is undefined.
+void localise(AnomalyResult& result, const Masks& masks, const Tensor& maps) {
+    result.pixel_auroc = result.aupro = std::nan("");
+    if (masks.abnormal == 0 || !maps.defined()) return;
+    std::vector<int> positive;
+    for (const int region : masks.regions) positive.push_back(region > 0 ? 1 : 0);
+    const auto pixels = masks.pixels(maps);
+    result.pixel_auroc = auc(pixels, positive);
+    result.aupro = aupro(pixels, masks.regions);
+}
+
+void separate(AnomalyResult& result, const std::vector<int>& labels, const std::vector<int>& patients) {
+    result.auc = bootstrap(patients, ResampledAuc(result.scores, labels), {.resamples = 2000, .seed = 0});
+    result.average_precision = average_precision(result.scores, labels);
+    const auto predicted = apply_threshold(result.scores, result.threshold);
+    result.accuracy = accuracy(predicted, labels);
+    result.f1 = f1(predicted, labels);
+    const auto counts = confusion_matrix(predicted, labels, 2);
+    const auto share = [](std::size_t part, std::size_t rest) {
+        return static_cast<double>(part) / static_cast<double>(part + rest);
+    };
+    result.sensitivity = share(counts.at(1, 1), counts.at(1, 0));
+    result.specificity = share(counts.at(0, 0), counts.at(0, 1));
+}
+
+std::vector<KindResult> results_by_kind(const Detection& detection) {
+    std::vector<KindResult> out;
+    std::set<std::string> kinds;
+    for (std::size_t i = 0; i < detection.labels.size(); ++i)
+        if (detection.labels[i] == 1) kinds.insert(detection.kinds[i]);
+    for (const auto& kind : kinds) {
+        std::vector<double> scores;
+        std::vector<int> labels, patients;
+        for (std::size_t i = 0; i < detection.labels.size(); ++i) {
+            if (detection.labels[i] == 1 && detection.kinds[i] != kind) continue;
+            scores.push_back(detection.sum().scores[i]);
+            labels.push_back(detection.labels[i]);
+            patients.push_back(detection.patients[i]);
+        }
+        out.push_back({kind, std::count(labels.begin(), labels.end(), 1),
+                       bootstrap(patients, ResampledAuc(scores, labels), {.resamples = 2000, .seed = 0})});
+    }
+    return out;
+}
+
+/// Normal and abnormal images in turn, as far as there are, in the order of the test set.
+std::vector<std::size_t> shown(const std::vector<int>& labels, std::int64_t count) {
+    std::vector<std::size_t> by_class[2], out;
+    for (std::size_t i = 0; i < labels.size(); ++i) by_class[labels[i]].push_back(i);
+    for (std::size_t i = 0; i < labels.size() && std::ssize(out) < count; ++i)
+        for (const auto label : {1, 0})
+            if (i < by_class[label].size() && std::ssize(out) < count) out.push_back(by_class[label][i]);
+    return out;
+}
+
+std::vector<HeatMap> heat_maps(const Detection& detection, const LabelledSet& test, const Maps& maps,
+                               const Tensor& sum, const Masks& masks, std::int64_t count) {
+    std::vector<HeatMap> out;
+    for (const auto i : shown(detection.labels, count)) {
+        HeatMap heat;
+        heat.name = detection.names[i];
+        heat.kind = detection.kinds.empty() ? "" : detection.kinds[i];
+        heat.abnormal = detection.labels[i] == 1;
+        heat.score = detection.sum().scores[i];
+        heat.film = test.images->load(maps.indices[i]);
+        const auto map = sum[static_cast<std::int64_t>(i)].contiguous();
+        heat.map.create(static_cast<int>(map.size(0)), static_cast<int>(map.size(1)), CV_32F);
+        std::copy_n(map.const_data_ptr<float>(), map.numel(), heat.map.ptr<float>());
+        heat.mask = masks.of[i];
+        out.push_back(std::move(heat));
+    }
+    return out;
+}
+
+void describe_rows(Detection& out, const LabelledSet& test, const Maps& maps, const recipe::DetectSpec& spec) {
+    out.classes = test.labels.classes;
+    out.labels = labels_of(test, maps);
+    for (const auto index : maps.indices) {
+        out.patients.push_back(test.labels.patients[static_cast<std::size_t>(index)]);
+        out.names.push_back(test.images->name(index));
+        if (spec.kind.empty()) continue;
+        const auto kind = test.images->cell(index, spec.kind);
+        if (!kind)
+            throw RecipeError(fmt::format("{}: detect.kind: {}", spec.labelled.place("kind").text(),
+                                          data::no_column(*test.images, spec.kind)));
+        out.kinds.push_back(*kind);
+    }
+    out.test_images = std::ssize(out.labels);
+    out.test_patients = std::ssize(std::set<int>(out.patients.begin(), out.patients.end()));
+}
+
+AnomalyResult named(std::string name, double weight, std::vector<double> scores) {
+    AnomalyResult out;
+    out.name = std::move(name);
+    out.weight = weight;
+    out.scores = std::move(scores);
+    return out;
+}
+
+/// `rule` makes a threshold of the scores of the images that it is chosen on.
+template <typename Rule>
+void choose_thresholds(std::vector<AnomalyResult>& results, const Scores& scores, const Rule& rule) {
+    for (std::size_t s = 0; s < results.size(); ++s) results[s].threshold = rule(scores[s]);
+}
+
+std::vector<std::string> notes_of(const AnomalyImages& images, const Maps& normal, const Maps& test,
+                                  const std::vector<int>& labels) {
+    auto out = images.test.notes;
+    for (const int c : {0, 1})
+        if (std::ranges::find(labels, c) == labels.end())
+            out.push_back(
+                fmt::format("no test image is {}, so there is no AUC", c == 0 ? "normal" : "abnormal"));
+    for (const auto& [unreadable, part] : {std::pair{&normal.unreadable, "normal"}, {&test.unreadable, "test"}})
+        if (!unreadable->empty()) out.push_back(unreadable_note(*unreadable, part));
+    return out;
+}
+
+void compare_with_baselines(Detection& out) {
+    for (const auto& b : out.baselines)
+        out.differences.push_back(
+            {b.name, paired_bootstrap(out.patients, ResampledAuc(out.sum().scores, out.labels),
+                                      ResampledAuc(b.scores, out.labels), {.resamples = 2000, .seed = 0})});
+}
+
+}  // namespace
+
+Detection detect(const recipe::Recipe& recipe, const plan::Plan& plan, c10::Device device,
+                 const PartProgress& progress) {
+    if (!recipe.detect)
+        throw RecipeError(
+            fmt::format("recipe '{}' has no [detect]; add one (docs/detect.md), or extend a recipe of "
+                        "recipes/detect",
+                        recipe.name));
+    const at::NoGradGuard no_grad;
+    const auto& spec = *recipe.detect;
+    Scorers scorers;
+    for (const auto& score : spec.scores) scorers.push_back(make_scorer(score, recipe.data, plan));
+    const auto images = open_anomaly_images(recipe);
+    const auto context = evaluation_context(device);
+    const Scoring scoring{recipe, scorers, context, progress};
+    const auto compared = [&](const std::string& part) {
+        return [&progress, part](std::int64_t done, std::int64_t total) {
+            if (progress) progress(part + ", compared", done, total);
+        };
+    };
+
+    for (auto& scorer : scorers)
+        if (scorer->learns())
+            for_each_batch(images.normal, recipe.data, spec.batch, spec.labelled.limit,
+                           [&](const Tensor& batch, const auto&) { scorer->learn(batch, context); });
+    const auto normal = make_maps(images.normal, "normal images", scoring);
+    const Standard standard(spec, normal);
+    const PixelBaselines pixels(spec, normal.films, compared("normal images"));
+    const auto test = make_maps(images.test, "test images", scoring);
+
+    Detection out;
+    describe_rows(out, images.test, test, spec);
+    out.normal_images = std::ssize(normal.indices);
+    out.notes = notes_of(images, normal, test, out.labels);
+    const Masks masks(images.test, test, recipe);
+    out.images_with_mask = masks.abnormal;
+
+    auto scores = standard.scores(test);
+    for (std::size_t s = 0; s < scores.size(); ++s)
+        out.results.push_back(s < spec.scores.size()
+                                  ? named(spec.scores[s].name, spec.scores[s].weight, std::move(scores[s]))
+                                  : named("sum", 1, std::move(scores[s])));
+    auto pixel_scores = pixels.scores(test.films, compared("test images"));
+    for (std::size_t b = 0; b < pixel_scores.size(); ++b)
+        out.baselines.push_back(named(PixelBaselines::names.at(b), 0, std::move(pixel_scores[b])));
+
+    if (images.validation) {
+        const auto validation = make_maps(*images.validation, "validation images", scoring);
+        const auto labels = labels_of(*images.validation, validation);
+        const auto best = [&](const std::vector<double>& values) {
+            return best_f1_threshold(values, labels).value;
+        };
+        choose_thresholds(out.results, standard.scores(validation), best);
+        choose_thresholds(out.baselines, pixels.scores(validation.films, compared("validation images")), best);
+        out.validation_images = std::ssize(labels);
+        out.threshold_rule = fmt::format("best F1 on {} labelled validation images", labels.size());
+    } else {
+        const auto high = [&](const std::vector<double>& values) { return quantile(values, spec.quantile); };
+        choose_thresholds(out.results, standard.scores(normal), high);
+        choose_thresholds(out.baselines, pixels.normal_scores(), high);
+        out.threshold_rule = fmt::format("quantile {} of the scores of {} normal training images",
+                                         spec.quantile, out.normal_images);
+    }
+    for (std::size_t s = 0; s < out.results.size(); ++s) {
+        separate(out.results[s], out.labels, out.patients);
+        localise(out.results[s], masks,
+                 s < spec.scores.size() ? standard.map(test, s) : standard.sum_of_maps(test));
+    }
+    for (std::size_t b = 0; b < out.baselines.size(); ++b) {
+        separate(out.baselines[b], out.labels, out.patients);
+        localise(out.baselines[b], masks,
+                 b == PixelBaselines::with_map ? pixels.map(test.films, recipe.data.size) : Tensor());
+    }
+    compare_with_baselines(out);
+    if (!spec.kind.empty()) out.by_kind = results_by_kind(out);
+    out.heat_maps = heat_maps(out, images.test, test, standard.sum_of_maps(test), masks, spec.heatmaps);
+    out.protocol = fmt::format(
+        "score: {}, each standardised on {} normal images ({}), the mean of the highest {:.3g} % of pixels; "
+        "threshold: "
+        "{}; intervals: 95 %, bootstrap over {} test patients",
+        spec.score, out.normal_images, spec.normalise == "position" ? "at each position" : "over all pixels",
+        100 * spec.top, out.threshold_rule, out.test_patients);
+    out.baseline_protocol = pixels.protocol();
+    return out;
+}
+
+}  // namespace hearth::eval

@@ -1,0 +1,61 @@
+#include "eval/anomaly/images.hpp"
+
+#include <fmt/format.h>
+
+#include "images/cell.hpp"
+#include "recipe/word_list.hpp"
+
+#include "eval/probe/apart.hpp"
+
+namespace hearth::eval {
+namespace {
+
+/// `classes`: those that need no image; without them each class has to have one.
+LabelledSet labelled(const recipe::Recipe& recipe, const std::string& where, std::vector<std::string> classes) {
+    LabelledSet set{open_rows(recipe, recipe.detect->labelled, where), {}};
+    set.labels = read_labels(*set.images, recipe.detect->labelled, std::move(classes));
+    return set;
+}
+
+/// Scores are standardised on these images, so an abnormal one among them would hide what it looks like.
+void expect_normal(const data::Dataset& images, const recipe::LabelledSpec& spec) {
+    const auto positive = recipe::word_list(spec.positive), columns = recipe::word_list(spec.label);
+    if (columns.size() != 1) return;
+    for (std::int64_t i = 0; i < images.size(); ++i) {
+        const auto label = images.cell(i, columns.front());
+        if (label && images::among(positive, *label))
+            throw DataError(
+                fmt::format("{}: detect.normal_where selects {}, whose {} is '{}'; expected normal images "
+                            "alone: add a condition such as {} != \"{}\"",
+                            spec.origin.text(), images.name(i), spec.label, *label, spec.label, *label));
+    }
+}
+
+}  // namespace
+
+AnomalyImages open_anomaly_images(const recipe::Recipe& recipe) {
+    const auto& spec = *recipe.detect;
+    AnomalyImages out;
+    out.normal.images = open_rows(recipe, spec.labelled, spec.labelled.train_where);
+    expect_normal(*out.normal.images, spec.labelled);
+    if (!spec.validation_where.empty()) out.validation = labelled(recipe, spec.validation_where, {});
+    out.test = labelled(recipe, spec.labelled.test_where, {spec.labelled.negative, spec.labelled.positive});
+    out.test.notes =
+        expect_detection_apart(recipe, out.normal, out.validation ? &*out.validation : nullptr, out.test);
+    return out;
+}
+
+cv::Mat load_mask(const LabelledSet& set, std::int64_t index, const recipe::LabelledSpec& spec,
+                  const std::string& column, const recipe::DataSpec& data) {
+    const int side = static_cast<int>(data.size);
+    if (column.empty() && spec.source != "phantom") return {};
+    if (auto mask = set.images->mask(index, column)) return *mask;
+    if (!set.images->cell(index, column))
+        throw RecipeError(fmt::format("{}: mask: {}; set it to a column with masks, or mask = \"\"",
+                                      spec.place("mask").text(), data::no_column(*set.images, column)));
+    return !set.labels.several && set.labels.of[static_cast<std::size_t>(index)] == 0
+               ? cv::Mat::zeros(side, side, CV_8U)
+               : cv::Mat();
+}
+
+}  // namespace hearth::eval

@@ -1,0 +1,30 @@
+// The images that [detect] names: normal ones, validation and test, with labels, kinds and masks.
+#pragma once
+
+#include <memory>
+#include <opencv2/core.hpp>
+#include <optional>
+#include <string>
+
+#include "eval/probe/features.hpp"
+
+namespace hearth::eval {
+
+struct AnomalyImages {
+    LabelledSet normal;  ///< without labels
+    std::optional<LabelledSet> validation;
+    LabelledSet test;
+};
+
+/// Throws DataError where normal_where lets abnormal images through, RecipeError where the test images are
+/// trained or standardised on, or choose the threshold (apart.hpp). The test images need not be of both
+/// classes.
+AnomalyImages open_anomaly_images(const recipe::Recipe& recipe);
+
+/// The mask of an image of `spec` at data.size: CV_8U, 0 outside and 255 inside; empty where it is not known.
+/// `column` holds the masks; generated images have theirs without one. A normal image without a mask has one
+/// without regions.
+cv::Mat load_mask(const LabelledSet& set, std::int64_t index, const recipe::LabelledSpec& spec,
+                  const std::string& column, const recipe::DataSpec& data);
+
+}  // namespace hearth::eval

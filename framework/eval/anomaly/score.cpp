@@ -1,0 +1,182 @@
+#include "eval/anomaly/score.hpp"
+
+#include <ATen/ATen.h>
+#include <ATen/core/grad_mode.h>
+#include <fmt/format.h>
+
+#include <cmath>
+#include <hearth/text.hpp>
+#include <hearth/tokens.hpp>
+
+namespace hearth::eval {
+namespace {
+
+using at::Tensor;
+
+/// Runs the passes that one output needs, on images alone.
+class Feeder {
+  public:
+    /// `hidden` is the view that the scorer writes itself, "" for none.
+    Feeder(const recipe::ScoreSpec& spec, const recipe::DataSpec& data, const plan::Plan& plan,
+           const std::set<std::string>& outputs, const std::string& hidden)
+        : plan_(plan), outputs_(outputs), hidden_(hidden) {
+        try {
+            views_ = plan.needs(outputs);
+        } catch (const RecipeError& error) {
+            throw RecipeError(
+                fmt::format("{}: detect.scores.{}: {}", spec.origin.text(), spec.name, error.what()));
+        }
+        const Shape film = {"B", Dim(data.channels), Dim(data.size), Dim(data.size)};
+        const Shape mask = {"B", Dim(1), Dim(data.size), Dim(data.size)};
+        for (const auto& view : views_) {
+            const auto shape = plan.shape(view);
+            if (shape != (view == hidden ? mask : film))
+                throw RecipeError(
+                    fmt::format("{}: detect.scores.{}: '{}' needs the view '{}', which is '{}'; expected '{}', "
+                                "which an image can "
+                                "stand for; choose another output, or point its pass elsewhere",
+                                spec.origin.text(), spec.name, join({outputs.begin(), outputs.end()}), view,
+                                to_string(shape), to_string(view == hidden ? mask : film)));
+        }
+        if (!hidden.empty() && views_.count(hidden) == 0)
+            throw RecipeError(
+                fmt::format("{}: detect.scores.{}.mask: found \"{}\", which '{}' does not depend on; expected "
+                            "one of {}, or \"\"",
+                            spec.origin.text(), spec.name, hidden, join({outputs.begin(), outputs.end()}),
+                            join({views_.begin(), views_.end()})));
+    }
+
+    /// `mask` [B, 1, S, S] for the hidden view; undefined where there is none.
+    Tensors operator()(const Tensor& images, const Tensor& mask, const Context& context) const {
+        const at::NoGradGuard no_grad;
+        Tensors views;
+        const auto moved = images.to(context.device);
+        for (const auto& view : views_) views.set(view, view == hidden_ ? mask.to(context.device) : moved);
+        return plan_.outputs(views, outputs_, context);
+    }
+
+  private:
+    const plan::Plan& plan_;
+    std::set<std::string> outputs_, views_;
+    std::string hidden_;
+};
+
+void expect(const recipe::ScoreSpec& spec, const char* key, const std::string& name, const Shape& found,
+            std::size_t axes, const std::string& expected) {
+    if (found.size() != axes)
+        throw RecipeError(fmt::format("{}: detect.scores.{}.{}: '{}' is '{}', expected '{}'",
+                                      spec.origin.text(), spec.name, key, name, to_string(found), expected));
+}
+
+class ErrorScorer : public AnomalyScorer {
+  public:
+    ErrorScorer(const recipe::ScoreSpec& spec, const recipe::DataSpec& data, const plan::Plan& plan)
+        : output_(spec.options.text("output")),
+          squared_(spec.options.text("norm") == "squared"),
+          feed_(spec, data, plan, {output_}, spec.options.text("mask")) {
+        const Shape film = {"B", Dim(data.channels), Dim(data.size), Dim(data.size)};
+        if (plan.shape(output_) != film)
+            throw RecipeError(fmt::format("{}: detect.scores.{}.output: '{}' is '{}', expected an image, '{}'",
+                                          spec.origin.text(), spec.name, output_,
+                                          to_string(plan.shape(output_)), to_string(film)));
+        const auto patch = spec.options.integer("patch");
+        if (data.size % patch != 0)
+            throw RecipeError(
+                fmt::format("{}: detect.scores.{}.patch: found {}, expected a divisor of data.size = {}",
+                            spec.origin.text(), spec.name, patch, data.size));
+        if (!spec.options.text("mask").empty())
+            masks_ =
+                hiding_masks(data.size, patch * spec.options.integer("window"), spec.options.integer("passes"));
+    }
+
+    Tensor map(const Tensor& images, const Context& context) override {
+        if (!masks_.defined()) return error(images, feed_(images, {}, context)[output_]);
+        auto map = at::zeros({images.size(0), images.size(2), images.size(3)}, at::kFloat);
+        for (const auto& mask : masks_.unbind(0)) {
+            const auto hidden = mask.expand({images.size(0), 1, -1, -1}).contiguous();
+            map.add_(error(images, feed_(images, hidden, context)[output_]).mul_(mask));
+        }
+        return map;
+    }
+
+  private:
+    Tensor error(const Tensor& images, const Tensor& output) const {
+        const auto difference = images - output.to(at::kCPU, at::kFloat);
+        return (squared_ ? difference.square() : difference.abs()).mean(1);
+    }
+
+    std::string output_;
+    bool squared_;
+    Feeder feed_;
+    Tensor masks_;  ///< [passes, S, S]
+};
+
+class DistanceScorer : public AnomalyScorer {
+  public:
+    DistanceScorer(const recipe::ScoreSpec& spec, const recipe::DataSpec& data, const plan::Plan& plan)
+        : tokens_(spec.options.text("tokens")),
+          bank_(spec.options.text("prototypes")),
+          temperature_(spec.options.number("temperature")),
+          feed_(spec, data, plan, {tokens_}, "") {
+        expect(spec, "tokens", tokens_, plan.shape(tokens_), 3, "B L K");
+        if (bank_.empty()) return;
+        feed_bank_ = std::make_unique<Feeder>(spec, data, plan, std::set<std::string>{bank_}, "");
+        expect(spec, "prototypes", bank_, plan.shape(bank_), 2, "L K");
+    }
+
+    bool learns() const override { return bank_.empty(); }
+
+    void learn(const Tensor& images, const Context& context) override {
+        const auto q = distributions(images, context).to(at::kDouble);
+        sum_ = sum_.defined() ? sum_ + q.sum(0) : q.sum(0);
+        log_prototypes_ = logarithm(sum_ / sum_.sum(-1, true));
+    }
+
+    Tensor map(const Tensor& images, const Context& context) override {
+        // A bank is the same for every batch in evaluation, so the first one asks for it.
+        if (!log_prototypes_.defined())
+            log_prototypes_ = logarithm((*feed_bank_)(images, {}, context)[bank_].to(at::kCPU));
+        const auto q = distributions(images, context);
+        const auto entropy = (q * log_prototypes_).sum(-1).neg();  // [B, L]
+        const auto side = images.size(2), patch = patch_edge(side, images.size(3), q.size(1));
+        return at::upsample_bilinear2d(entropy.view({-1, 1, side / patch, images.size(3) / patch}),
+                                       {side, images.size(3)}, /*align_corners=*/false)
+            .squeeze(1);
+    }
+
+  private:
+    static Tensor logarithm(const Tensor& prototypes) {
+        return prototypes.clamp_min(1e-8).log().to(at::kFloat);
+    }
+
+    /// [B, L, K], CPU
+    Tensor distributions(const Tensor& images, const Context& context) const {
+        const auto tokens = feed_(images, {}, context)[tokens_].to(at::kCPU, at::kFloat);
+        return temperature_ > 0 ? (tokens / temperature_).softmax(-1) : tokens;
+    }
+
+    std::string tokens_, bank_;
+    double temperature_;
+    Feeder feed_;
+    std::unique_ptr<Feeder> feed_bank_;
+    Tensor sum_, log_prototypes_;  ///< [L, K]
+};
+
+}  // namespace
+
+Tensor hiding_masks(std::int64_t side, std::int64_t edge, std::int64_t passes) {
+    const auto squares = (side + edge - 1) / edge;
+    const auto count = passes > 0 ? passes : squares * squares;
+    const auto shift = passes > 0 ? static_cast<std::int64_t>(std::sqrt(static_cast<double>(passes))) : squares;
+    const auto index = at::arange(side).floor_divide(edge);
+    const auto pass = (index.unsqueeze(1) * shift + index.unsqueeze(0)).remainder(count);  // [side, side]
+    return (pass.unsqueeze(0) == at::arange(count).view({-1, 1, 1})).to(at::kFloat);
+}
+
+std::unique_ptr<AnomalyScorer> make_scorer(const recipe::ScoreSpec& spec, const recipe::DataSpec& data,
+                                           const plan::Plan& plan) {
+    if (spec.use == "error") return std::make_unique<ErrorScorer>(spec, data, plan);
+    return std::make_unique<DistanceScorer>(spec, data, plan);
+}
+
+}  // namespace hearth::eval

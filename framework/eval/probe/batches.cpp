@@ -1,0 +1,75 @@
+#include "eval/probe/batches.hpp"
+
+#include <ATen/ATen.h>
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "data/loader.hpp"
+
+namespace hearth::eval {
+
+bool labelled(const Labels& labels, std::int64_t image) {
+    if (labels.of.empty()) return true;
+    return std::ranges::any_of(labels.row(image), [](int label) { return label >= 0; });
+}
+
+std::int64_t count_labelled(const LabelledSet& set, std::int64_t limit) {
+    std::int64_t count = 0;
+    for (std::int64_t image = 0; image < set.images->size(); ++image) count += labelled(set.labels, image);
+    return limit > 0 ? std::min(limit, count) : count;
+}
+
+std::vector<data::Quarantined> for_each_batch(const LabelledSet& set, const recipe::DataSpec& data,
+                                              std::int64_t size, std::int64_t limit, const BatchUse& use) {
+    data::Loader loader(set.images,
+                        {.batch = size,
+                         .workers = data.workers,
+                         .channels = data.channels,
+                         .shuffle = limit > 0,
+                         .drop_last = false,
+                         .cache = false,
+                         .max_bad = 1},
+                        nullptr, {"image", "index"});
+    loader.begin(0);
+    std::vector<bool> seen(static_cast<std::size_t>(set.images->size()), false);
+    std::int64_t used = 0;
+    const auto next = [&](Tensors& batch) {
+        try {
+            return loader.next(batch);
+        } catch (const DataError&) {  // none of the images can be read, or it is something else
+            if (std::ssize(loader.quarantine()) < set.images->size()) throw;
+            return false;
+        }
+    };
+    Tensors batch;
+    while ((limit <= 0 || used < limit) && next(batch)) {
+        std::vector<std::int64_t> rows, indices;
+        const auto* index = batch["index"].const_data_ptr<std::int64_t>();
+        for (std::int64_t i = 0; i < batch["index"].size(0) && (limit <= 0 || used < limit); ++i) {
+            const auto at = static_cast<std::size_t>(index[i]);
+            if (!labelled(set.labels, index[i]) || seen[at])
+                continue;  // an unreadable image is replaced by one that is met again
+            seen[at] = true;
+            ++used;
+            rows.push_back(i);
+            indices.push_back(index[i]);
+        }
+        if (!rows.empty()) use(batch["image"].index_select(0, at::tensor(rows, at::kLong)), indices);
+    }
+    auto unreadable = loader.quarantine();
+    std::erase_if(unreadable, [&](const auto& bad) { return !labelled(set.labels, bad.index); });
+    return unreadable;
+}
+
+std::string unreadable_note(const std::vector<data::Quarantined>& unreadable, const std::string& images) {
+    if (unreadable.empty()) return "";
+    std::string names;
+    for (std::size_t i = 0; i < std::min<std::size_t>(unreadable.size(), 3); ++i)
+        names += (i > 0 ? ", " : "") + unreadable[i].name;
+    return fmt::format("{} {} image{} cannot be read and {} left out: {}{}", unreadable.size(), images,
+                       unreadable.size() == 1 ? "" : "s", unreadable.size() == 1 ? "is" : "are", names,
+                       unreadable.size() > 3 ? ", .." : "");
+}
+
+}  // namespace hearth::eval

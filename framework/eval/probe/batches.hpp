@@ -1,0 +1,30 @@
+// All images of a labelled set, batch by batch.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <functional>
+
+#include "eval/probe/features.hpp"
+
+namespace hearth::eval {
+
+/// Receives images [B, C, S, S] and their indices in the set.
+using BatchUse = std::function<void(const at::Tensor& images, const std::vector<std::int64_t>& indices)>;
+
+/// Whether anything is known of the image; of several labels, any. True in a set without labels.
+bool labelled(const Labels& labels, std::int64_t image);
+
+/// How many images of the set have a label, at most `limit` where that is above 0; all of a set without labels.
+std::int64_t count_labelled(const LabelledSet& set, std::int64_t limit);
+
+/// Calls `use` for all readable images that have a label, each once, in the order of the set; with a `limit`
+/// above 0 for so many of a fixed random order. A set without labels is taken whole. Returns those that were
+/// met and cannot be read, however many they are.
+std::vector<data::Quarantined> for_each_batch(const LabelledSet& set, const recipe::DataSpec& data,
+                                              std::int64_t batch, std::int64_t limit, const BatchUse& use);
+
+/// "2 test images cannot be read and are left out: a.png, b.png", "" where there are none.
+std::string unreadable_note(const std::vector<data::Quarantined>& unreadable, const std::string& images);
+
+}  // namespace hearth::eval

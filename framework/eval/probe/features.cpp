@@ -1,0 +1,248 @@
+#include "eval/probe/features.hpp"
+
+#include <ATen/ATen.h>
+#include <ATen/core/grad_mode.h>
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <functional>
+#include <hearth/text.hpp>
+
+#include "data/subset.hpp"
+#include "eval/probe/apart.hpp"
+#include "eval/probe/batches.hpp"
+
+namespace hearth::eval {
+
+NothingReadable::NothingReadable(const data::Dataset& images)
+    : DataError("found no labelled, readable image to evaluate on, expected at least one" +
+                (data::most_missing(images).empty() ? "" : "; " + data::most_missing(images))) {}
+
+Labels read_labels(const data::Dataset& dataset, const recipe::LabelledSpec& spec,
+                   std::vector<std::string> classes) {
+    return data::read_labels(dataset,
+                             {.label = spec.label,
+                              .positive = spec.positive,
+                              .negative = spec.negative,
+                              .patient = spec.patient,
+                              .uncertain = spec.uncertain,
+                              .blank = spec.blank,
+                              .where = spec.origin.text(),
+                              .places = recipe::texts_of(spec.written)},
+                             std::move(classes));
+}
+
+namespace {
+
+/// Where a filter of the section was written.
+const recipe::Origin& place_of_filter(const recipe::LabelledSpec& spec, const std::string& where) {
+    if (where == spec.test_where) return spec.place("test_where");
+    if (where == spec.train_where)
+        return spec.place(spec.written.count("normal_where") > 0 ? "normal_where" : "train_where");
+    return spec.place("validation_where");
+}
+
+/// What to do where a filter asks for a split and there is none, and probes could be tested in folds.
+std::string without_split(const recipe::LabelledSpec& spec, const std::string& where,
+                          const data::Dataset& images) {
+    const bool probes = spec.head.empty() && spec.written.count("normal_where") == 0;
+    if (!probes || where.find("split") == std::string::npos || images.cell(0, "split")) return "";
+    return fmt::format("\n  {} has no column `split`: {}", spec.source, folds_instead);
+}
+
+}  // namespace
+
+std::shared_ptr<const data::Dataset> open_rows(const recipe::Recipe& recipe, const recipe::LabelledSpec& spec,
+                                               const std::string& where) {
+    data::DatasetRequest request{.source = spec.source,
+                                 .where = where,
+                                 .size = static_cast<int>(spec.size > 0 ? spec.size : recipe.data.size),
+                                 .fit = recipe.data.fit,
+                                 .max_pixels = recipe.data.max_pixels,
+                                 .phantom_count = spec.phantom_count,
+                                 .phantom_seed = spec.phantom_seed,
+                                 .phantom_lesions = 0.5};
+    try {
+        return data::open_dataset(request);
+    } catch (const RecipeError& error) {
+        request.where = "";
+        throw RecipeError(fmt::format("{}: {}{}", place_of_filter(spec, where).text(), error.what(),
+                                      without_split(spec, where, *data::open_dataset(request))));
+    }
+}
+
+Context evaluation_context(c10::Device device) {
+    Context context;
+    context.training = false;
+    context.device = device;
+    return context;
+}
+
+namespace {
+
+LabelledSet part_of(const LabelledSet& set, const data::SubsetRule& rule) {
+    const auto rows = data::choose(set.labels.strata(), set.labels.patients, rule);
+    return {data::part_of(set.images, rows), data::rows_of(set.labels, rows)};
+}
+
+/// Folds of other rows would be other folds, and test images would have been trained on.
+void check_same_rows(const recipe::DataSpec& data, const recipe::LabelledSpec& spec) {
+    const auto check = [&](const char* ours, const std::string& found, const char* theirs,
+                           const std::string& expected) {
+        if (found != expected)
+            throw RecipeError(
+                fmt::format("{}: found {} = \"{}\", expected \"{}\" as {}: with data.folds both divide "
+                            "the same rows by the same labels",
+                            spec.place(ours).text(), ours, found, expected, theirs));
+    };
+    check("source", spec.source, "data.source", data.source);
+    check("train_where", spec.train_where, "data.where", data.where);
+    check("label", spec.label, "data.label", data.label);
+    check("positive", spec.positive, "data.positive", data.positive);
+    check("negative", spec.negative, "data.negative", data.negative);
+    check("uncertain", spec.uncertain, "data.uncertain", data.uncertain);
+    check("blank", spec.blank, "data.blank", data.blank);
+    check("patient", spec.patient, "data.patient", data.patient);
+    if (data.source != "phantom") return;
+    const auto text = [](std::int64_t number) { return std::to_string(number); };
+    check("phantom_count", text(spec.phantom_count), "data.phantom_count", text(data.phantom_count));
+    check("phantom_seed", text(spec.phantom_seed), "data.phantom_seed", text(data.phantom_seed));
+}
+
+}  // namespace
+
+LabelledSet open_pool(const recipe::Recipe& recipe, const recipe::LabelledSpec& spec) {
+    LabelledSet pool{open_rows(recipe, spec, spec.train_where), {}};
+    pool.labels = read_labels(*pool.images, spec, {});
+    return pool;
+}
+
+std::pair<LabelledSet, LabelledSet> divide_rows(const recipe::Recipe& recipe,
+                                                const recipe::LabelledSpec& spec) {
+    const auto pool = open_pool(recipe, spec);
+    data::SubsetRule rule{.fraction = spec.fraction,
+                          .folds = static_cast<int>(recipe.data.folds),
+                          .fold = static_cast<int>(recipe.data.fold),
+                          .held_out = false,
+                          .seed = static_cast<std::uint64_t>(recipe.data.split_seed)};
+    if (rule.folds > 0) check_same_rows(recipe.data, spec);
+    if (spec.folds > 0) rule.folds = static_cast<int>(spec.folds);
+    auto train = part_of(pool, rule);
+    if (rule.folds > 0) {
+        rule.held_out = true;
+        return {std::move(train), part_of(pool, rule)};
+    }
+    LabelledSet test{open_rows(recipe, spec, spec.test_where), {}};
+    test.labels = read_labels(*test.images, spec, train.labels.classes);
+    return {std::move(train), std::move(test)};
+}
+
+std::pair<LabelledSet, LabelledSet> open_splits(const recipe::Recipe& recipe,
+                                                const recipe::LabelledSpec& spec) {
+    auto splits = divide_rows(recipe, spec);
+    splits.second.notes = expect_apart(recipe, spec, splits.first, splits.second);
+    return splits;
+}
+
+std::pair<LabelledSet, LabelledSet> open_evaluated(const recipe::Recipe& recipe,
+                                                   const recipe::LabelledSpec& spec) {
+    if (spec.folds == 0) return open_splits(recipe, spec);
+    auto pool = open_pool(recipe, spec);
+    // Throws where there are fewer patients than folds.
+    static_cast<void>(data::assign_folds(pool.labels.strata(), pool.labels.patients,
+                                         static_cast<int>(spec.folds),
+                                         static_cast<std::uint64_t>(recipe.data.split_seed)));
+    pool.notes = expect_folds_apart(recipe, spec, pool);
+    return {pool, pool};
+}
+
+LabelledSet open_validation(const recipe::Recipe& recipe, const recipe::LabelledSpec& spec,
+                            const LabelledSet& train, const train::TrainingData& trained_on) {
+    if (spec.validation_where.empty())
+        // Not all of train_where: a threshold chosen with more labels than the network had would flatter it.
+        return trained_on.labels.of.empty() ? train : LabelledSet{trained_on.images, trained_on.labels};
+    LabelledSet out{open_rows(recipe, spec, spec.validation_where), {}};
+    out.labels = read_labels(*out.images, spec, train.labels.classes);
+    return out;
+}
+
+void add_rows(FeatureSet& out, const LabelledSet& set, const std::vector<std::int64_t>& images) {
+    for (const auto image : images) {
+        const auto known = set.labels.row(image);
+        out.labels.insert(out.labels.end(), known.begin(), known.end());
+        out.patients.push_back(set.labels.patients[static_cast<std::size_t>(image)]);
+    }
+}
+
+FeatureSet extract(const LabelledSet& set, const recipe::DataSpec& data, std::int64_t limit,
+                   const Extractor& extractor) {
+    return extract_rows(set, data, limit,
+                        [&](const at::Tensor& images, const auto&) { return extractor(images); });
+}
+
+FeatureSet extract_rows(const LabelledSet& set, const recipe::DataSpec& data, std::int64_t limit,
+                        const RowExtractor& extractor) {
+    const at::NoGradGuard no_grad;
+    FeatureSet out;
+    std::vector<at::Tensor> features;
+    out.unreadable = for_each_batch(set, data, 64, limit,
+                                    [&](const at::Tensor& images, const std::vector<std::int64_t>& rows) {
+                                        features.push_back(extractor(images, rows).to(at::kCPU, at::kFloat));
+                                        add_rows(out, set, rows);
+                                    });
+    if (features.empty()) throw NothingReadable(*set.images);
+    out.x = at::cat(features);
+    return out;
+}
+
+at::Tensor join_features(const Tensors& made, const std::string& which, const std::string& network) {
+    std::vector<at::Tensor> parts;
+    if (which.find("cls") != std::string::npos && made.has("cls")) parts.push_back(made["cls"]);
+    if (which.find("mean") != std::string::npos && made.has("tokens")) parts.push_back(made["tokens"].mean(1));
+    if (parts.empty())
+        throw RecipeError(fmt::format("features = \"{}\": the backbone of '{}' writes neither cls nor tokens",
+                                      which, network));
+    return at::cat(parts, 1);
+}
+
+Extractor backbone_features(const plan::Plan& plan, const std::string& network, const std::string& which,
+                            const Context& context) {
+    return [&plan, network, which, context](const at::Tensor& images) {
+        return join_features(plan.features(network, images.to(context.device), context), which, network);
+    };
+}
+
+Extractor pixel_projection(std::int64_t dimensions, std::uint64_t seed) {
+    auto matrix = std::make_shared<at::Tensor>();
+    return [=](const at::Tensor& images) {
+        const auto flat = images.flatten(1);
+        if (!matrix->defined()) {
+            auto generator = at::make_generator<at::CPUGeneratorImpl>(seed);
+            *matrix =
+                at::randn({flat.size(1), dimensions}, generator) / std::sqrt(static_cast<double>(flat.size(1)));
+        }
+        return at::mm(flat, *matrix);
+    };
+}
+
+std::string backbone_network(const plan::Plan& plan, const std::string& wanted, const std::string& asked) {
+    std::vector<std::string> names;
+    for (const auto& network : plan.networks()) {
+        if (!network.backbone) continue;
+        if (wanted.empty() ? network.trained() : network.name == wanted) return network.name;
+        names.push_back(network.name);
+    }
+    if (wanted.empty())
+        throw RecipeError(fmt::format(
+            "{}: the recipe trains no network with a backbone, so there are no features to evaluate; "
+            "say whose are read with network = \"NAME\", one of {}",
+            asked, names.empty() ? "none" : join(names)));
+    throw RecipeError(fmt::format("{}: found no network '{}' with a backbone, expected one of {}{}", asked,
+                                  wanted, names.empty() ? "none" : join(names), did_you_mean(wanted, names)));
+}
+
+std::string backbone_network(const plan::Plan& plan, const recipe::LabelledSpec& spec) {
+    return backbone_network(plan, spec.network, spec.place("network").text());
+}
+
+}  // namespace hearth::eval

@@ -1,0 +1,34 @@
+// The logits of a trained head as the result of a run: fine-tuned networks, and probes that a recipe trains.
+#pragma once
+
+#include "eval/probe/evaluate.hpp"
+
+namespace hearth::eval {
+
+/// Probabilities [N, K] of the labelled rows of a set, and those rows.
+struct Predictions {
+    std::vector<double> probabilities;
+    std::vector<int> labels;  ///< as data::Labels::of
+    std::vector<int> patients;
+    std::vector<data::Quarantined> unreadable = {};  ///< labelled images that could not be read
+};
+
+/// Calls body(image, logits) for each readable image of a set that has a label (of a set without labels: for
+/// each), with what a pass of the plan writes when each view it is made from is the image itself: logits
+/// without the batch axis. Returns the images that cannot be read. Throws RecipeError for a name that no pass
+/// writes.
+std::vector<data::Quarantined> for_each_answer(
+    const plan::Plan& plan, const std::string& logits, const LabelledSet& set, const recipe::DataSpec& data,
+    const Context& context, const std::function<void(std::int64_t image, const at::Tensor& logits)>& body);
+
+/// softmax, or where there are several labels sigmoid, of the logits of the labelled images. Throws RecipeError
+/// where they are not [B, number of classes], NothingReadable without an image.
+Predictions predict(const plan::Plan& plan, const std::string& logits, const LabelledSet& set,
+                    const recipe::DataSpec& data, const Context& context);
+
+/// [eval] head = "student.logits": one score, classifier "head". Thresholds are those of best F1 on the rows of
+/// eval.validation_where, or on the training rows without it.
+Evaluation evaluate_head(const recipe::Recipe& recipe, const plan::Plan& trained,
+                         const recipe::LabelledSpec& spec, c10::Device device);
+
+}  // namespace hearth::eval

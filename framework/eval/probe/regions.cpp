@@ -1,0 +1,88 @@
+#include "eval/probe/regions.hpp"
+
+#include <ATen/ATen.h>
+#include <fmt/format.h>
+
+#include <hearth/tokens.hpp>
+
+#include "eval/probe/batches.hpp"
+
+namespace hearth::eval {
+namespace {
+
+using at::Tensor;
+
+constexpr std::int64_t region_side = 32;
+
+/// [1, 1, S, S]
+Tensor mask_of(const LabelledSet& set, std::int64_t image, const std::string& column) {
+    const auto mask = set.images->mask(image, column);
+    if (mask && cv::countNonZero(*mask) > 0) {
+        auto out = at::empty({1, 1, mask->rows, mask->cols}, at::kFloat);
+        cv::Mat target(mask->rows, mask->cols, CV_32F, out.mutable_data_ptr<float>());
+        mask->convertTo(target, CV_32F, 1.0 / 255);
+        return out;
+    }
+    if (!mask && !set.images->cell(image, column))
+        throw DataError(
+            fmt::format("region: {}; set it to the column of the masks", data::no_column(*set.images, column)));
+    throw DataError(
+        fmt::format("region: {}: column '{}' {}, expected a mask with something inside; leave "
+                    "such rows out with where",
+                    set.images->name(image), column, mask ? "marks nothing" : "is empty"));
+}
+
+/// The rectangle of rows and columns that a mask [S, S] reaches, of an image [C, S, S].
+Tensor around(const Tensor& image, const Tensor& mask) {
+    const auto cut = [&](const Tensor& x, std::int64_t dim, const Tensor& inside) {
+        const auto at = inside.nonzero();
+        return x.slice(dim, at[0].item<std::int64_t>(), at[-1].item<std::int64_t>() + 1);
+    };
+    return cut(cut(image, 1, mask.amax(1)), 2, mask.amax(0));
+}
+
+}  // namespace
+
+FeatureSet extract_regions(const LabelledSet& set, const recipe::DataSpec& data, std::int64_t limit,
+                           const std::string& column, const RegionExtractor& extractor) {
+    return extract_rows(set, data, limit, [&](const Tensor& images, const std::vector<std::int64_t>& rows) {
+        std::vector<Tensor> masks;
+        for (const auto row : rows) masks.push_back(mask_of(set, row, column));
+        return extractor(images, at::cat(masks));
+    });
+}
+
+void check_regions(const LabelledSet& set, const std::string& column) {
+    for (std::int64_t image = 0; image < set.images->size(); ++image)
+        if (labelled(set.labels, image)) {
+            static_cast<void>(mask_of(set, image, column));
+            return;
+        }
+}
+
+RegionExtractor region_tokens(const plan::Plan& plan, const std::string& network, const Context& context) {
+    return [&plan, network, context](const Tensor& images, const Tensor& masks) {
+        const auto made = plan.features(network, images.to(context.device), context);
+        if (!made.has("tokens"))
+            throw RecipeError(fmt::format(
+                "the backbone of '{}' writes no patch tokens, which a region's features are the mean of",
+                network));
+        const auto tokens = made["tokens"];  // [B, L, D]
+        const auto patch = patch_edge(images.size(2), images.size(3), tokens.size(1));
+        const auto inside = at::avg_pool2d(masks, patch).flatten(1).to(tokens.device(), tokens.scalar_type());
+        return at::bmm(inside.unsqueeze(1), tokens).squeeze(1) / inside.sum(1, /*keepdim=*/true);
+    };
+}
+
+RegionExtractor region_pixels(std::int64_t dimensions, std::uint64_t seed) {
+    return [project = pixel_projection(dimensions, seed)](const Tensor& images, const Tensor& masks) {
+        std::vector<Tensor> regions;
+        for (std::int64_t i = 0; i < images.size(0); ++i)
+            regions.push_back(at::_upsample_bilinear2d_aa(around(images[i], masks[i][0]).unsqueeze(0),
+                                                          {region_side, region_side},
+                                                          /*align_corners=*/false));
+        return project(at::cat(regions));
+    };
+}
+
+}  // namespace hearth::eval

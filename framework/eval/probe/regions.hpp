@@ -1,0 +1,27 @@
+// Features of what a mask marks on an image, so that places of one image can be told apart.
+#pragma once
+
+#include "eval/probe/features.hpp"
+
+namespace hearth::eval {
+
+/// Images [B, C, S, S] and masks [B, 1, S, S], 1 inside and 0 outside -> features [B, F].
+using RegionExtractor = std::function<at::Tensor(const at::Tensor& images, const at::Tensor& masks)>;
+
+/// The features of the images' regions: `column` holds their masks as data::read_mask reads them. Throws
+/// DataError for an image whose mask is not known or marks nothing.
+FeatureSet extract_regions(const LabelledSet& set, const recipe::DataSpec& data, std::int64_t limit,
+                           const std::string& column, const RegionExtractor& extractor);
+
+/// Throws DataError where the first labelled image of a set has no such mask: before the training, not after
+/// it.
+void check_regions(const LabelledSet& set, const std::string& column);
+
+/// The mean of the patch tokens, each weighted by how much of its patch is inside.
+RegionExtractor region_tokens(const plan::Plan& plan, const std::string& network, const Context& context);
+
+/// The floor: the rectangle around the mask, resized to 32 x 32 pixels, under a fixed Gaussian projection to
+/// `dimensions`.
+RegionExtractor region_pixels(std::int64_t dimensions, std::uint64_t seed);
+
+}  // namespace hearth::eval

@@ -1,0 +1,117 @@
+#include "runs/loaded_run.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cctype>
+#include <hearth/text.hpp>
+#include <optional>
+
+#include "base/fnv.hpp"
+#include "base/json_text.hpp"
+#include "base/activity.hpp"
+#include "base/atomic_file.hpp"
+#include "train/initial_weights.hpp"
+#include "train/trainer.hpp"
+#include "eval/probe/evaluate.hpp"
+
+namespace hearth::runs {
+namespace fs = std::filesystem;
+namespace {
+
+/// Keys that say how to answer, not what is asked.
+const std::vector<std::string> of_the_machine = {"train.device", "train.threads", "data.workers"};
+
+/// What makes this another question than the run's own recipe asks: "--with my-data.toml", "eval.k=5".
+std::vector<std::string> asked_by(const RunQuestion& question) {
+    std::vector<std::string> out;
+    for (const auto& file : question.with) out.push_back("--with " + file.string());
+    std::ranges::copy_if(question.overrides, std::back_inserter(out), [](const std::string& word) {
+        return std::ranges::find(of_the_machine, word.substr(0, word.find('='))) == of_the_machine.end();
+    });
+    return out;
+}
+
+/// A folder's name for it: "my-data,eval.k=5". A long one is cut and told apart by a hash.
+std::string folder_name(const std::vector<std::string>& asked) {
+    constexpr std::size_t longest = 80;
+    std::vector<std::string> parts;
+    for (const auto& word : asked)
+        parts.push_back(word.starts_with("--with ") ? fs::path(word.substr(7)).stem().string() : word);
+    auto name = join(parts, ",");
+    std::ranges::replace_if(
+        name,
+        [](unsigned char c) {
+            return std::isalnum(c) == 0 && std::string_view("=.,-_").find(char(c)) == std::string_view::npos;
+        },
+        '_');
+    if (name.size() > longest || name.front() == '.')
+        name = fmt::format("{}-{:016x}", name.substr(0, longest - 17), base::fnv1a(join(asked, " ")));
+    return name;
+}
+
+/// Empty where the file is not there or is broken.
+nlohmann::json read_json(const std::filesystem::path& file) {
+    auto json = base::read_json_file(file);
+    return json.is_null() ? nlohmann::json::object() : json;
+}
+
+}  // namespace
+
+std::unique_ptr<LoadedRun> load_run(const RunQuestion& question) {
+    const auto& folder = question.run;
+    if (!fs::exists(folder / "run.json"))
+        throw RecipeError(fmt::format("{}: found no run.json, expected a run folder such as runs/NAME/TIME",
+                                      folder.string()));
+    auto run = std::make_unique<LoadedRun>();
+    run->folder = folder;
+    run->asked = asked_by(question);
+    run->results = !question.out.empty() ? question.out
+                   : run->asked.empty() ? folder
+                                        : folder / "asked" / folder_name(run->asked);
+    recipe::Reading how{.with = question.with,
+                        .overrides = question.overrides,
+                        .opens = question.opens,
+                        .only = question.only};
+    how.only->insert(how.only->end(), of_the_machine.begin(), of_the_machine.end());
+    if (!question.device.empty()) how.overrides.push_back(fmt::format("train.device=\"{}\"", question.device));
+    run->recipe = recipe::load(folder / "resolved.toml", how);
+    recipe::Reading its_own;
+    its_own.opens = {};
+    run->probed_by = recipe::load(folder / "resolved.toml", its_own).probe;
+    run->registry = host::Registry::found({.from_command_line = question.plugin_paths, .from_recipe = run->recipe.plugin_paths});
+    run->device = train::pick_device(run->recipe.train.device);
+    run->plan = plan::Plan::build(run->recipe, run->registry);
+    run->run = read_json(folder / "run.json");
+    run->environment = read_json(folder / "env.json");
+    run->checkpoint = question.checkpoint + ".safetensors";
+
+    const auto file = folder / "checkpoints" / run->checkpoint;
+    train::load_checkpoint(base::read_safetensors(file), file.string(), run->plan);
+    run->plan.to(run->device);
+    run->plan.train(false);
+    return run;
+}
+
+eval::Evaluation evaluate_run(LoadedRun& run, bool quiet) {
+    const auto& spec = run.recipe.eval ? run.recipe.eval : run.recipe.probe;
+    if (!spec)
+        throw RecipeError(fmt::format(
+            "recipe '{}' has neither [eval] nor [probe], so there is no labelled data to evaluate on",
+            run.recipe.name));
+    base::Activity activity(quiet, "evaluating " + run.folder.string());
+    const auto say = [&activity](const std::string& what) {
+        activity.redraws() ? activity.now(what) : activity.say(what);
+    };
+    auto recipe = run.recipe;  // what is asked now did not choose `best`
+    recipe.probe = run.probed_by;
+    auto evaluation = eval::evaluate(recipe, run.registry, run.plan, *spec, run.device, say);
+    auto json = eval::to_json(evaluation);
+    json["checkpoint"] = run.checkpoint;
+    if (!run.asked.empty()) json["asked"] = run.asked;
+    fs::create_directories(run.results);
+    base::write_atomically(run.results / "eval.json", base::json_text(json, 1) + "\n");
+    return evaluation;
+}
+
+}  // namespace hearth::runs

@@ -1,0 +1,197 @@
+#include "runs/opened_tables.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <hearth/text.hpp>
+
+#include "data/subset.hpp"
+#include "eval/anomaly/score.hpp"
+#include "eval/probe/notes.hpp"
+#include "eval/probe/suitable.hpp"
+
+namespace hearth::runs {
+namespace {
+
+/// What went wrong, each once: several sections may name one table.
+class Mistakes {
+  public:
+    template <typename Open>
+    void collect(const Open& open) {
+        try {
+            open();
+        } catch (const Error& error) {
+            if (texts_.empty()) code_ = error.code();
+            if (std::ranges::find(texts_, error.what()) == texts_.end()) texts_.emplace_back(error.what());
+        }
+    }
+    bool empty() const { return texts_.empty(); }
+    void throw_all(const std::string& file) const {
+        if (texts_.size() == 1) throw Error(code_, texts_.front());
+        throw Error(code_, fmt::format("{}: {} mistakes in what it names\n  {}", file, texts_.size(),
+                                       join(texts_, "\n  ")));
+    }
+
+  private:
+    ExitCode code_ = ExitCode::data;
+    std::vector<std::string> texts_;
+};
+
+/// Columns of [detect] that are read only when images are scored.
+void check_columns(const recipe::DetectSpec& spec, const data::Dataset& images) {
+    const auto& from = spec.labelled;
+    for (const auto& [key, column] : {std::pair("kind", spec.kind), {"mask", spec.mask}})
+        if (!column.empty() && from.source != "phantom" && !images.cell(0, column))
+            throw RecipeError(
+                fmt::format("{}: detect.{}: {}", from.place(key).text(), key, data::no_column(images, column)));
+}
+
+/// Reads an image, and others where it cannot be: a table whose paths lead nowhere shows now.
+void read_one(const data::Dataset& images) {
+    constexpr std::int64_t most = 5;
+    const auto count = std::min(most, images.size());
+    std::string reasons;
+    for (std::int64_t i = 0; i < count; ++i) {
+        const auto index = i * images.size() / count;
+        try {
+            static_cast<void>(images.load(index));
+            return;
+        } catch (const std::exception& error) {
+            const std::string name = images.name(index), why = error.what();
+            reasons += "\n    " + (why.starts_with(name) ? why : name + ": " + why);
+        }
+    }
+    if (const auto missing = data::most_missing(images); !missing.empty()) throw DataError(missing);
+    throw DataError(
+        fmt::format("tried {} of {} images, expected to read one:{}", count, images.size(), reasons));
+}
+
+std::int64_t count_patients(const data::Dataset& images, const std::string& column) {
+    const auto patients = data::patients_of(images, column);
+    return patients.empty() ? 0 : 1 + *std::ranges::max_element(patients);
+}
+
+/// "normal 120, pneumonia 80"; of several labels how many images have each.
+std::string classes_text(const data::Labels& labels) {
+    std::vector<std::string> out;
+    for (std::size_t c = 0; c < labels.classes.size(); ++c) {
+        std::size_t count = 0;
+        for (std::size_t i = 0; i < labels.of.size(); ++i)
+            count += labels.several ? i % labels.classes.size() == c && labels.of[i] == 1
+                                    : labels.of[i] == static_cast<int>(c);
+        out.push_back(fmt::format("{} {}", labels.classes[c], count));
+    }
+    const auto without = labels.several ? 0 : std::ranges::count(labels.of, -1);
+    if (without > 0) out.push_back(fmt::format("no label {}", without));
+    return join(out);
+}
+
+/// ", fold 0 of 5" where [data] is divided.
+std::string fold_of_data(const recipe::Recipe& recipe) {
+    return recipe.data.folds == 0 ? "" : fmt::format(", fold {} of {}", recipe.data.fold, recipe.data.folds);
+}
+
+/// The fold that the test rows of a section are, where they are one.
+std::string fold_text(const recipe::Recipe& recipe, const recipe::LabelledSpec& spec) {
+    return spec.folds > 0 ? fmt::format(", fold 0 of {}", spec.folds) : fold_of_data(recipe);
+}
+
+}  // namespace
+
+Tables open_tables(const recipe::Recipe& recipe, const host::Registry& registry, const recipe::Opens& opens) {
+    Tables out;
+    Mistakes mistakes;
+    if (recipe::opens_section(opens, "data"))
+        mistakes.collect([&] {
+            auto spec = recipe.data;
+            spec.cache = "none";  // packing would read every image
+            out.data = train::open_training_data(spec);
+            read_one(*out.data->images);
+        });
+    if (recipe::opens_section(opens, "probe") && recipe.probe)
+        mistakes.collect([&] {
+            out.probe = recipe.probe->every > 0 ? eval::open_splits(recipe, *recipe.probe)
+                                                : eval::open_evaluated(recipe, *recipe.probe);
+            read_one(*out.probe->second.images);
+        });
+    if (recipe::opens_section(opens, "eval") && recipe.eval)
+        mistakes.collect([&] {
+            out.eval = eval::open_evaluated(recipe, *recipe.eval);
+            read_one(*out.eval->second.images);
+        });
+    if (recipe::opens_section(opens, "detect") && recipe.detect)
+        mistakes.collect([&] {
+            auto images = eval::open_anomaly_images(recipe);
+            check_columns(*recipe.detect, *images.test.images);
+            read_one(*images.test.images);
+            out.detect = std::move(images);
+        });
+    if (mistakes.empty()) return out;
+    mistakes.collect([&] { static_cast<void>(plan::Plan::build(recipe, registry)); });
+    mistakes.throw_all(recipe.file.string());
+    return out;
+}
+
+report::Table table_of(const Tables& tables, const recipe::Recipe& recipe) {
+    using report::Align;
+    report::Table table;
+    table.headers = {"table", "images", "patients", "classes"};
+    table.align = {Align::left, Align::right, Align::right, Align::left};
+    const auto add = [&](const std::string& part, const data::Dataset& images, const data::Labels& labels,
+                         const std::string& patient) {
+        table.rows.push_back({part, std::to_string(images.size()),
+                              std::to_string(count_patients(images, patient)), classes_text(labels)});
+    };
+    if (tables.data)
+        add("[data]" + fold_of_data(recipe), *tables.data->images, tables.data->labels, recipe.data.patient);
+    for (const auto& [name, splits, spec] :
+         {std::tuple("probe", &tables.probe, &recipe.probe), {"eval", &tables.eval, &recipe.eval}}) {
+        if (!*splits) continue;
+        const auto& [train, test] = **splits;
+        if ((*spec)->folds > 0 && train.images == test.images) {
+            add(fmt::format("[{}] in {} folds", name, (*spec)->folds), *test.images, test.labels,
+                (*spec)->patient);
+            continue;
+        }
+        const auto fold = fold_text(recipe, **spec);
+        add(fmt::format("[{}] training{}", name, fold), *train.images, train.labels, (*spec)->patient);
+        add(fmt::format("[{}] test{}", name, fold), *test.images, test.labels, (*spec)->patient);
+    }
+    if (tables.detect) {
+        const auto& [normal, validation, test] = *tables.detect;
+        const auto& patient = recipe.detect->labelled.patient;
+        add("[detect] normal", *normal.images, normal.labels, patient);
+        if (validation) add("[detect] validation", *validation->images, validation->labels, patient);
+        add("[detect] test", *test.images, test.labels, patient);
+    }
+    return table;
+}
+
+void check_readable(const recipe::Recipe& recipe, const plan::Plan& plan) {
+    eval::check_readable(recipe, plan);
+    if (!recipe.detect) return;
+    for (const auto& score : recipe.detect->scores)
+        static_cast<void>(eval::make_scorer(score, recipe.data, plan));
+}
+
+void check_fit(const Tables& tables, const recipe::Recipe& recipe, const plan::Plan& plan, bool evaluates) {
+    check_readable(recipe, plan);
+    if (!evaluates) return;
+    if (tables.eval)
+        eval::check_data(recipe, *recipe.eval, *tables.eval, plan);
+    else if (tables.probe && !recipe.eval)
+        eval::check_data(recipe, *recipe.probe, *tables.probe, plan);
+}
+
+std::vector<std::string> notes_on(const Tables& tables, const recipe::Recipe& recipe) {
+    std::vector<std::string> out;
+    if (tables.eval) out = eval::notes_on_rows(recipe, *recipe.eval, tables.eval->second);
+    if (tables.probe && !recipe.eval) out = eval::notes_on_rows(recipe, *recipe.probe, tables.probe->second);
+    if (tables.probe && recipe.probe->every > 0)
+        for (const auto& note : eval::notes_on_absent(tables.probe->second.labels,
+                                                      "knn_auc while training is undefined and chooses no `best`"))
+            out.push_back("[probe]: " + note);
+    return out;
+}
+
+}  // namespace hearth::runs
