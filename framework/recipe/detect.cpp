@@ -7,11 +7,11 @@
 #include <map>
 
 #include "recipe/components.hpp"
+#include "recipe/key.hpp"
 
 namespace hearth::recipe {
 namespace {
 
-constexpr double any_count = 9e15;
 const std::vector<std::string> score_kinds = {"error", "distance"};
 
 std::string trimmed(const std::string& text) {

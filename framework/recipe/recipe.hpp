@@ -257,4 +257,7 @@ Schema detect_schema();
 /// Options of a score, "error" or "distance".
 Schema score_schema(const std::string& use);
 
+/// The table of docs/recipes.md: a heading and a line for each option.
+std::string markdown_table(const Schema& schema);
+
 }  // namespace hearth::recipe

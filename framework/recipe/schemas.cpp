@@ -1,12 +1,11 @@
 // The keys of the fixed sections. docs/recipes.md lists the same; a test compares the two.
 #include <hearth/text.hpp>
 
+#include "recipe/key.hpp"
 #include "recipe/recipe.hpp"
 
 namespace hearth::recipe {
 namespace {
-
-constexpr double any_count = 9e15;  // exactly representable, and more than anybody counts to
 
 void add_unknown_labels(Schema& schema) {
     schema.text("uncertain", "ignore")
