@@ -1,5 +1,9 @@
-// The keys of sections: what one line of a list says.
-#include "recipe/key.hpp"
+// The keys of sections: what one line of a list says, and the tables of docs/recipes.md that are made of them.
+#include <algorithm>
+#include <fstream>
+#include <sstream>
+
+#include "recipe/section_keys.hpp"
 #include "recipe/steps.hpp"
 #include "recipe/support.hpp"
 
@@ -52,7 +56,75 @@ ReadExample read_example(const std::string& toml) {
     return out;
 }
 
+/// Another value of the same kind.
+struct Another {
+    OptionValue operator()(bool value) const { return !value; }
+    OptionValue operator()(std::int64_t value) const { return value + 1; }
+    OptionValue operator()(const Schedule& value) const { return Schedule(value.from + 1); }
+    OptionValue operator()(const std::string& value) const { return value + "x"; }
+    template <class T>
+    OptionValue operator()(std::vector<T> list) const {
+        std::reverse(list.begin(), list.end());
+        if (list.empty()) list.emplace_back();
+        return list;
+    }
+};
+
+/// Each key changes what it is itself made of, and no other.
+template <class Spec>
+void check_members(const Keys<Spec>& keys) {
+    for (const auto& changed : keys) {
+        if (!changed.put) continue;
+        Spec spec;
+        const auto value = std::visit(Another(), changed.option.fallback);
+        changed.put(spec, value);
+        for (const auto& key : keys) {
+            INFO(changed.option.name << " changes " << key.option.name);
+            const bool same = key.option.name == changed.option.name;
+            CHECK(to_string(key.get(spec)) == to_string(same ? value : key.option.fallback));
+        }
+    }
+}
+
+template <class Spec>
+void check_defaults(const Keys<Spec>& keys) {
+    for (const auto& key : keys) {
+        INFO(key.option.name);
+        CHECK(key.option.check(key.option.fallback).empty());
+        CHECK_FALSE(key.option.help.empty());
+    }
+}
+
+std::vector<std::string> lines_of(std::istream& stream) {
+    std::vector<std::string> out;
+    for (std::string line; std::getline(stream, line);) out.push_back(line);
+    return out;
+}
+
+/// The first table of docs/recipes.md behind a line that starts with `heading`, row by row.
+void check_table(const std::string& heading, const Schema& schema) {
+    INFO("docs/recipes.md, " << heading);
+    std::istringstream made(markdown_table(schema));
+    std::ifstream file(HEARTH_TEST_SOURCE_DIR "/docs/recipes.md");
+    const auto page = lines_of(file);
+    auto line = std::ranges::find_if(page, [&](const auto& text) { return text.starts_with(heading); });
+    line = std::find_if(line, page.end(), [](const auto& text) { return text.starts_with("|"); });
+    for (const auto& row : lines_of(made)) CHECK((line == page.end() ? "" : *line++) == row);
+    CHECK((line == page.end() || line->empty()));
+}
+
 }  // namespace
+
+TEST_CASE("docs/recipes.md has the tables that the keys make") {
+    check_table("## `[data]`", data_schema());
+    check_table("## `[train]`", train_schema());
+    check_table("## `[optimizer]`", optimizer_schema());
+    check_table("## `[monitor]`", monitor_schema());
+    check_table("## `[probe]` and `[eval]`", labelled_schema());
+    check_table("## `[detect]`", detect_schema());
+    check_table("`use = \"error\"`", score_schema("error"));
+    check_table("`use = \"distance\"`", score_schema("distance"));
+}
 
 TEST_CASE("a line of the table has type, default and range of a key") {
     CHECK(markdown_table(to_schema(example_keys())) == R"(| key | type | default | range | |
@@ -117,4 +189,22 @@ ends = [1]
             Contains("example.fit: found \"padd\", expected one of stretch, pad (did you mean 'pad'?)") &&
             Contains("example.ends: found 1 entries, expected 2") && Contains("example.source: missing"));
     CHECK(read.value.count == 3);
+}
+
+TEST_CASE("every key of a section has members of its own") {
+    check_members(data_keys());
+    check_members(train_keys());
+    check_members(optimizer_keys());
+    check_members(monitor_keys());
+    check_members(labelled_keys());
+    check_members(detect_keys());
+}
+
+TEST_CASE("every key of a section has a line of documentation and a default within its range") {
+    check_defaults(data_keys());
+    check_defaults(train_keys());
+    check_defaults(optimizer_keys());
+    check_defaults(monitor_keys());
+    check_defaults(labelled_keys());
+    check_defaults(detect_keys());
 }
