@@ -1,4 +1,4 @@
-// [detect] and its scores: keys, and the sum in which the scores are weighed.
+// [detect] and its scores: their options, and the sum in which they are weighed.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -7,11 +7,11 @@
 #include <map>
 
 #include "recipe/components.hpp"
+#include "recipe/section_keys.hpp"
 
 namespace hearth::recipe {
 namespace {
 
-constexpr double any_count = 9e15;
 const std::vector<std::string> score_kinds = {"error", "distance"};
 
 std::string trimmed(const std::string& text) {
@@ -130,60 +130,6 @@ Schema score_schema(const std::string& use) {
     return schema;
 }
 
-Schema detect_schema() {
-    const LabelledSpec labelled;
-    const DetectSpec defaults;
-    Schema schema;
-    schema.text("source", "").required().doc("\"phantom\", or a manifest (CSV) with labels");
-    schema.text("normal_where", "").doc("normal images that the scores are standardised on");
-    schema.text("validation_where", "")
-        .doc(
-            "labelled images on which the threshold of best F1 is chosen; \"\" = the quantile of the normal "
-            "ones");
-    schema.text("test_where", "").doc("rows that are scored");
-    schema.text("label", labelled.label).doc("column of the label");
-    schema.text("positive", "").required().doc("value or values, comma separated, that count as abnormal");
-    schema.text("negative", "").doc("value that counts as normal; \"\" = all others");
-    schema.text("patient", labelled.patient)
-        .doc("column for the bootstrap; without it every image is its own patient");
-    schema.text("kind", "").doc("column with kinds of abnormality, for an AUC of each; \"\" = none");
-    schema.text("mask", "")
-        .doc("column with masks, for scores of pixels; generated images need none; \"\" = no masks");
-    schema.text("score", "").doc("sum of the scores, \"restore + 0.5 * distance\"; \"\" = all, equally");
-    schema.text("normalise", defaults.normalise)
-        .choices({"position", "image"})
-        .doc("values of pixels are standardised at each place of the image, or with one mean and deviation");
-    schema.number("smooth", defaults.smooth)
-        .range(0, 0.5)
-        .doc("deviation of the Gaussian that smooths a heat map, as a share of the image's side");
-    schema.number("top", defaults.top)
-        .range(1e-6, 1)
-        .doc("share of the highest pixels whose mean is the score of an image; 1 = all");
-    schema.number("quantile", defaults.quantile)
-        .range(0, 1)
-        .doc("of the scores of normal images that is the threshold, without validation_where");
-    schema.integer("neighbours", defaults.neighbours)
-        .range(1, any_count)
-        .doc("normal films that the baseline \"pixels k-NN\" measures the distance to");
-    schema.integer("components", defaults.components)
-        .range(1, any_count)
-        .doc("principal components of normal films that the baseline \"pixels PCA\" takes out of a film");
-    schema.boolean("overlap", labelled.overlap)
-        .doc("test on films and patients that were trained or standardised on too; else that is refused");
-    schema.integer("limit", labelled.limit)
-        .range(0, any_count)
-        .doc("at most so many images of each part; 0 = all");
-    schema.integer("batch", defaults.batch).range(1, 1e6).doc("images that are scored together");
-    schema.integer("heatmaps", defaults.heatmaps).range(0, 1e6).doc("test images whose heat map is written");
-    schema.integer("phantom_count", labelled.phantom_count)
-        .range(0, any_count)
-        .doc("generated images, when source = \"phantom\"");
-    schema.integer("phantom_seed", labelled.phantom_seed)
-        .range(0, any_count)
-        .doc("seed of the generated images");
-    return schema;
-}
-
 std::optional<DetectSpec> read_detect(const Table& tree, const std::vector<std::string>& opens,
                                       Diagnostics& problems) {
     const Value* section = tree.find("detect");
@@ -206,34 +152,12 @@ std::optional<DetectSpec> read_detect(const Table& tree, const std::vector<std::
             whole = whole && score;
             if (score) out.scores.push_back(std::move(*score));
         }
-    auto table = without_needs(section->table(), "detect", detect_schema(), opens);
+    const auto keys = detect_keys();
+    auto table = without_needs(section->table(), "detect", to_schema(keys), opens);
     table.erase("scores");
-    const auto options = bind_options(table, detect_schema(), "detect", section->origin, problems);
-    out.labelled.source = options.text("source");
-    out.labelled.train_where = options.text("normal_where");
-    out.labelled.test_where = options.text("test_where");
-    out.labelled.label = options.text("label");
-    out.labelled.positive = options.text("positive");
-    out.labelled.negative = options.text("negative");
-    out.labelled.patient = options.text("patient");
-    out.labelled.overlap = options.boolean("overlap");
-    out.labelled.limit = options.integer("limit");
-    out.labelled.phantom_count = options.integer("phantom_count");
-    out.labelled.phantom_seed = options.integer("phantom_seed");
+    fill(out, keys, bind_options(table, to_schema(keys), "detect", section->origin, problems));
     out.labelled.written = written_in(*section);
     out.labelled.origin = section->origin;
-    out.validation_where = options.text("validation_where");
-    out.mask = options.text("mask");
-    out.kind = options.text("kind");
-    out.score = options.text("score");
-    out.normalise = options.text("normalise");
-    out.quantile = options.number("quantile");
-    out.smooth = options.number("smooth");
-    out.top = options.number("top");
-    out.batch = options.integer("batch");
-    out.heatmaps = options.integer("heatmaps");
-    out.neighbours = options.integer("neighbours");
-    out.components = options.integer("components");
     const Value* sum = table.find("score");
     if (whole)  // else the sum would be blamed for scores that are wrong themselves
         weigh(out, sum != nullptr ? sum->origin : section->origin, problems);

@@ -57,11 +57,12 @@ struct PassSpec {
     Origin origin;
 };
 
-/// [data]. The options are documented in data_schema().
+/// [data]. The keys of this and the next sections, which fill these members, are in section_keys.cpp; the
+/// defaults are the ones here.
 struct DataSpec {
     std::string source;  ///< "phantom", or an absolute path of a manifest or folder
     std::string where;
-    std::int64_t phantom_count = 0, phantom_seed = 0;
+    std::int64_t phantom_count = 1000, phantom_seed = 0;
     double phantom_lesions = 0;
     std::int64_t size = 224, channels = 1, workers = 0, prefetch = 4, max_pixels = 0;
     std::string fit = "stretch";
@@ -96,7 +97,7 @@ struct TrainSpec {
 /// [optimizer]
 struct OptimizerSpec {
     std::string use = "adamw";
-    Schedule lr, weight_decay;
+    Schedule lr = 5e-4, weight_decay = 0.05;
     double layer_decay = 1;  ///< factor on lr from one layer of a backbone to the one below it
     double lr_batch = 256;   ///< lr is multiplied by global batch / lr_batch; 0 = lr as written
     double beta1 = 0.9, beta2 = 0.999, eps = 1e-8, clip = 3.0;
@@ -169,7 +170,7 @@ struct ScoreSpec {
     Origin origin;
 };
 
-/// [detect]: anomaly detection by what a network has learned from normal images. Keys: detect_schema().
+/// [detect]: anomaly detection by what a network has learned from normal images.
 struct DetectSpec {
     LabelledSpec labelled;  ///< source, columns, test_where; train_where holds the normal images
     std::string validation_where, mask, kind;
@@ -256,5 +257,8 @@ Schema labelled_schema();
 Schema detect_schema();
 /// Options of a score, "error" or "distance".
 Schema score_schema(const std::string& use);
+
+/// The table of docs/recipes.md: a heading and a line for each option.
+std::string markdown_table(const Schema& schema);
 
 }  // namespace hearth::recipe

@@ -2,34 +2,42 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <hearth/words.hpp>
 #include <optional>
 #include <sstream>
 
+#include "recipe/section_keys.hpp"
 #include "recipe/steps.hpp"
 
 namespace hearth::recipe {
 namespace {
 
+/// A section as it is typed, and the options it was typed from.
+template <class Spec>
 struct Section {
+    Spec spec;
     Options options;
-    Origin origin;
-    Written written = {};
 };
 
-/// The section checked against its schema. A section that is not there has its defaults.
-Section read(const Table& tree, const std::string& name, const Schema& schema, const Recipe& recipe,
-             Diagnostics& problems, const std::vector<std::string>& opens = table_sections) {
+/// The section checked against its keys. A section that is not there has its defaults.
+template <class Spec>
+Section<Spec> read(const Table& tree, const std::string& name, const Keys<Spec>& keys, const Recipe& recipe,
+                   Diagnostics& problems, const std::vector<std::string>& opens = table_sections) {
     static const Table nothing;
+    const auto schema = to_schema(keys);
+    Section<Spec> out{{}, Options(schema)};
     const Value* value = tree.find(name);
-    const Origin origin = value != nullptr ? value->origin : Origin{recipe.file.string(), 0, 0};
+    out.spec.origin = value != nullptr ? value->origin : Origin{recipe.file.string(), 0, 0};
     if (value != nullptr && !value->is_table()) {
-        problems.add(origin, fmt::format("{0}: found {1}, expected a table: write [{0}]", name, found(*value)));
-        return {Options(schema), origin};
+        problems.add(out.spec.origin,
+                     fmt::format("{0}: found {1}, expected a table: write [{0}]", name, found(*value)));
+        return out;
     }
     const auto table = without_needs(value != nullptr ? value->table() : nothing, name, schema, opens);
-    auto written = value != nullptr ? written_in(*value) : Written();
-    return {bind_options(table, schema, name, origin, problems), origin, std::move(written)};
+    out.options = bind_options(table, schema, name, out.spec.origin, problems);
+    fill(out.spec, keys, out.options);
+    if constexpr (requires { out.spec.written; })
+        if (value != nullptr) out.spec.written = written_in(*value);
+    return out;
 }
 
 /// Where `key` of section `name` was written.
@@ -37,79 +45,6 @@ Origin place(const Table& tree, const std::string& name, const std::string& key)
     const Value* section = tree.find(name);
     const Value* value = section != nullptr && section->is_table() ? section->table().find(key) : nullptr;
     return value != nullptr ? value->origin : Origin{};
-}
-
-DataSpec data_from(const Section& section) {
-    const auto& options = section.options;
-    DataSpec out;
-    out.source = options.text("source");
-    out.where = options.text("where");
-    out.phantom_count = options.integer("phantom_count");
-    out.phantom_seed = options.integer("phantom_seed");
-    out.phantom_lesions = options.number("phantom_lesions");
-    out.size = options.integer("size");
-    out.channels = options.integer("channels");
-    out.fit = options.text("fit");
-    out.label = options.text("label");
-    out.positive = options.text("positive");
-    out.negative = options.text("negative");
-    out.uncertain = options.text("uncertain");
-    out.blank = options.text("blank");
-    out.mask = options.text("mask");
-    out.patient = options.text("patient");
-    out.fraction = options.number("fraction");
-    out.folds = options.integer("folds");
-    out.fold = options.integer("fold");
-    out.split_seed = options.integer("split_seed");
-    out.workers = options.integer("workers");
-    out.prefetch = options.integer("prefetch");
-    out.cache = options.text("cache");
-    out.cache_folder = options.text("cache_folder");
-    out.masks_per_image = options.integer("masks_per_image");
-    out.augment_on = options.text("augment_on");
-    out.max_pixels = options.integer("max_pixels");
-    out.max_bad = options.number("max_bad");
-    out.written = section.written;
-    out.origin = section.origin;
-    return out;
-}
-
-TrainSpec train_from(const Section& section) {
-    const auto& options = section.options;
-    TrainSpec out;
-    out.epochs = options.integer("epochs");
-    out.batch = options.integer("batch");
-    out.accumulate = options.integer("accumulate");
-    out.precision = options.text("precision");
-    out.device = options.text("device");
-    out.seed = options.integer("seed");
-    out.threads = options.integer("threads");
-    out.log_every = options.integer("log_every");
-    out.timeout = options.integer("timeout");
-    out.checkpoint_every = options.integer("checkpoint_every");
-    out.origin = section.origin;
-    return out;
-}
-
-OptimizerSpec optimizer_from(const Section& section) {
-    const auto& options = section.options;
-    OptimizerSpec out;
-    out.use = options.text("use");
-    out.lr = options.schedule("lr");
-    out.weight_decay = options.schedule("weight_decay");
-    out.layer_decay = options.number("layer_decay");
-    out.lr_batch = options.number("lr_batch");
-    out.beta1 = options.numbers("betas")[0];
-    out.beta2 = options.numbers("betas")[1];
-    out.eps = options.number("eps");
-    out.clip = options.number("clip");
-    out.clip_mode = options.text("clip_mode");
-    out.clip_slices = options.texts("clip_slices");
-    out.freeze = options.texts("freeze");
-    out.freeze_epochs = options.integer("freeze_epochs");
-    out.no_decay = options.texts("no_decay");
-    out.origin = section.origin;
-    return out;
 }
 
 /// "teacher_kl < 0.01"; nothing where the text is not like that.
@@ -127,60 +62,18 @@ std::optional<TermRule> term_rule(const std::string& text, const Origin& origin)
     return rule;
 }
 
-MonitorSpec monitor_from(const Section& section, const Origin& rules, Diagnostics& problems) {
-    const auto& options = section.options;
-    MonitorSpec out;
-    out.features = options.text("features");
-    out.assignments = options.text("assignments");
-    for (const auto& text : options.texts("collapse_if")) {
-        if (auto rule = term_rule(text, rules))
-            out.collapse_if.push_back(*rule);
+std::vector<TermRule> term_rules(const std::vector<std::string>& texts, const Origin& origin,
+                                 Diagnostics& problems) {
+    std::vector<TermRule> out;
+    for (const auto& text : texts) {
+        if (auto rule = term_rule(text, origin))
+            out.push_back(*rule);
         else
-            problems.add(rules,
+            problems.add(origin,
                          fmt::format("monitor.collapse_if: found \"{}\", expected a loss term and a bound, "
                                      "such as \"teacher_kl < 0.01\"",
                                      text));
     }
-    out.on_collapse = options.text("on_collapse");
-    out.on_nan = options.text("on_nan");
-    out.min_rank = options.number("min_rank");
-    out.min_std = options.number("min_std");
-    out.min_entropy = options.number("min_entropy");
-    out.patience = options.integer("patience");
-    out.origin = section.origin;
-    return out;
-}
-
-LabelledSpec labelled_from(const Section& section) {
-    const auto& options = section.options;
-    LabelledSpec out;
-    out.written = section.written;
-    out.source = options.text("source");
-    out.train_where = options.text("train_where");
-    out.test_where = options.text("test_where");
-    out.label = options.text("label");
-    out.positive = options.text("positive");
-    out.negative = options.text("negative");
-    out.uncertain = options.text("uncertain");
-    out.blank = options.text("blank");
-    out.patient = options.text("patient");
-    out.head = options.text("head");
-    out.mask = options.text("mask");
-    out.fraction = options.number("fraction");
-    out.validation_where = options.text("validation_where");
-    out.every = options.integer("every");
-    out.k = options.integer("k");
-    out.features = options.text("features");
-    out.network = options.text("network");
-    out.region = options.text("region");
-    out.folds = options.integer("folds");
-    out.probes = words_of(options.text("probe"));
-    out.overlap = options.boolean("overlap");
-    out.limit = options.integer("limit");
-    out.size = options.integer("size");
-    out.phantom_count = options.integer("phantom_count");
-    out.phantom_seed = options.integer("phantom_seed");
-    out.origin = section.origin;
     return out;
 }
 
@@ -230,11 +123,11 @@ Written written_in(const Value& section) {
 
 void read_sections(const Table& tree, const std::vector<std::string>& opens, Recipe& recipe,
                    Diagnostics& problems) {
-    recipe.data = data_from(read(tree, "data", data_schema(), recipe, problems, opens));
+    recipe.data = read(tree, "data", data_keys(), recipe, problems, opens).spec;
     if (recipe.data.channels == 2)
         problems.add(place(tree, "data", "channels"), "data.channels: found 2, expected 1 or 3");
     check_parts(recipe.data, place(tree, "data", "fold"), problems);
-    recipe.train = train_from(read(tree, "train", train_schema(), recipe, problems));
+    recipe.train = read(tree, "train", train_keys(), recipe, problems).spec;
     if (recipe.train.batch % recipe.data.masks_per_image != 0)
         problems.add(
             place(tree, "data", "masks_per_image"),
@@ -245,12 +138,14 @@ void read_sections(const Table& tree, const std::vector<std::string>& opens, Rec
         problems.add(
             place(tree, "train", "device"),
             fmt::format("train.device: found \"{}\", expected auto, cpu, cuda or cuda:N", recipe.train.device));
-    recipe.optimizer = optimizer_from(read(tree, "optimizer", optimizer_schema(), recipe, problems));
-    recipe.monitor = monitor_from(read(tree, "monitor", monitor_schema(), recipe, problems),
-                                  place(tree, "monitor", "collapse_if"), problems);
+    recipe.optimizer = read(tree, "optimizer", optimizer_keys(), recipe, problems).spec;
+    const auto monitor = read(tree, "monitor", monitor_keys(), recipe, problems);
+    recipe.monitor = monitor.spec;
+    recipe.monitor.collapse_if =
+        term_rules(monitor.options.texts("collapse_if"), place(tree, "monitor", "collapse_if"), problems);
     for (const auto& [name, labelled] : {std::pair{"probe", &recipe.probe}, {"eval", &recipe.eval}}) {
         if (tree.find(name) == nullptr) continue;
-        *labelled = labelled_from(read(tree, name, labelled_schema(), recipe, problems));
+        *labelled = read(tree, name, labelled_keys(), recipe, problems).spec;
         check_labelled(name, **labelled, recipe, problems);
         if ((*labelled)->source.empty()) (*labelled)->source = recipe.data.source;
     }

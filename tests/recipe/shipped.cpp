@@ -1,7 +1,4 @@
-// The recipes in recipes/, and the page that documents their language.
-#include <fstream>
-#include <sstream>
-
+// The recipes in recipes/.
 #include "recipe/support.hpp"
 
 using namespace hearth;
@@ -79,22 +76,4 @@ TEST_CASE("warm-ups of shipped recipes are shares of the run, as long as they we
     }
     unsetenv("CHILDCXR");
     unsetenv("NIHBOX");
-}
-
-TEST_CASE("docs/recipes.md has a line for every key of every section, with its default") {
-    std::ifstream stream(root / "docs/recipes.md");
-    std::ostringstream page;
-    page << stream.rdbuf();
-    const auto text = page.str();
-    for (const auto& schema :
-         {data_schema(), train_schema(), optimizer_schema(), monitor_schema(), labelled_schema(),
-          detect_schema(), score_schema("error"), score_schema("distance")}) {
-        for (const auto& option : schema.options()) {
-            INFO(option.name);
-            const auto line =
-                text.find("\n| `" + option.name + "` | " + to_string(option.type) + " | " +
-                          (option.needed ? "required" : "`" + to_string(option.fallback) + "`") + " |");
-            CHECK(line != std::string::npos);
-        }
-    }
 }
