@@ -8,11 +8,6 @@
 
 namespace hearth::contrast {
 
-/// At least fp32; double stays double.
-inline at::Tensor exact(const at::Tensor& x) {
-    return x.scalar_type() == at::kDouble ? x : x.to(at::kFloat);
-}
-
 /// log f(q, c) = scale(...) * sum_k q_k log c_k. The paper prints exp(+H / tau), which rewards dissimilarity,
 /// while its text calls f a similarity: as_printed keeps that for study.
 inline double scale(double temperature, bool as_printed) {

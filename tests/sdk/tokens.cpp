@@ -1,6 +1,5 @@
 // Images as tokens: the order of pixels in a patch, the inverse, and the labels of a lesion mask.
 #include <ATen/ATen.h>
-#include <ATen/autocast_mode.h>
 
 #include <catch2/catch.hpp>
 #include <hearth/error.hpp>
@@ -76,24 +75,4 @@ TEST_CASE("one grey level in one pixel is enough to make a token abnormal") {
     mask[0][0][31][31] = 1.0 / 255;
     const auto labels = token_labels(mask, 4, LabelThreshold::mean);
     CHECK(at::equal(labels, at::tensor({0, 0, 0, 1}).view({1, 4}).to(at::kBool)));
-}
-
-TEST_CASE("inside FullPrecision a product is computed in fp32, outside autocast goes on") {
-    const auto a = at::ones({2, 2});
-    at::autocast::set_autocast_enabled(at::kCPU, true);
-    CHECK(at::mm(a, a).scalar_type() == at::kBFloat16);
-    {
-        const FullPrecision exact;
-        CHECK(at::mm(a, a).scalar_type() == at::kFloat);
-        {
-            const FullPrecision nested;
-            CHECK(at::mm(a, a).scalar_type() == at::kFloat);
-        }
-        CHECK(at::mm(a, a).scalar_type() == at::kFloat);
-    }
-    CHECK(at::mm(a, a).scalar_type() == at::kBFloat16);
-    at::autocast::set_autocast_enabled(at::kCPU, false);
-    at::autocast::clear_cache();
-    { const FullPrecision exact; }
-    CHECK_FALSE(at::autocast::is_autocast_enabled(at::kCPU));
 }

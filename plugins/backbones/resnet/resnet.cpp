@@ -91,8 +91,7 @@ class Resnet : public Backbone {
                 x = block->as<resnet::Block>()->forward(x, training);
             out.set(port(k), x);
         }
-        const auto exact = x.scalar_type() == at::kDouble ? at::kDouble : at::kFloat;  // bf16 under autocast
-        out.set("cls", x.mean({2, 3}, /*keepdim=*/false, exact));
+        out.set("cls", x.mean({2, 3}, /*keepdim=*/false, at_least_float(x.scalar_type())));
         unit_.write(in["image"], context, out);
         return out;
     }

@@ -73,9 +73,8 @@ class PrototypeBank : public Head {
     Tensors forward(const Tensors& in, const Context& context) override {
         const at::NoGradGuard no_grad;
         const FullPrecision exact;
-        const auto& given = in["logits"];
         // [L, B, K], the order in which position-projector stores them.
-        const auto logits = (given.scalar_type() == at::kDouble ? given : given.to(at::kFloat)).transpose(0, 1);
+        const auto logits = at_least_float(in["logits"]).transpose(0, 1);
         if (raw_) {
             const auto mean = remember(batch_mean(logits, *context.comm), context);
             // Every rank has the whole matrix already, so nothing is summed over processes here.

@@ -39,7 +39,7 @@ class BinaryCrossEntropy : public Loss {
         check_weights(given.size(1));
         check_labels(label);
 
-        const auto logits = given.scalar_type() == at::kDouble ? given : given.to(at::kFloat);
+        const auto logits = at_least_float(given);
         const auto known = label >= 0;
         const auto weights = weights_.empty() ? at::ones({given.size(1)}, logits.options())
                                               : at::tensor(weights_, at::kDouble).to(logits.options());

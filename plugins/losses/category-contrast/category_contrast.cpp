@@ -65,7 +65,7 @@ class CategoryContrast : public Loss {
 
         // Position by position, [L, B, K], as position-projector stores them; B' counts all processes.
         const auto log_q =
-            (contrast::exact(logits).transpose(0, 1) / context.value(temperature_student_)).log_softmax(-1);
+            (at_least_float(logits).transpose(0, 1) / context.value(temperature_student_)).log_softmax(-1);
         const auto q = log_q.exp();
         auto keys = comm.all_gather(log_q.transpose(0, 1), true).transpose(0, 1);  // [L, B', K]
         if (stop_positive_) keys = at::where(everyone.unsqueeze(-1), keys.detach(), keys);

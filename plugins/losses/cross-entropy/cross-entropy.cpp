@@ -44,7 +44,7 @@ class CrossEntropy : public Loss {
         check_weights(classes);
         check_labels(label, classes);
 
-        const auto logits = given.scalar_type() == at::kDouble ? given : given.to(at::kFloat);
+        const auto logits = at_least_float(given);
         const auto labelled = label >= 0;
         const auto own = label.clamp_min(0).unsqueeze(1);  // [B, 1]
         const auto weights = class_weights_.empty()

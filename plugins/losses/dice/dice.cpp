@@ -35,8 +35,7 @@ class Dice : public Loss {
 
     LossOutput forward(const Tensors& in, const Context& context) override {
         const FullPrecision exact;
-        const auto logits =
-            in["logits"].scalar_type() == at::kDouble ? in["logits"] : in["logits"].to(at::kFloat);
+        const auto logits = at_least_float(in["logits"]);
         const auto given = in["segmentation"].to(logits.options());
         const auto known = given.flatten(1).amin(1).ge(0);  // [B]
         const auto y = given.clamp(0, 1), p = logits.sigmoid();

@@ -59,8 +59,9 @@ class Dino : public Loss {
 
     LossOutput forward(const Tensors& in, const Context& context) override {
         const FullPrecision full;
-        const auto teacher = exact(in["teacher_logits"].detach()), student = exact(in["student_logits"]);
-        const auto local = in.has("local_logits") ? exact(in["local_logits"]) : Tensor();
+        const auto teacher = at_least_float(in["teacher_logits"].detach()),
+                   student = at_least_float(in["student_logits"]);
+        const auto local = in.has("local_logits") ? at_least_float(in["local_logits"]) : Tensor();
         const auto views = teacher.size(0);
         check_pairs(views, local.defined());
         const auto targets = distributions(teacher, context.value(teacher_temperature_));
@@ -102,9 +103,6 @@ class Dino : public Loss {
                 "global_crops of the augment, or connect local_logits",
                 views));
     }
-
-    /// At least fp32; double stays double.
-    static Tensor exact(const Tensor& x) { return x.scalar_type() == at::kDouble ? x : x.to(at::kFloat); }
 
     Targets distributions(const Tensor& teacher, double temperature) const {
         const at::NoGradGuard no_grad;

@@ -49,7 +49,7 @@ class MaskedReconstruction : public Loss {
 
     LossOutput forward(const Tensors& in, const Context&) override {
         const FullPrecision exact;
-        const auto prediction = at_least_fp32(in["prediction"]), image = at_least_fp32(in["image"]);
+        const auto prediction = at_least_float(in["prediction"]), image = at_least_float(in["image"]);
         const auto height = image.size(2), width = image.size(3), channels = image.size(1);
         const auto patch = check(channels, height, width, prediction.size(1), prediction.size(2));
         const auto masked = in["masked"].to(prediction.scalar_type());  // [B, L]
@@ -70,10 +70,6 @@ class MaskedReconstruction : public Loss {
     }
 
   private:
-    static Tensor at_least_fp32(const Tensor& tensor) {
-        return tensor.scalar_type() == at::kDouble ? tensor : tensor.to(at::kFloat);
-    }
-
     /// sum / count, 0 where the count is 0.
     static Tensor ratio(const Tensor& sum, const Tensor& count) { return sum / (count + (count == 0)); }
 

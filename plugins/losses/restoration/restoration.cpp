@@ -91,8 +91,7 @@ class Restoration : public Loss {
   private:
     /// [B, C, H, W] -> [B, C, rows, p, columns, p], at least fp32.
     Tensor in_patches(const Tensor& image) const {
-        const auto exact = image.scalar_type() == at::kDouble ? image : image.to(at::kFloat);
-        return exact.reshape(
+        return at_least_float(image).reshape(
             {image.size(0), image.size(1), image.size(2) / patch_, patch_, image.size(3) / patch_, patch_});
     }
 

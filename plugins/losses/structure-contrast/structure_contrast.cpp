@@ -59,7 +59,7 @@ class StructureContrast : public Loss {
         const auto& logits = in["logits"];
         const auto normal = token_labels(in["mask"], logits.size(1), threshold_).logical_not();  // [B, L]
         // [L, B, K], the order in which position-projector stores them.
-        const auto scaled = contrast::exact(logits).transpose(0, 1) / context.value(temperature_student_);
+        const auto scaled = at_least_float(logits).transpose(0, 1) / context.value(temperature_student_);
         LossOutput out;
         Tensor loss;  // [B, L]
         if (alignment_) {

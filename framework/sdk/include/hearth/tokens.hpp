@@ -4,6 +4,7 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
+#include <hearth/precision.hpp>  // FullPrecision stood here in API 1.1
 
 namespace hearth {
 
@@ -25,18 +26,5 @@ enum class LabelThreshold { mean, zero };
 /// 2025, eq. 6): the mean of the patch exceeds the mean of the whole mask (`mean`, the paper), or exceeds 0
 /// (`zero`, the official code). All false where the mask is 0.
 at::Tensor token_labels(const at::Tensor& mask, std::int64_t tokens, LabelThreshold threshold);
-
-/// Runs without autocast while it lives: softmax, logarithms, norms and reductions of a loss are computed in
-/// fp32.
-class FullPrecision {
-  public:
-    FullPrecision();
-    ~FullPrecision();
-    FullPrecision(const FullPrecision&) = delete;
-    FullPrecision& operator=(const FullPrecision&) = delete;
-
-  private:
-    bool cpu_, cuda_;
-};
 
 }  // namespace hearth
