@@ -22,10 +22,9 @@ class Unit {
             .doc("the image is then divided by it: one value, or one a channel");
     }
     /// What a backbone adds to its writes.
-    static Ports ports(const Symbols& symbols) {
-        const auto shape = symbols.resolve(parse_shape("B C"));
-        return {Port("pixel_mean", shape, "what was subtracted from the image, one value a channel").maybe(),
-                Port("pixel_std", shape, "what the image was then divided by, one value a channel").maybe()};
+    static Ports ports() {
+        return {Port("pixel_mean", "B C", "what was subtracted from the image, one value a channel").maybe(),
+                Port("pixel_std", "B C", "what the image was then divided by, one value a channel").maybe()};
     }
 
     /// Throws RecipeError in the name of `who` where there are neither one value nor one a channel.

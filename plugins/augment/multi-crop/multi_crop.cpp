@@ -61,9 +61,9 @@ class MultiCrop final : public DeviceAugment {
             .doc("kernel of resampling, always antialiased");
     }
     static Ports reads(const Options&) { return {{"image", "B C H W", "radiograph in [0, 1]"}}; }
-    static Ports writes(const Options& options, const Symbols& symbols) {
-        const auto crops = [&](std::int64_t count, std::int64_t size) {
-            return Shape{count, symbols["B"], symbols["C"], size, size};
+    static Ports writes(const Options& options) {
+        const auto crops = [](std::int64_t count, std::int64_t size) {
+            return Shape{count, "B", "C", size, size};
         };
         const auto count = options.integer("global_crops");
         auto large = crops(count, options.integer("global_size"));
@@ -201,4 +201,4 @@ HEARTH_PLUGIN((PluginInfo{.id = "multi-crop",
                           .version = "0.1.0",
                           .summary = "large and small random crops of one image, each in one fused pass",
                           .paper = "Caron et al. 2021, DINO, arXiv 2104.14294"}),
-              component<MultiCrop>("multi-crop", "writes large crops and small crops, jittered and blurred"))
+              component<MultiCrop>("writes large crops and small crops, jittered and blurred"))

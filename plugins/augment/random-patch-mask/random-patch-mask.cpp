@@ -98,5 +98,4 @@ HEARTH_PLUGIN((PluginInfo{.id = "random-patch-mask",
                           .version = "0.1.0",
                           .summary = "Random subsets of patches for masked image modelling",
                           .paper = "https://arxiv.org/abs/2111.06377"}),
-              component<RandomPatchMask>("random-patch-mask",
-                                         "keeps random patches; writes keep, restore and masked"))
+              component<RandomPatchMask>("keeps random patches; writes keep, restore and masked"))

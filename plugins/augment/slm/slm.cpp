@@ -56,12 +56,10 @@ class Slm final : public DeviceAugment {
             "0: a new mask each visit; N: visit v repeats visit v mod N (paper: 9)");
     }
     static Ports reads(const Options&) { return {{"image", "B C H W", "radiograph in [0, 1]"}}; }
-    static Ports writes(const Options&, const Symbols& symbols) {
-        const auto shape = symbols.resolve(parse_shape("B C H W"));
-        return {{"normal", shape, "the image itself"},
-                {"abnormal", shape, "the image with synthetic lesions"},
-                Port("mask", symbols.resolve(parse_shape("B 1 H W")), "what was added, before strength; >= 0")
-                    .maybe()};
+    static Ports writes(const Options&) {
+        return {{"normal", "B C H W", "the image itself"},
+                {"abnormal", "B C H W", "the image with synthetic lesions"},
+                Port("mask", "B 1 H W", "what was added, before strength; >= 0").maybe()};
     }
 
     Slm(const Options& options, const Symbols&)
@@ -180,4 +178,4 @@ HEARTH_PLUGIN((PluginInfo{.id = "slm",
                           .version = "0.1.0",
                           .summary = "synthetic lesion masks from an image's own bright texture",
                           .paper = "Liu et al. 2025, AFiRe, AAAI, eq. 2-5"}),
-              component<Slm>("slm", "adds soft synthetic lesions; writes normal, abnormal and mask"))
+              component<Slm>("adds soft synthetic lesions; writes normal, abnormal and mask"))

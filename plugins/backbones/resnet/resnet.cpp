@@ -60,7 +60,7 @@ class Resnet : public Backbone {
                 port(k), Shape{"B", shape.out(k), stage_size(symbols["H"], k), stage_size(symbols["W"], k)},
                 fmt::format("feature map of layer{}, at 1/{} of the image's size", k + 1, 4 << k));
         ports.emplace_back("cls", Shape{"B", shape.out(stages - 1)}, "the last map averaged over its pixels");
-        for (auto& port : pixels::Unit::ports(symbols)) ports.push_back(std::move(port));
+        for (auto& port : pixels::Unit::ports()) ports.push_back(std::move(port));
         return ports;
     }
 
@@ -129,5 +129,4 @@ HEARTH_PLUGIN((hearth::PluginInfo{.id = "resnet",
                                   .version = "0.1.0",
                                   .summary = "Residual networks with torchvision's parameter names",
                                   .paper = "https://arxiv.org/abs/1512.03385"}),
-              hearth::component<hearth::Resnet>("resnet",
-                                                "residual network: four feature maps and their pooled vector"))
+              hearth::component<hearth::Resnet>("residual network: four feature maps and their pooled vector"))

@@ -128,7 +128,7 @@ class Vit : public Backbone {
             Port("activations", Shape{"B", Dim(1) + tokens, dim},
                  "what the last block reads, the class token first; only where it is asked for by name")
                 .maybe()};
-        for (auto& port : pixels::Unit::ports(symbols)) ports.push_back(std::move(port));
+        for (auto& port : pixels::Unit::ports()) ports.push_back(std::move(port));
         return ports;
     }
 
@@ -279,4 +279,4 @@ HEARTH_PLUGIN((hearth::PluginInfo{.id = "vit",
                                   .version = "0.1.0",
                                   .summary = "Vision transformer with timm's parameter names",
                                   .paper = "https://arxiv.org/abs/2010.11929"}),
-              hearth::component<hearth::Vit>("vit", "vision transformer: patch tokens and a class token"))
+              hearth::component<hearth::Vit>("vision transformer: patch tokens and a class token"))

@@ -29,8 +29,8 @@ class DinoHead : public Head {
         schema.boolean("norm_last_layer", true).doc("hold the gain of the last layer at 1");
     }
     static Ports reads(const Options&) { return {Port("cls", "B D", "class token of a backbone")}; }
-    static Ports writes(const Options& options, const Symbols& symbols) {
-        return {Port("logits", Shape{symbols["B"], options.integer("out")}, "prototype logits")};
+    static Ports writes(const Options& options) {
+        return {Port("logits", Shape{"B", options.integer("out")}, "prototype logits")};
     }
 
     DinoHead(const Options& options, const Symbols& symbols) : fixed_gain_(options.boolean("norm_last_layer")) {
@@ -79,4 +79,4 @@ HEARTH_PLUGIN((hearth::PluginInfo{.id = "dino-head",
                                   .summary = "DINO's projection head: an MLP and a weight-normed last layer",
                                   .url = "https://github.com/facebookresearch/dino",
                                   .paper = "https://arxiv.org/abs/2104.14294"}),
-              hearth::component<hearth::DinoHead>("dino-head", "class token -> logits over K prototypes"))
+              hearth::component<hearth::DinoHead>("class token -> logits over K prototypes"))

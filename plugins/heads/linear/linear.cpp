@@ -24,7 +24,7 @@ class Linear : public Head {
         if (wants(options, "mean")) ports.emplace_back("tokens", "B L D", "one vector a patch");
         return ports;
     }
-    static Ports writes(const Options& options, const Symbols&) {
+    static Ports writes(const Options& options) {
         return {Port("logits", Shape{"B", options.integer("out")}, "unnormalised log-probabilities")};
     }
 
@@ -56,6 +56,6 @@ class Linear : public Head {
 }  // namespace
 }  // namespace hearth
 
-HEARTH_PLUGIN((hearth::PluginInfo{.id = "linear", .version = "0.1.0", .summary = "Linear classifier"}),
-              hearth::component<hearth::Linear>(
-                  "linear", "linear classifier of the class token, of the mean token, or of both"))
+HEARTH_PLUGIN(
+    (hearth::PluginInfo{.id = "linear", .version = "0.1.0", .summary = "Linear classifier"}),
+    hearth::component<hearth::Linear>("linear classifier of the class token, of the mean token, or of both"))

@@ -31,9 +31,8 @@ class PositionProjector : public Head {
         schema.boolean("norm_last", true).doc("hold the gain of the last layer at 1 (DINO's norm_last_layer)");
     }
     static Ports reads(const Options&) { return {Port("tokens", "B L D", "patch tokens of a backbone")}; }
-    static Ports writes(const Options& options, const Symbols& symbols) {
-        return {Port("logits", Shape{symbols["B"], symbols["L"], options.integer("out")},
-                     "cluster logits of each token")};
+    static Ports writes(const Options& options) {
+        return {Port("logits", Shape{"B", "L", options.integer("out")}, "cluster logits of each token")};
     }
 
     PositionProjector(const Options& options, const Symbols& symbols)
@@ -94,5 +93,4 @@ HEARTH_PLUGIN((hearth::PluginInfo{.id = "position-projector",
                                   .version = "0.1.0",
                                   .summary = "Projection head with a last layer for each token position",
                                   .url = "https://github.com/LYH-hh/AFiRe"}),
-              hearth::component<hearth::PositionProjector>("position-projector",
-                                                           "MLP, then a weight-normed map per position"))
+              hearth::component<hearth::PositionProjector>("MLP, then a weight-normed map per position"))

@@ -38,11 +38,10 @@ class PrototypeBank : public Head {
             .doc("epochs in which every batch replaces the bank; the official code has 1");
     }
     static Ports reads(const Options&) { return {Port("logits", "B L K", "the teacher's cluster logits")}; }
-    static Ports writes(const Options& options, const Symbols& symbols) {
-        Ports ports = {
-            Port("prototypes", symbols.resolve(parse_shape("L K")), "c, a distribution per position")};
+    static Ports writes(const Options& options) {
+        Ports ports = {Port("prototypes", "L K", "c, a distribution per position")};
         if (options.text("sinkhorn_on") == "assignments")
-            ports.emplace_back("assignments", symbols.resolve(parse_shape("B L K")), "q of the teacher");
+            ports.emplace_back("assignments", "B L K", "q of the teacher");
         return ports;
     }
 
@@ -139,5 +138,4 @@ HEARTH_PLUGIN((hearth::PluginInfo{.id = "prototype-bank",
                                   .version = "0.1.0",
                                   .summary = "Running cluster distribution of each token position",
                                   .url = "https://github.com/LYH-hh/AFiRe"}),
-              hearth::component<hearth::PrototypeBank>("prototype-bank",
-                                                       "Sinkhorn-Knopp assignments and prototypes (eq. 7)"))
+              hearth::component<hearth::PrototypeBank>("Sinkhorn-Knopp assignments and prototypes (eq. 7)"))

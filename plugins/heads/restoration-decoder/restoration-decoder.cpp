@@ -45,15 +45,12 @@ class RestorationDecoder : public PixelDecoder {
         if (options.boolean("cls")) ports.emplace_back("cls", "B D", "class token");
         return ports;
     }
-    static Ports writes(const Options&, const Symbols& symbols) {
+    static Ports writes(const Options&) {
         return {
-            Port("restored", symbols.resolve(parse_shape("B C H W")), "predicted lesion-free image"),
-            Port("labels", symbols.resolve(parse_shape("B L")), "true where a patch is abnormal").of("bool"),
-            Port("restored.mean", symbols.resolve(parse_shape("B C")), "what was added to the network's pixels")
-                .maybe(),
-            Port("restored.std", symbols.resolve(parse_shape("B C")),
-                 "what they were multiplied by: the unit to measure errors in")
-                .maybe()};
+            Port("restored", "B C H W", "predicted lesion-free image"),
+            Port("labels", "B L", "true where a patch is abnormal").of("bool"),
+            Port("restored.mean", "B C", "what was added to the network's pixels").maybe(),
+            Port("restored.std", "B C", "what they were multiplied by: the unit to measure errors in").maybe()};
     }
 
     RestorationDecoder(const Options& options, const Symbols& symbols)
@@ -90,9 +87,9 @@ class RestorationDecoder : public PixelDecoder {
 }  // namespace
 }  // namespace hearth
 
-HEARTH_PLUGIN((hearth::PluginInfo{.id = "restoration-decoder",
-                                  .version = "0.2.0",
-                                  .summary = "Decoder that restores lesion-free pixels from tokens",
-                                  .url = "https://github.com/LYH-hh/AFiRe"}),
-              hearth::component<hearth::RestorationDecoder>(
-                  "restoration-decoder", "masks abnormal tokens and decodes pixels (eq. 19)"))
+HEARTH_PLUGIN(
+    (hearth::PluginInfo{.id = "restoration-decoder",
+                        .version = "0.2.0",
+                        .summary = "Decoder that restores lesion-free pixels from tokens",
+                        .url = "https://github.com/LYH-hh/AFiRe"}),
+    hearth::component<hearth::RestorationDecoder>("masks abnormal tokens and decodes pixels (eq. 19)"))

@@ -25,7 +25,6 @@ class BinaryCrossEntropy : public Loss {
         return {Port("logits", "B K", "log-odds of each label"),
                 Port("label", "B K", "1, 0, or -1 = unknown").of("int64")};
     }
-    static Ports writes(const Options&, const Symbols&) { return {}; }
 
     BinaryCrossEntropy(const Options& options, const Symbols& symbols)
         : weights_(options.numbers("positive_weights")) {
@@ -83,5 +82,4 @@ HEARTH_PLUGIN((hearth::PluginInfo{.id = "binary-cross-entropy",
                                   .version = "0.1.0",
                                   .summary = "Binary cross-entropy with several labels, unknown ones ignored",
                                   .paper = "https://arxiv.org/abs/1901.07031"}),
-              hearth::component<hearth::BinaryCrossEntropy>("binary-cross-entropy",
-                                                            "binary cross-entropy with several labels"))
+              hearth::component<hearth::BinaryCrossEntropy>("binary cross-entropy with several labels"))

@@ -42,7 +42,6 @@ class CategoryContrast : public Loss {
                 Port("prototypes", "L K", "a distribution for each position"),
                 Port("mask", "B 1 H W", "added lesion intensity, >= 0")};
     }
-    static Ports writes(const Options&, const Symbols&) { return {}; }
 
     CategoryContrast(const Options& options, const Symbols&)
         : temperature_student_(options.schedule("temperature_student")),
@@ -126,5 +125,4 @@ HEARTH_PLUGIN((hearth::PluginInfo{.id = "category-contrast",
                                   .version = "0.1.0",
                                   .summary = "Contrast of normal against abnormal tokens of one position",
                                   .url = "https://github.com/LYH-hh/AFiRe"}),
-              hearth::component<hearth::CategoryContrast>("category-contrast",
-                                                          "category-consistency contrastive loss (eq. 14-16)"))
+              hearth::component<hearth::CategoryContrast>("category-consistency contrastive loss (eq. 14-16)"))

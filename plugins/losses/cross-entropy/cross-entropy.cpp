@@ -29,7 +29,6 @@ class CrossEntropy : public Loss {
         return {Port("logits", "B K", "unnormalised log-probabilities"),
                 Port("label", "B", "class from 0 to K-1, or -1 = none").of("int64")};
     }
-    static Ports writes(const Options&, const Symbols&) { return {}; }
 
     CrossEntropy(const Options& options, const Symbols& symbols)
         : smoothing_(options.number("label_smoothing")), class_weights_(options.numbers("class_weights")) {
@@ -96,4 +95,4 @@ HEARTH_PLUGIN((hearth::PluginInfo{.id = "cross-entropy",
                                   .version = "0.1.0",
                                   .summary = "Cross-entropy with class labels, missing ones ignored",
                                   .paper = "https://arxiv.org/abs/1512.00567"}),
-              hearth::component<hearth::CrossEntropy>("cross-entropy", "cross-entropy with class labels"))
+              hearth::component<hearth::CrossEntropy>("cross-entropy with class labels"))

@@ -26,7 +26,6 @@ class Dice : public Loss {
         return {Port("logits", "B K H W", "log-odds of each pixel"),
                 Port("segmentation", "B K H W", "1 inside, 0 outside, -1 unknown")};
     }
-    static Ports writes(const Options&, const Symbols&) { return {}; }
 
     Dice(const Options& options, const Symbols&)
         : dice_weight_(options.schedule("dice_weight")),
@@ -66,4 +65,4 @@ HEARTH_PLUGIN((hearth::PluginInfo{.id = "dice",
                                   .version = "0.1.0",
                                   .summary = "Dice loss with binary cross-entropy, for segmentation",
                                   .paper = "https://arxiv.org/abs/1606.04797"}),
-              hearth::component<hearth::Dice>("dice", "soft Dice and binary cross-entropy of a segmentation"))
+              hearth::component<hearth::Dice>("soft Dice and binary cross-entropy of a segmentation"))

@@ -37,7 +37,6 @@ class Dino : public Loss {
                 Port("student_logits", "G B K", "the student's logits of the same views"),
                 Port("local_logits", "V B K", "the student's logits of further views").maybe()};
     }
-    static Ports writes(const Options&, const Symbols&) { return {}; }
 
     Dino(const Options& options, const Symbols& symbols)
         : student_temperature_(options.number("student_temperature")),
@@ -156,5 +155,4 @@ HEARTH_PLUGIN((hearth::PluginInfo{.id = "dino",
                                   .summary = "DINO's self-distillation loss with centring",
                                   .url = "https://github.com/facebookresearch/dino",
                                   .paper = "https://arxiv.org/abs/2104.14294"}),
-              hearth::component<hearth::Dino>("dino",
-                                              "cross-entropy of all crops with the teacher's global crops"))
+              hearth::component<hearth::Dino>("cross-entropy of all crops with the teacher's global crops"))

@@ -37,7 +37,6 @@ class MaskedReconstruction : public Loss {
                 Port("prediction.mean", "B C", "mean of the backbone's pixels; unconnected: 0").maybe(),
                 Port("prediction.std", "B C", "what the backbone divides them by; unconnected: 1").maybe()};
     }
-    static Ports writes(const Options&, const Symbols&) { return {}; }
 
     MaskedReconstruction(const Options& options, const Symbols& symbols)
         : normalise_(options.text("normalise") == "patch") {
@@ -109,5 +108,4 @@ HEARTH_PLUGIN((hearth::PluginInfo{.id = "masked-reconstruction",
                                   .version = "0.2.0",
                                   .summary = "Pixel error of masked patches",
                                   .paper = "https://arxiv.org/abs/2111.06377"}),
-              hearth::component<hearth::MaskedReconstruction>("masked-reconstruction",
-                                                              "squared error of the removed patches' pixels"))
+              hearth::component<hearth::MaskedReconstruction>("squared error of the removed patches' pixels"))

@@ -46,7 +46,6 @@ class Restoration : public Loss {
             Port("restored.std", "B C", "the decoder's: the unit of an error, per channel; unconnected: 1")
                 .maybe()};
     }
-    static Ports writes(const Options&, const Symbols&) { return {}; }
 
     Restoration(const Options& options, const Symbols& symbols)
         : abnormal_weight_(options.schedule("abnormal_weight")),
@@ -114,5 +113,4 @@ HEARTH_PLUGIN((hearth::PluginInfo{.id = "restoration",
                                   .version = "0.2.0",
                                   .summary = "Weighted pixel error against the lesion-free image",
                                   .url = "https://github.com/LYH-hh/AFiRe"}),
-              hearth::component<hearth::Restoration>("restoration",
-                                                     "weighted squared error of pixels (eq. 20)"))
+              hearth::component<hearth::Restoration>("weighted squared error of pixels (eq. 20)"))

@@ -42,7 +42,6 @@ class StructureContrast : public Loss {
                 Port("prototypes", "L K", "a distribution for each position"),
                 Port("mask", "B 1 H W", "added lesion intensity, >= 0")};
     }
-    static Ports writes(const Options&, const Symbols&) { return {}; }
 
     StructureContrast(const Options& options, const Symbols&)
         : temperature_student_(options.schedule("temperature_student")),
@@ -124,5 +123,4 @@ HEARTH_PLUGIN((hearth::PluginInfo{
                   .version = "0.1.0",
                   .summary = "Contrast of normal tokens against the prototypes of all positions",
                   .url = "https://github.com/LYH-hh/AFiRe"}),
-              hearth::component<hearth::StructureContrast>("structure-contrast",
-                                                           "structure-consistency contrastive loss (eq. 12)"))
+              hearth::component<hearth::StructureContrast>("structure-consistency contrastive loss (eq. 12)"))

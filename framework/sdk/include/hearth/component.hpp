@@ -4,8 +4,9 @@
 // A component class T of any kind also has these static members, which the host calls before it creates one:
 //   static void  schema(Schema&)                           options
 //   static Ports reads(const Options&)                     what it reads, in symbols
-//   static Ports writes(const Options&, const Symbols&)    what it writes, once its reads are bound
-//   T(const Options&, const Symbols&)                      constructor
+//   static Ports writes(const Options&)                    what it writes, in the symbols of its reads
+//   T(const Options&, const Symbols&)                      constructor, once its reads are bound
+// `writes` may take Symbols too, to compute with what the reads were bound to. A loss needs none.
 #pragma once
 
 #include <torch/nn/module.h>
@@ -87,6 +88,7 @@ struct LossOutput {
 class Loss : public Component {
   public:
     static constexpr Kind kind = Kind::loss;
+    static Ports writes(const Options&, const Symbols&) { return {}; }
     virtual LossOutput forward(const Tensors& in, const Context& context) = 0;
 };
 

@@ -36,7 +36,7 @@ class Dim {
 
 using Shape = std::vector<Dim>;
 
-/// Parses "B L 256".
+/// Parses "B L 256". Throws PluginError for what is neither a number nor a symbol.
 Shape parse_shape(std::string_view text);
 /// Prints "B L 256".
 std::string to_string(const Shape& shape);
