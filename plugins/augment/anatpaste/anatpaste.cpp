@@ -51,8 +51,9 @@ class AnatPaste final : public Augment {
 
     AnatPaste(const Options& options, const Symbols&)
         : lungs_(options.text("inside") == "lungs"), min_lung_(options.number("min_lung")) {
-        std::tie(settings_.smallest_area, settings_.largest_area) = ordered(options.numbers("area"), "area");
-        const auto [lowest, highest] = ordered(options.integers("alpha"), "alpha");
+        std::tie(settings_.smallest_area, settings_.largest_area) =
+            range::ordered(options.numbers("area"), "area");
+        const auto [lowest, highest] = range::ordered(options.integers("alpha"), "alpha");
         settings_.lowest_alpha = static_cast<int>(lowest);
         settings_.highest_alpha = static_cast<int>(highest);
         settings_.aspect = options.number("aspect");

@@ -166,7 +166,7 @@ class MultiCrop final : public DeviceAugment {
 
   private:
     static Range ordered(const Options& options, const std::string& name) {
-        const auto [low, high] = hearth::ordered(options.numbers(name), name);
+        const auto [low, high] = range::ordered(options.numbers(name), name);
         return {low, high};
     }
 

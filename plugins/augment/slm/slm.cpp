@@ -76,9 +76,10 @@ class Slm final : public DeviceAugment {
         settings_.irregularity = options.number("irregularity");
         settings_.texture_size = options.number("texture_size");
         std::tie(settings_.fewest_regions, settings_.most_regions) =
-            ordered(options.integers("regions"), "regions");
-        std::tie(settings_.smallest, settings_.largest) = ordered(options.numbers("size"), "size");
-        std::tie(settings_.lowest_gamma, settings_.highest_gamma) = ordered(options.numbers("gamma"), "gamma");
+            range::ordered(options.integers("regions"), "regions");
+        std::tie(settings_.smallest, settings_.largest) = range::ordered(options.numbers("size"), "size");
+        std::tie(settings_.lowest_gamma, settings_.highest_gamma) =
+            range::ordered(options.numbers("gamma"), "gamma");
         if (settings_.rho_in_pixels && settings_.highest_gamma <= 1)
             throw RecipeError(
                 "gamma: found at most 1 with rho = \"pixels\", a dot of one pixel; expected pixels "

@@ -8,9 +8,9 @@
 
 #include <hearth/hearth.hpp>
 
+#include "common/nn/linear.hpp"
 #include "common/pixels.hpp"
 #include "common/transformer/block.hpp"
-#include "common/transformer/linear.hpp"
 #include "common/transformer/positions.hpp"
 #include "common/transformer/recompute.hpp"
 
@@ -70,7 +70,7 @@ class PatchEmbed : public torch::nn::Module {
 
     /// patches [B, N, C, p, p] -> [B, N, D]
     Tensor forward(const Tensor& patches) {
-        return transformer::linear(patches.flatten(2), proj_->weight.flatten(1), proj_->bias);
+        return nn::linear(patches.flatten(2), proj_->weight.flatten(1), proj_->bias);
     }
 
     torch::nn::Conv2d& proj() { return proj_; }

@@ -5,7 +5,7 @@
 #include <cmath>
 #include <hearth/hearth.hpp>
 
-#include "common/transformer/projection_mlp.hpp"
+#include "common/nn/projection_mlp.hpp"
 #include "weight_normed_linear.hpp"
 
 namespace hearth {
@@ -43,7 +43,7 @@ class DinoHead : public Head {
     }
 
     Tensors forward(const Tensors& in, const Context&) override {
-        auto x = transformer::projected(in["cls"], mlp_);
+        auto x = nn::projected(in["cls"], mlp_);
         const auto type = product_type(weight_v_);
         const FullPrecision exact;
         x = x.to(weight_v_.scalar_type());
@@ -55,8 +55,8 @@ class DinoHead : public Head {
 
   private:
     void make_mlp(std::int64_t width, const Options& options) {
-        mlp_ = transformer::make_projection_mlp(options.integer("layers"), width, options.integer("hidden"),
-                                                options.integer("bottleneck"));
+        mlp_ = nn::make_projection_mlp(options.integer("layers"), width, options.integer("hidden"),
+                                       options.integer("bottleneck"));
         if (mlp_.size() == 1) {
             register_module("mlp", mlp_.front());
             return;
@@ -67,7 +67,7 @@ class DinoHead : public Head {
     }
 
     bool fixed_gain_;
-    transformer::ProjectionMlp mlp_;
+    nn::ProjectionMlp mlp_;
     Tensor weight_g_, weight_v_;
 };
 

@@ -8,7 +8,7 @@
 
 #include <hearth/mixed_precision.hpp>
 
-#include "common/transformer/linear.hpp"
+#include "common/nn/linear.hpp"
 
 namespace hearth {
 
@@ -46,7 +46,7 @@ struct WeightNormedLinear : torch::autograd::Function<WeightNormedLinear> {
     /// a [N, M], b [K, M] -> a b^T, at least fp32: bf16 products leave a GPU in the fp32 they are summed in.
     static Tensor product(const Tensor& a, const Tensor& b) {
         const auto narrow = a.scalar_type() == at::kBFloat16 || a.scalar_type() == at::kHalf;
-        return narrow ? at::mm(a, b.t(), at::kFloat) : transformer::linear(a, b, Tensor());
+        return narrow ? at::mm(a, b.t(), at::kFloat) : nn::linear(a, b, Tensor());
     }
 };
 

@@ -5,7 +5,7 @@
 #include <cmath>
 #include <hearth/hearth.hpp>
 
-#include "common/transformer/projection_mlp.hpp"
+#include "common/nn/projection_mlp.hpp"
 #include "weight_normed_product.hpp"
 
 namespace hearth {
@@ -39,8 +39,8 @@ class PositionProjector : public Head {
         : positions_(options.boolean("per_position") ? symbols.value("L") : 0) {
         const auto bottleneck = options.integer("bottleneck");
         const auto mlp = register_module("mlp", std::make_shared<torch::nn::Module>("mlp"));
-        mlp_ = transformer::make_projection_mlp(options.integer("layers"), symbols.value("D"),
-                                                options.integer("hidden"), bottleneck);
+        mlp_ = nn::make_projection_mlp(options.integer("layers"), symbols.value("D"), options.integer("hidden"),
+                                       bottleneck);
         // Even names: the reference counts the activations between the maps.
         for (std::size_t i = 0; i < mlp_.size(); ++i) mlp->register_module(std::to_string(2 * i), mlp_[i]);
         std::vector<std::int64_t> rows = {options.integer("out")};
@@ -60,7 +60,7 @@ class PositionProjector : public Head {
             throw Error(ExitCode::internal, fmt::format("position-projector: found {} tokens, expected {}; "
                                                         "per_position = false takes any number",
                                                         length, positions_));
-        auto x = transformer::projected(tokens, mlp_);
+        auto x = nn::projected(tokens, mlp_);
         const auto type = product_type(x);
         const FullPrecision exact;
         x = x.to(weight_v_.scalar_type());
@@ -82,7 +82,7 @@ class PositionProjector : public Head {
     }
 
     std::int64_t positions_;  ///< L, or 0 where the last layer is shared
-    transformer::ProjectionMlp mlp_;
+    nn::ProjectionMlp mlp_;
     Tensor weight_v_, weight_g_;
 };
 

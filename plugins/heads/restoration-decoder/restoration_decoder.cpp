@@ -4,6 +4,7 @@
 
 #include <hearth/hearth.hpp>
 
+#include "common/lesion_labels.hpp"
 #include "common/pixels.hpp"
 #include "common/transformer/decoder.hpp"
 
@@ -57,7 +58,7 @@ class RestorationDecoder : public PixelDecoder {
         : PixelDecoder(options, symbols, options.boolean("cls") ? 1 : 0,
                        options.text("mask_token") == "position"),
           cls_(options.boolean("cls")),
-          threshold_(options.text("threshold") == "zero" ? LabelThreshold::zero : LabelThreshold::mean),
+          threshold_(lesion_labels::threshold(options)),
           normalised_(options.text("output") == "normalised") {
         // A weight file says by this what its last layer writes: one from before is refused, not misread.
         if (normalised_) register_buffer("writes_normalised_pixels", at::ones({1}, at::kLong));
@@ -66,7 +67,7 @@ class RestorationDecoder : public PixelDecoder {
     Tensors forward(const Tensors& in, const Context&) override {
         const auto &tokens = in["tokens"], &image = in["image"];
         const auto grid = grid_of(image, tokens.size(1), "restoration-decoder");
-        const auto labels = token_labels(in["mask"], tokens.size(1), threshold_);
+        const auto labels = lesion_labels::of_tokens(in["mask"], tokens.size(1), threshold_);
         auto x = at::where(labels.unsqueeze(-1), mask_token(grid), embed(tokens));
         if (cls_) x = at::cat({embed(in["cls"]).unsqueeze(1), x}, 1);
         const auto pixels = unpatchify(decode(x, grid), channels(), image.size(2), image.size(3));
@@ -80,7 +81,7 @@ class RestorationDecoder : public PixelDecoder {
 
   private:
     bool cls_;
-    LabelThreshold threshold_;
+    lesion_labels::Threshold threshold_;
     bool normalised_;
 };
 

@@ -4,7 +4,8 @@
 
 #include <hearth/hearth.hpp>
 
-#include "../../common/contrast.hpp"
+#include "common/lesion_labels.hpp"
+#include "common/position_contrast.hpp"
 
 namespace hearth {
 namespace {
@@ -51,16 +52,17 @@ class CategoryContrast : public Loss {
           self_positive_(options.boolean("self_positive")),
           prototype_term_(options.text("prototype_term")),
           over_batch_(options.text("average") == "batch"),
-          threshold_(options.text("threshold") == "zero" ? LabelThreshold::zero : LabelThreshold::mean),
+          threshold_(lesion_labels::threshold(options)),
           clamp_(options.number("clamp")) {}
 
     LossOutput forward(const Tensors& in, const Context& context) override {
         const FullPrecision full;
         const auto& comm = *context.comm;
         const auto& logits = in["logits"];
-        const auto normal = token_labels(in["mask"], logits.size(1), threshold_).logical_not();  // [B, L]
-        const auto everyone = comm.all_gather(normal.to(at::kByte), false).to(at::kBool).t();    // [L, B']
-        const auto factor = contrast::scale(context.value(temperature_), as_printed_);
+        const auto normal =
+            lesion_labels::of_tokens(in["mask"], logits.size(1), threshold_).logical_not();    // [B, L]
+        const auto everyone = comm.all_gather(normal.to(at::kByte), false).to(at::kBool).t();  // [L, B']
+        const auto factor = position_contrast::scale(context.value(temperature_), as_printed_);
 
         // Position by position, [L, B, K], as position-projector stores them; B' counts all processes.
         const auto log_q =
@@ -82,9 +84,9 @@ class CategoryContrast : public Loss {
         auto count =
             over_batch_ ? at::full({}, normal.numel(), loss.options()) : anchors.sum().to(loss.scalar_type());
         comm.all_reduce_sum(count);
-        LossOutput out{.total = (loss * contrast::mean_weights(anchors, count, comm)).sum()};
+        LossOutput out{.total = (loss * position_contrast::mean_weights(anchors, count, comm)).sum()};
         out.terms = {{"category", out.total.detach()}};
-        out.per_sample = contrast::per_image(loss, anchors);
+        out.per_sample = position_contrast::per_image(loss, anchors);
         return out;
     }
 
@@ -102,7 +104,7 @@ class CategoryContrast : public Loss {
     /// log of the sum (or mean) over abnormal b of f(q_bj, c_j), [L, 1].
     Tensor against_prototype(const Tensor& q, const Tensor& prototypes, const Tensor& everyone, double factor,
                              const Comm& comm) const {
-        const auto log_c = contrast::log_constant(prototypes, clamp_, q) * factor;
+        const auto log_c = position_contrast::log_constant(prototypes, clamp_, q) * factor;
         const auto own = at::bmm(q, log_c.unsqueeze(-1)).squeeze(-1);                          // [L, B]
         const auto log_f = comm.all_gather(own.t(), true).t().masked_fill(everyone, nothing);  // [L, B']
         const auto sum = log_f.logsumexp(-1, true);
@@ -114,7 +116,7 @@ class CategoryContrast : public Loss {
     bool as_printed_, stop_positive_, self_positive_;
     std::string prototype_term_;
     bool over_batch_;
-    LabelThreshold threshold_;
+    lesion_labels::Threshold threshold_;
     double clamp_;
 };
 

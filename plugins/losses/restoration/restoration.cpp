@@ -5,6 +5,7 @@
 
 #include <hearth/hearth.hpp>
 
+#include "common/lesion_labels.hpp"
 #include "common/pixels.hpp"
 
 namespace hearth {
@@ -50,7 +51,7 @@ class Restoration : public Loss {
     Restoration(const Options& options, const Symbols& symbols)
         : abnormal_weight_(options.schedule("abnormal_weight")),
           patch_(options.integer("patch")),
-          threshold_(options.text("threshold") == "zero" ? LabelThreshold::zero : LabelThreshold::mean),
+          threshold_(lesion_labels::threshold(options)),
           normalise_(options.text("normalise") == "patch") {
         for (const auto* edge : {"H", "W"})
             if (symbols[edge].known() && symbols[edge].value() % patch_ != 0)
@@ -62,7 +63,7 @@ class Restoration : public Loss {
         const FullPrecision exact;
         const auto restored = in_patches(in["restored"]), normal = in_patches(in["normal"]);
         const auto rows = restored.size(2), columns = restored.size(4);
-        const auto labels = token_labels(in["mask"], rows * columns, threshold_);  // [B, L]
+        const auto labels = lesion_labels::of_tokens(in["mask"], rows * columns, threshold_);  // [B, L]
         const auto weight = context.value(abnormal_weight_);
         const auto weights = at::ones(labels.sizes(), restored.options()).masked_fill(labels, weight);
 
@@ -102,7 +103,7 @@ class Restoration : public Loss {
 
     Schedule abnormal_weight_;
     std::int64_t patch_;
-    LabelThreshold threshold_;
+    lesion_labels::Threshold threshold_;
     bool normalise_;
 };
 

@@ -1,4 +1,4 @@
-// Images as token sequences: patchify, its inverse, and the token labels of a lesion mask.
+// Images as token sequences: patchify and its inverse.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -20,11 +20,11 @@ at::Tensor patchify(const at::Tensor& image, std::int64_t patch);
 at::Tensor unpatchify(const at::Tensor& patches, std::int64_t channels, std::int64_t height,
                       std::int64_t width);
 
+/// Of API 1.1, for plugins that use it; API 2 will not have it. One paper's labels are no business of the SDK:
+/// copy plugins/common/lesion_labels.hpp.
 enum class LabelThreshold { mean, zero };
-
-/// Token labels of a lesion mask [B, 1, H, W] with values >= 0 -> bool [B, L], true = abnormal (Liu et al.
-/// 2025, eq. 6): the mean of the patch exceeds the mean of the whole mask (`mean`, the paper), or exceeds 0
-/// (`zero`, the official code). All false where the mask is 0.
-at::Tensor token_labels(const at::Tensor& mask, std::int64_t tokens, LabelThreshold threshold);
+[[deprecated("copy plugins/common/lesion_labels.hpp")]] at::Tensor token_labels(const at::Tensor& mask,
+                                                                                std::int64_t tokens,
+                                                                                LabelThreshold threshold);
 
 }  // namespace hearth

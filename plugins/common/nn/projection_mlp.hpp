@@ -8,9 +8,9 @@
 #include <cstdint>
 #include <vector>
 
-#include "common/transformer/linear.hpp"
+#include "common/nn/linear.hpp"
 
-namespace hearth::transformer {
+namespace hearth::nn {
 
 using ProjectionMlp = std::vector<torch::nn::Linear>;
 
@@ -33,4 +33,4 @@ inline at::Tensor projected(at::Tensor x, const ProjectionMlp& maps) {
     return x;
 }
 
-}  // namespace hearth::transformer
+}  // namespace hearth::nn

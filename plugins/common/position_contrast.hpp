@@ -6,7 +6,7 @@
 
 #include <hearth/context.hpp>
 
-namespace hearth::contrast {
+namespace hearth::position_contrast {
 
 /// log f(q, c) = scale(...) * sum_k q_k log c_k. The paper prints exp(+H / tau), which rewards dissimilarity,
 /// while its text calls f a similarity: as_printed keeps that for study.
@@ -31,4 +31,4 @@ inline at::Tensor per_image(const at::Tensor& loss, const at::Tensor& chosen) {
     return at::where(chosen, loss.detach(), 0).sum(1) / chosen.sum(1).clamp_min(1);
 }
 
-}  // namespace hearth::contrast
+}  // namespace hearth::position_contrast
