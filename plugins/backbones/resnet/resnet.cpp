@@ -10,9 +10,9 @@
 #include "block.hpp"
 #include "common/pixels.hpp"
 
-namespace hearth {
 namespace {
 
+using namespace hearth;
 using at::Tensor;
 
 constexpr std::int64_t stages = 4;
@@ -123,10 +123,9 @@ class Resnet : public Backbone {
 };
 
 }  // namespace
-}  // namespace hearth
 
-HEARTH_PLUGIN((hearth::PluginInfo{.id = "resnet",
-                                  .version = "0.1.0",
-                                  .summary = "Residual networks with torchvision's parameter names",
-                                  .paper = "https://arxiv.org/abs/1512.03385"}),
-              hearth::component<hearth::Resnet>("residual network: four feature maps and their pooled vector"))
+HEARTH_PLUGIN((PluginInfo{.id = "resnet",
+                          .version = "0.1.0",
+                          .summary = "Residual networks with torchvision's parameter names",
+                          .paper = "https://arxiv.org/abs/1512.03385"}),
+              component<Resnet>("residual network: four feature maps and their pooled vector"))

@@ -14,9 +14,9 @@
 #include "common/transformer/positions.hpp"
 #include "common/transformer/recompute.hpp"
 
-namespace hearth {
 namespace {
 
+using namespace hearth;
 using at::Tensor;
 using transformer::Grid;
 
@@ -273,10 +273,9 @@ class Vit : public Backbone {
 };
 
 }  // namespace
-}  // namespace hearth
 
-HEARTH_PLUGIN((hearth::PluginInfo{.id = "vit",
-                                  .version = "0.1.0",
-                                  .summary = "Vision transformer with timm's parameter names",
-                                  .paper = "https://arxiv.org/abs/2010.11929"}),
-              hearth::component<hearth::Vit>("vision transformer: patch tokens and a class token"))
+HEARTH_PLUGIN((PluginInfo{.id = "vit",
+                          .version = "0.1.0",
+                          .summary = "Vision transformer with timm's parameter names",
+                          .paper = "https://arxiv.org/abs/2010.11929"}),
+              component<Vit>("vision transformer: patch tokens and a class token"))

@@ -8,9 +8,9 @@
 #include "common/nn/projection_mlp.hpp"
 #include "weight_normed_linear.hpp"
 
-namespace hearth {
 namespace {
 
+using namespace hearth;
 using at::Tensor;
 
 /// cls [B, D] -> logits [B, K]:
@@ -44,12 +44,14 @@ class DinoHead : public Head {
 
     Tensors forward(const Tensors& in, const Context&) override {
         auto x = nn::projected(in["cls"], mlp_);
-        const auto type = product_type(weight_v_);
+        const auto type = dino_head::product_type(weight_v_);
         const FullPrecision exact;
         x = x.to(weight_v_.scalar_type());
         x = x / at::linalg_vector_norm(x, 2, at::IntArrayRef{-1}, true).clamp_min(1e-12);
-        if (fixed_gain_) return {{"logits", WeightNormedLinear::apply(x, weight_v_, weight_g_, type)}};
-        const auto cosines = WeightNormedLinear::apply(x, weight_v_, at::ones_like(weight_g_.detach()), type);
+        if (fixed_gain_)
+            return {{"logits", dino_head::WeightNormedLinear::apply(x, weight_v_, weight_g_, type)}};
+        const auto cosines =
+            dino_head::WeightNormedLinear::apply(x, weight_v_, at::ones_like(weight_g_.detach()), type);
         return {{"logits", cosines * weight_g_.view(-1)}};
     }
 
@@ -72,11 +74,10 @@ class DinoHead : public Head {
 };
 
 }  // namespace
-}  // namespace hearth
 
-HEARTH_PLUGIN((hearth::PluginInfo{.id = "dino-head",
-                                  .version = "0.1.0",
-                                  .summary = "DINO's projection head: an MLP and a weight-normed last layer",
-                                  .url = "https://github.com/facebookresearch/dino",
-                                  .paper = "https://arxiv.org/abs/2104.14294"}),
-              hearth::component<hearth::DinoHead>("class token -> logits over K prototypes"))
+HEARTH_PLUGIN((PluginInfo{.id = "dino-head",
+                          .version = "0.1.0",
+                          .summary = "DINO's projection head: an MLP and a weight-normed last layer",
+                          .url = "https://github.com/facebookresearch/dino",
+                          .paper = "https://arxiv.org/abs/2104.14294"}),
+              component<DinoHead>("class token -> logits over K prototypes"))

@@ -5,8 +5,9 @@
 
 #include <hearth/hearth.hpp>
 
-namespace hearth {
 namespace {
+
+using namespace hearth;
 
 /// cls [B, D] and the mean of tokens [B, L, D], or one of them -> logits [B, K]:
 ///   logits = x W^T + b, x [B, D] or [B, 2D], with `weight` [K, D or 2D] and `bias` [K].
@@ -54,8 +55,6 @@ class Linear : public Head {
 };
 
 }  // namespace
-}  // namespace hearth
 
-HEARTH_PLUGIN(
-    (hearth::PluginInfo{.id = "linear", .version = "0.1.0", .summary = "Linear classifier"}),
-    hearth::component<hearth::Linear>("linear classifier of the class token, of the mean token, or of both"))
+HEARTH_PLUGIN((PluginInfo{.id = "linear", .version = "0.1.0", .summary = "Linear classifier"}),
+              component<Linear>("linear classifier of the class token, of the mean token, or of both"))

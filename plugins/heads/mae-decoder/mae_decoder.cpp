@@ -9,9 +9,9 @@
 #include "common/pixels.hpp"
 #include "common/transformer/decoder.hpp"
 
-namespace hearth {
 namespace {
 
+using namespace hearth;
 using at::Tensor;
 using transformer::PixelDecoder;
 
@@ -69,10 +69,9 @@ class MaeDecoder : public PixelDecoder {
 };
 
 }  // namespace
-}  // namespace hearth
 
-HEARTH_PLUGIN((hearth::PluginInfo{.id = "mae-decoder",
-                                  .version = "0.1.0",
-                                  .summary = "Decoder that predicts masked patches from the visible ones",
-                                  .paper = "https://arxiv.org/abs/2111.06377"}),
-              hearth::component<hearth::MaeDecoder>("mask tokens where patches are missing, decoded to pixels"))
+HEARTH_PLUGIN((PluginInfo{.id = "mae-decoder",
+                          .version = "0.1.0",
+                          .summary = "Decoder that predicts masked patches from the visible ones",
+                          .paper = "https://arxiv.org/abs/2111.06377"}),
+              component<MaeDecoder>("mask tokens where patches are missing, decoded to pixels"))

@@ -8,9 +8,9 @@
 #include "common/nn/projection_mlp.hpp"
 #include "weight_normed_product.hpp"
 
-namespace hearth {
 namespace {
 
+using namespace hearth;
 using at::Tensor;
 
 /// tokens [B, L, D] -> logits [B, L, K]:
@@ -61,7 +61,7 @@ class PositionProjector : public Head {
                                                         "per_position = false takes any number",
                                                         length, positions_));
         auto x = nn::projected(tokens, mlp_);
-        const auto type = product_type(x);
+        const auto type = position_projector::product_type(x);
         const FullPrecision exact;
         x = x.to(weight_v_.scalar_type());
         x = x / at::linalg_vector_norm(x, 2, at::IntArrayRef{-1}, true).clamp_min(1e-12);
@@ -72,11 +72,12 @@ class PositionProjector : public Head {
     Tensor last_layer(const Tensor& x, std::int64_t batch, std::int64_t length, at::ScalarType type) const {
         if (positions_ == 0) {
             const auto rows = x.reshape({1, batch * length, x.size(2)});
-            auto logits = WeightNormedProduct::apply(rows, weight_v_.unsqueeze(0), type);
+            auto logits = position_projector::WeightNormedProduct::apply(rows, weight_v_.unsqueeze(0), type);
             if (weight_g_.defined()) logits = logits * weight_g_;
             return logits.view({batch, length, logits.size(2)});
         }
-        auto logits = WeightNormedProduct::apply(x.transpose(0, 1), weight_v_, type);  // [L, B, K]
+        auto logits =
+            position_projector::WeightNormedProduct::apply(x.transpose(0, 1), weight_v_, type);  // [L, B, K]
         if (weight_g_.defined()) logits = logits * weight_g_.unsqueeze(1);
         return logits.transpose(0, 1);
     }
@@ -87,10 +88,9 @@ class PositionProjector : public Head {
 };
 
 }  // namespace
-}  // namespace hearth
 
-HEARTH_PLUGIN((hearth::PluginInfo{.id = "position-projector",
-                                  .version = "0.1.0",
-                                  .summary = "Projection head with a last layer for each token position",
-                                  .url = "https://github.com/LYH-hh/AFiRe"}),
-              hearth::component<hearth::PositionProjector>("MLP, then a weight-normed map per position"))
+HEARTH_PLUGIN((PluginInfo{.id = "position-projector",
+                          .version = "0.1.0",
+                          .summary = "Projection head with a last layer for each token position",
+                          .url = "https://github.com/LYH-hh/AFiRe"}),
+              component<PositionProjector>("MLP, then a weight-normed map per position"))

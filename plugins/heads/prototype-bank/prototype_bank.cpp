@@ -7,9 +7,9 @@
 
 #include "sinkhorn.hpp"
 
-namespace hearth {
 namespace {
 
+using namespace hearth;
 using at::Tensor;
 
 /// Teacher logits [B, L, K] -> assignments q^T [B, L, K] (Sinkhorn-Knopp) and prototypes c [L, K]:
@@ -77,7 +77,8 @@ class PrototypeBank : public Head {
         if (raw_) {
             const auto mean = remember(batch_mean(logits, *context.comm), context);
             // Every rank has the whole matrix already, so nothing is summed over processes here.
-            const auto c = sinkhorn(mean.unsqueeze(0), context.value(epsilon_), iterations_, Comm::local());
+            const auto c = prototype_bank::sinkhorn(mean.unsqueeze(0), context.value(epsilon_), iterations_,
+                                                    Comm::local());
             return {{"prototypes", c.squeeze(0)}};
         }
         const auto q = assign(logits, context);
@@ -88,7 +89,8 @@ class PrototypeBank : public Head {
   private:
     Tensor assign(const Tensor& logits, const Context& context) const {
         const auto problems = per_position_ ? logits : logits.reshape({1, -1, logits.size(2)});
-        return sinkhorn(problems, context.value(epsilon_), iterations_, *context.comm).view(logits.sizes());
+        return prototype_bank::sinkhorn(problems, context.value(epsilon_), iterations_, *context.comm)
+            .view(logits.sizes());
     }
 
     /// [L, B, K] -> [L, K], the mean over the images of all processes.
@@ -132,10 +134,9 @@ class PrototypeBank : public Head {
 };
 
 }  // namespace
-}  // namespace hearth
 
-HEARTH_PLUGIN((hearth::PluginInfo{.id = "prototype-bank",
-                                  .version = "0.1.0",
-                                  .summary = "Running cluster distribution of each token position",
-                                  .url = "https://github.com/LYH-hh/AFiRe"}),
-              hearth::component<hearth::PrototypeBank>("Sinkhorn-Knopp assignments and prototypes (eq. 7)"))
+HEARTH_PLUGIN((PluginInfo{.id = "prototype-bank",
+                          .version = "0.1.0",
+                          .summary = "Running cluster distribution of each token position",
+                          .url = "https://github.com/LYH-hh/AFiRe"}),
+              component<PrototypeBank>("Sinkhorn-Knopp assignments and prototypes (eq. 7)"))

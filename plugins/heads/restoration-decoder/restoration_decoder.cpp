@@ -8,9 +8,9 @@
 #include "common/pixels.hpp"
 #include "common/transformer/decoder.hpp"
 
-namespace hearth {
 namespace {
 
+using namespace hearth;
 using at::Tensor;
 using transformer::PixelDecoder;
 
@@ -86,11 +86,9 @@ class RestorationDecoder : public PixelDecoder {
 };
 
 }  // namespace
-}  // namespace hearth
 
-HEARTH_PLUGIN(
-    (hearth::PluginInfo{.id = "restoration-decoder",
-                        .version = "0.2.0",
-                        .summary = "Decoder that restores lesion-free pixels from tokens",
-                        .url = "https://github.com/LYH-hh/AFiRe"}),
-    hearth::component<hearth::RestorationDecoder>("masks abnormal tokens and decodes pixels (eq. 19)"))
+HEARTH_PLUGIN((PluginInfo{.id = "restoration-decoder",
+                          .version = "0.2.0",
+                          .summary = "Decoder that restores lesion-free pixels from tokens",
+                          .url = "https://github.com/LYH-hh/AFiRe"}),
+              component<RestorationDecoder>("masks abnormal tokens and decodes pixels (eq. 19)"))

@@ -9,9 +9,9 @@
 
 #include <hearth/hearth.hpp>
 
-namespace hearth {
 namespace {
 
+using namespace hearth;
 using at::Tensor;
 namespace nn = torch::nn;
 
@@ -87,11 +87,9 @@ class SegmentationDecoder : public Head {
 };
 
 }  // namespace
-}  // namespace hearth
 
-HEARTH_PLUGIN(
-    (hearth::PluginInfo{.id = "segmentation-decoder",
-                        .version = "0.1.0",
-                        .summary = "Convolutional decoder from tokens to maps of pixels",
-                        .paper = "https://arxiv.org/abs/2012.15840"}),
-    hearth::component<hearth::SegmentationDecoder>("progressive upsampling of tokens to a segmentation"))
+HEARTH_PLUGIN((PluginInfo{.id = "segmentation-decoder",
+                          .version = "0.1.0",
+                          .summary = "Convolutional decoder from tokens to maps of pixels",
+                          .paper = "https://arxiv.org/abs/2012.15840"}),
+              component<SegmentationDecoder>("progressive upsampling of tokens to a segmentation"))

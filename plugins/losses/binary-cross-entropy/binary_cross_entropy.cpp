@@ -4,9 +4,9 @@
 
 #include <hearth/hearth.hpp>
 
-namespace hearth {
 namespace {
 
+using namespace hearth;
 using at::Tensor;
 
 /// logits [B, K], label [B, K] with 1, 0, or -1 = unknown:
@@ -76,10 +76,9 @@ class BinaryCrossEntropy : public Loss {
 };
 
 }  // namespace
-}  // namespace hearth
 
-HEARTH_PLUGIN((hearth::PluginInfo{.id = "binary-cross-entropy",
-                                  .version = "0.1.0",
-                                  .summary = "Binary cross-entropy with several labels, unknown ones ignored",
-                                  .paper = "https://arxiv.org/abs/1901.07031"}),
-              hearth::component<hearth::BinaryCrossEntropy>("binary cross-entropy with several labels"))
+HEARTH_PLUGIN((PluginInfo{.id = "binary-cross-entropy",
+                          .version = "0.1.0",
+                          .summary = "Binary cross-entropy with several labels, unknown ones ignored",
+                          .paper = "https://arxiv.org/abs/1901.07031"}),
+              component<BinaryCrossEntropy>("binary cross-entropy with several labels"))

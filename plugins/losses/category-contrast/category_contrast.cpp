@@ -7,9 +7,9 @@
 #include "common/lesion_labels.hpp"
 #include "common/position_contrast.hpp"
 
-namespace hearth {
 namespace {
 
+using namespace hearth;
 using at::Tensor;
 
 /// Student logits [B, L, K], prototypes c [L, K], mask [B, 1, H, W] -> the mean over anchors (i, j) of
@@ -121,10 +121,9 @@ class CategoryContrast : public Loss {
 };
 
 }  // namespace
-}  // namespace hearth
 
-HEARTH_PLUGIN((hearth::PluginInfo{.id = "category-contrast",
-                                  .version = "0.1.0",
-                                  .summary = "Contrast of normal against abnormal tokens of one position",
-                                  .url = "https://github.com/LYH-hh/AFiRe"}),
-              hearth::component<hearth::CategoryContrast>("category-consistency contrastive loss (eq. 14-16)"))
+HEARTH_PLUGIN((PluginInfo{.id = "category-contrast",
+                          .version = "0.1.0",
+                          .summary = "Contrast of normal against abnormal tokens of one position",
+                          .url = "https://github.com/LYH-hh/AFiRe"}),
+              component<CategoryContrast>("category-consistency contrastive loss (eq. 14-16)"))

@@ -4,9 +4,9 @@
 
 #include <hearth/hearth.hpp>
 
-namespace hearth {
 namespace {
 
+using namespace hearth;
 using at::Tensor;
 
 /// logits [B, K], label [B] with -1 = no label:
@@ -89,10 +89,9 @@ class CrossEntropy : public Loss {
 };
 
 }  // namespace
-}  // namespace hearth
 
-HEARTH_PLUGIN((hearth::PluginInfo{.id = "cross-entropy",
-                                  .version = "0.1.0",
-                                  .summary = "Cross-entropy with class labels, missing ones ignored",
-                                  .paper = "https://arxiv.org/abs/1512.00567"}),
-              hearth::component<hearth::CrossEntropy>("cross-entropy with class labels"))
+HEARTH_PLUGIN((PluginInfo{.id = "cross-entropy",
+                          .version = "0.1.0",
+                          .summary = "Cross-entropy with class labels, missing ones ignored",
+                          .paper = "https://arxiv.org/abs/1512.00567"}),
+              component<CrossEntropy>("cross-entropy with class labels"))

@@ -2,9 +2,9 @@
 // cross-entropy.
 #include <hearth/hearth.hpp>
 
-namespace hearth {
 namespace {
 
+using namespace hearth;
 using at::Tensor;
 
 /// logits [B, K, H, W], segmentation [B, K, H, W] with 1 inside, 0 outside, -1 where nothing is known of the
@@ -59,10 +59,9 @@ class Dice : public Loss {
 };
 
 }  // namespace
-}  // namespace hearth
 
-HEARTH_PLUGIN((hearth::PluginInfo{.id = "dice",
-                                  .version = "0.1.0",
-                                  .summary = "Dice loss with binary cross-entropy, for segmentation",
-                                  .paper = "https://arxiv.org/abs/1606.04797"}),
-              hearth::component<hearth::Dice>("soft Dice and binary cross-entropy of a segmentation"))
+HEARTH_PLUGIN((PluginInfo{.id = "dice",
+                          .version = "0.1.0",
+                          .summary = "Dice loss with binary cross-entropy, for segmentation",
+                          .paper = "https://arxiv.org/abs/1606.04797"}),
+              component<Dice>("soft Dice and binary cross-entropy of a segmentation"))

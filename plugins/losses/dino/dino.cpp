@@ -10,9 +10,9 @@
 
 #include "cross_entropy.hpp"
 
-namespace hearth {
 namespace {
 
+using namespace hearth;
 using at::Tensor;
 
 /// Teacher logits t [G, B, K], student logits s of the same global views [G, B, K] and of local ones [V, B, K]:
@@ -67,9 +67,11 @@ class Dino : public Loss {
 
         auto sum = at::zeros({teacher.size(1)}, teacher.options());
         if (views > 1)
-            sum = sum + CrossEntropy::apply(student, targets.each, targets.all, true, student_temperature_);
+            sum =
+                sum + dino::CrossEntropy::apply(student, targets.each, targets.all, true, student_temperature_);
         if (local.defined())
-            sum = sum + CrossEntropy::apply(local, targets.each, targets.all, false, student_temperature_);
+            sum =
+                sum + dino::CrossEntropy::apply(local, targets.each, targets.all, false, student_temperature_);
         const auto pairs = views * (views - 1 + (local.defined() ? local.size(0) : 0));
         const auto per_sample = sum / static_cast<double>(pairs);
 
@@ -148,11 +150,10 @@ class Dino : public Loss {
 };
 
 }  // namespace
-}  // namespace hearth
 
-HEARTH_PLUGIN((hearth::PluginInfo{.id = "dino",
-                                  .version = "0.1.0",
-                                  .summary = "DINO's self-distillation loss with centring",
-                                  .url = "https://github.com/facebookresearch/dino",
-                                  .paper = "https://arxiv.org/abs/2104.14294"}),
-              hearth::component<hearth::Dino>("cross-entropy of all crops with the teacher's global crops"))
+HEARTH_PLUGIN((PluginInfo{.id = "dino",
+                          .version = "0.1.0",
+                          .summary = "DINO's self-distillation loss with centring",
+                          .url = "https://github.com/facebookresearch/dino",
+                          .paper = "https://arxiv.org/abs/2104.14294"}),
+              component<Dino>("cross-entropy of all crops with the teacher's global crops"))

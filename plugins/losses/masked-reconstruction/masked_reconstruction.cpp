@@ -10,9 +10,9 @@
 
 #include "common/pixels.hpp"
 
-namespace hearth {
 namespace {
 
+using namespace hearth;
 using at::Tensor;
 
 /// prediction y [B, L, P], image [B, C, H, W], masked m [B, L], t = patchify(image):
@@ -102,10 +102,9 @@ class MaskedReconstruction : public Loss {
 };
 
 }  // namespace
-}  // namespace hearth
 
-HEARTH_PLUGIN((hearth::PluginInfo{.id = "masked-reconstruction",
-                                  .version = "0.2.0",
-                                  .summary = "Pixel error of masked patches",
-                                  .paper = "https://arxiv.org/abs/2111.06377"}),
-              hearth::component<hearth::MaskedReconstruction>("squared error of the removed patches' pixels"))
+HEARTH_PLUGIN((PluginInfo{.id = "masked-reconstruction",
+                          .version = "0.2.0",
+                          .summary = "Pixel error of masked patches",
+                          .paper = "https://arxiv.org/abs/2111.06377"}),
+              component<MaskedReconstruction>("squared error of the removed patches' pixels"))

@@ -8,9 +8,9 @@
 #include "common/lesion_labels.hpp"
 #include "common/pixels.hpp"
 
-namespace hearth {
 namespace {
 
+using namespace hearth;
 using at::Tensor;
 
 /// restored y, normal x [B, C, H, W], mask [B, 1, H, W]:
@@ -108,10 +108,9 @@ class Restoration : public Loss {
 };
 
 }  // namespace
-}  // namespace hearth
 
-HEARTH_PLUGIN((hearth::PluginInfo{.id = "restoration",
-                                  .version = "0.2.0",
-                                  .summary = "Weighted pixel error against the lesion-free image",
-                                  .url = "https://github.com/LYH-hh/AFiRe"}),
-              hearth::component<hearth::Restoration>("weighted squared error of pixels (eq. 20)"))
+HEARTH_PLUGIN((PluginInfo{.id = "restoration",
+                          .version = "0.2.0",
+                          .summary = "Weighted pixel error against the lesion-free image",
+                          .url = "https://github.com/LYH-hh/AFiRe"}),
+              component<Restoration>("weighted squared error of pixels (eq. 20)"))

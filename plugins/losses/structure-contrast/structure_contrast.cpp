@@ -9,9 +9,9 @@
 #include "common/nn/linear.hpp"
 #include "common/position_contrast.hpp"
 
-namespace hearth {
 namespace {
 
+using namespace hearth;
 using at::Tensor;
 
 /// Student logits [B, L, K], prototypes c [L, K], mask [B, 1, H, W] -> the mean over normal tokens (i, j) of
@@ -118,11 +118,9 @@ class StructureContrast : public Loss {
 };
 
 }  // namespace
-}  // namespace hearth
 
-HEARTH_PLUGIN((hearth::PluginInfo{
-                  .id = "structure-contrast",
-                  .version = "0.1.0",
-                  .summary = "Contrast of normal tokens against the prototypes of all positions",
-                  .url = "https://github.com/LYH-hh/AFiRe"}),
-              hearth::component<hearth::StructureContrast>("structure-consistency contrastive loss (eq. 12)"))
+HEARTH_PLUGIN((PluginInfo{.id = "structure-contrast",
+                          .version = "0.1.0",
+                          .summary = "Contrast of normal tokens against the prototypes of all positions",
+                          .url = "https://github.com/LYH-hh/AFiRe"}),
+              component<StructureContrast>("structure-consistency contrastive loss (eq. 12)"))
