@@ -1,4 +1,4 @@
-// Shapes through the plan, from the data to the losses, and the components that have them.
+// Takes shapes through the plan, from the data to the losses, and creates the components that have them.
 #include <fmt/format.h>
 
 #include <algorithm>

@@ -1,5 +1,5 @@
-// Which tokens a lesion mask makes abnormal (Liu et al. 2025, AFiRe, eq. 6): the decoder masks those, and the
-// losses tell them from normal ones.
+// Says which tokens a lesion mask makes abnormal (Liu et al. 2025, AFiRe, eq. 6): the decoder masks those,
+// and the losses tell them from normal ones.
 #pragma once
 
 #include <ATen/ATen.h>

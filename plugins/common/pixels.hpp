@@ -1,5 +1,5 @@
-// The unit of pixels: what a backbone subtracts from an image and divides it by. It says so in two ports, which
-// decoders and losses of pixels read, so that a recipe gives mean and std once.
+// States the unit of pixels: what a backbone subtracts from an image and divides it by. A backbone says it in
+// two ports, which decoders and losses of pixels read, so that a recipe gives mean and std once.
 #pragma once
 
 #include <ATen/ATen.h>

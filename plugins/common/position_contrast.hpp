@@ -1,5 +1,5 @@
-// What AFiRe's two contrastive losses share (Liu et al. 2025, eq. 12-16): f(q, c) = exp(-H(q, c) / tau) in
-// logarithms, with H(q, c) = -sum_k q_k log c_k, and means over the tokens of the global batch.
+// Computes what AFiRe's two contrastive losses share (Liu et al. 2025, eq. 12-16): f(q, c) = exp(-H(q, c) /
+// tau) in logarithms, with H(q, c) = -sum_k q_k log c_k, and means over the tokens of the global batch.
 #pragma once
 
 #include <ATen/ATen.h>

@@ -1,4 +1,4 @@
-// Options that are a range.
+// Checks options that are a range.
 #pragma once
 
 #include <hearth/error.hpp>

@@ -1,6 +1,6 @@
-// Multi-crop (Caron et al. 2020, "SwAV"; as DINO uses it, Caron et al. 2021): a few large crops and many small
-// ones of one radiograph, each flipped, jittered, blurred and solarised at random. Draws in draw.hpp, pixels in
-// render.hpp, those of a whole batch in batch.hpp.
+// Multi-crop (Caron et al. 2020, "SwAV"; as DINO uses it, Caron et al. 2021) cuts a few large crops and many
+// small ones from one radiograph, each flipped, jittered, blurred and solarised at random. draw.hpp draws,
+// render.hpp makes the pixels, batch.hpp those of a whole batch.
 #include <ATen/ATen.h>
 
 #include <algorithm>
@@ -18,8 +18,9 @@ using namespace multi_crop;
 
 const std::vector<double> dino_blur{1.0, 0.1}, dino_solarise{0, 0.2};
 
-/// sample: image [C, H, W], [0, 1] -> global [G, C, S, S] ([C, S, S] where one is asked for), local [V, C, s,
-/// s].
+/// sample: image [C, H, W], [0, 1] ->
+///   global [G, C, S, S], or [C, S, S] where one is asked for
+///   local [V, C, s, s]
 class MultiCrop final : public DeviceAugment {
   public:
     static void schema(Schema& schema) {

@@ -1,6 +1,6 @@
-// Random masking of patches (He et al. 2022, "Masked Autoencoders Are Scalable Vision Learners",
-// https://arxiv.org/abs/2111.06377, section 3): each patch draws a number, the patches with the lowest are
-// kept.
+// Masks patches at random (He et al. 2022, "Masked Autoencoders Are Scalable Vision
+// Learners", https://arxiv.org/abs/2111.06377, section 3): each patch draws a number, the
+// patches with the lowest are kept.
 #include <ATen/ATen.h>
 #include <fmt/format.h>
 

@@ -1,6 +1,6 @@
-// Convolution, batch normalisation and the residual block (He et al. 2016, https://arxiv.org/abs/1512.03385,
-// fig. 5), registered under torchvision's names. `training` chooses between the statistics of the batch and the
-// running ones.
+// Defines convolution, batch normalisation and the residual block (He et al. 2016,
+// https://arxiv.org/abs/1512.03385, fig. 5), registered under torchvision's names. `training` chooses between
+// the statistics of the batch and the running ones.
 #pragma once
 
 #include <fmt/format.h>

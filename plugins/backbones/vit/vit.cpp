@@ -103,8 +103,7 @@ class Vit : public Backbone {
         schema.boolean("recompute", false)
             .doc(
                 "keep only the input of each block for the backward pass and compute the rest again there: "
-                "much "
-                "less memory, about a third more time");
+                "much less memory, about a third more time");
         schema.number("drop_path", 0).range(0, 0.95).doc("stochastic depth of the last block; grows linearly");
         pixels::Unit::schema(schema);
     }

@@ -1,4 +1,4 @@
-// y = x W^T + b, fast in fp32 on CPUs that MKL does not know well.
+// Computes y = x W^T + b, fast in fp32 on CPUs that MKL does not know well.
 #pragma once
 
 #include <ATen/core/Tensor.h>

@@ -1,5 +1,5 @@
-// The MLP of DINO's projection head (Caron et al. 2021, https://arxiv.org/abs/2104.14294, appendix C), which
-// heads put before a last layer of their own.
+// Makes the MLP of DINO's projection head (Caron et al. 2021, https://arxiv.org/abs/2104.14294, appendix C),
+// which heads put before a last layer of their own.
 #pragma once
 
 #include <ATen/ATen.h>

@@ -1,4 +1,5 @@
-// Multi-head self-attention (Vaswani et al. 2017, https://arxiv.org/abs/1706.03762) on packed projections.
+// Computes multi-head self-attention (Vaswani et al. 2017,
+// https://arxiv.org/abs/1706.03762) on packed projections.
 #pragma once
 
 #include <ATen/core/Tensor.h>

@@ -1,4 +1,4 @@
-// The second half of a transformer's MLP.
+// Computes the second half of a transformer's MLP.
 #pragma once
 
 #include <ATen/core/Tensor.h>

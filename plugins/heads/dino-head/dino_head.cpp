@@ -15,10 +15,12 @@ using at::Tensor;
 
 /// cls [B, D] -> logits [B, K]:
 ///   x = MLP(cls),   logits_k = g_k (x / |x|) . (v_k / |v_k|)
-/// The MLP is `layers` linear maps with GELU between them, D -> hidden -> ... -> bottleneck; no batch
-/// normalisation. Parameters: mlp.{0,2,4}.{weight,bias} (one layer: mlp.{weight,bias}), last_layer.weight_g
-/// [K, 1] and last_layer.weight_v [K, bottleneck]. With norm_last_layer the gain g gets no gradient and stays
-/// at 1, so logits are cosines.
+/// The MLP is `layers` linear maps with GELU between them, D -> hidden -> ... -> bottleneck, without batch
+/// normalisation. With norm_last_layer the gain g gets no gradient and stays at 1, so logits are cosines.
+/// Parameters:
+///   mlp.{0,2,4}.{weight,bias}, or of one layer mlp.{weight,bias}
+///   last_layer.weight_g [K, 1]
+///   last_layer.weight_v [K, bottleneck]
 class DinoHead : public Head {
   public:
     static void schema(Schema& schema) {

@@ -1,6 +1,7 @@
-// logits = g (x . v) / |v|: a weight-normed linear map (Salimans & Kingma 2016, arXiv 1602.07868) with a given
-// gain. The normalised weight is never built: g / |v| scales the product instead, and the backward pass
-// corrects the gradient of v in place. With 65536 x 256 weights that saves several passes over 67 MB a step.
+// Computes logits = g (x . v) / |v|: a weight-normed linear map (Salimans & Kingma 2016, arXiv
+// 1602.07868) with a given gain. The normalised weight is never built: g / |v| scales the product
+// instead, and the backward pass corrects the gradient of v in place. With 65536 x 256 weights that saves
+// several passes over 67 MB a step.
 #pragma once
 
 #include <ATen/ATen.h>

@@ -1,5 +1,5 @@
-// A linear classifier on the features of an image: the head of a supervised baseline, of fine-tuning and of
-// probes.
+// Classifies by one linear map of an image's features: the head of a supervised baseline, of
+// fine-tuning and of probes.
 #include <ATen/ATen.h>
 #include <torch/nn/init.h>
 

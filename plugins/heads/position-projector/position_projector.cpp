@@ -17,9 +17,11 @@ using at::Tensor;
 ///   x = normalise(MLP(tokens)),  logits_jk = g_jk (x_j . v_jk) / |v_jk|
 /// The MLP is layers linear maps with GELU between them, D -> hidden -> ... -> bottleneck. One batched product
 /// serves all positions, so the logits lie position by position in memory ([L, B, K], seen as [B, L, K]).
-/// With norm_last the gain g is 1 and logits are cosines, in [-1, 1].
-/// Parameters: mlp.{0,2,4}.{weight,bias}, last_layer.weight_v [L, K, bottleneck] or [K, bottleneck], and
-/// last_layer.weight_g [L, K] or [K] without norm_last; a recipe freezes "last_layer" by name.
+/// With norm_last the gain g is 1 and logits are cosines, in [-1, 1]. A recipe freezes "last_layer" by name.
+/// Parameters:
+///   mlp.{0,2,4}.{weight,bias}
+///   last_layer.weight_v [L, K, bottleneck], or [K, bottleneck] where positions share it
+///   last_layer.weight_g [L, K] or [K], without norm_last
 class PositionProjector : public Head {
   public:
     static void schema(Schema& schema) {

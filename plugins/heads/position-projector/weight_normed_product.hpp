@@ -1,6 +1,6 @@
-// logits = (x . v) / |v|: a weight-normed linear map (Salimans & Kingma 2016, gain 1) for each group of rows.
-// The normalised weight is never built: |v| scales the product, and the backward pass corrects the gradient in
-// place. For AFiRe's 196 x 256 x 256 weights that is several passes over 50 MB less per step.
+// Computes logits = (x . v) / |v|: a weight-normed linear map (Salimans & Kingma 2016, gain 1) for each group
+// of rows. The normalised weight is never built: |v| scales the product, and the backward pass corrects the
+// gradient in place. For AFiRe's 196 x 256 x 256 weights that is several passes over 50 MB less per step.
 #pragma once
 
 #include <ATen/ATen.h>

@@ -16,10 +16,12 @@ using at::Tensor;
 ///   q_j = mean of q_ij over the global batch;   c_j = q_j at first, later m c_j + (1 - m) q_j   (eq. 7)
 /// Rows of both are distributions. The bank learns in training only and is uniform before the first batch.
 /// A step that accumulates several batches moves it once: each of them sees the bank as the step found it,
-/// moved by the mean over the batches so far, so the last one's c is that of the whole. Buffers: prototypes [L,
-/// K]; updates, int64, how many batches it has seen. sinkhorn_on = "prototypes" is the official code: the bank
-/// averages raw logits, and Sinkhorn-Knopp turns its L x K matrix into the prototypes; there are no assignments
-/// of tokens then.
+/// moved by the mean over the batches so far, so the last one's c is that of the whole.
+/// sinkhorn_on = "prototypes" is the official code: the bank averages raw logits, and Sinkhorn-Knopp turns its
+/// L x K matrix into the prototypes; there are no assignments of tokens then.
+/// Buffers:
+///   prototypes [L, K]
+///   updates, int64, how many batches it has seen
 class PrototypeBank : public Head {
   public:
     static void schema(Schema& schema) {

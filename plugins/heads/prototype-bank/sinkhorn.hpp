@@ -1,4 +1,5 @@
-// Sinkhorn-Knopp assignments (Cuturi 2013; Caron et al. 2020, SwAV), over the samples of all processes.
+// Computes Sinkhorn-Knopp assignments (Cuturi 2013; Caron et al. 2020, SwAV), over the
+// samples of all processes.
 #pragma once
 
 #include <ATen/ATen.h>

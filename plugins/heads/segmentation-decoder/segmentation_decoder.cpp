@@ -1,6 +1,6 @@
-// A convolutional decoder over the tokens of a vision transformer: progressive upsampling, SETR-PUP (Zheng et
-// al. 2021, "Rethinking Semantic Segmentation from a Sequence-to-Sequence Perspective with Transformers", CVPR,
-// section 3.2).
+// Decodes the tokens of a vision transformer by convolutions: progressive upsampling, SETR-PUP (Zheng et
+// al. 2021, "Rethinking Semantic Segmentation from a Sequence-to-Sequence Perspective with
+// Transformers", CVPR, section 3.2).
 #include <fmt/format.h>
 #include <torch/nn/functional/upsampling.h>
 #include <torch/nn/modules/container/modulelist.h>

@@ -7,8 +7,7 @@ namespace {
 using namespace hearth;
 using at::Tensor;
 
-/// logits [B, K, H, W], segmentation [B, K, H, W] with 1 inside, 0 outside, -1 where nothing is known of the
-/// image:
+/// logits [B, K, H, W], segmentation [B, K, H, W] with 1 inside, 0 outside, -1 all over an unknown image:
 ///   dice_i = 1 - (2 sum p y + s) / (sum p + sum y + s),   p = sigmoid(logits), sums over the pixels of image i
 ///   total  = mean over the known images of dice_weight dice_i + bce_weight mean over pixels of BCE
 /// per_sample [B] is an image's share, 0 where nothing is known. Terms "dice" and "bce". V-Net squares p and y

@@ -1,4 +1,5 @@
-// The cross-entropy of many student views against many teacher distributions, without forming the pairs.
+// Computes the cross-entropy of many student views against many teacher distributions,
+// without forming the pairs.
 #pragma once
 
 #include <ATen/ATen.h>

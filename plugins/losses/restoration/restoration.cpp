@@ -14,8 +14,8 @@ using namespace hearth;
 using at::Tensor;
 
 /// restored y, normal x [B, C, H, W], mask [B, 1, H, W]:
-///   total = mean over samples and pixels of w_j ((y - x) / s)^2,   w_j = abnormal_weight where patch j is
-///   abnormal, else 1
+///   total = mean over samples and pixels of w_j ((y - x) / s)^2
+///   w_j = abnormal_weight where patch j is abnormal, else 1
 /// s is restored.std [B, C], by which the decoder multiplied what its network wrote: the error is that of
 /// normalised pixels, of order 1 at the start, whatever their mean and deviation. With normalise = "patch" the
 /// network's own output, (y - restored.mean) / s, is compared with each patch at mean 0 and variance 1.

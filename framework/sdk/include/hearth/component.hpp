@@ -1,4 +1,4 @@
-// The four kinds of component a plugin can provide. All are torch::nn::Modules: parameters and buffers that a
+// A plugin provides components of four kinds. All are torch::nn::Modules: parameters and buffers that a
 // component registers are moved, checkpointed and followed by EMA with no further code.
 //
 // A component class T of any kind also has these static members, which the host calls before it creates one:

@@ -1,5 +1,5 @@
-// What a component may know about the run: progress, device, processes. It is passed to every call, so
-// components keep no globals.
+// Tells a component what it may know about the run: progress, device, processes. It is passed to every call,
+// so components keep no globals.
 #pragma once
 
 #include <ATen/core/Tensor.h>

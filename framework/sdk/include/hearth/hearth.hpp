@@ -1,4 +1,4 @@
-// Everything a plugin author needs.
+// Includes everything a plugin author needs.
 #pragma once
 
 #include <hearth/component.hpp>

@@ -1,4 +1,4 @@
-// The plugin boundary: one exported C symbol, `hearth_plugin`, which returns a plain-old-data descriptor.
+// A plugin exports one C symbol, `hearth_plugin`, which returns a plain-old-data descriptor.
 //
 //   HEARTH_PLUGIN((hearth::PluginInfo{.id = "blur", .version = "0.1.0", .summary = "...", .paper = "..."}),
 //                 hearth::component<Blur>())
@@ -28,8 +28,8 @@
 #else
 #define HEARTH_COMPILER "gcc" HEARTH_STR(__GNUC__)
 #endif
-/// How this translation unit is built: API major, LibTorch, compiler, C++ ABI. Same text = may be loaded
-/// together.
+/// How this translation unit is built: API major, LibTorch, compiler, C++ ABI. What has the same text may be
+/// loaded together.
 #define HEARTH_BUILD_IDENTITY                                                                           \
     ".hearth.api" HEARTH_STR(HEARTH_API_MAJOR) ".torch" HEARTH_STR(TORCH_VERSION_MAJOR) "_" HEARTH_STR( \
         TORCH_VERSION_MINOR) "_" HEARTH_STR(TORCH_VERSION_PATCH) "." HEARTH_COMPILER                    \

@@ -1,4 +1,4 @@
-// The precision of losses and statistics: fp32 whatever the networks compute in.
+// Keeps losses and statistics in fp32, whatever the networks compute in.
 #pragma once
 
 #include <ATen/core/Tensor.h>

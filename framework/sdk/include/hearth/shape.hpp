@@ -1,6 +1,6 @@
-// Symbolic shapes: a dimension is a number or an expression over symbols, e.g. "B", 192 or "H/16*W/16".
-// Ports are declared with symbols; the plan binds them to numbers and refuses clashes before any data is
-// opened.
+// A shape is symbolic: a dimension is a number or an expression over symbols, e.g. "B", 192 or
+// "H/16*W/16". Ports are declared with symbols; the plan binds them to numbers and refuses clashes
+// before any data is opened.
 #pragma once
 
 #include <cstdint>

@@ -1,4 +1,4 @@
-// Images as token sequences: patchify and its inverse.
+// Cuts images into tokens and puts them together again.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -12,8 +12,8 @@ namespace hearth {
 /// when none does.
 std::int64_t patch_edge(std::int64_t height, std::int64_t width, std::int64_t tokens);
 
-/// [B, C, H, W] -> [B, L, p*p*C], row by row; within a patch the order is row, column, channel (He et al.
-/// 2022).
+/// [B, C, H, W] -> [B, L, p*p*C], row by row; within a patch the order is row, column, channel
+/// (He et al. 2022).
 at::Tensor patchify(const at::Tensor& image, std::int64_t patch);
 
 /// The inverse of patchify: [B, L, p*p*C] -> [B, C, height, width].
