@@ -23,12 +23,10 @@ class LinearPixels : public Head {
                 Port("pixel_mean", "B C", "mean of the backbone's pixels; unconnected: 0").maybe(),
                 Port("pixel_std", "B C", "what the backbone divides them by; unconnected: 1").maybe()};
     }
-    static Ports writes(const Options&, const Symbols& symbols) {
-        return {
-            Port("restored", symbols.resolve(parse_shape("B C H W")), "predicted image"),
-            Port("restored.mean", symbols.resolve(parse_shape("B C")), "what was added to the layer's pixels")
-                .maybe(),
-            Port("restored.std", symbols.resolve(parse_shape("B C")), "what they were multiplied by").maybe()};
+    static Ports writes(const Options&) {
+        return {Port("restored", "B C H W", "predicted image"),
+                Port("restored.mean", "B C", "what was added to the layer's pixels").maybe(),
+                Port("restored.std", "B C", "what they were multiplied by").maybe()};
     }
 
     // Here the plan has bound every symbol of `reads` but the batch size.
@@ -68,4 +66,4 @@ HEARTH_PLUGIN((PluginInfo{.id = "linear-pixels",
                           .version = "0.1.0",
                           .summary = "A one-layer pixel decoder, the example of a third-party plugin",
                           .paper = "https://arxiv.org/abs/2111.09886"}),
-              component<LinearPixels>("linear-pixels", "predicts pixels from tokens with one linear layer"))
+              component<LinearPixels>("predicts pixels from tokens with one linear layer"))

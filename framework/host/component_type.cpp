@@ -23,7 +23,10 @@ Ports ComponentType::reads(const Options& options) const {
 }
 
 Ports ComponentType::writes(const Options& options, const Symbols& symbols) const {
-    return guarded(place(*entry_, *library_) + ": writes", [&] { return entry_->writes(options, symbols); });
+    auto ports =
+        guarded(place(*entry_, *library_) + ": writes", [&] { return entry_->writes(options, symbols); });
+    for (auto& port : ports) port.shape = symbols.resolve(port.shape);
+    return ports;
 }
 
 std::shared_ptr<Component> ComponentType::create(const Options& options, const Symbols& symbols) const {

@@ -49,6 +49,7 @@ class ComponentType {
     const Library& library() const { return *library_; }
     const Schema& schema() const { return schema_; }
     Ports reads(const Options& options) const;
+    /// With bound symbols replaced in the shapes.
     Ports writes(const Options& options, const Symbols& symbols) const;
     std::shared_ptr<Component> create(const Options& options, const Symbols& symbols) const;
     template <class T>

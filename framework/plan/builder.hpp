@@ -1,5 +1,5 @@
-// Builds a Plan in stages; each stage reports all it finds before the next one starts. Used by Plan::build
-// only.
+// Builds a Plan in stages; each stage reports all it finds before the next one starts.
+// Only Plan::build uses it.
 #pragma once
 
 #include <map>

@@ -1,4 +1,4 @@
-// What became of the drafts: networks, losses and nodes, and what each node is to know of the others.
+// Turns drafts into the plan: networks, losses and nodes, and what each node is to know of the others.
 #include <fmt/format.h>
 
 #include <algorithm>

@@ -1,4 +1,4 @@
-// A plan: recipe + plugins -> a checked, executable dataflow over named tensors.
+// A plan makes a checked, executable dataflow over named tensors of a recipe and plugins.
 //
 // Building a plan resolves every component, connects ports by name, orders the nodes, unifies symbolic shapes
 // and creates the components. Everything that is wrong with the wiring is reported at once, before any data is
@@ -97,7 +97,8 @@ class Plan {
     /// Where the batch axis is in the delivered views in which it is not the first (LoaderOptions::batch_axis).
     const std::map<std::string, std::int64_t>& batch_axes() const { return batch_axes_; }
 
-    /// Runs the augments on one sample: `views` has the sources without batch axis and receives the views.
+    /// Runs the augments on one sample: `views` has the sources without batch axis and receives the views. May
+    /// be called by several threads at once, as prepare(); all else is for one thread, the main one.
     void augment(Tensors& views, const RandomKey& key) const;
     /// The same for a sample that goes to step(): augments on the device only draw.
     void prepare(Tensors& views, const RandomKey& key) const;
@@ -105,11 +106,11 @@ class Plan {
     Tensors render(Tensors batch) const;
     /// Runs augments on the device, passes and losses on a batch of delivered().
     StepOutput step(const Tensors& batch, const Context& context, const NodeObserver& observer = {}) const;
-    /// The sources and views that the tensors `names` are made from. Throws RecipeError for a name that no pass
-    /// writes.
+    /// The sources and views that the tensors `names` are made from. Throws RecipeError for a name that no
+    /// pass writes.
     std::set<std::string> needs(const std::set<std::string>& names) const;
-    /// Runs only what the tensors `names` need, also where no loss reads them: `views` holds needs(names). No
-    /// losses.
+    /// Runs only what the tensors `names` need, but no losses, also where no loss reads them: `views` holds
+    /// needs(names).
     Tensors outputs(const Tensors& views, const std::set<std::string>& names, const Context& context) const;
     /// The shape of a source, view or output in symbols; empty for a name that nobody reads or writes.
     Shape shape(const std::string& name) const;

@@ -1,4 +1,4 @@
-// A plan for people: a table for the terminal, Mermaid and Graphviz for documents.
+// Prints a plan for people: a table for the terminal, Mermaid and Graphviz for documents.
 #include <fmt/format.h>
 
 #include <algorithm>

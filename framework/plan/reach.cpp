@@ -1,5 +1,5 @@
-// What a plan must refuse besides missing names: views nobody reads, networks no loss reaches, losses that
-// train nothing.
+// Finds what a plan must refuse besides missing names: views nobody reads, networks no loss reaches,
+// losses that train nothing.
 #include <fmt/format.h>
 
 #include <algorithm>

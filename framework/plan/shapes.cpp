@@ -1,4 +1,4 @@
-// Shapes through the plan, from the data to the losses, and the components that have them.
+// Takes shapes through the plan, from the data to the losses, and creates the components that have them.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -6,6 +6,20 @@
 #include "plan/builder.hpp"
 
 namespace hearth::plan {
+namespace {
+
+/// " (it reads student.louder as 'B L d')": reads with symbols besides the batch, of which the component may
+/// have wanted a number. A symbol that a writer misspelt ends up here.
+std::string open_reads(const Node& node) {
+    std::vector<std::string> open;
+    for (const auto& wire : node.reads)
+        if (!wire.name.empty() &&
+            std::ranges::any_of(wire.shape, [](const Dim& dim) { return !dim.known() && !(dim == Dim("B")); }))
+            open.push_back(fmt::format("{} as '{}'", wire.name, to_string(wire.shape)));
+    return open.empty() ? "" : fmt::format(" (it reads {})", join(open));
+}
+
+}  // namespace
 
 Shape Builder::without_group(Draft& draft, const Wire& wire, const Shape& produced) {
     const bool grouped =
@@ -58,7 +72,7 @@ void Builder::unify_and_create() {
             if (!instance) instance = draft.type->create(draft.options, symbols);
             // Shapes of a component that refuses its options stay unknown, so that only the cause is reported.
             for (std::size_t i = 0; i < draft.node.writes.size() && i < ports.size(); ++i) {
-                auto shape = symbols.resolve(ports[i].shape);
+                auto shape = ports[i].shape;
                 if (draft.node.group > 0) shape.insert(shape.begin(), Dim(draft.node.group));
                 draft.node.writes[i].shape = std::move(shape);
                 shapes_[draft.node.writes[i].name] = draft.node.writes[i].shape;
@@ -67,7 +81,8 @@ void Builder::unify_and_create() {
         } catch (const RecipeError& error) {
             problem(draft.origin, error.what());
         } catch (const Error& error) {
-            throw Error(error.code(), draft.node.where + ": " + draft.node.id + ": " + error.what());
+            const auto why = error.code() == ExitCode::internal ? open_reads(draft.node) : "";
+            throw Error(error.code(), draft.node.where + ": " + draft.node.id + ": " + error.what() + why);
         }
     }
 }

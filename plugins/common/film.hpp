@@ -1,5 +1,5 @@
-// What augmentations that look at anatomy share: an 8-bit view of the image, components of a mask, random
-// pixels.
+// Gives augmentations that look at anatomy what they share: an 8-bit view of the image, components
+// of a mask, random pixels.
 #pragma once
 
 #include <cstddef>

@@ -1,5 +1,5 @@
-// The unit of pixels: what a backbone subtracts from an image and divides it by. It says so in two ports, which
-// decoders and losses of pixels read, so that a recipe gives mean and std once.
+// States the unit of pixels: what a backbone subtracts from an image and divides it by. A backbone says it in
+// two ports, which decoders and losses of pixels read, so that a recipe gives mean and std once.
 #pragma once
 
 #include <ATen/ATen.h>
@@ -22,10 +22,9 @@ class Unit {
             .doc("the image is then divided by it: one value, or one a channel");
     }
     /// What a backbone adds to its writes.
-    static Ports ports(const Symbols& symbols) {
-        const auto shape = symbols.resolve(parse_shape("B C"));
-        return {Port("pixel_mean", shape, "what was subtracted from the image, one value a channel").maybe(),
-                Port("pixel_std", shape, "what the image was then divided by, one value a channel").maybe()};
+    static Ports ports() {
+        return {Port("pixel_mean", "B C", "what was subtracted from the image, one value a channel").maybe(),
+                Port("pixel_std", "B C", "what the image was then divided by, one value a channel").maybe()};
     }
 
     /// Throws RecipeError in the name of `who` where there are neither one value nor one a channel.

@@ -1,4 +1,4 @@
-// Options that are a range.
+// Checks options that are a range.
 #pragma once
 
 #include <hearth/error.hpp>
@@ -7,14 +7,14 @@
 #include <utility>
 #include <vector>
 
-namespace hearth {
+namespace hearth::range {
 
 /// The two values of an option [lowest, highest]. Throws RecipeError where they are exchanged.
 template <class T>
-std::pair<T, T> ordered(const std::vector<T>& range, const std::string& name) {
-    if (range.size() != 2 || range[0] > range[1])
-        throw RecipeError(name + ": found " + to_string(OptionValue(range)) + ", expected [lowest, highest]");
-    return {range[0], range[1]};
+std::pair<T, T> ordered(const std::vector<T>& given, const std::string& name) {
+    if (given.size() != 2 || given[0] > given[1])
+        throw RecipeError(name + ": found " + to_string(OptionValue(given)) + ", expected [lowest, highest]");
+    return {given[0], given[1]};
 }
 
-}  // namespace hearth
+}  // namespace hearth::range

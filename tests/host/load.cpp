@@ -7,6 +7,25 @@ using namespace hearth;
 using namespace hearth::test;
 using Catch::Matchers::Contains;
 
+namespace {
+
+struct Nothing : Loss {
+    static void schema(Schema&) {}
+    static Ports reads(const Options&) { return {}; }
+    Nothing(const Options&, const Symbols&) {}
+    LossOutput forward(const Tensors&, const Context&) override { return {}; }
+};
+struct Named {
+    static Ports writes(const Options&) { return {Port("x", "B D", "in symbols")}; }
+};
+struct Computed {
+    static Ports writes(const Options&, const Symbols& symbols) {
+        return {Port("x", Shape{"B", symbols["D"] * 2}, "twice as wide")};
+    }
+};
+
+}  // namespace
+
 TEST_CASE("a good plugin is loaded and its component works") {
     host::Registry registry;
     registry.scan({{folder("good"), "test"}});
@@ -28,6 +47,39 @@ TEST_CASE("a good plugin is loaded and its component works") {
     const auto head = type.create_as<Head>(options, symbols);
     const auto out = head->forward({{"tokens", at::ones({2, 4, 192})}}, Context{});
     CHECK(out["scaled"].sum().item<double>() == 3.0 * 2 * 4 * 192);
+}
+
+TEST_CASE("a component that is given no id and no summary has its plugin's") {
+    host::Registry registry;
+    registry.load(good(), "test");
+    const auto& type = registry.find(Kind::head, "scale");
+    CHECK(type.id() == type.library().plugin->id);
+    CHECK(type.summary() == "multiplies tokens");  // which it was given
+    constexpr hearth::PluginInfo info{.id = "x", .version = "0.1.0", .summary = "of the plugin"};
+    constexpr auto entries = entries_of(
+        info, {component<Nothing>(), component<Nothing>("own summary"), component<Nothing>("y", "of y")});
+    CHECK((entries[0].id == std::string("x") && entries[0].summary == std::string("of the plugin")));
+    CHECK((entries[1].id == std::string("x") && entries[1].summary == std::string("own summary")));
+    CHECK((entries[2].id == std::string("y") && entries[2].summary == std::string("of y")));
+}
+
+TEST_CASE("what a component writes may be given with or without the symbols, and a loss writes nothing") {
+    Symbols symbols;
+    symbols.bind("D", 192);
+    CHECK(writes_of<Nothing>({}, symbols).empty());
+    CHECK(to_string(writes_of<Named>({}, symbols).at(0).shape) == "B D");
+    CHECK(to_string(writes_of<Computed>({}, symbols).at(0).shape) == "B 384");
+}
+
+TEST_CASE("a shape with a mistake is refused with component, file, text and what was expected") {
+    host::Registry registry;
+    registry.scan({{folder("wrong_shape"), "test"}});
+    const auto& type = registry.find(Kind::head, "scale");
+    CHECK_THAT(refusal([&] { type.writes(Options(type.schema()), {}); }),
+               Contains("head 'scale' of plugin scale 1.2.3") &&
+                   Contains("libhearth_head_scale.so): writes: ") &&
+                   Contains("found '[B,' in the shape '[B, L, D]', expected numbers and symbols with blanks "
+                            "between them, as in 'B L 256'"));
 }
 
 TEST_CASE("a stripped plugin still loads") {

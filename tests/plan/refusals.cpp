@@ -225,6 +225,21 @@ TEST_CASE("a monitor that watches nothing is refused with the nearest name") {
                                   Contains(line_of(text, "[monitor]")));
 }
 
+TEST_CASE("a component that misses a number names the reads that came with open symbols") {
+    host::Registry plugins;  // `scale` writes "B L d" for what it reads as "B L D"
+    plugins.scan({{std::filesystem::path(HEARTH_TEST_BINARY_DIR) / "lib/hearth/plugins", "test"},
+                  {std::filesystem::path(HEARTH_TEST_PLUGINS) / "misspelt_symbol", "test"}});
+    Attempt attempt;
+    attempt.file("a.toml",
+                 restoring_with("restore = { use = \"restoration-decoder\",",
+                                "gain = { use = \"scale\" }\nrestore = { use = \"restoration-decoder\", "
+                                "reads = { tokens = \"student.scaled\" },"));
+    const auto recipe = attempt.load();
+    CHECK_THAT(message_of<Error>([&] { plan::Plan::build(recipe, plugins); }),
+               Contains("student.restore: ") &&
+                   Contains("dimension D is not known here (found 'd') (it reads student.scaled as 'B 16 d')"));
+}
+
 TEST_CASE("every mistake of a kind is reported at once") {
     const auto unresolved =
         refusal(replaced(replaced(restoring_with("\"slm\"", "\"sln\""), "patch = 8, depth", "patch = 0, depth"),

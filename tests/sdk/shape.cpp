@@ -15,6 +15,22 @@ TEST_CASE("a shape is parsed into numbers and symbols, and printed again") {
     CHECK(to_string(parse_shape("")) == "scalar");
 }
 
+TEST_CASE("a text that is no shape is refused with the word that is wrong and the whole") {
+    for (const auto& [text, word] : {std::pair("[B, L, D]", "[B,"),
+                                     {"B L, D", "L,"},
+                                     {"B;L", "B;L"},
+                                     {"B 3D", "3D"},
+                                     {"B 1234567890123456789", "1234567890123456789"}}) {
+        INFO(text);
+        CHECK_THROWS_WITH(parse_shape(text),
+                          std::string("found '") + word + "' in the shape '" + text +
+                              "', expected numbers and symbols with blanks between them, as in "
+                              "'B L 256'");
+    }
+    CHECK_THROWS_AS(parse_shape("B, D"), PluginError);
+    CHECK(to_string(parse_shape("B (L+1)*D 2*H/16 token_count")) == "B (L+1)*D 2*H/16 token_count");
+}
+
 TEST_CASE("arithmetic of known dimensions gives numbers") {
     CHECK((Dim(6) * Dim(7)).value() == 42);
     CHECK((Dim(224) / Dim(16)).value() == 14);

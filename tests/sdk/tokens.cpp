@@ -1,6 +1,5 @@
-// Images as tokens: the order of pixels in a patch, the inverse, and the labels of a lesion mask.
+// Images as tokens: the order of pixels in a patch, and the inverse.
 #include <ATen/ATen.h>
-#include <ATen/autocast_mode.h>
 
 #include <catch2/catch.hpp>
 #include <hearth/error.hpp>
@@ -44,56 +43,4 @@ TEST_CASE("the edge of a patch follows from image and tokens, or is refused") {
     CHECK_THROWS_WITH(patch_edge(224, 224, 197),
                       "197 tokens do not tile an image of 224 x 224 with square patches");
     CHECK_THROWS_AS(patch_edge(30, 30, 16), Error);
-}
-
-TEST_CASE("a token is abnormal where its mean exceeds the mask's mean") {
-    auto mask = at::zeros({2, 1, 4, 4});
-    mask[0][0].slice(0, 0, 2).slice(1, 2, 4).fill_(0.8);  // patch 1: mean 0.8
-    mask[0][0][2][0] = 0.4;                               // patch 2: mean 0.1, below the mask's 0.225
-    const auto mean = token_labels(mask, 4, LabelThreshold::mean);
-    CHECK(mean.scalar_type() == at::kBool);
-    CHECK(at::equal(mean, at::tensor({0, 1, 0, 0, 0, 0, 0, 0}).view({2, 4}).to(at::kBool)));
-    const auto zero = token_labels(mask, 4, LabelThreshold::zero);
-    CHECK(at::equal(zero, at::tensor({0, 1, 1, 0, 0, 0, 0, 0}).view({2, 4}).to(at::kBool)));
-}
-
-TEST_CASE("an all-zero mask has no abnormal token") {
-    const auto mask = at::zeros({3, 1, 32, 32});
-    CHECK_FALSE(token_labels(mask, 16, LabelThreshold::mean).any().item<bool>());
-    CHECK_FALSE(token_labels(mask, 16, LabelThreshold::zero).any().item<bool>());
-}
-
-TEST_CASE("a constant mask has no token above its mean, whatever its value rounds to") {
-    for (const double value : {0.1, 1.0 / 3, 0.7, 1.0}) {
-        const auto mask = at::full({1, 1, 48, 48}, value);
-        CHECK_FALSE(token_labels(mask, 9, LabelThreshold::mean).any().item<bool>());
-        CHECK(token_labels(mask, 9, LabelThreshold::zero).all().item<bool>());
-    }
-}
-
-TEST_CASE("one grey level in one pixel is enough to make a token abnormal") {
-    auto mask = at::zeros({1, 1, 32, 32});
-    mask[0][0][31][31] = 1.0 / 255;
-    const auto labels = token_labels(mask, 4, LabelThreshold::mean);
-    CHECK(at::equal(labels, at::tensor({0, 0, 0, 1}).view({1, 4}).to(at::kBool)));
-}
-
-TEST_CASE("inside FullPrecision a product is computed in fp32, outside autocast goes on") {
-    const auto a = at::ones({2, 2});
-    at::autocast::set_autocast_enabled(at::kCPU, true);
-    CHECK(at::mm(a, a).scalar_type() == at::kBFloat16);
-    {
-        const FullPrecision exact;
-        CHECK(at::mm(a, a).scalar_type() == at::kFloat);
-        {
-            const FullPrecision nested;
-            CHECK(at::mm(a, a).scalar_type() == at::kFloat);
-        }
-        CHECK(at::mm(a, a).scalar_type() == at::kFloat);
-    }
-    CHECK(at::mm(a, a).scalar_type() == at::kBFloat16);
-    at::autocast::set_autocast_enabled(at::kCPU, false);
-    at::autocast::clear_cache();
-    { const FullPrecision exact; }
-    CHECK_FALSE(at::autocast::is_autocast_enabled(at::kCPU));
 }

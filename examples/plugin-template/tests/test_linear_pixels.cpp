@@ -32,7 +32,8 @@ int main() {
     const auto tokens = at::randn({3, 6, 5}), image = at::zeros({3, 2, 8, 12});
     const auto restored = head->forward({{"tokens", tokens}, {"image", image}}, Context{})["restored"];
     expect(restored.sizes() == image.sizes(), "restored has the shape of the image");
-    expect(to_string(entry.writes(options, symbols).at(0).shape) == "B 2 8 12", "and writes() says so");
+    expect(to_string(symbols.resolve(entry.writes(options, symbols).at(0).shape)) == "B 2 8 12",
+           "and writes() says so");
 
     // Patch 4 is row 1, column 1 of the grid; its pixel (row 2, column 3, channel 1) is output (2*4 + 3)*2 + 1.
     const auto weight = head->named_parameters()["predict.weight"];

@@ -20,6 +20,15 @@ bool is_number(const std::string& text) {
            std::all_of(text.begin(), text.end(), [](unsigned char c) { return std::isdigit(c); });
 }
 
+/// Lists are written without punctuation, and no symbol begins with a digit.
+bool is_dimension(const std::string& word) {
+    constexpr std::size_t most_digits = 18;  // of what fits into int64
+    if (is_number(word)) return word.size() <= most_digits;
+    const bool expression = word.find_first_of("+*/(") != std::string::npos;
+    return word.find_first_of(",;[]{}") == std::string::npos &&
+           (expression || std::isdigit(static_cast<unsigned char>(word.front())) == 0);
+}
+
 }  // namespace
 
 Dim operator*(const Dim& a, const Dim& b) {
@@ -40,6 +49,11 @@ Shape parse_shape(std::string_view text) {
     Shape shape;
     std::istringstream stream{std::string(text)};
     for (std::string word; stream >> word;) {
+        if (!is_dimension(word))
+            throw PluginError(
+                fmt::format("found '{}' in the shape '{}', expected numbers and symbols with blanks between "
+                            "them, as in 'B L 256'",
+                            word, text));
         if (is_number(word))
             shape.emplace_back(std::int64_t{std::stoll(word)});
         else

@@ -1,5 +1,4 @@
 #include <ATen/ATen.h>
-#include <ATen/autocast_mode.h>
 #include <fmt/format.h>
 
 #include <cmath>
@@ -41,17 +40,6 @@ at::Tensor token_labels(const at::Tensor& mask, std::int64_t tokens, LabelThresh
     if (threshold == LabelThreshold::zero) return means > 0;
     // A constant mask must give no label: compare with a margin far below one grey level.
     return means > means.mean(1, true) + 1e-9;
-}
-
-FullPrecision::FullPrecision()
-    : cpu_(at::autocast::is_autocast_enabled(at::kCPU)), cuda_(at::autocast::is_autocast_enabled(at::kCUDA)) {
-    at::autocast::set_autocast_enabled(at::kCPU, false);
-    at::autocast::set_autocast_enabled(at::kCUDA, false);
-}
-
-FullPrecision::~FullPrecision() {
-    at::autocast::set_autocast_enabled(at::kCPU, cpu_);
-    at::autocast::set_autocast_enabled(at::kCUDA, cuda_);
 }
 
 }  // namespace hearth

@@ -43,18 +43,17 @@ class AnatPaste final : public Augment {
         schema.number("min_lung", 400).range(1, 65536).doc("smallest lung, in pixels of a 256 x 256 image");
     }
     static Ports reads(const Options&) { return {{"image", "B C H W", "radiograph in [0, 1]"}}; }
-    static Ports writes(const Options&, const Symbols& symbols) {
-        const auto shape = symbols.resolve(parse_shape("B C H W"));
-        return {
-            {"normal", shape, "the image itself"},
-            {"abnormal", shape, "the image with a pasted patch"},
-            Port("mask", symbols.resolve(parse_shape("B 1 H W")), "opacity of the patch, in [0, 1)").maybe()};
+    static Ports writes(const Options&) {
+        return {{"normal", "B C H W", "the image itself"},
+                {"abnormal", "B C H W", "the image with a pasted patch"},
+                Port("mask", "B 1 H W", "opacity of the patch, in [0, 1)").maybe()};
     }
 
     AnatPaste(const Options& options, const Symbols&)
         : lungs_(options.text("inside") == "lungs"), min_lung_(options.number("min_lung")) {
-        std::tie(settings_.smallest_area, settings_.largest_area) = ordered(options.numbers("area"), "area");
-        const auto [lowest, highest] = ordered(options.integers("alpha"), "alpha");
+        std::tie(settings_.smallest_area, settings_.largest_area) =
+            range::ordered(options.numbers("area"), "area");
+        const auto [lowest, highest] = range::ordered(options.integers("alpha"), "alpha");
         settings_.lowest_alpha = static_cast<int>(lowest);
         settings_.highest_alpha = static_cast<int>(highest);
         settings_.aspect = options.number("aspect");
@@ -109,5 +108,4 @@ HEARTH_PLUGIN((PluginInfo{.id = "anatpaste",
                           .version = "0.1.0",
                           .summary = "patches of the image with blurred edges, pasted into the lungs",
                           .paper = "Sato et al. 2023, AnatPaste, iScience 26(7)"}),
-              component<AnatPaste>("anatpaste",
-                                   "pastes a patch into the lungs; writes normal, abnormal and mask"))
+              component<AnatPaste>("pastes a patch into the lungs; writes normal, abnormal and mask"))

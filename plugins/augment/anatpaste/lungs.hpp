@@ -1,4 +1,4 @@
-// Lung segmentation without learning (Sato et al. 2023, "Anatomy-aware self-supervised learning for anomaly
+// Segments lungs without learning (Sato et al. 2023, "Anatomy-aware self-supervised learning for anomaly
 // detection in chest radiographs", iScience 26(7)).
 #pragma once
 

@@ -1,5 +1,5 @@
-// Drawing and blending of pasted patches. Drawing takes the random numbers and returns plain values; blending
-// has none.
+// Draws and blends pasted patches. Drawing takes the random numbers and returns plain
+// values; blending has none.
 #pragma once
 
 #include <hearth/random.hpp>

@@ -1,4 +1,4 @@
-// Matrices of weights made on the device; see batch.hpp.
+// Makes the matrices of weights on the device; see batch.hpp.
 #include "batch.hpp"
 
 #include <ATen/ATen.h>

@@ -1,5 +1,5 @@
-// Crops of a whole batch on the device it is on, by tensor operations alone: the same source runs on a CPU,
-// where it is tested against render.hpp.
+// Renders the crops of a whole batch on the device it is on, by tensor operations alone: the same source runs
+// on a CPU, where it is tested against render.hpp.
 #pragma once
 
 #include <ATen/core/Tensor.h>

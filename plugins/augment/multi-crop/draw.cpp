@@ -1,4 +1,4 @@
-// Random resized crop and photometric factors; see draw.hpp.
+// Draws random resized crops and photometric factors; see draw.hpp.
 #include "draw.hpp"
 
 #include <algorithm>

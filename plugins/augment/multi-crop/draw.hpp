@@ -1,5 +1,5 @@
-// What is drawn for one crop. Drawing takes the random numbers and returns plain values; rendering has none, so
-// that batch.hpp can render the same crops on a device.
+// Draws what makes one crop. Drawing takes the random numbers and returns plain values; rendering has none,
+// so that batch.hpp can render the same crops on a device.
 #pragma once
 
 #include <hearth/random.hpp>

@@ -1,4 +1,4 @@
-// The inner loops of the renderer: single-threaded float loops of unit stride that compilers vectorise.
+// Holds the inner loops of the renderer: single-threaded float loops of unit stride that compilers vectorise.
 #pragma once
 
 #include <cstddef>

@@ -1,6 +1,6 @@
-// Multi-crop (Caron et al. 2020, "SwAV"; as DINO uses it, Caron et al. 2021): a few large crops and many small
-// ones of one radiograph, each flipped, jittered, blurred and solarised at random. Draws in draw.hpp, pixels in
-// render.hpp, those of a whole batch in batch.hpp.
+// Multi-crop (Caron et al. 2020, "SwAV"; as DINO uses it, Caron et al. 2021) cuts a few large crops and many
+// small ones from one radiograph, each flipped, jittered, blurred and solarised at random. draw.hpp draws,
+// render.hpp makes the pixels, batch.hpp those of a whole batch.
 #include <ATen/ATen.h>
 
 #include <algorithm>
@@ -18,8 +18,9 @@ using namespace multi_crop;
 
 const std::vector<double> dino_blur{1.0, 0.1}, dino_solarise{0, 0.2};
 
-/// sample: image [C, H, W], [0, 1] -> global [G, C, S, S] ([C, S, S] where one is asked for), local [V, C, s,
-/// s].
+/// sample: image [C, H, W], [0, 1] ->
+///   global [G, C, S, S], or [C, S, S] where one is asked for
+///   local [V, C, s, s]
 class MultiCrop final : public DeviceAugment {
   public:
     static void schema(Schema& schema) {
@@ -61,9 +62,9 @@ class MultiCrop final : public DeviceAugment {
             .doc("kernel of resampling, always antialiased");
     }
     static Ports reads(const Options&) { return {{"image", "B C H W", "radiograph in [0, 1]"}}; }
-    static Ports writes(const Options& options, const Symbols& symbols) {
-        const auto crops = [&](std::int64_t count, std::int64_t size) {
-            return Shape{count, symbols["B"], symbols["C"], size, size};
+    static Ports writes(const Options& options) {
+        const auto crops = [](std::int64_t count, std::int64_t size) {
+            return Shape{count, "B", "C", size, size};
         };
         const auto count = options.integer("global_crops");
         auto large = crops(count, options.integer("global_size"));
@@ -166,7 +167,7 @@ class MultiCrop final : public DeviceAugment {
 
   private:
     static Range ordered(const Options& options, const std::string& name) {
-        const auto [low, high] = hearth::ordered(options.numbers(name), name);
+        const auto [low, high] = range::ordered(options.numbers(name), name);
         return {low, high};
     }
 
@@ -201,4 +202,4 @@ HEARTH_PLUGIN((PluginInfo{.id = "multi-crop",
                           .version = "0.1.0",
                           .summary = "large and small random crops of one image, each in one fused pass",
                           .paper = "Caron et al. 2021, DINO, arXiv 2104.14294"}),
-              component<MultiCrop>("multi-crop", "writes large crops and small crops, jittered and blurred"))
+              component<MultiCrop>("writes large crops and small crops, jittered and blurred"))

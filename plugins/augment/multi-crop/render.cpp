@@ -1,4 +1,4 @@
-// The horizontal and the vertical pass; see render.hpp.
+// Computes the horizontal and the vertical pass; see render.hpp.
 #include "render.hpp"
 
 #include <algorithm>

@@ -1,5 +1,5 @@
-// One fused pass per crop: resampling, blur, flip, brightness, contrast and solarisation without an image in
-// between but the half-resampled one.
+// Renders a crop in one fused pass: resampling, blur, flip, brightness, contrast and solarisation without an
+// image in between but the half-resampled one.
 #pragma once
 
 #include <vector>

@@ -1,4 +1,4 @@
-// Antialiased resampling and the discrete Gaussian; see weights.hpp.
+// Computes antialiased resampling and the discrete Gaussian; see weights.hpp.
 #include "weights.hpp"
 
 #include <algorithm>

@@ -1,4 +1,5 @@
-// Weight tables of a separable linear filter: antialiased resampling, alone or followed by a Gaussian blur.
+// Makes the weight tables of a separable linear filter: antialiased resampling, alone or
+// followed by a Gaussian blur.
 #pragma once
 
 #include <cstddef>

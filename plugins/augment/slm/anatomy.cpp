@@ -1,4 +1,4 @@
-// Otsu threshold and connected components; see anatomy.hpp.
+// Finds thresholds by Otsu's method and connected components; see anatomy.hpp.
 #include "anatomy.hpp"
 
 #include <opencv2/imgproc.hpp>

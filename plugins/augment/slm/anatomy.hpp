@@ -1,4 +1,5 @@
-// What SLM wants to know about an image before it draws: where it is bright (Otsu 1979), where lesions may sit.
+// Finds what SLM wants to know about an image before it draws: where it is bright (Otsu
+// 1979), where lesions may sit.
 #pragma once
 
 #include <opencv2/core.hpp>

@@ -1,4 +1,4 @@
-// See batch.hpp. All regions of all images at once: [N, H, W] with N = B * rows.
+// Computes all regions of all images at once, [N, H, W] with N = B * rows; see batch.hpp.
 #include "batch.hpp"
 
 #include <ATen/ATen.h>

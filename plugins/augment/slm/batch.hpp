@@ -1,5 +1,5 @@
-// Lesion masks of a whole batch on the device it is on, by tensor operations alone: the same source runs on a
-// CPU, where it is tested against lesion.hpp.
+// Renders the lesion masks of a whole batch on the device it is on, by tensor operations alone: the same
+// source runs on a CPU, where it is tested against lesion.hpp.
 #pragma once
 
 #include <ATen/core/Tensor.h>

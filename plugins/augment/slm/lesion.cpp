@@ -1,4 +1,4 @@
-// Synthetic lesion masks; see lesion.hpp.
+// Draws and renders synthetic lesion masks; see lesion.hpp.
 #include "lesion.hpp"
 
 #include <algorithm>

@@ -1,6 +1,6 @@
-// Drawing and rendering of synthetic lesion masks (Liu et al. 2025, AFiRe, eq. 2-5). Drawing takes the random
-// numbers and returns plain values; rendering has none, so that batch.hpp can render the same parameters on a
-// device.
+// Draws and renders synthetic lesion masks (Liu et al. 2025, AFiRe, eq. 2-5). Drawing takes the
+// random numbers and returns plain values; rendering has none, so that batch.hpp can render the
+// same parameters on a device.
 #pragma once
 
 #include <array>
@@ -31,8 +31,8 @@ struct Lesion {
     cv::Rect crop;   ///< where eta comes from; empty: eta is constant (a Gaussian blob)
     float gamma = 1;
     float step_x = 1, step_y = 1;  ///< what one pixel counts in rho
-    /// Radial perturbation: rho *= 1 + depth + sum_k (cosine[k] cos (k+2)t + sine[k] sin (k+2)t), never
-    /// below 1.
+    /// Radial perturbation, never below 1:
+    ///   rho *= 1 + depth + sum_k (cosine[k] cos (k+2)t + sine[k] sin (k+2)t)
     float depth = 0;
     std::array<float, 3> cosine{}, sine{};
 };

@@ -56,12 +56,10 @@ class Slm final : public DeviceAugment {
             "0: a new mask each visit; N: visit v repeats visit v mod N (paper: 9)");
     }
     static Ports reads(const Options&) { return {{"image", "B C H W", "radiograph in [0, 1]"}}; }
-    static Ports writes(const Options&, const Symbols& symbols) {
-        const auto shape = symbols.resolve(parse_shape("B C H W"));
-        return {{"normal", shape, "the image itself"},
-                {"abnormal", shape, "the image with synthetic lesions"},
-                Port("mask", symbols.resolve(parse_shape("B 1 H W")), "what was added, before strength; >= 0")
-                    .maybe()};
+    static Ports writes(const Options&) {
+        return {{"normal", "B C H W", "the image itself"},
+                {"abnormal", "B C H W", "the image with synthetic lesions"},
+                Port("mask", "B 1 H W", "what was added, before strength; >= 0").maybe()};
     }
 
     Slm(const Options& options, const Symbols&)
@@ -78,9 +76,10 @@ class Slm final : public DeviceAugment {
         settings_.irregularity = options.number("irregularity");
         settings_.texture_size = options.number("texture_size");
         std::tie(settings_.fewest_regions, settings_.most_regions) =
-            ordered(options.integers("regions"), "regions");
-        std::tie(settings_.smallest, settings_.largest) = ordered(options.numbers("size"), "size");
-        std::tie(settings_.lowest_gamma, settings_.highest_gamma) = ordered(options.numbers("gamma"), "gamma");
+            range::ordered(options.integers("regions"), "regions");
+        std::tie(settings_.smallest, settings_.largest) = range::ordered(options.numbers("size"), "size");
+        std::tie(settings_.lowest_gamma, settings_.highest_gamma) =
+            range::ordered(options.numbers("gamma"), "gamma");
         if (settings_.rho_in_pixels && settings_.highest_gamma <= 1)
             throw RecipeError(
                 "gamma: found at most 1 with rho = \"pixels\", a dot of one pixel; expected pixels "
@@ -180,4 +179,4 @@ HEARTH_PLUGIN((PluginInfo{.id = "slm",
                           .version = "0.1.0",
                           .summary = "synthetic lesion masks from an image's own bright texture",
                           .paper = "Liu et al. 2025, AFiRe, AAAI, eq. 2-5"}),
-              component<Slm>("slm", "adds soft synthetic lesions; writes normal, abnormal and mask"))
+              component<Slm>("adds soft synthetic lesions; writes normal, abnormal and mask"))

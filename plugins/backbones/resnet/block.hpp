@@ -1,6 +1,6 @@
-// Convolution, batch normalisation and the residual block (He et al. 2016, https://arxiv.org/abs/1512.03385,
-// fig. 5), registered under torchvision's names. `training` chooses between the statistics of the batch and the
-// running ones.
+// Defines convolution, batch normalisation and the residual block (He et al. 2016,
+// https://arxiv.org/abs/1512.03385, fig. 5), registered under torchvision's names. `training` chooses between
+// the statistics of the batch and the running ones.
 #pragma once
 
 #include <fmt/format.h>
@@ -11,7 +11,7 @@
 #include <hearth/error.hpp>
 #include <vector>
 
-namespace hearth::resnet {
+namespace resnet {
 
 using at::Tensor;
 
@@ -27,7 +27,7 @@ inline torch::nn::Conv2d convolution(std::int64_t in, std::int64_t out, std::int
 /// and eps 1e-5. In training the running statistics move.
 inline Tensor normalise(torch::nn::BatchNorm2d& norm, const Tensor& x, bool training) {
     if (training && x.numel() == x.size(1))
-        throw RecipeError(
+        throw hearth::RecipeError(
             fmt::format("resnet: batch normalisation found one value per channel ({} image of {} x {} in a "
                         "layer), expected at least "
                         "two; raise train.batch or data.size",
@@ -91,4 +91,4 @@ class Block : public torch::nn::Module {
     Layer shortcut_;
 };
 
-}  // namespace hearth::resnet
+}  // namespace resnet

@@ -10,9 +10,9 @@
 #include "block.hpp"
 #include "common/pixels.hpp"
 
-namespace hearth {
 namespace {
 
+using namespace hearth;
 using at::Tensor;
 
 constexpr std::int64_t stages = 4;
@@ -60,7 +60,7 @@ class Resnet : public Backbone {
                 port(k), Shape{"B", shape.out(k), stage_size(symbols["H"], k), stage_size(symbols["W"], k)},
                 fmt::format("feature map of layer{}, at 1/{} of the image's size", k + 1, 4 << k));
         ports.emplace_back("cls", Shape{"B", shape.out(stages - 1)}, "the last map averaged over its pixels");
-        for (auto& port : pixels::Unit::ports(symbols)) ports.push_back(std::move(port));
+        for (auto& port : pixels::Unit::ports()) ports.push_back(std::move(port));
         return ports;
     }
 
@@ -91,8 +91,7 @@ class Resnet : public Backbone {
                 x = block->as<resnet::Block>()->forward(x, training);
             out.set(port(k), x);
         }
-        const auto exact = x.scalar_type() == at::kDouble ? at::kDouble : at::kFloat;  // bf16 under autocast
-        out.set("cls", x.mean({2, 3}, /*keepdim=*/false, exact));
+        out.set("cls", x.mean({2, 3}, /*keepdim=*/false, at_least_float(x.scalar_type())));
         unit_.write(in["image"], context, out);
         return out;
     }
@@ -124,11 +123,9 @@ class Resnet : public Backbone {
 };
 
 }  // namespace
-}  // namespace hearth
 
-HEARTH_PLUGIN((hearth::PluginInfo{.id = "resnet",
-                                  .version = "0.1.0",
-                                  .summary = "Residual networks with torchvision's parameter names",
-                                  .paper = "https://arxiv.org/abs/1512.03385"}),
-              hearth::component<hearth::Resnet>("resnet",
-                                                "residual network: four feature maps and their pooled vector"))
+HEARTH_PLUGIN((PluginInfo{.id = "resnet",
+                          .version = "0.1.0",
+                          .summary = "Residual networks with torchvision's parameter names",
+                          .paper = "https://arxiv.org/abs/1512.03385"}),
+              component<Resnet>("residual network: four feature maps and their pooled vector"))

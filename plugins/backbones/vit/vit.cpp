@@ -8,15 +8,15 @@
 
 #include <hearth/hearth.hpp>
 
+#include "common/nn/linear.hpp"
 #include "common/pixels.hpp"
 #include "common/transformer/block.hpp"
-#include "common/transformer/linear.hpp"
 #include "common/transformer/positions.hpp"
 #include "common/transformer/recompute.hpp"
 
-namespace hearth {
 namespace {
 
+using namespace hearth;
 using at::Tensor;
 using transformer::Grid;
 
@@ -70,7 +70,7 @@ class PatchEmbed : public torch::nn::Module {
 
     /// patches [B, N, C, p, p] -> [B, N, D]
     Tensor forward(const Tensor& patches) {
-        return transformer::linear(patches.flatten(2), proj_->weight.flatten(1), proj_->bias);
+        return nn::linear(patches.flatten(2), proj_->weight.flatten(1), proj_->bias);
     }
 
     torch::nn::Conv2d& proj() { return proj_; }
@@ -103,8 +103,7 @@ class Vit : public Backbone {
         schema.boolean("recompute", false)
             .doc(
                 "keep only the input of each block for the backward pass and compute the rest again there: "
-                "much "
-                "less memory, about a third more time");
+                "much less memory, about a third more time");
         schema.number("drop_path", 0).range(0, 0.95).doc("stochastic depth of the last block; grows linearly");
         pixels::Unit::schema(schema);
     }
@@ -128,7 +127,7 @@ class Vit : public Backbone {
             Port("activations", Shape{"B", Dim(1) + tokens, dim},
                  "what the last block reads, the class token first; only where it is asked for by name")
                 .maybe()};
-        for (auto& port : pixels::Unit::ports(symbols)) ports.push_back(std::move(port));
+        for (auto& port : pixels::Unit::ports()) ports.push_back(std::move(port));
         return ports;
     }
 
@@ -273,10 +272,9 @@ class Vit : public Backbone {
 };
 
 }  // namespace
-}  // namespace hearth
 
-HEARTH_PLUGIN((hearth::PluginInfo{.id = "vit",
-                                  .version = "0.1.0",
-                                  .summary = "Vision transformer with timm's parameter names",
-                                  .paper = "https://arxiv.org/abs/2010.11929"}),
-              hearth::component<hearth::Vit>("vit", "vision transformer: patch tokens and a class token"))
+HEARTH_PLUGIN((PluginInfo{.id = "vit",
+                          .version = "0.1.0",
+                          .summary = "Vision transformer with timm's parameter names",
+                          .paper = "https://arxiv.org/abs/2010.11929"}),
+              component<Vit>("vision transformer: patch tokens and a class token"))

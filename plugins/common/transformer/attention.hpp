@@ -1,11 +1,12 @@
-// Multi-head self-attention (Vaswani et al. 2017, https://arxiv.org/abs/1706.03762) on packed projections.
+// Computes multi-head self-attention (Vaswani et al. 2017,
+// https://arxiv.org/abs/1706.03762) on packed projections.
 #pragma once
 
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
 
-#include "common/transformer/linear.hpp"
+#include "common/nn/linear.hpp"
 
 namespace hearth::transformer {
 
@@ -14,6 +15,6 @@ namespace hearth::transformer {
 /// CUDA and long sequences: at::scaled_dot_product_attention. CPU: explicit batched products, sample by sample,
 /// which in bf16 take a third of the time of the fused kernel; probabilities [B, heads, N, N] of more bytes
 /// than `most` are not kept for the backward pass but computed again. Differentiable once on the CPU.
-at::Tensor attention(const at::Tensor& qkv, std::int64_t heads, std::int64_t most = most_kept);
+at::Tensor attention(const at::Tensor& qkv, std::int64_t heads, std::int64_t most = nn::most_kept);
 
 }  // namespace hearth::transformer

@@ -7,9 +7,9 @@
 #include <cmath>
 #include <hearth/error.hpp>
 
+#include "common/nn/linear.hpp"
 #include "common/transformer/attention.hpp"
 #include "common/transformer/gelu_linear.hpp"
-#include "common/transformer/linear.hpp"
 #include "common/transformer/mixed.hpp"
 
 namespace hearth::transformer {
@@ -62,25 +62,25 @@ Attention::Attention(const BlockOptions& options)
 }
 
 Tensor Attention::forward(const Tensor& x) {
-    return linear(attention(linear(x, qkv_), heads_), proj_);
+    return nn::linear(attention(nn::linear(x, qkv_), heads_), proj_);
 }
 
 Tensor Attention::forward_first(const Tensor& x) {
     const auto b = x.size(0), n = x.size(1), dim = x.size(2), d = dim / heads_;
     const auto project = [&](const Tensor& from, std::int64_t first, std::int64_t last) {
         const auto bias = qkv_->bias.defined() ? qkv_->bias.slice(0, first * dim, last * dim) : Tensor();
-        return linear(from, qkv_->weight.slice(0, first * dim, last * dim), bias);
+        return nn::linear(from, qkv_->weight.slice(0, first * dim, last * dim), bias);
     };
     const auto q = project(x.slice(1, 0, 1), 0, 1).view({b, 1, heads_, d}).transpose(1, 2);  // [B, h, 1, d]
     const auto kv = project(x, 1, 3).view({b, n, 2, heads_, d}).permute({2, 0, 3, 1, 4});
     const auto scores = at::matmul(q, kv[0].transpose(2, 3)) / std::sqrt(static_cast<double>(d));
     const auto out = at::matmul(scores.softmax(-1).to(kv.scalar_type()), kv[1]);
-    return linear(out.transpose(1, 2).reshape({b, 1, dim}), proj_);
+    return nn::linear(out.transpose(1, 2).reshape({b, 1, dim}), proj_);
 }
 
 Tensor Attention::weights(const Tensor& x) const {
     const auto b = x.size(0), n = x.size(1), d = x.size(2) / heads_;
-    const auto qk = linear(x, qkv_).view({b, n, 3, heads_, d}).permute({2, 0, 3, 1, 4});
+    const auto qk = nn::linear(x, qkv_).view({b, n, 3, heads_, d}).permute({2, 0, 3, 1, 4});
     return (at::matmul(qk[0], qk[1].transpose(2, 3)) / std::sqrt(static_cast<double>(d))).softmax(-1);
 }
 
@@ -92,7 +92,7 @@ Mlp::Mlp(const BlockOptions& options)
 }
 
 Tensor Mlp::forward(const Tensor& x) {
-    return gelu_linear(linear(x, fc1_), fc2_);
+    return gelu_linear(nn::linear(x, fc1_), fc2_);
 }
 
 Block::Block(const BlockOptions& options)

@@ -1,5 +1,5 @@
-// The pre-norm transformer block of ViT (Dosovitskiy et al. 2021, https://arxiv.org/abs/2010.11929), with
-// timm's parameter names: norm1, attn.qkv, attn.proj, norm2, mlp.fc1, mlp.fc2.
+// Defines the pre-norm transformer block of ViT (Dosovitskiy et al. 2021, https://arxiv.org/abs/2010.11929),
+// with timm's parameter names: norm1, attn.qkv, attn.proj, norm2, mlp.fc1, mlp.fc2.
 #pragma once
 
 #include <torch/nn/module.h>

@@ -7,8 +7,8 @@
 #include <hearth/tokens.hpp>
 #include <utility>
 
+#include "common/nn/linear.hpp"
 #include "common/transformer/block.hpp"
-#include "common/transformer/linear.hpp"
 
 namespace hearth::transformer {
 
@@ -75,7 +75,7 @@ Grid PixelDecoder::grid_of(const Tensor& image, std::int64_t tokens, const char*
 }
 
 Tensor PixelDecoder::embed(const Tensor& tokens) const {
-    return linear(tokens, embed_);
+    return nn::linear(tokens, embed_);
 }
 
 Tensor PixelDecoder::mask_token(Grid grid) const {
@@ -86,7 +86,7 @@ Tensor PixelDecoder::decode(Tensor x, Grid grid) {
     x.add_(grid == native_ ? positions_
                            : sincos_positions(positions_.size(2), grid, prefix_).to(positions_.options()));
     for (std::size_t i = 0; i < blocks_->size(); ++i) x = blocks_->at<Block>(i).forward(x);
-    return linear(norm_(x.slice(1, prefix_)), predict_);
+    return nn::linear(norm_(x.slice(1, prefix_)), predict_);
 }
 
 }  // namespace hearth::transformer

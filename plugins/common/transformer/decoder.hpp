@@ -1,6 +1,6 @@
-// The decoder of masked image modelling (He et al. 2022, https://arxiv.org/abs/2111.06377): a narrow
-// transformer between the tokens of an encoder and pixels. Which tokens the mask token replaces is the business
-// of the head that derives from it.
+// Decodes tokens to pixels as masked image modelling does (He et al. 2022, https://arxiv.org/abs/2111.06377):
+// a narrow transformer stands between the tokens of an encoder and pixels. Which tokens the mask token
+// replaces is the business of the head that derives from it.
 #pragma once
 
 #include <torch/nn/modules/container/modulelist.h>

@@ -20,7 +20,7 @@ class GeluLinear : public torch::autograd::Function<GeluLinear> {
         const at::AutoDispatchBelowADInplaceOrView below;
         ctx->save_for_backward({x, weight});
         ctx->saved_data["bias"] = bias.has_value();
-        return linear(at::gelu(x), weight, bias.value_or(Tensor()));
+        return nn::linear(at::gelu(x), weight, bias.value_or(Tensor()));
     }
 
     static tensor_list backward(AutogradContext* ctx, const tensor_list& grads) {
@@ -33,10 +33,10 @@ class GeluLinear : public torch::autograd::Function<GeluLinear> {
         const auto &x = saved[0], &weight = saved[1];
         const auto grad = grads[0].reshape({-1, grads[0].size(-1)});
         tensor_list out(3);
-        if (ctx->needs_input_grad(1)) out[1] = linear_weight_gradient(grad, at::gelu(x).flatten(0, -2));
+        if (ctx->needs_input_grad(1)) out[1] = nn::linear_weight_gradient(grad, at::gelu(x).flatten(0, -2));
         if (ctx->saved_data["bias"].toBool() && ctx->needs_input_grad(2)) out[2] = grad.sum(0);
         if (ctx->needs_input_grad(0)) {
-            out[0] = linear_input_gradient(grad, weight).view(x.sizes());
+            out[0] = nn::linear_input_gradient(grad, weight).view(x.sizes());
             at::gelu_backward_out(out[0], out[0], x);
         }
         return out;
@@ -53,7 +53,7 @@ Tensor for_operation(const Tensor& parameter) {
 
 Tensor gelu_linear(const Tensor& x, const torch::nn::Linear& layer, std::int64_t most) {
     const bool large = static_cast<std::int64_t>(x.nbytes()) > most;
-    if (!x.device().is_cpu() || !large || !at::GradMode::is_enabled()) return linear(at::gelu(x), layer);
+    if (!x.device().is_cpu() || !large || !at::GradMode::is_enabled()) return nn::linear(at::gelu(x), layer);
     std::optional<Tensor> bias;
     if (layer->bias.defined()) bias.emplace(for_operation(layer->bias));
     return GeluLinear::apply(for_operation(x), for_operation(layer->weight), bias);

@@ -1,4 +1,4 @@
-// The second half of a transformer's MLP.
+// Computes the second half of a transformer's MLP.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -6,12 +6,12 @@
 
 #include <cstdint>
 
-#include "common/transformer/linear.hpp"
+#include "common/nn/linear.hpp"
 
 namespace hearth::transformer {
 
-/// linear(gelu(x), layer), x [..., in] -> [..., out]. On the CPU, where gelu(x) has more bytes than `most`, x
+/// nn::linear(gelu(x), layer), x [..., in] -> [..., out]. On the CPU, where gelu(x) has more bytes than `most`, x
 /// alone is kept for the backward pass, and there is no second derivative.
-at::Tensor gelu_linear(const at::Tensor& x, const torch::nn::Linear& layer, std::int64_t most = most_kept);
+at::Tensor gelu_linear(const at::Tensor& x, const torch::nn::Linear& layer, std::int64_t most = nn::most_kept);
 
 }  // namespace hearth::transformer

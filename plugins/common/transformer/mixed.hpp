@@ -1,5 +1,5 @@
-// What stands before and after a branch of a block, in mixed precision on the CPU: autocast and type promotion
-// would make a pass over memory for each change of type.
+// Computes what stands before and after a branch of a block, in mixed precision on the CPU: autocast and type
+// promotion would make a pass over memory for each change of type.
 #pragma once
 
 #include <ATen/core/Tensor.h>

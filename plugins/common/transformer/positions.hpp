@@ -1,4 +1,4 @@
-// Position embeddings of a grid of patches.
+// Makes position embeddings of a grid of patches.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -21,8 +21,8 @@ at::Tensor sincos_positions(std::int64_t dim, Grid grid, std::int64_t prefix);
 
 /// How positions follow an image of another size.
 ///   timm  antialiased bicubic interpolation to the new grid (timm's resample_abs_pos_embed)
-///   dino  bicubic without antialiasing, step from/(to + 0.1) (the official DINO code,
-///   interpolate_pos_encoding)
+///   dino  bicubic without antialiasing, step from/(to + 0.1)
+///         (interpolate_pos_encoding of the official DINO code)
 enum class Resample { timm, dino };
 
 /// Positions [1, prefix + L, D] of another grid; the same tensor when the grids agree.

@@ -5,20 +5,22 @@
 #include <cmath>
 #include <hearth/hearth.hpp>
 
-#include "common/transformer/projection_mlp.hpp"
+#include "common/nn/projection_mlp.hpp"
 #include "weight_normed_linear.hpp"
 
-namespace hearth {
 namespace {
 
+using namespace hearth;
 using at::Tensor;
 
 /// cls [B, D] -> logits [B, K]:
 ///   x = MLP(cls),   logits_k = g_k (x / |x|) . (v_k / |v_k|)
-/// The MLP is `layers` linear maps with GELU between them, D -> hidden -> ... -> bottleneck; no batch
-/// normalisation. Parameters: mlp.{0,2,4}.{weight,bias} (one layer: mlp.{weight,bias}), last_layer.weight_g
-/// [K, 1] and last_layer.weight_v [K, bottleneck]. With norm_last_layer the gain g gets no gradient and stays
-/// at 1, so logits are cosines.
+/// The MLP is `layers` linear maps with GELU between them, D -> hidden -> ... -> bottleneck, without batch
+/// normalisation. With norm_last_layer the gain g gets no gradient and stays at 1, so logits are cosines.
+/// Parameters:
+///   mlp.{0,2,4}.{weight,bias}, or of one layer mlp.{weight,bias}
+///   last_layer.weight_g [K, 1]
+///   last_layer.weight_v [K, bottleneck]
 class DinoHead : public Head {
   public:
     static void schema(Schema& schema) {
@@ -29,8 +31,8 @@ class DinoHead : public Head {
         schema.boolean("norm_last_layer", true).doc("hold the gain of the last layer at 1");
     }
     static Ports reads(const Options&) { return {Port("cls", "B D", "class token of a backbone")}; }
-    static Ports writes(const Options& options, const Symbols& symbols) {
-        return {Port("logits", Shape{symbols["B"], options.integer("out")}, "prototype logits")};
+    static Ports writes(const Options& options) {
+        return {Port("logits", Shape{"B", options.integer("out")}, "prototype logits")};
     }
 
     DinoHead(const Options& options, const Symbols& symbols) : fixed_gain_(options.boolean("norm_last_layer")) {
@@ -43,20 +45,22 @@ class DinoHead : public Head {
     }
 
     Tensors forward(const Tensors& in, const Context&) override {
-        auto x = transformer::projected(in["cls"], mlp_);
-        const auto type = product_type(weight_v_);
+        auto x = nn::projected(in["cls"], mlp_);
+        const auto type = dino_head::product_type(weight_v_);
         const FullPrecision exact;
         x = x.to(weight_v_.scalar_type());
         x = x / at::linalg_vector_norm(x, 2, at::IntArrayRef{-1}, true).clamp_min(1e-12);
-        if (fixed_gain_) return {{"logits", WeightNormedLinear::apply(x, weight_v_, weight_g_, type)}};
-        const auto cosines = WeightNormedLinear::apply(x, weight_v_, at::ones_like(weight_g_.detach()), type);
+        if (fixed_gain_)
+            return {{"logits", dino_head::WeightNormedLinear::apply(x, weight_v_, weight_g_, type)}};
+        const auto cosines =
+            dino_head::WeightNormedLinear::apply(x, weight_v_, at::ones_like(weight_g_.detach()), type);
         return {{"logits", cosines * weight_g_.view(-1)}};
     }
 
   private:
     void make_mlp(std::int64_t width, const Options& options) {
-        mlp_ = transformer::make_projection_mlp(options.integer("layers"), width, options.integer("hidden"),
-                                                options.integer("bottleneck"));
+        mlp_ = nn::make_projection_mlp(options.integer("layers"), width, options.integer("hidden"),
+                                       options.integer("bottleneck"));
         if (mlp_.size() == 1) {
             register_module("mlp", mlp_.front());
             return;
@@ -67,16 +71,15 @@ class DinoHead : public Head {
     }
 
     bool fixed_gain_;
-    transformer::ProjectionMlp mlp_;
+    nn::ProjectionMlp mlp_;
     Tensor weight_g_, weight_v_;
 };
 
 }  // namespace
-}  // namespace hearth
 
-HEARTH_PLUGIN((hearth::PluginInfo{.id = "dino-head",
-                                  .version = "0.1.0",
-                                  .summary = "DINO's projection head: an MLP and a weight-normed last layer",
-                                  .url = "https://github.com/facebookresearch/dino",
-                                  .paper = "https://arxiv.org/abs/2104.14294"}),
-              hearth::component<hearth::DinoHead>("dino-head", "class token -> logits over K prototypes"))
+HEARTH_PLUGIN((PluginInfo{.id = "dino-head",
+                          .version = "0.1.0",
+                          .summary = "DINO's projection head: an MLP and a weight-normed last layer",
+                          .url = "https://github.com/facebookresearch/dino",
+                          .paper = "https://arxiv.org/abs/2104.14294"}),
+              component<DinoHead>("class token -> logits over K prototypes"))

@@ -1,6 +1,7 @@
-// logits = g (x . v) / |v|: a weight-normed linear map (Salimans & Kingma 2016, arXiv 1602.07868) with a given
-// gain. The normalised weight is never built: g / |v| scales the product instead, and the backward pass
-// corrects the gradient of v in place. With 65536 x 256 weights that saves several passes over 67 MB a step.
+// Computes logits = g (x . v) / |v|: a weight-normed linear map (Salimans & Kingma 2016, arXiv
+// 1602.07868) with a given gain. The normalised weight is never built: g / |v| scales the product
+// instead, and the backward pass corrects the gradient of v in place. With 65536 x 256 weights that saves
+// several passes over 67 MB a step.
 #pragma once
 
 #include <ATen/ATen.h>
@@ -8,9 +9,9 @@
 
 #include <hearth/mixed_precision.hpp>
 
-#include "common/transformer/linear.hpp"
+#include "common/nn/linear.hpp"
 
-namespace hearth {
+namespace dino_head {
 
 /// apply(x [N, C], v [K, C], gain [K, 1] (a constant), type of the products) -> [N, K], at least fp32.
 ///   y_nk = g_k x_n . v_k / |v_k|,   dv_k = (g_k / |v_k|) sum_n dy_nk x_n - (sum_n dy_nk y_nk) v_k / |v_k|^2
@@ -46,14 +47,15 @@ struct WeightNormedLinear : torch::autograd::Function<WeightNormedLinear> {
     /// a [N, M], b [K, M] -> a b^T, at least fp32: bf16 products leave a GPU in the fp32 they are summed in.
     static Tensor product(const Tensor& a, const Tensor& b) {
         const auto narrow = a.scalar_type() == at::kBFloat16 || a.scalar_type() == at::kHalf;
-        return narrow ? at::mm(a, b.t(), at::kFloat) : transformer::linear(a, b, Tensor());
+        return narrow ? at::mm(a, b.t(), at::kFloat) : hearth::nn::linear(a, b, Tensor());
     }
 };
 
 /// The type of the products. On a GPU it is autocast's where that is on; on the CPU it is the type of the
 /// weights, since to convert them takes longer than bf16 saves (README.md).
 inline at::ScalarType product_type(const at::Tensor& v) {
-    return v.is_cpu() ? v.scalar_type() : mixed_precision_type(v.device().type()).value_or(v.scalar_type());
+    return v.is_cpu() ? v.scalar_type()
+                      : hearth::mixed_precision_type(v.device().type()).value_or(v.scalar_type());
 }
 
-}  // namespace hearth
+}  // namespace dino_head

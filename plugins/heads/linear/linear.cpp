@@ -1,12 +1,13 @@
-// A linear classifier on the features of an image: the head of a supervised baseline, of fine-tuning and of
-// probes.
+// Classifies by one linear map of an image's features: the head of a supervised baseline, of
+// fine-tuning and of probes.
 #include <ATen/ATen.h>
 #include <torch/nn/init.h>
 
 #include <hearth/hearth.hpp>
 
-namespace hearth {
 namespace {
+
+using namespace hearth;
 
 /// cls [B, D] and the mean of tokens [B, L, D], or one of them -> logits [B, K]:
 ///   logits = x W^T + b, x [B, D] or [B, 2D], with `weight` [K, D or 2D] and `bias` [K].
@@ -24,7 +25,7 @@ class Linear : public Head {
         if (wants(options, "mean")) ports.emplace_back("tokens", "B L D", "one vector a patch");
         return ports;
     }
-    static Ports writes(const Options& options, const Symbols&) {
+    static Ports writes(const Options& options) {
         return {Port("logits", Shape{"B", options.integer("out")}, "unnormalised log-probabilities")};
     }
 
@@ -54,8 +55,6 @@ class Linear : public Head {
 };
 
 }  // namespace
-}  // namespace hearth
 
-HEARTH_PLUGIN((hearth::PluginInfo{.id = "linear", .version = "0.1.0", .summary = "Linear classifier"}),
-              hearth::component<hearth::Linear>(
-                  "linear", "linear classifier of the class token, of the mean token, or of both"))
+HEARTH_PLUGIN((PluginInfo{.id = "linear", .version = "0.1.0", .summary = "Linear classifier"}),
+              component<Linear>("linear classifier of the class token, of the mean token, or of both"))

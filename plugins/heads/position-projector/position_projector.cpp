@@ -5,21 +5,23 @@
 #include <cmath>
 #include <hearth/hearth.hpp>
 
-#include "common/transformer/projection_mlp.hpp"
+#include "common/nn/projection_mlp.hpp"
 #include "weight_normed_product.hpp"
 
-namespace hearth {
 namespace {
 
+using namespace hearth;
 using at::Tensor;
 
 /// tokens [B, L, D] -> logits [B, L, K]:
 ///   x = normalise(MLP(tokens)),  logits_jk = g_jk (x_j . v_jk) / |v_jk|
 /// The MLP is layers linear maps with GELU between them, D -> hidden -> ... -> bottleneck. One batched product
 /// serves all positions, so the logits lie position by position in memory ([L, B, K], seen as [B, L, K]).
-/// With norm_last the gain g is 1 and logits are cosines, in [-1, 1].
-/// Parameters: mlp.{0,2,4}.{weight,bias}, last_layer.weight_v [L, K, bottleneck] or [K, bottleneck], and
-/// last_layer.weight_g [L, K] or [K] without norm_last; a recipe freezes "last_layer" by name.
+/// With norm_last the gain g is 1 and logits are cosines, in [-1, 1]. A recipe freezes "last_layer" by name.
+/// Parameters:
+///   mlp.{0,2,4}.{weight,bias}
+///   last_layer.weight_v [L, K, bottleneck], or [K, bottleneck] where positions share it
+///   last_layer.weight_g [L, K] or [K], without norm_last
 class PositionProjector : public Head {
   public:
     static void schema(Schema& schema) {
@@ -31,17 +33,16 @@ class PositionProjector : public Head {
         schema.boolean("norm_last", true).doc("hold the gain of the last layer at 1 (DINO's norm_last_layer)");
     }
     static Ports reads(const Options&) { return {Port("tokens", "B L D", "patch tokens of a backbone")}; }
-    static Ports writes(const Options& options, const Symbols& symbols) {
-        return {Port("logits", Shape{symbols["B"], symbols["L"], options.integer("out")},
-                     "cluster logits of each token")};
+    static Ports writes(const Options& options) {
+        return {Port("logits", Shape{"B", "L", options.integer("out")}, "cluster logits of each token")};
     }
 
     PositionProjector(const Options& options, const Symbols& symbols)
         : positions_(options.boolean("per_position") ? symbols.value("L") : 0) {
         const auto bottleneck = options.integer("bottleneck");
         const auto mlp = register_module("mlp", std::make_shared<torch::nn::Module>("mlp"));
-        mlp_ = transformer::make_projection_mlp(options.integer("layers"), symbols.value("D"),
-                                                options.integer("hidden"), bottleneck);
+        mlp_ = nn::make_projection_mlp(options.integer("layers"), symbols.value("D"), options.integer("hidden"),
+                                       bottleneck);
         // Even names: the reference counts the activations between the maps.
         for (std::size_t i = 0; i < mlp_.size(); ++i) mlp->register_module(std::to_string(2 * i), mlp_[i]);
         std::vector<std::int64_t> rows = {options.integer("out")};
@@ -61,8 +62,8 @@ class PositionProjector : public Head {
             throw Error(ExitCode::internal, fmt::format("position-projector: found {} tokens, expected {}; "
                                                         "per_position = false takes any number",
                                                         length, positions_));
-        auto x = transformer::projected(tokens, mlp_);
-        const auto type = product_type(x);
+        auto x = nn::projected(tokens, mlp_);
+        const auto type = position_projector::product_type(x);
         const FullPrecision exact;
         x = x.to(weight_v_.scalar_type());
         x = x / at::linalg_vector_norm(x, 2, at::IntArrayRef{-1}, true).clamp_min(1e-12);
@@ -73,26 +74,25 @@ class PositionProjector : public Head {
     Tensor last_layer(const Tensor& x, std::int64_t batch, std::int64_t length, at::ScalarType type) const {
         if (positions_ == 0) {
             const auto rows = x.reshape({1, batch * length, x.size(2)});
-            auto logits = WeightNormedProduct::apply(rows, weight_v_.unsqueeze(0), type);
+            auto logits = position_projector::WeightNormedProduct::apply(rows, weight_v_.unsqueeze(0), type);
             if (weight_g_.defined()) logits = logits * weight_g_;
             return logits.view({batch, length, logits.size(2)});
         }
-        auto logits = WeightNormedProduct::apply(x.transpose(0, 1), weight_v_, type);  // [L, B, K]
+        auto logits =
+            position_projector::WeightNormedProduct::apply(x.transpose(0, 1), weight_v_, type);  // [L, B, K]
         if (weight_g_.defined()) logits = logits * weight_g_.unsqueeze(1);
         return logits.transpose(0, 1);
     }
 
     std::int64_t positions_;  ///< L, or 0 where the last layer is shared
-    transformer::ProjectionMlp mlp_;
+    nn::ProjectionMlp mlp_;
     Tensor weight_v_, weight_g_;
 };
 
 }  // namespace
-}  // namespace hearth
 
-HEARTH_PLUGIN((hearth::PluginInfo{.id = "position-projector",
-                                  .version = "0.1.0",
-                                  .summary = "Projection head with a last layer for each token position",
-                                  .url = "https://github.com/LYH-hh/AFiRe"}),
-              hearth::component<hearth::PositionProjector>("position-projector",
-                                                           "MLP, then a weight-normed map per position"))
+HEARTH_PLUGIN((PluginInfo{.id = "position-projector",
+                          .version = "0.1.0",
+                          .summary = "Projection head with a last layer for each token position",
+                          .url = "https://github.com/LYH-hh/AFiRe"}),
+              component<PositionProjector>("MLP, then a weight-normed map per position"))

@@ -1,6 +1,6 @@
-// logits = (x . v) / |v|: a weight-normed linear map (Salimans & Kingma 2016, gain 1) for each group of rows.
-// The normalised weight is never built: |v| scales the product, and the backward pass corrects the gradient in
-// place. For AFiRe's 196 x 256 x 256 weights that is several passes over 50 MB less per step.
+// Computes logits = (x . v) / |v|: a weight-normed linear map (Salimans & Kingma 2016, gain 1) for each group
+// of rows. The normalised weight is never built: |v| scales the product, and the backward pass corrects the
+// gradient in place. For AFiRe's 196 x 256 x 256 weights that is several passes over 50 MB less per step.
 #pragma once
 
 #include <ATen/ATen.h>
@@ -8,7 +8,7 @@
 
 #include <hearth/mixed_precision.hpp>
 
-namespace hearth {
+namespace position_projector {
 
 /// apply(x [G, N, C], v [G, K, C], type of the product) -> [G, N, K], at least fp32.
 ///   y_nk = x_n . v_k / |v_k|,   dv_k = sum_n dy_nk x_n / |v_k| - (sum_n dy_nk y_nk) v_k / |v_k|^2
@@ -43,7 +43,7 @@ struct WeightNormedProduct : torch::autograd::Function<WeightNormedProduct> {
 
 /// The type products are computed in: autocast's where it is on, else that of `x`.
 inline at::ScalarType product_type(const at::Tensor& x) {
-    return mixed_precision_type(x.device().type()).value_or(x.scalar_type());
+    return hearth::mixed_precision_type(x.device().type()).value_or(x.scalar_type());
 }
 
-}  // namespace hearth
+}  // namespace position_projector

@@ -7,19 +7,21 @@
 
 #include "sinkhorn.hpp"
 
-namespace hearth {
 namespace {
 
+using namespace hearth;
 using at::Tensor;
 
 /// Teacher logits [B, L, K] -> assignments q^T [B, L, K] (Sinkhorn-Knopp) and prototypes c [L, K]:
 ///   q_j = mean of q_ij over the global batch;   c_j = q_j at first, later m c_j + (1 - m) q_j   (eq. 7)
 /// Rows of both are distributions. The bank learns in training only and is uniform before the first batch.
 /// A step that accumulates several batches moves it once: each of them sees the bank as the step found it,
-/// moved by the mean over the batches so far, so the last one's c is that of the whole. Buffers: prototypes [L,
-/// K]; updates, int64, how many batches it has seen. sinkhorn_on = "prototypes" is the official code: the bank
-/// averages raw logits, and Sinkhorn-Knopp turns its L x K matrix into the prototypes; there are no assignments
-/// of tokens then.
+/// moved by the mean over the batches so far, so the last one's c is that of the whole.
+/// sinkhorn_on = "prototypes" is the official code: the bank averages raw logits, and Sinkhorn-Knopp turns its
+/// L x K matrix into the prototypes; there are no assignments of tokens then.
+/// Buffers:
+///   prototypes [L, K]
+///   updates, int64, how many batches it has seen
 class PrototypeBank : public Head {
   public:
     static void schema(Schema& schema) {
@@ -38,11 +40,10 @@ class PrototypeBank : public Head {
             .doc("epochs in which every batch replaces the bank; the official code has 1");
     }
     static Ports reads(const Options&) { return {Port("logits", "B L K", "the teacher's cluster logits")}; }
-    static Ports writes(const Options& options, const Symbols& symbols) {
-        Ports ports = {
-            Port("prototypes", symbols.resolve(parse_shape("L K")), "c, a distribution per position")};
+    static Ports writes(const Options& options) {
+        Ports ports = {Port("prototypes", "L K", "c, a distribution per position")};
         if (options.text("sinkhorn_on") == "assignments")
-            ports.emplace_back("assignments", symbols.resolve(parse_shape("B L K")), "q of the teacher");
+            ports.emplace_back("assignments", "B L K", "q of the teacher");
         return ports;
     }
 
@@ -73,13 +74,13 @@ class PrototypeBank : public Head {
     Tensors forward(const Tensors& in, const Context& context) override {
         const at::NoGradGuard no_grad;
         const FullPrecision exact;
-        const auto& given = in["logits"];
         // [L, B, K], the order in which position-projector stores them.
-        const auto logits = (given.scalar_type() == at::kDouble ? given : given.to(at::kFloat)).transpose(0, 1);
+        const auto logits = at_least_float(in["logits"]).transpose(0, 1);
         if (raw_) {
             const auto mean = remember(batch_mean(logits, *context.comm), context);
             // Every rank has the whole matrix already, so nothing is summed over processes here.
-            const auto c = sinkhorn(mean.unsqueeze(0), context.value(epsilon_), iterations_, Comm::local());
+            const auto c = prototype_bank::sinkhorn(mean.unsqueeze(0), context.value(epsilon_), iterations_,
+                                                    Comm::local());
             return {{"prototypes", c.squeeze(0)}};
         }
         const auto q = assign(logits, context);
@@ -90,7 +91,8 @@ class PrototypeBank : public Head {
   private:
     Tensor assign(const Tensor& logits, const Context& context) const {
         const auto problems = per_position_ ? logits : logits.reshape({1, -1, logits.size(2)});
-        return sinkhorn(problems, context.value(epsilon_), iterations_, *context.comm).view(logits.sizes());
+        return prototype_bank::sinkhorn(problems, context.value(epsilon_), iterations_, *context.comm)
+            .view(logits.sizes());
     }
 
     /// [L, B, K] -> [L, K], the mean over the images of all processes.
@@ -134,11 +136,9 @@ class PrototypeBank : public Head {
 };
 
 }  // namespace
-}  // namespace hearth
 
-HEARTH_PLUGIN((hearth::PluginInfo{.id = "prototype-bank",
-                                  .version = "0.1.0",
-                                  .summary = "Running cluster distribution of each token position",
-                                  .url = "https://github.com/LYH-hh/AFiRe"}),
-              hearth::component<hearth::PrototypeBank>("prototype-bank",
-                                                       "Sinkhorn-Knopp assignments and prototypes (eq. 7)"))
+HEARTH_PLUGIN((PluginInfo{.id = "prototype-bank",
+                          .version = "0.1.0",
+                          .summary = "Running cluster distribution of each token position",
+                          .url = "https://github.com/LYH-hh/AFiRe"}),
+              component<PrototypeBank>("Sinkhorn-Knopp assignments and prototypes (eq. 7)"))

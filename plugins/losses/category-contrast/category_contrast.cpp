@@ -4,11 +4,12 @@
 
 #include <hearth/hearth.hpp>
 
-#include "../../common/contrast.hpp"
+#include "common/lesion_labels.hpp"
+#include "common/position_contrast.hpp"
 
-namespace hearth {
 namespace {
 
+using namespace hearth;
 using at::Tensor;
 
 /// Student logits [B, L, K], prototypes c [L, K], mask [B, 1, H, W] -> the mean over anchors (i, j) of
@@ -42,7 +43,6 @@ class CategoryContrast : public Loss {
                 Port("prototypes", "L K", "a distribution for each position"),
                 Port("mask", "B 1 H W", "added lesion intensity, >= 0")};
     }
-    static Ports writes(const Options&, const Symbols&) { return {}; }
 
     CategoryContrast(const Options& options, const Symbols&)
         : temperature_student_(options.schedule("temperature_student")),
@@ -52,20 +52,21 @@ class CategoryContrast : public Loss {
           self_positive_(options.boolean("self_positive")),
           prototype_term_(options.text("prototype_term")),
           over_batch_(options.text("average") == "batch"),
-          threshold_(options.text("threshold") == "zero" ? LabelThreshold::zero : LabelThreshold::mean),
+          threshold_(lesion_labels::threshold(options)),
           clamp_(options.number("clamp")) {}
 
     LossOutput forward(const Tensors& in, const Context& context) override {
         const FullPrecision full;
         const auto& comm = *context.comm;
         const auto& logits = in["logits"];
-        const auto normal = token_labels(in["mask"], logits.size(1), threshold_).logical_not();  // [B, L]
-        const auto everyone = comm.all_gather(normal.to(at::kByte), false).to(at::kBool).t();    // [L, B']
-        const auto factor = contrast::scale(context.value(temperature_), as_printed_);
+        const auto normal =
+            lesion_labels::of_tokens(in["mask"], logits.size(1), threshold_).logical_not();    // [B, L]
+        const auto everyone = comm.all_gather(normal.to(at::kByte), false).to(at::kBool).t();  // [L, B']
+        const auto factor = position_contrast::scale(context.value(temperature_), as_printed_);
 
         // Position by position, [L, B, K], as position-projector stores them; B' counts all processes.
         const auto log_q =
-            (contrast::exact(logits).transpose(0, 1) / context.value(temperature_student_)).log_softmax(-1);
+            (at_least_float(logits).transpose(0, 1) / context.value(temperature_student_)).log_softmax(-1);
         const auto q = log_q.exp();
         auto keys = comm.all_gather(log_q.transpose(0, 1), true).transpose(0, 1);  // [L, B', K]
         if (stop_positive_) keys = at::where(everyone.unsqueeze(-1), keys.detach(), keys);
@@ -83,9 +84,9 @@ class CategoryContrast : public Loss {
         auto count =
             over_batch_ ? at::full({}, normal.numel(), loss.options()) : anchors.sum().to(loss.scalar_type());
         comm.all_reduce_sum(count);
-        LossOutput out{.total = (loss * contrast::mean_weights(anchors, count, comm)).sum()};
+        LossOutput out{.total = (loss * position_contrast::mean_weights(anchors, count, comm)).sum()};
         out.terms = {{"category", out.total.detach()}};
-        out.per_sample = contrast::per_image(loss, anchors);
+        out.per_sample = position_contrast::per_image(loss, anchors);
         return out;
     }
 
@@ -103,7 +104,7 @@ class CategoryContrast : public Loss {
     /// log of the sum (or mean) over abnormal b of f(q_bj, c_j), [L, 1].
     Tensor against_prototype(const Tensor& q, const Tensor& prototypes, const Tensor& everyone, double factor,
                              const Comm& comm) const {
-        const auto log_c = contrast::log_constant(prototypes, clamp_, q) * factor;
+        const auto log_c = position_contrast::log_constant(prototypes, clamp_, q) * factor;
         const auto own = at::bmm(q, log_c.unsqueeze(-1)).squeeze(-1);                          // [L, B]
         const auto log_f = comm.all_gather(own.t(), true).t().masked_fill(everyone, nothing);  // [L, B']
         const auto sum = log_f.logsumexp(-1, true);
@@ -115,16 +116,14 @@ class CategoryContrast : public Loss {
     bool as_printed_, stop_positive_, self_positive_;
     std::string prototype_term_;
     bool over_batch_;
-    LabelThreshold threshold_;
+    lesion_labels::Threshold threshold_;
     double clamp_;
 };
 
 }  // namespace
-}  // namespace hearth
 
-HEARTH_PLUGIN((hearth::PluginInfo{.id = "category-contrast",
-                                  .version = "0.1.0",
-                                  .summary = "Contrast of normal against abnormal tokens of one position",
-                                  .url = "https://github.com/LYH-hh/AFiRe"}),
-              hearth::component<hearth::CategoryContrast>("category-contrast",
-                                                          "category-consistency contrastive loss (eq. 14-16)"))
+HEARTH_PLUGIN((PluginInfo{.id = "category-contrast",
+                          .version = "0.1.0",
+                          .summary = "Contrast of normal against abnormal tokens of one position",
+                          .url = "https://github.com/LYH-hh/AFiRe"}),
+              component<CategoryContrast>("category-consistency contrastive loss (eq. 14-16)"))

@@ -2,13 +2,12 @@
 // cross-entropy.
 #include <hearth/hearth.hpp>
 
-namespace hearth {
 namespace {
 
+using namespace hearth;
 using at::Tensor;
 
-/// logits [B, K, H, W], segmentation [B, K, H, W] with 1 inside, 0 outside, -1 where nothing is known of the
-/// image:
+/// logits [B, K, H, W], segmentation [B, K, H, W] with 1 inside, 0 outside, -1 all over an unknown image:
 ///   dice_i = 1 - (2 sum p y + s) / (sum p + sum y + s),   p = sigmoid(logits), sums over the pixels of image i
 ///   total  = mean over the known images of dice_weight dice_i + bce_weight mean over pixels of BCE
 /// per_sample [B] is an image's share, 0 where nothing is known. Terms "dice" and "bce". V-Net squares p and y
@@ -26,7 +25,6 @@ class Dice : public Loss {
         return {Port("logits", "B K H W", "log-odds of each pixel"),
                 Port("segmentation", "B K H W", "1 inside, 0 outside, -1 unknown")};
     }
-    static Ports writes(const Options&, const Symbols&) { return {}; }
 
     Dice(const Options& options, const Symbols&)
         : dice_weight_(options.schedule("dice_weight")),
@@ -35,8 +33,7 @@ class Dice : public Loss {
 
     LossOutput forward(const Tensors& in, const Context& context) override {
         const FullPrecision exact;
-        const auto logits =
-            in["logits"].scalar_type() == at::kDouble ? in["logits"] : in["logits"].to(at::kFloat);
+        const auto logits = at_least_float(in["logits"]);
         const auto given = in["segmentation"].to(logits.options());
         const auto known = given.flatten(1).amin(1).ge(0);  // [B]
         const auto y = given.clamp(0, 1), p = logits.sigmoid();
@@ -61,10 +58,9 @@ class Dice : public Loss {
 };
 
 }  // namespace
-}  // namespace hearth
 
-HEARTH_PLUGIN((hearth::PluginInfo{.id = "dice",
-                                  .version = "0.1.0",
-                                  .summary = "Dice loss with binary cross-entropy, for segmentation",
-                                  .paper = "https://arxiv.org/abs/1606.04797"}),
-              hearth::component<hearth::Dice>("dice", "soft Dice and binary cross-entropy of a segmentation"))
+HEARTH_PLUGIN((PluginInfo{.id = "dice",
+                          .version = "0.1.0",
+                          .summary = "Dice loss with binary cross-entropy, for segmentation",
+                          .paper = "https://arxiv.org/abs/1606.04797"}),
+              component<Dice>("soft Dice and binary cross-entropy of a segmentation"))

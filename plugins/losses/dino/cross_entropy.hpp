@@ -1,4 +1,5 @@
-// The cross-entropy of many student views against many teacher distributions, without forming the pairs.
+// Computes the cross-entropy of many student views against many teacher distributions,
+// without forming the pairs.
 #pragma once
 
 #include <ATen/ATen.h>
@@ -6,7 +7,7 @@
 
 #include <hearth/error.hpp>
 
-namespace hearth {
+namespace dino {
 
 /// apply(logits [V, B, K], each [G, B, K], all [B, K], same_views, temperature) -> [B], the sum over pairs:
 ///   sum_v sum_a -sum_k P_ak log p_vk = -sum_v sum_k Q_vk log p_vk,   p_v = softmax(logits_v / temperature)
@@ -42,11 +43,12 @@ struct CrossEntropy : torch::autograd::Function<CrossEntropy> {
     static torch::autograd::variable_list backward(torch::autograd::AutogradContext* ctx,
                                                    const torch::autograd::variable_list& grads) {
         if (at::GradMode::is_enabled())
-            throw Error(ExitCode::internal, "the loss dino has no second derivative (found create_graph)");
+            throw hearth::Error(hearth::ExitCode::internal,
+                                "the loss dino has no second derivative (found create_graph)");
         const auto slope = ctx->get_saved_variables()[0];
         const auto factor = grads[0] * ctx->saved_data["factor"].toDouble();  // [B]
         return {slope * factor.unsqueeze(-1), Tensor(), Tensor(), Tensor(), Tensor()};
     }
 };
 
-}  // namespace hearth
+}  // namespace dino

@@ -10,9 +10,9 @@
 
 #include "cross_entropy.hpp"
 
-namespace hearth {
 namespace {
 
+using namespace hearth;
 using at::Tensor;
 
 /// Teacher logits t [G, B, K], student logits s of the same global views [G, B, K] and of local ones [V, B, K]:
@@ -37,7 +37,6 @@ class Dino : public Loss {
                 Port("student_logits", "G B K", "the student's logits of the same views"),
                 Port("local_logits", "V B K", "the student's logits of further views").maybe()};
     }
-    static Ports writes(const Options&, const Symbols&) { return {}; }
 
     Dino(const Options& options, const Symbols& symbols)
         : student_temperature_(options.number("student_temperature")),
@@ -59,17 +58,20 @@ class Dino : public Loss {
 
     LossOutput forward(const Tensors& in, const Context& context) override {
         const FullPrecision full;
-        const auto teacher = exact(in["teacher_logits"].detach()), student = exact(in["student_logits"]);
-        const auto local = in.has("local_logits") ? exact(in["local_logits"]) : Tensor();
+        const auto teacher = at_least_float(in["teacher_logits"].detach()),
+                   student = at_least_float(in["student_logits"]);
+        const auto local = in.has("local_logits") ? at_least_float(in["local_logits"]) : Tensor();
         const auto views = teacher.size(0);
         check_pairs(views, local.defined());
         const auto targets = distributions(teacher, context.value(teacher_temperature_));
 
         auto sum = at::zeros({teacher.size(1)}, teacher.options());
         if (views > 1)
-            sum = sum + CrossEntropy::apply(student, targets.each, targets.all, true, student_temperature_);
+            sum =
+                sum + dino::CrossEntropy::apply(student, targets.each, targets.all, true, student_temperature_);
         if (local.defined())
-            sum = sum + CrossEntropy::apply(local, targets.each, targets.all, false, student_temperature_);
+            sum =
+                sum + dino::CrossEntropy::apply(local, targets.each, targets.all, false, student_temperature_);
         const auto pairs = views * (views - 1 + (local.defined() ? local.size(0) : 0));
         const auto per_sample = sum / static_cast<double>(pairs);
 
@@ -102,9 +104,6 @@ class Dino : public Loss {
                 "global_crops of the augment, or connect local_logits",
                 views));
     }
-
-    /// At least fp32; double stays double.
-    static Tensor exact(const Tensor& x) { return x.scalar_type() == at::kDouble ? x : x.to(at::kFloat); }
 
     Targets distributions(const Tensor& teacher, double temperature) const {
         const at::NoGradGuard no_grad;
@@ -151,12 +150,10 @@ class Dino : public Loss {
 };
 
 }  // namespace
-}  // namespace hearth
 
-HEARTH_PLUGIN((hearth::PluginInfo{.id = "dino",
-                                  .version = "0.1.0",
-                                  .summary = "DINO's self-distillation loss with centring",
-                                  .url = "https://github.com/facebookresearch/dino",
-                                  .paper = "https://arxiv.org/abs/2104.14294"}),
-              hearth::component<hearth::Dino>("dino",
-                                              "cross-entropy of all crops with the teacher's global crops"))
+HEARTH_PLUGIN((PluginInfo{.id = "dino",
+                          .version = "0.1.0",
+                          .summary = "DINO's self-distillation loss with centring",
+                          .url = "https://github.com/facebookresearch/dino",
+                          .paper = "https://arxiv.org/abs/2104.14294"}),
+              component<Dino>("cross-entropy of all crops with the teacher's global crops"))

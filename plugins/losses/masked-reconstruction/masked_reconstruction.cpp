@@ -10,9 +10,9 @@
 
 #include "common/pixels.hpp"
 
-namespace hearth {
 namespace {
 
+using namespace hearth;
 using at::Tensor;
 
 /// prediction y [B, L, P], image [B, C, H, W], masked m [B, L], t = patchify(image):
@@ -37,7 +37,6 @@ class MaskedReconstruction : public Loss {
                 Port("prediction.mean", "B C", "mean of the backbone's pixels; unconnected: 0").maybe(),
                 Port("prediction.std", "B C", "what the backbone divides them by; unconnected: 1").maybe()};
     }
-    static Ports writes(const Options&, const Symbols&) { return {}; }
 
     MaskedReconstruction(const Options& options, const Symbols& symbols)
         : normalise_(options.text("normalise") == "patch") {
@@ -49,7 +48,7 @@ class MaskedReconstruction : public Loss {
 
     LossOutput forward(const Tensors& in, const Context&) override {
         const FullPrecision exact;
-        const auto prediction = at_least_fp32(in["prediction"]), image = at_least_fp32(in["image"]);
+        const auto prediction = at_least_float(in["prediction"]), image = at_least_float(in["image"]);
         const auto height = image.size(2), width = image.size(3), channels = image.size(1);
         const auto patch = check(channels, height, width, prediction.size(1), prediction.size(2));
         const auto masked = in["masked"].to(prediction.scalar_type());  // [B, L]
@@ -70,10 +69,6 @@ class MaskedReconstruction : public Loss {
     }
 
   private:
-    static Tensor at_least_fp32(const Tensor& tensor) {
-        return tensor.scalar_type() == at::kDouble ? tensor : tensor.to(at::kFloat);
-    }
-
     /// sum / count, 0 where the count is 0.
     static Tensor ratio(const Tensor& sum, const Tensor& count) { return sum / (count + (count == 0)); }
 
@@ -107,11 +102,9 @@ class MaskedReconstruction : public Loss {
 };
 
 }  // namespace
-}  // namespace hearth
 
-HEARTH_PLUGIN((hearth::PluginInfo{.id = "masked-reconstruction",
-                                  .version = "0.2.0",
-                                  .summary = "Pixel error of masked patches",
-                                  .paper = "https://arxiv.org/abs/2111.06377"}),
-              hearth::component<hearth::MaskedReconstruction>("masked-reconstruction",
-                                                              "squared error of the removed patches' pixels"))
+HEARTH_PLUGIN((PluginInfo{.id = "masked-reconstruction",
+                          .version = "0.2.0",
+                          .summary = "Pixel error of masked patches",
+                          .paper = "https://arxiv.org/abs/2111.06377"}),
+              component<MaskedReconstruction>("squared error of the removed patches' pixels"))

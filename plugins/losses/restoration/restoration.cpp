@@ -5,16 +5,17 @@
 
 #include <hearth/hearth.hpp>
 
+#include "common/lesion_labels.hpp"
 #include "common/pixels.hpp"
 
-namespace hearth {
 namespace {
 
+using namespace hearth;
 using at::Tensor;
 
 /// restored y, normal x [B, C, H, W], mask [B, 1, H, W]:
-///   total = mean over samples and pixels of w_j ((y - x) / s)^2,   w_j = abnormal_weight where patch j is
-///   abnormal, else 1
+///   total = mean over samples and pixels of w_j ((y - x) / s)^2
+///   w_j = abnormal_weight where patch j is abnormal, else 1
 /// s is restored.std [B, C], by which the decoder multiplied what its network wrote: the error is that of
 /// normalised pixels, of order 1 at the start, whatever their mean and deviation. With normalise = "patch" the
 /// network's own output, (y - restored.mean) / s, is compared with each patch at mean 0 and variance 1.
@@ -46,12 +47,11 @@ class Restoration : public Loss {
             Port("restored.std", "B C", "the decoder's: the unit of an error, per channel; unconnected: 1")
                 .maybe()};
     }
-    static Ports writes(const Options&, const Symbols&) { return {}; }
 
     Restoration(const Options& options, const Symbols& symbols)
         : abnormal_weight_(options.schedule("abnormal_weight")),
           patch_(options.integer("patch")),
-          threshold_(options.text("threshold") == "zero" ? LabelThreshold::zero : LabelThreshold::mean),
+          threshold_(lesion_labels::threshold(options)),
           normalise_(options.text("normalise") == "patch") {
         for (const auto* edge : {"H", "W"})
             if (symbols[edge].known() && symbols[edge].value() % patch_ != 0)
@@ -63,7 +63,7 @@ class Restoration : public Loss {
         const FullPrecision exact;
         const auto restored = in_patches(in["restored"]), normal = in_patches(in["normal"]);
         const auto rows = restored.size(2), columns = restored.size(4);
-        const auto labels = token_labels(in["mask"], rows * columns, threshold_);  // [B, L]
+        const auto labels = lesion_labels::of_tokens(in["mask"], rows * columns, threshold_);  // [B, L]
         const auto weight = context.value(abnormal_weight_);
         const auto weights = at::ones(labels.sizes(), restored.options()).masked_fill(labels, weight);
 
@@ -91,8 +91,7 @@ class Restoration : public Loss {
   private:
     /// [B, C, H, W] -> [B, C, rows, p, columns, p], at least fp32.
     Tensor in_patches(const Tensor& image) const {
-        const auto exact = image.scalar_type() == at::kDouble ? image : image.to(at::kFloat);
-        return exact.reshape(
+        return at_least_float(image).reshape(
             {image.size(0), image.size(1), image.size(2) / patch_, patch_, image.size(3) / patch_, patch_});
     }
 
@@ -104,16 +103,14 @@ class Restoration : public Loss {
 
     Schedule abnormal_weight_;
     std::int64_t patch_;
-    LabelThreshold threshold_;
+    lesion_labels::Threshold threshold_;
     bool normalise_;
 };
 
 }  // namespace
-}  // namespace hearth
 
-HEARTH_PLUGIN((hearth::PluginInfo{.id = "restoration",
-                                  .version = "0.2.0",
-                                  .summary = "Weighted pixel error against the lesion-free image",
-                                  .url = "https://github.com/LYH-hh/AFiRe"}),
-              hearth::component<hearth::Restoration>("restoration",
-                                                     "weighted squared error of pixels (eq. 20)"))
+HEARTH_PLUGIN((PluginInfo{.id = "restoration",
+                          .version = "0.2.0",
+                          .summary = "Weighted pixel error against the lesion-free image",
+                          .url = "https://github.com/LYH-hh/AFiRe"}),
+              component<Restoration>("weighted squared error of pixels (eq. 20)"))

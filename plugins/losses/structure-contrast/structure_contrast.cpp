@@ -5,12 +5,13 @@
 #include <algorithm>
 #include <hearth/hearth.hpp>
 
-#include "common/contrast.hpp"
-#include "common/transformer/linear.hpp"
+#include "common/lesion_labels.hpp"
+#include "common/nn/linear.hpp"
+#include "common/position_contrast.hpp"
 
-namespace hearth {
 namespace {
 
+using namespace hearth;
 using at::Tensor;
 
 /// Student logits [B, L, K], prototypes c [L, K], mask [B, 1, H, W] -> the mean over normal tokens (i, j) of
@@ -42,13 +43,12 @@ class StructureContrast : public Loss {
                 Port("prototypes", "L K", "a distribution for each position"),
                 Port("mask", "B 1 H W", "added lesion intensity, >= 0")};
     }
-    static Ports writes(const Options&, const Symbols&) { return {}; }
 
     StructureContrast(const Options& options, const Symbols&)
         : temperature_student_(options.schedule("temperature_student")),
           temperature_(options.schedule("temperature")),
           as_printed_(options.boolean("as_printed")),
-          threshold_(options.text("threshold") == "zero" ? LabelThreshold::zero : LabelThreshold::mean),
+          threshold_(lesion_labels::threshold(options)),
           by_position_(options.text("average") == "positions"),
           by_process_(options.text("average") == "process"),
           alignment_(options.text("form") == "alignment"),
@@ -57,21 +57,22 @@ class StructureContrast : public Loss {
     LossOutput forward(const Tensors& in, const Context& context) override {
         const FullPrecision full;
         const auto& logits = in["logits"];
-        const auto normal = token_labels(in["mask"], logits.size(1), threshold_).logical_not();  // [B, L]
+        const auto normal =
+            lesion_labels::of_tokens(in["mask"], logits.size(1), threshold_).logical_not();  // [B, L]
         // [L, B, K], the order in which position-projector stores them.
-        const auto scaled = contrast::exact(logits).transpose(0, 1) / context.value(temperature_student_);
+        const auto scaled = at_least_float(logits).transpose(0, 1) / context.value(temperature_student_);
         LossOutput out;
         Tensor loss;  // [B, L]
         if (alignment_) {
             const auto c = in["prototypes"].detach().to(scaled.scalar_type()).unsqueeze(-1);
             loss = at::bmm(scaled.log_softmax(-1), c).neg().squeeze(-1).t();
         } else {
-            loss = contrastive(scaled, contrast::log_constant(in["prototypes"], clamp_, scaled), normal,
-                               context, out);
+            loss = contrastive(scaled, position_contrast::log_constant(in["prototypes"], clamp_, scaled),
+                               normal, context, out);
         }
         out.total = (loss * weights(normal, loss, *context.comm)).sum();
         out.terms.insert(out.terms.begin(), {"structure", out.total.detach()});
-        out.per_sample = contrast::per_image(loss, normal);
+        out.per_sample = position_contrast::per_image(loss, normal);
         return out;
     }
 
@@ -79,10 +80,10 @@ class StructureContrast : public Loss {
     Tensor contrastive(const Tensor& scaled, const Tensor& log_c, const Tensor& normal, const Context& context,
                        LossOutput& out) const {
         const auto length = scaled.size(0), batch = scaled.size(1);
-        const auto factor = contrast::scale(context.value(temperature_), as_printed_);
+        const auto factor = position_contrast::scale(context.value(temperature_), as_printed_);
         const auto q = scaled.softmax(-1).view({length * batch, scaled.size(2)});
         // Row (j, i) of [L B, L]; this product is most of the loss's time, so it takes the fast kernels.
-        const auto log_f = transformer::linear(q, log_c * factor, at::zeros({length}, q.options()));
+        const auto log_f = nn::linear(q, log_c * factor, at::zeros({length}, q.options()));
         const auto own = at::arange(length, normal.options().dtype(at::kLong));
         const auto target = own.repeat_interleave(batch);
         const auto loss = at::cross_entropy_loss(log_f, target, {}, at::Reduction::None);
@@ -102,27 +103,24 @@ class StructureContrast : public Loss {
 
     Tensor weights(const Tensor& normal, const Tensor& like, const Comm& comm) const {
         if (by_process_)
-            return contrast::mean_weights(normal, normal.sum().to(like.scalar_type()), Comm::local());
+            return position_contrast::mean_weights(normal, normal.sum().to(like.scalar_type()), Comm::local());
         auto count = normal.sum(0).to(like.scalar_type());  // [L], then over all processes
         comm.all_reduce_sum(count);
-        if (by_position_) return contrast::mean_weights(normal, count, comm) / normal.size(1);
-        return contrast::mean_weights(normal, count.sum(), comm);
+        if (by_position_) return position_contrast::mean_weights(normal, count, comm) / normal.size(1);
+        return position_contrast::mean_weights(normal, count.sum(), comm);
     }
 
     Schedule temperature_student_, temperature_;
     bool as_printed_;
-    LabelThreshold threshold_;
+    lesion_labels::Threshold threshold_;
     bool by_position_, by_process_, alignment_;
     double clamp_;
 };
 
 }  // namespace
-}  // namespace hearth
 
-HEARTH_PLUGIN((hearth::PluginInfo{
-                  .id = "structure-contrast",
-                  .version = "0.1.0",
-                  .summary = "Contrast of normal tokens against the prototypes of all positions",
-                  .url = "https://github.com/LYH-hh/AFiRe"}),
-              hearth::component<hearth::StructureContrast>("structure-contrast",
-                                                           "structure-consistency contrastive loss (eq. 12)"))
+HEARTH_PLUGIN((PluginInfo{.id = "structure-contrast",
+                          .version = "0.1.0",
+                          .summary = "Contrast of normal tokens against the prototypes of all positions",
+                          .url = "https://github.com/LYH-hh/AFiRe"}),
+              component<StructureContrast>("structure-consistency contrastive loss (eq. 12)"))

@@ -6,8 +6,11 @@
 #ifndef PLUGIN_ID
 #define PLUGIN_ID "scale"
 #endif
-#ifndef COMPONENT_ID
-#define COMPONENT_ID "scale"
+#ifndef COMPONENT_ID  // null: the plugin's
+#define COMPONENT_ID nullptr
+#endif
+#ifndef WRITTEN_SHAPE
+#define WRITTEN_SHAPE "B L D"
 #endif
 
 using namespace hearth;
@@ -26,9 +29,7 @@ class Scale : public Head {
         if (options.text("fault") == "standard") throw std::runtime_error("no ports today");
         return {Port("tokens", "B L D", "from a backbone")};
     }
-    static Ports writes(const Options&, const Symbols& symbols) {
-        return {Port("scaled", Shape{symbols["B"], symbols["L"], symbols["D"]}, "multiplied tokens")};
-    }
+    static Ports writes(const Options&) { return {Port("scaled", WRITTEN_SHAPE, "multiplied tokens")}; }
     Scale(const Options& options, const Symbols&) : factor_(options.number("factor")) {
         const auto& fault = options.text("fault");
         if (fault == "standard") throw std::runtime_error("the factory is on fire");

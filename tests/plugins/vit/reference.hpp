@@ -1,6 +1,7 @@
 // Components against other implementations, by file. tools/vit_reference.py writes a safetensors file with
-//   metadata  kind, id and, as JSON, options, symbols and cases: {name: {options: changed ones, in: {port:
-//   tensor}}} tensors   weights/<parameter>, those that cases read and, in a stored file, out/<case>/<port>
+//   metadata  kind, id and, as JSON, options, symbols and
+//             cases: {name: {options: changed ones, in: {port: tensor}}}
+//   tensors   weights/<parameter>, those that cases read and, in a stored file, out/<case>/<port>
 // and this runs the cases.
 #pragma once
 

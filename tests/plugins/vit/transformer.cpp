@@ -10,9 +10,9 @@
 #include <hearth/hearth.hpp>
 #include <hearth/mixed_precision.hpp>
 
+#include "common/nn/linear.hpp"
 #include "common/transformer/block.hpp"
 #include "common/transformer/gelu_linear.hpp"
-#include "common/transformer/linear.hpp"
 #include "common/transformer/mixed.hpp"
 #include "common/transformer/positions.hpp"
 #include "common/transformer/recompute.hpp"
@@ -184,20 +184,20 @@ TEST_CASE("linear equals at::linear, with its gradients") {
     for (const auto& x : {at::randn({7, 16}), at::randn({2, 5, 16}), at::randn({2, 9, 16}).slice(1, 1),
                           at::randn({2, 16, 5}).transpose(1, 2)}) {
         const auto input = x.detach().requires_grad_();
-        const auto ours = [&] { return transformer::linear(input, weight, bias); };
+        const auto ours = [&] { return nn::linear(input, weight, bias); };
         const auto plain = [&] { return at::linear(input, weight, bias); };
         REQUIRE(ours().sizes() == plain().sizes());
         CHECK(at::allclose(ours(), plain(), 1e-4, 1e-5));
         const auto found = gradients(ours, {input, weight, bias}),
                    expected = gradients(plain, {input, weight, bias});
         for (std::size_t i = 0; i < 3; ++i) CHECK(at::allclose(found[i], expected[i], 1e-4, 1e-4));
-        CHECK(at::allclose(transformer::linear(input, weight, {}), at::linear(input, weight), 1e-4, 1e-5));
+        CHECK(at::allclose(nn::linear(input, weight, {}), at::linear(input, weight), 1e-4, 1e-5));
     }
 }
 
 TEST_CASE("linear takes the expanded gradient of a sum") {
     const auto x = at::randn({3, 5}).requires_grad_(), weight = at::randn({2, 5}).requires_grad_();
-    const auto grads = torch::autograd::grad({transformer::linear(x, weight, {}).sum()}, {x, weight});
+    const auto grads = torch::autograd::grad({nn::linear(x, weight, {}).sum()}, {x, weight});
     CHECK(at::allclose(grads[0], weight.detach().sum(0).expand({3, 5}), 1e-4, 1e-5));
     CHECK(at::allclose(grads[1], x.detach().sum(0).expand({2, 5}), 1e-4, 1e-5));
 }
@@ -209,8 +209,7 @@ TEST_CASE("linear can be differentiated twice") {
         const auto grad = torch::autograd::grad({y.pow(3).sum()}, {x}, {}, true, true)[0];
         return torch::autograd::grad({grad.square().sum()}, {weight})[0];
     };
-    CHECK(
-        at::allclose(penalty(transformer::linear(x, weight, {})), penalty(at::linear(x, weight)), 1e-3, 1e-3));
+    CHECK(at::allclose(penalty(nn::linear(x, weight, {})), penalty(at::linear(x, weight)), 1e-3, 1e-3));
 }
 
 TEST_CASE("sin-cos positions follow MAE's formula") {

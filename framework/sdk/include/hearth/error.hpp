@@ -1,4 +1,5 @@
-// Errors and exit codes. An error says what was found, what was expected, where, and what to do about it.
+// Defines errors and exit codes. An error says what was found, what was expected, where,
+// and what to do about it.
 #pragma once
 
 #include <stdexcept>

@@ -1,4 +1,5 @@
-// Mixed precision for a scope: RAII over ATen's autocast state, which LibTorch offers to Python only.
+// Switches mixed precision on for a scope: RAII over ATen's autocast state, which
+// LibTorch offers to Python only.
 #pragma once
 
 #include <ATen/autocast_mode.h>

@@ -1,6 +1,6 @@
-// Option schemas: what a component can be told, with types, defaults, ranges and one line of documentation
-// each. The host parses and checks a recipe against the schema; the component receives Options that are
-// complete and valid.
+// An option schema says what a component can be told, with types, defaults, ranges and one line of
+// documentation each. The host parses and checks a recipe against the schema; the component receives Options
+// that are complete and valid.
 #pragma once
 
 #include <cstdint>
@@ -21,8 +21,8 @@ using OptionValue = std::variant<bool, std::int64_t, Schedule, std::string, std:
                                  std::vector<double>, std::vector<std::string>>;
 std::string to_string(const OptionValue& value);
 
-/// One option. Built by the chain `schema.number("temperature", 0.1).range(1e-4, 10).schedulable().doc("softmax
-/// temperature")`.
+/// One option, built by a chain:
+///   schema.number("temperature", 0.1).range(1e-4, 10).schedulable().doc("softmax temperature")
 struct OptionSpec {
     std::string name;
     OptionType type = OptionType::number;
@@ -30,8 +30,7 @@ struct OptionSpec {
     std::optional<double> low, high;    ///< inclusive, for numbers and each entry of lists
     std::vector<std::string> allowed;   ///< for texts
     std::optional<std::size_t> length;  ///< exact length of a list
-    /// Of an integer: a text that may stand there, and the value it is read as, which `low` and `high` need not
-    /// allow.
+    /// A text that may stand for an integer, and the value it is read as, which may lie outside `low` and `high`.
     std::optional<std::pair<std::string, std::int64_t>> special;
     bool may_schedule = false;
     bool needed = false;  ///< no default: the recipe must give it

@@ -1,7 +1,10 @@
-// The plugin boundary: one exported C symbol, `hearth_plugin`, which returns a plain-old-data descriptor.
+// A plugin exports one C symbol, `hearth_plugin`, which returns a plain-old-data descriptor.
 //
 //   HEARTH_PLUGIN((hearth::PluginInfo{.id = "blur", .version = "0.1.0", .summary = "...", .paper = "..."}),
-//                 hearth::component<Blur>("blur", "one line about it"))
+//                 hearth::component<Blur>())
+//
+// A component has the plugin's id and summary unless it is given its own: component<Blur>("one line about it"),
+// component<Blur>("blur", "one line about it"). Of several components of one kind each needs an id.
 //
 // C++ objects cross this boundary, so plugin and host must be built alike. The macro also emits a section whose
 // *name* says how the plugin was built; the host reads it before it loads the library (docs/plugins.md).
@@ -9,12 +12,14 @@
 
 #include <torch/headeronly/version.h>
 
+#include <array>
+#include <cstddef>
 #include <cstdint>
 #include <hearth/component.hpp>
 #include <memory>
 
 #define HEARTH_API_MAJOR 1
-#define HEARTH_API_MINOR 1
+#define HEARTH_API_MINOR 2
 
 #define HEARTH_STR_(x) #x
 #define HEARTH_STR(x) HEARTH_STR_(x)
@@ -23,8 +28,8 @@
 #else
 #define HEARTH_COMPILER "gcc" HEARTH_STR(__GNUC__)
 #endif
-/// How this translation unit is built: API major, LibTorch, compiler, C++ ABI. Same text = may be loaded
-/// together.
+/// How this translation unit is built: API major, LibTorch, compiler, C++ ABI. What has the same text may be
+/// loaded together.
 #define HEARTH_BUILD_IDENTITY                                                                           \
     ".hearth.api" HEARTH_STR(HEARTH_API_MAJOR) ".torch" HEARTH_STR(TORCH_VERSION_MAJOR) "_" HEARTH_STR( \
         TORCH_VERSION_MINOR) "_" HEARTH_STR(TORCH_VERSION_PATCH) "." HEARTH_COMPILER                    \
@@ -65,7 +70,17 @@ struct PluginInfo {
     const char *id, *version, *summary, *license = "Apache-2.0", *url = "", *paper = "";
 };
 
-/// The table entry of a component class; see component.hpp for what T must have.
+/// What T writes, by either form of T::writes.
+template <class T>
+Ports writes_of(const Options& options, const Symbols& symbols) {
+    if constexpr (requires { T::writes(options, symbols); })
+        return T::writes(options, symbols);
+    else
+        return T::writes(options);
+}
+
+/// The table entry of a component class; see component.hpp for what T must have. A null pointer stands for the
+/// plugin's id, or for its summary.
 template <class T>
 constexpr HearthComponent component(const char* id, const char* summary) {
     return {T::kind,
@@ -73,10 +88,25 @@ constexpr HearthComponent component(const char* id, const char* summary) {
             summary,
             &T::schema,
             &T::reads,
-            &T::writes,
+            &writes_of<T>,
             [](const Options& options, const Symbols& symbols) -> std::shared_ptr<Component> {
                 return std::make_shared<T>(options, symbols);
             }};
+}
+template <class T>
+constexpr HearthComponent component(const char* summary = nullptr) {
+    return component<T>(nullptr, summary);
+}
+
+/// The entries with the plugin's id and summary where they have none of their own.
+template <std::size_t N>
+constexpr std::array<HearthComponent, N> entries_of(const PluginInfo& info, const HearthComponent (&given)[N]) {
+    auto entries = std::to_array(given);
+    for (auto& entry : entries) {
+        if (entry.id == nullptr) entry.id = info.id;
+        if (entry.summary == nullptr) entry.summary = info.summary;
+    }
+    return entries;
 }
 
 constexpr HearthPlugin describe(const PluginInfo& info, const HearthComponent* components,
@@ -91,9 +121,9 @@ constexpr HearthPlugin describe(const PluginInfo& info, const HearthComponent* c
 #define HEARTH_PLUGIN(info, ...)                                                                      \
     __attribute__((section(HEARTH_BUILD_IDENTITY), used)) static const char hearth_build_identity[] = \
         HEARTH_BUILD_IDENTITY;                                                                        \
-    static const HearthComponent hearth_components[] = {__VA_ARGS__};                                 \
+    static const auto hearth_components = hearth::entries_of(info, {__VA_ARGS__});                    \
     extern "C" __attribute__((visibility("default"))) const HearthPlugin* hearth_plugin() {           \
         static const HearthPlugin plugin = hearth::describe(                                          \
-            info, hearth_components, sizeof(hearth_components) / sizeof(hearth_components[0]));       \
+            info, hearth_components.data(), static_cast<std::uint32_t>(hearth_components.size()));    \
         return &plugin;                                                                               \
     }

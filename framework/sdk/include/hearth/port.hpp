@@ -1,4 +1,4 @@
-// Ports: the named tensors a component reads and writes.
+// Ports name the tensors that a component reads and writes.
 #pragma once
 
 #include <hearth/shape.hpp>

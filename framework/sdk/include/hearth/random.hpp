@@ -1,5 +1,5 @@
-// Counter-based random numbers (Philox 4x32-10, Salmon et al. 2011): a draw depends on its key alone, so that
-// the result is the same for any batch size, worker count or rank.
+// Draws random numbers by counting (Philox 4x32-10, Salmon et al. 2011): a draw depends on its key alone, so
+// that the result is the same for any batch size, worker count or rank.
 #pragma once
 
 #include <cstdint>

@@ -1,5 +1,5 @@
-// Schedules: numbers that change during training, as pure functions of the progress. Nothing here keeps state,
-// so a resumed run reads the same values as an uninterrupted one.
+// A schedule is a number that changes during training, as a pure function of the progress. Nothing here keeps
+// state, so a resumed run reads the same values as an uninterrupted one.
 #pragma once
 
 #include <cstdint>

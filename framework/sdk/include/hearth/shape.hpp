@@ -1,6 +1,6 @@
-// Symbolic shapes: a dimension is a number or an expression over symbols, e.g. "B", 192 or "H/16*W/16".
-// Ports are declared with symbols; the plan binds them to numbers and refuses clashes before any data is
-// opened.
+// A shape is symbolic: a dimension is a number or an expression over symbols, e.g. "B", 192 or
+// "H/16*W/16". Ports are declared with symbols; the plan binds them to numbers and refuses clashes
+// before any data is opened.
 #pragma once
 
 #include <cstdint>
@@ -36,7 +36,7 @@ class Dim {
 
 using Shape = std::vector<Dim>;
 
-/// Parses "B L 256".
+/// Parses "B L 256". Throws PluginError for what is neither a number nor a symbol.
 Shape parse_shape(std::string_view text);
 /// Prints "B L 256".
 std::string to_string(const Shape& shape);

@@ -1,4 +1,4 @@
-// A set of named tensors, as it flows between components.
+// Carries named tensors from component to component.
 #pragma once
 
 #include <ATen/core/Tensor.h>

@@ -1,4 +1,4 @@
-// Small text helpers shared by host and plugins: the nearest valid name for an error message.
+// Finds the nearest valid name for an error message, and joins words; host and plugins share it.
 #pragma once
 
 #include <string>

@@ -1,9 +1,10 @@
-// Images as token sequences: patchify, its inverse, and the token labels of a lesion mask.
+// Cuts images into tokens and puts them together again.
 #pragma once
 
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
+#include <hearth/precision.hpp>  // FullPrecision stood here in API 1.1
 
 namespace hearth {
 
@@ -11,32 +12,19 @@ namespace hearth {
 /// when none does.
 std::int64_t patch_edge(std::int64_t height, std::int64_t width, std::int64_t tokens);
 
-/// [B, C, H, W] -> [B, L, p*p*C], row by row; within a patch the order is row, column, channel (He et al.
-/// 2022).
+/// [B, C, H, W] -> [B, L, p*p*C], row by row; within a patch the order is row, column, channel
+/// (He et al. 2022).
 at::Tensor patchify(const at::Tensor& image, std::int64_t patch);
 
 /// The inverse of patchify: [B, L, p*p*C] -> [B, C, height, width].
 at::Tensor unpatchify(const at::Tensor& patches, std::int64_t channels, std::int64_t height,
                       std::int64_t width);
 
+/// Of API 1.1, for plugins that use it; API 2 will not have it. One paper's labels are no business of the SDK:
+/// copy plugins/common/lesion_labels.hpp.
 enum class LabelThreshold { mean, zero };
-
-/// Token labels of a lesion mask [B, 1, H, W] with values >= 0 -> bool [B, L], true = abnormal (Liu et al.
-/// 2025, eq. 6): the mean of the patch exceeds the mean of the whole mask (`mean`, the paper), or exceeds 0
-/// (`zero`, the official code). All false where the mask is 0.
-at::Tensor token_labels(const at::Tensor& mask, std::int64_t tokens, LabelThreshold threshold);
-
-/// Runs without autocast while it lives: softmax, logarithms, norms and reductions of a loss are computed in
-/// fp32.
-class FullPrecision {
-  public:
-    FullPrecision();
-    ~FullPrecision();
-    FullPrecision(const FullPrecision&) = delete;
-    FullPrecision& operator=(const FullPrecision&) = delete;
-
-  private:
-    bool cpu_, cuda_;
-};
+[[deprecated("copy plugins/common/lesion_labels.hpp")]] at::Tensor token_labels(const at::Tensor& mask,
+                                                                                std::int64_t tokens,
+                                                                                LabelThreshold threshold);
 
 }  // namespace hearth

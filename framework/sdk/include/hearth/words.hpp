@@ -1,4 +1,4 @@
-// Lists that are written as one text.
+// Splits lists that are written as one text.
 #pragma once
 
 #include <sstream>

@@ -1,17 +1,12 @@
-// What AFiRe's two contrastive losses share (Liu et al. 2025, eq. 12-16): f(q, c) = exp(-H(q, c) / tau) in
-// logarithms, with H(q, c) = -sum_k q_k log c_k, and means over the tokens of the global batch.
+// Computes what AFiRe's two contrastive losses share (Liu et al. 2025, eq. 12-16): f(q, c) = exp(-H(q, c) /
+// tau) in logarithms, with H(q, c) = -sum_k q_k log c_k, and means over the tokens of the global batch.
 #pragma once
 
 #include <ATen/ATen.h>
 
 #include <hearth/context.hpp>
 
-namespace hearth::contrast {
-
-/// At least fp32; double stays double.
-inline at::Tensor exact(const at::Tensor& x) {
-    return x.scalar_type() == at::kDouble ? x : x.to(at::kFloat);
-}
+namespace hearth::position_contrast {
 
 /// log f(q, c) = scale(...) * sum_k q_k log c_k. The paper prints exp(+H / tau), which rewards dissimilarity,
 /// while its text calls f a similarity: as_printed keeps that for study.
@@ -36,4 +31,4 @@ inline at::Tensor per_image(const at::Tensor& loss, const at::Tensor& chosen) {
     return at::where(chosen, loss.detach(), 0).sum(1) / chosen.sum(1).clamp_min(1);
 }
 
-}  // namespace hearth::contrast
+}  // namespace hearth::position_contrast

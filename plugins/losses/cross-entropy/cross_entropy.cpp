@@ -4,9 +4,9 @@
 
 #include <hearth/hearth.hpp>
 
-namespace hearth {
 namespace {
 
+using namespace hearth;
 using at::Tensor;
 
 /// logits [B, K], label [B] with -1 = no label:
@@ -29,7 +29,6 @@ class CrossEntropy : public Loss {
         return {Port("logits", "B K", "unnormalised log-probabilities"),
                 Port("label", "B", "class from 0 to K-1, or -1 = none").of("int64")};
     }
-    static Ports writes(const Options&, const Symbols&) { return {}; }
 
     CrossEntropy(const Options& options, const Symbols& symbols)
         : smoothing_(options.number("label_smoothing")), class_weights_(options.numbers("class_weights")) {
@@ -44,7 +43,7 @@ class CrossEntropy : public Loss {
         check_weights(classes);
         check_labels(label, classes);
 
-        const auto logits = given.scalar_type() == at::kDouble ? given : given.to(at::kFloat);
+        const auto logits = at_least_float(given);
         const auto labelled = label >= 0;
         const auto own = label.clamp_min(0).unsqueeze(1);  // [B, 1]
         const auto weights = class_weights_.empty()
@@ -90,10 +89,9 @@ class CrossEntropy : public Loss {
 };
 
 }  // namespace
-}  // namespace hearth
 
-HEARTH_PLUGIN((hearth::PluginInfo{.id = "cross-entropy",
-                                  .version = "0.1.0",
-                                  .summary = "Cross-entropy with class labels, missing ones ignored",
-                                  .paper = "https://arxiv.org/abs/1512.00567"}),
-              hearth::component<hearth::CrossEntropy>("cross-entropy", "cross-entropy with class labels"))
+HEARTH_PLUGIN((PluginInfo{.id = "cross-entropy",
+                          .version = "0.1.0",
+                          .summary = "Cross-entropy with class labels, missing ones ignored",
+                          .paper = "https://arxiv.org/abs/1512.00567"}),
+              component<CrossEntropy>("cross-entropy with class labels"))

@@ -4,12 +4,13 @@
 
 #include <hearth/hearth.hpp>
 
+#include "common/lesion_labels.hpp"
 #include "common/pixels.hpp"
 #include "common/transformer/decoder.hpp"
 
-namespace hearth {
 namespace {
 
+using namespace hearth;
 using at::Tensor;
 using transformer::PixelDecoder;
 
@@ -45,22 +46,19 @@ class RestorationDecoder : public PixelDecoder {
         if (options.boolean("cls")) ports.emplace_back("cls", "B D", "class token");
         return ports;
     }
-    static Ports writes(const Options&, const Symbols& symbols) {
+    static Ports writes(const Options&) {
         return {
-            Port("restored", symbols.resolve(parse_shape("B C H W")), "predicted lesion-free image"),
-            Port("labels", symbols.resolve(parse_shape("B L")), "true where a patch is abnormal").of("bool"),
-            Port("restored.mean", symbols.resolve(parse_shape("B C")), "what was added to the network's pixels")
-                .maybe(),
-            Port("restored.std", symbols.resolve(parse_shape("B C")),
-                 "what they were multiplied by: the unit to measure errors in")
-                .maybe()};
+            Port("restored", "B C H W", "predicted lesion-free image"),
+            Port("labels", "B L", "true where a patch is abnormal").of("bool"),
+            Port("restored.mean", "B C", "what was added to the network's pixels").maybe(),
+            Port("restored.std", "B C", "what they were multiplied by: the unit to measure errors in").maybe()};
     }
 
     RestorationDecoder(const Options& options, const Symbols& symbols)
         : PixelDecoder(options, symbols, options.boolean("cls") ? 1 : 0,
                        options.text("mask_token") == "position"),
           cls_(options.boolean("cls")),
-          threshold_(options.text("threshold") == "zero" ? LabelThreshold::zero : LabelThreshold::mean),
+          threshold_(lesion_labels::threshold(options)),
           normalised_(options.text("output") == "normalised") {
         // A weight file says by this what its last layer writes: one from before is refused, not misread.
         if (normalised_) register_buffer("writes_normalised_pixels", at::ones({1}, at::kLong));
@@ -69,7 +67,7 @@ class RestorationDecoder : public PixelDecoder {
     Tensors forward(const Tensors& in, const Context&) override {
         const auto &tokens = in["tokens"], &image = in["image"];
         const auto grid = grid_of(image, tokens.size(1), "restoration-decoder");
-        const auto labels = token_labels(in["mask"], tokens.size(1), threshold_);
+        const auto labels = lesion_labels::of_tokens(in["mask"], tokens.size(1), threshold_);
         auto x = at::where(labels.unsqueeze(-1), mask_token(grid), embed(tokens));
         if (cls_) x = at::cat({embed(in["cls"]).unsqueeze(1), x}, 1);
         const auto pixels = unpatchify(decode(x, grid), channels(), image.size(2), image.size(3));
@@ -83,16 +81,14 @@ class RestorationDecoder : public PixelDecoder {
 
   private:
     bool cls_;
-    LabelThreshold threshold_;
+    lesion_labels::Threshold threshold_;
     bool normalised_;
 };
 
 }  // namespace
-}  // namespace hearth
 
-HEARTH_PLUGIN((hearth::PluginInfo{.id = "restoration-decoder",
-                                  .version = "0.2.0",
-                                  .summary = "Decoder that restores lesion-free pixels from tokens",
-                                  .url = "https://github.com/LYH-hh/AFiRe"}),
-              hearth::component<hearth::RestorationDecoder>(
-                  "restoration-decoder", "masks abnormal tokens and decodes pixels (eq. 19)"))
+HEARTH_PLUGIN((PluginInfo{.id = "restoration-decoder",
+                          .version = "0.2.0",
+                          .summary = "Decoder that restores lesion-free pixels from tokens",
+                          .url = "https://github.com/LYH-hh/AFiRe"}),
+              component<RestorationDecoder>("masks abnormal tokens and decodes pixels (eq. 19)"))

@@ -1,6 +1,6 @@
-// A convolutional decoder over the tokens of a vision transformer: progressive upsampling, SETR-PUP (Zheng et
-// al. 2021, "Rethinking Semantic Segmentation from a Sequence-to-Sequence Perspective with Transformers", CVPR,
-// section 3.2).
+// Decodes the tokens of a vision transformer by convolutions: progressive upsampling, SETR-PUP (Zheng et
+// al. 2021, "Rethinking Semantic Segmentation from a Sequence-to-Sequence Perspective with
+// Transformers", CVPR, section 3.2).
 #include <fmt/format.h>
 #include <torch/nn/functional/upsampling.h>
 #include <torch/nn/modules/container/modulelist.h>
@@ -9,9 +9,9 @@
 
 #include <hearth/hearth.hpp>
 
-namespace hearth {
 namespace {
 
+using namespace hearth;
 using at::Tensor;
 namespace nn = torch::nn;
 
@@ -46,9 +46,8 @@ class SegmentationDecoder : public Head {
     static Ports reads(const Options&) {
         return {Port("tokens", "B L D", "one vector a patch"), Port("image", "B C H W", "only for its shape")};
     }
-    static Ports writes(const Options& options, const Symbols& symbols) {
-        return {Port("logits", Shape{"B", options.integer("out"), symbols["H"], symbols["W"]},
-                     "log-odds of each pixel")};
+    static Ports writes(const Options& options) {
+        return {Port("logits", Shape{"B", options.integer("out"), "H", "W"}, "log-odds of each pixel")};
     }
 
     SegmentationDecoder(const Options& options, const Symbols& symbols)
@@ -88,11 +87,9 @@ class SegmentationDecoder : public Head {
 };
 
 }  // namespace
-}  // namespace hearth
 
-HEARTH_PLUGIN((hearth::PluginInfo{.id = "segmentation-decoder",
-                                  .version = "0.1.0",
-                                  .summary = "Convolutional decoder from tokens to maps of pixels",
-                                  .paper = "https://arxiv.org/abs/2012.15840"}),
-              hearth::component<hearth::SegmentationDecoder>(
-                  "segmentation-decoder", "progressive upsampling of tokens to a segmentation"))
+HEARTH_PLUGIN((PluginInfo{.id = "segmentation-decoder",
+                          .version = "0.1.0",
+                          .summary = "Convolutional decoder from tokens to maps of pixels",
+                          .paper = "https://arxiv.org/abs/2012.15840"}),
+              component<SegmentationDecoder>("progressive upsampling of tokens to a segmentation"))

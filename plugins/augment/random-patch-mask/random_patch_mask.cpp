@@ -1,6 +1,6 @@
-// Random masking of patches (He et al. 2022, "Masked Autoencoders Are Scalable Vision Learners",
-// https://arxiv.org/abs/2111.06377, section 3): each patch draws a number, the patches with the lowest are
-// kept.
+// Masks patches at random (He et al. 2022, "Masked Autoencoders Are Scalable Vision
+// Learners", https://arxiv.org/abs/2111.06377, section 3): each patch draws a number, the
+// patches with the lowest are kept.
 #include <ATen/ATen.h>
 #include <fmt/format.h>
 
@@ -98,5 +98,4 @@ HEARTH_PLUGIN((PluginInfo{.id = "random-patch-mask",
                           .version = "0.1.0",
                           .summary = "Random subsets of patches for masked image modelling",
                           .paper = "https://arxiv.org/abs/2111.06377"}),
-              component<RandomPatchMask>("random-patch-mask",
-                                         "keeps random patches; writes keep, restore and masked"))
+              component<RandomPatchMask>("keeps random patches; writes keep, restore and masked"))

@@ -9,9 +9,9 @@
 #include "common/pixels.hpp"
 #include "common/transformer/decoder.hpp"
 
-namespace hearth {
 namespace {
 
+using namespace hearth;
 using at::Tensor;
 using transformer::PixelDecoder;
 
@@ -34,10 +34,9 @@ class MaeDecoder : public PixelDecoder {
     }
     static Ports writes(const Options&, const Symbols& symbols) {
         const auto pixels = symbols["C"] * symbols["H"] * symbols["W"] / symbols["L"];
-        return {
-            Port("prediction", Shape{"B", symbols["L"], pixels}, "pixels of every patch, as patchify"),
-            Port("prediction.mean", symbols.resolve(parse_shape("B C")), "the backbone's pixel_mean").maybe(),
-            Port("prediction.std", symbols.resolve(parse_shape("B C")), "the backbone's pixel_std").maybe()};
+        return {Port("prediction", Shape{"B", "L", pixels}, "pixels of every patch, as patchify"),
+                Port("prediction.mean", "B C", "the backbone's pixel_mean").maybe(),
+                Port("prediction.std", "B C", "the backbone's pixel_std").maybe()};
     }
 
     MaeDecoder(const Options& options, const Symbols& symbols)
@@ -70,11 +69,9 @@ class MaeDecoder : public PixelDecoder {
 };
 
 }  // namespace
-}  // namespace hearth
 
-HEARTH_PLUGIN((hearth::PluginInfo{.id = "mae-decoder",
-                                  .version = "0.1.0",
-                                  .summary = "Decoder that predicts masked patches from the visible ones",
-                                  .paper = "https://arxiv.org/abs/2111.06377"}),
-              hearth::component<hearth::MaeDecoder>("mae-decoder",
-                                                    "mask tokens where patches are missing, decoded to pixels"))
+HEARTH_PLUGIN((PluginInfo{.id = "mae-decoder",
+                          .version = "0.1.0",
+                          .summary = "Decoder that predicts masked patches from the visible ones",
+                          .paper = "https://arxiv.org/abs/2111.06377"}),
+              component<MaeDecoder>("mask tokens where patches are missing, decoded to pixels"))

@@ -1,11 +1,11 @@
-#include "common/transformer/linear.hpp"
+#include "common/nn/linear.hpp"
 
 #include <ATen/ATen.h>
 #include <ATen/autocast_mode.h>
 #include <ATen/core/dispatch/Dispatcher.h>
 #include <torch/autograd.h>
 
-namespace hearth::transformer {
+namespace hearth::nn {
 namespace {
 
 using at::Tensor;
@@ -92,4 +92,4 @@ Tensor linear_weight_gradient(const Tensor& grad, const Tensor& x) {
                                      : at::mm(grad.t(), x);
 }
 
-}  // namespace hearth::transformer
+}  // namespace hearth::nn

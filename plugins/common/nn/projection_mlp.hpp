@@ -1,5 +1,5 @@
-// The MLP of DINO's projection head (Caron et al. 2021, https://arxiv.org/abs/2104.14294, appendix C), which
-// heads put before a last layer of their own.
+// Makes the MLP of DINO's projection head (Caron et al. 2021, https://arxiv.org/abs/2104.14294, appendix C),
+// which heads put before a last layer of their own.
 #pragma once
 
 #include <ATen/ATen.h>
@@ -8,9 +8,9 @@
 #include <cstdint>
 #include <vector>
 
-#include "common/transformer/linear.hpp"
+#include "common/nn/linear.hpp"
 
-namespace hearth::transformer {
+namespace hearth::nn {
 
 using ProjectionMlp = std::vector<torch::nn::Linear>;
 
@@ -33,4 +33,4 @@ inline at::Tensor projected(at::Tensor x, const ProjectionMlp& maps) {
     return x;
 }
 
-}  // namespace hearth::transformer
+}  // namespace hearth::nn

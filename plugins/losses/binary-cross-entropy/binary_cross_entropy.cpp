@@ -4,9 +4,9 @@
 
 #include <hearth/hearth.hpp>
 
-namespace hearth {
 namespace {
 
+using namespace hearth;
 using at::Tensor;
 
 /// logits [B, K], label [B, K] with 1, 0, or -1 = unknown:
@@ -25,7 +25,6 @@ class BinaryCrossEntropy : public Loss {
         return {Port("logits", "B K", "log-odds of each label"),
                 Port("label", "B K", "1, 0, or -1 = unknown").of("int64")};
     }
-    static Ports writes(const Options&, const Symbols&) { return {}; }
 
     BinaryCrossEntropy(const Options& options, const Symbols& symbols)
         : weights_(options.numbers("positive_weights")) {
@@ -39,7 +38,7 @@ class BinaryCrossEntropy : public Loss {
         check_weights(given.size(1));
         check_labels(label);
 
-        const auto logits = given.scalar_type() == at::kDouble ? given : given.to(at::kFloat);
+        const auto logits = at_least_float(given);
         const auto known = label >= 0;
         const auto weights = weights_.empty() ? at::ones({given.size(1)}, logits.options())
                                               : at::tensor(weights_, at::kDouble).to(logits.options());
@@ -77,11 +76,9 @@ class BinaryCrossEntropy : public Loss {
 };
 
 }  // namespace
-}  // namespace hearth
 
-HEARTH_PLUGIN((hearth::PluginInfo{.id = "binary-cross-entropy",
-                                  .version = "0.1.0",
-                                  .summary = "Binary cross-entropy with several labels, unknown ones ignored",
-                                  .paper = "https://arxiv.org/abs/1901.07031"}),
-              hearth::component<hearth::BinaryCrossEntropy>("binary-cross-entropy",
-                                                            "binary cross-entropy with several labels"))
+HEARTH_PLUGIN((PluginInfo{.id = "binary-cross-entropy",
+                          .version = "0.1.0",
+                          .summary = "Binary cross-entropy with several labels, unknown ones ignored",
+                          .paper = "https://arxiv.org/abs/1901.07031"}),
+              component<BinaryCrossEntropy>("binary cross-entropy with several labels"))
