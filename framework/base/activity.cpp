@@ -7,7 +7,6 @@
 #include <cstdio>
 #include <utility>
 
-#include "train/progress.hpp"
 #include "base/time_text.hpp"
 
 namespace hearth::base {

@@ -11,8 +11,8 @@
 
 #include <zlib.h>
 
-#include "base/json_text.hpp"
 #include "base/atomic_file.hpp"
+#include "base/json_text.hpp"
 
 namespace hearth::base {
 namespace {

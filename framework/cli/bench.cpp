@@ -7,10 +7,10 @@
 #include <hearth/text.hpp>
 #include <nlohmann/json.hpp>
 
-#include "cli/cli.hpp"
-#include "base/json_text.hpp"
-#include "report/text.hpp"
 #include "base/activity.hpp"
+#include "base/json_text.hpp"
+#include "cli/cli.hpp"
+#include "report/text.hpp"
 #include "train/fit_batch.hpp"
 
 namespace hearth::cli {

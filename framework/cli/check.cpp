@@ -5,11 +5,11 @@
 
 #include <nlohmann/json.hpp>
 
-#include "summary/print_table.hpp"
-#include "runs/run_table.hpp"
-#include "runs/opened_tables.hpp"
-#include "base/json_text.hpp"
 #include "base/activity.hpp"
+#include "base/json_text.hpp"
+#include "runs/opened_tables.hpp"
+#include "runs/run_table.hpp"
+#include "summary/print_table.hpp"
 #include "train/initial_weights.hpp"
 
 namespace hearth::cli {
@@ -44,15 +44,16 @@ void check(const RecipeArguments& arguments, std::int64_t images, Globals& globa
     const auto recipe = arguments.load(globals, recipe::table_sections);
     const auto registry = make_registry(globals, &recipe);
     const auto quiet = globals.quiet || globals.json;
-    const auto tables = base::during(quiet, "opening the tables",
-                                      [&] { return runs::open_tables(recipe, registry, recipe::table_sections); });
+    const auto tables = base::during(quiet, "opening the tables", [&] {
+        return runs::open_tables(recipe, registry, recipe::table_sections);
+    });
     auto plan = plan::Plan::build(recipe, registry);
     plan.train(false);
     const auto weights = train::load_initial_weights(recipe, plan);
     runs::check_fit(tables, recipe, plan, /*evaluates=*/true);
     const auto rows = runs::table_of(tables, recipe);
     const auto result = base::during(quiet, "one step on generated images",
-                                      [&] { return train::check(recipe, registry, images); });
+                                     [&] { return train::check(recipe, registry, images); });
     const auto there = tables.data ? tables.data->images->size() : 0;
     const auto cache = train::choose_cache(recipe.data, there, there);
     if (globals.json) {

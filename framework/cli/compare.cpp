@@ -4,16 +4,16 @@
 
 #include <cmath>
 
-#include "cli/cli.hpp"
-#include "summary/print_table.hpp"
-#include "base/csv.hpp"
-#include "base/json_text.hpp"
-#include "runs/compare.hpp"
-#include "runs/run_record.hpp"
-#include "recipe/differences.hpp"
-#include "report/text.hpp"
 #include "base/activity.hpp"
 #include "base/atomic_file.hpp"
+#include "base/csv.hpp"
+#include "base/json_text.hpp"
+#include "cli/cli.hpp"
+#include "recipe/differences.hpp"
+#include "report/text.hpp"
+#include "runs/compare.hpp"
+#include "runs/run_record.hpp"
+#include "summary/print_table.hpp"
 
 namespace hearth::cli {
 namespace {
@@ -225,8 +225,8 @@ void compare(const std::vector<std::string>& folders, const Globals& globals) {
     });
     if (!out.empty())
         base::write_atomically(out, out.extension() == ".csv"
-                                         ? to_csv(first, all)
-                                         : document(first, all, report::markdown_table, 0));
+                                        ? to_csv(first, all)
+                                        : document(first, all, report::markdown_table, 0));
     if (globals.json)
         fmt::print("{}\n", base::json_text(to_json(first, all), 2));
     else

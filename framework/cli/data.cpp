@@ -4,10 +4,10 @@
 #include <map>
 #include <nlohmann/json.hpp>
 
-#include "cli/data.hpp"
-#include "base/json_text.hpp"
-#include "images/phantom/phantom.hpp"
 #include "base/activity.hpp"
+#include "base/json_text.hpp"
+#include "cli/data.hpp"
+#include "images/phantom/phantom.hpp"
 
 namespace hearth::cli {
 namespace {
@@ -17,7 +17,7 @@ void phantom(int count, const images::PhantomOptions& options, const Globals& gl
     if (std::filesystem::exists(std::filesystem::path(globals.out) / "manifest.csv"))
         throw RecipeError(fmt::format("{} already holds a manifest.csv; choose another --out", globals.out));
     const auto manifest = base::during(globals.quiet, fmt::format("drawing {} films", count),
-                                        [&] { return images::write_phantoms(globals.out, count, options); });
+                                       [&] { return images::write_phantoms(globals.out, count, options); });
     std::map<std::string, int> kinds;
     for (const auto& row : manifest.rows) ++kinds[row.cells[manifest.column("label")]];
     if (globals.json) {

@@ -4,10 +4,10 @@
 #include <nlohmann/json.hpp>
 
 #include "base/countdown.hpp"
+#include "base/json_text.hpp"
 #include "cli/data.hpp"
 #include "images/check/check.hpp"
 #include "images/filter.hpp"
-#include "base/json_text.hpp"
 
 namespace hearth::cli {
 namespace {

@@ -6,12 +6,12 @@
 #include <map>
 #include <nlohmann/json.hpp>
 
+#include "base/activity.hpp"
+#include "base/json_text.hpp"
 #include "cli/data.hpp"
 #include "images/check/check.hpp"
 #include "images/import/import.hpp"
 #include "images/import/split.hpp"
-#include "base/json_text.hpp"
-#include "base/activity.hpp"
 
 namespace hearth::cli {
 namespace {

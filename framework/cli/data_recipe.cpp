@@ -6,11 +6,11 @@
 #include <map>
 #include <nlohmann/json.hpp>
 
+#include "base/atomic_file.hpp"
 #include "cli/data.hpp"
 #include "images/cell.hpp"
 #include "images/manifest.hpp"
 #include "recipe/word_list.hpp"
-#include "base/atomic_file.hpp"
 
 namespace hearth::cli {
 namespace {

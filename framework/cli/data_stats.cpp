@@ -5,9 +5,9 @@
 #include <nlohmann/json.hpp>
 
 #include "base/countdown.hpp"
+#include "base/json_text.hpp"
 #include "cli/data.hpp"
 #include "images/filter.hpp"
-#include "base/json_text.hpp"
 #include "images/statistics.hpp"
 
 namespace hearth::cli {

@@ -1,14 +1,14 @@
 // hearth detect: anomaly detection with a finished run, or with one that it trains first.
 #include <fmt/format.h>
 
+#include "base/activity.hpp"
+#include "base/json_text.hpp"
+#include "cli/run.hpp"
+#include "runs/loaded_run.hpp"
 #include "summary/detection_report.hpp"
 #include "summary/print_table.hpp"
-#include "cli/run.hpp"
-#include "base/json_text.hpp"
-#include "base/activity.hpp"
 #include "summary/result_tables.hpp"
 #include "summary/run_report.hpp"
-#include "runs/loaded_run.hpp"
 
 namespace hearth::cli {
 namespace {

@@ -8,8 +8,8 @@
 #include <opencv2/core/version.hpp>
 #include <thread>
 
-#include "cli/cli.hpp"
 #include "base/json_text.hpp"
+#include "cli/cli.hpp"
 #include "dist/backend.hpp"
 #include "host/cuda.hpp"
 #include "train/image_cache.hpp"

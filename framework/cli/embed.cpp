@@ -5,13 +5,13 @@
 #include <hearth/text.hpp>
 
 #include "base/countdown.hpp"
-#include "cli/run.hpp"
 #include "base/json_text.hpp"
+#include "cli/run.hpp"
 #include "export/feature_table.hpp"
 #include "recipe/word_list.hpp"
+#include "runs/loaded_run.hpp"
 #include "train/initial_weights.hpp"
 #include "train/trainer.hpp"
-#include "runs/loaded_run.hpp"
 
 namespace hearth::cli {
 namespace {

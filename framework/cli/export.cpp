@@ -2,13 +2,13 @@
 // card.
 #include <fmt/format.h>
 
-#include "cli/run.hpp"
-#include "base/json_text.hpp"
-#include "runs/run_record.hpp"
-#include "export/model_card.hpp"
 #include "base/atomic_file.hpp"
+#include "base/json_text.hpp"
 #include "base/safetensors.hpp"
+#include "cli/run.hpp"
+#include "export/model_card.hpp"
 #include "runs/loaded_run.hpp"
+#include "runs/run_record.hpp"
 
 namespace hearth::cli {
 namespace {
@@ -88,14 +88,14 @@ void export_run(const ExportFlags& flags, const Globals& globals) {
     }
     const auto record = runs::read_run_record(run->folder);
     base::write_atomically(out / "MODEL_CARD.md",
-                            exporting::model_card({.recipe = run->recipe,
-                                                   .run = record,
-                                                   .checkpoint = run->checkpoint,
-                                                   .network = network,
-                                                   .format = flags.format,
-                                                   .commit = run->environment.value("git_commit", ""),
-                                                   .texts = flags.texts},
-                                                  backbone, package));
+                           exporting::model_card({.recipe = run->recipe,
+                                                  .run = record,
+                                                  .checkpoint = run->checkpoint,
+                                                  .network = network,
+                                                  .format = flags.format,
+                                                  .commit = run->environment.value("git_commit", ""),
+                                                  .texts = flags.texts},
+                                                 backbone, package));
     if (globals.json) {
         fmt::print("{}\n", base::json_text(nlohmann::json({{"folder", out.string()},
                                                            {"files", files},

@@ -5,12 +5,12 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
-#include "cli/cli.hpp"
 #include "base/json_text.hpp"
+#include "base/safetensors.hpp"
+#include "cli/cli.hpp"
 #include "export/import_weights.hpp"
 #include "plan/plan.hpp"
 #include "recipe/steps.hpp"
-#include "base/safetensors.hpp"
 
 namespace hearth::cli {
 namespace {

@@ -7,21 +7,21 @@
 #include <cmath>
 #include <opencv2/imgproc.hpp>
 
-#include "summary/picture_charts.hpp"
-#include "summary/plots.hpp"
-#include "summary/result_charts.hpp"
-#include "cli/run.hpp"
+#include "base/activity.hpp"
+#include "base/atomic_file.hpp"
 #include "base/json_text.hpp"
-#include "eval/probe/batches.hpp"
+#include "cli/run.hpp"
 #include "eval/pictures/embeddings.hpp"
 #include "eval/pictures/position_map.hpp"
 #include "eval/pictures/saliency.hpp"
+#include "eval/probe/batches.hpp"
 #include "report/html.hpp"
-#include "base/activity.hpp"
-#include "base/atomic_file.hpp"
-#include "summary/run_report.hpp"
 #include "runs/loaded_run.hpp"
 #include "runs/run_record.hpp"
+#include "summary/picture_charts.hpp"
+#include "summary/plots.hpp"
+#include "summary/result_charts.hpp"
+#include "summary/run_report.hpp"
 
 namespace hearth::cli {
 namespace {
@@ -81,16 +81,17 @@ void draw_embeddings(Album& album, const Models& models, const recipe::LabelledS
     const auto& data = models.run.recipe.data;
     for (const auto& [model, plan] : models.both()) {
         const auto features = eval::backbone_features(*plan, models.network, spec.features, models.context);
-        album.scatter("tsne-classes-" + model,
-                      summary::embedding_chart(fmt::format("t-SNE of {} features", model),
-                                      eval::image_embedding(test, data, flags.by, flags.images, features)));
+        album.scatter(
+            "tsne-classes-" + model,
+            summary::embedding_chart(fmt::format("t-SNE of {} features", model),
+                                     eval::image_embedding(test, data, flags.by, flags.images, features)));
         album.scatter("tsne-crops-" + model,
                       summary::embedding_chart(fmt::format("Nine locations as crops, {}", model),
-                                      eval::crop_locations(test, data, location_images, features)));
+                                               eval::crop_locations(test, data, location_images, features)));
         album.scatter("tsne-tokens-" + model,
                       summary::embedding_chart(fmt::format("Nine locations as tokens, {}", model),
-                                      eval::token_locations(test, data, *plan, models.network, location_images,
-                                                            models.context)));
+                                               eval::token_locations(test, data, *plan, models.network,
+                                                                     location_images, models.context)));
     }
 }
 
@@ -112,9 +113,9 @@ void draw_segmentation(Album& album, const Models& models, const recipe::Labelle
     const auto evaluation = own_evaluation(models.run);
     const double threshold = evaluation && evaluation->segmentation ? evaluation->segmentation->threshold : 0.5;
     album.grid("segmentation",
-               summary::segmentation_grid(eval::segmented_films(models.run.plan, spec, test, models.run.recipe.data,
-                                                       models.context, count),
-                                 threshold));
+               summary::segmentation_grid(eval::segmented_films(models.run.plan, spec, test,
+                                                                models.run.recipe.data, models.context, count),
+                                          threshold));
 }
 
 void draw_positions(Album& album, const Models& models, const eval::LabelledSet& test) {

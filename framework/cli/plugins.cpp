@@ -3,9 +3,9 @@
 
 #include <nlohmann/json.hpp>
 
+#include "base/json_text.hpp"
 #include "cli/cli.hpp"
 #include "summary/plugins_text.hpp"
-#include "base/json_text.hpp"
 
 namespace hearth::cli {
 

@@ -5,12 +5,12 @@
 #include <nlohmann/json.hpp>
 #include <opencv2/imgcodecs.hpp>
 
-#include "cli/cli.hpp"
-#include "summary/plots.hpp"
+#include "base/activity.hpp"
 #include "base/json_text.hpp"
+#include "cli/cli.hpp"
 #include "eval/probe/views.hpp"
 #include "report/contact_sheet.hpp"
-#include "base/activity.hpp"
+#include "summary/plots.hpp"
 
 namespace hearth::cli {
 namespace {
@@ -32,7 +32,7 @@ void preview(const PreviewFlags& flags, const Globals& globals) {
     const auto registry = make_registry(globals, &recipe);
     const auto plan = plan::Plan::build(recipe, registry);
     const auto views = base::during(globals.quiet || globals.json, "making views",
-                                     [&] { return eval::make_views(recipe, plan, flags.count, flags.epoch); });
+                                    [&] { return eval::make_views(recipe, plan, flags.count, flags.epoch); });
     const auto& image = views.batch["image"];
     std::vector<std::string> captions = {"image"};
     std::vector<std::vector<cv::Mat>> rows(static_cast<std::size_t>(image.size(0)));

@@ -1,11 +1,11 @@
 // hearth probe: probes of a run's frozen features, beside the untrained backbone.
 #include <fmt/format.h>
 
-#include "summary/print_table.hpp"
-#include "cli/run.hpp"
 #include "base/json_text.hpp"
-#include "summary/result_tables.hpp"
+#include "cli/run.hpp"
 #include "runs/loaded_run.hpp"
+#include "summary/print_table.hpp"
+#include "summary/result_tables.hpp"
 
 namespace hearth::cli {
 

@@ -5,9 +5,9 @@
 #include <filesystem>
 #include <nlohmann/json.hpp>
 
+#include "base/json_text.hpp"
 #include "cli/cli.hpp"
 #include "summary/print_table.hpp"
-#include "base/json_text.hpp"
 
 namespace hearth::cli {
 namespace {

@@ -1,9 +1,9 @@
 // hearth report: report.html of a run folder.
 #include <fmt/format.h>
 
-#include "cli/run.hpp"
-#include "base/json_text.hpp"
 #include "base/activity.hpp"
+#include "base/json_text.hpp"
+#include "cli/run.hpp"
 #include "summary/run_report.hpp"
 
 namespace hearth::cli {

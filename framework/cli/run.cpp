@@ -12,21 +12,21 @@ void RunArguments::add_to(CLI::App& verb) {
 }
 
 std::unique_ptr<runs::LoadedRun> load_run(const RunArguments& arguments, const Globals& globals,
-                                    const RunReading& reading) {
+                                          const RunReading& reading) {
     check_overrides(arguments.overrides, "run");
     return runs::load_run({.run = arguments.run,
-                 .checkpoint = arguments.checkpoint,
-                 .overrides = arguments.overrides,
-                 .with = find_fragments(arguments.with),
-                 .opens = reading.opens,
-                 .only = reading.only,
-                 .device = globals.device,
-                 .out = globals.out,
-                 .plugin_paths = {globals.plugin_paths.begin(), globals.plugin_paths.end()}});
+                           .checkpoint = arguments.checkpoint,
+                           .overrides = arguments.overrides,
+                           .with = find_fragments(arguments.with),
+                           .opens = reading.opens,
+                           .only = reading.only,
+                           .device = globals.device,
+                           .out = globals.out,
+                           .plugin_paths = {globals.plugin_paths.begin(), globals.plugin_paths.end()}});
 }
 
 std::unique_ptr<runs::LoadedRun> load_run(const std::filesystem::path& folder, const std::string& checkpoint,
-                                    const Globals& globals) {
+                                          const Globals& globals) {
     auto own = globals;
     own.out.clear();
     RunArguments arguments;

@@ -10,8 +10,8 @@
 #include "eval/probe/evaluate.hpp"
 #include "plan/plan.hpp"
 #include "report/text.hpp"
-#include "train/trainer.hpp"
 #include "runs/loaded_run.hpp"
+#include "train/trainer.hpp"
 
 namespace hearth::cli {
 
@@ -44,11 +44,11 @@ train::TrainSummary train_recipe(const recipe::Recipe& recipe, const StartFlags&
 
 /// Throws RecipeError when `folder` is no run, DataError when its checkpoint is missing or broken.
 std::unique_ptr<runs::LoadedRun> load_run(const std::filesystem::path& folder, const std::string& checkpoint,
-                                    const Globals& globals);
+                                          const Globals& globals);
 /// The same with what the arguments change of the recipe that is read back ("detect.top=0.1"), not of the
 /// weights. Results go to --out; without it those of another question to RUN/asked/QUESTION, so that the run's
 /// own stay.
 std::unique_ptr<runs::LoadedRun> load_run(const RunArguments& arguments, const Globals& globals,
-                                    const RunReading& reading);
+                                          const RunReading& reading);
 
 }  // namespace hearth::cli

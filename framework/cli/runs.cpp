@@ -3,10 +3,10 @@
 
 #include <cmath>
 
-#include "summary/print_table.hpp"
+#include "base/json_text.hpp"
 #include "cli/run.hpp"
 #include "runs/run_table.hpp"
-#include "base/json_text.hpp"
+#include "summary/print_table.hpp"
 #include "summary/result_tables.hpp"
 
 namespace hearth::cli {
@@ -103,8 +103,8 @@ void best(const std::string& root, const std::string& by, const std::string& rec
         return;
     }
     if (!globals.quiet)
-        fmt::print(stderr, "{} {} of {} runs ({}, seed {})\n", by, runs::text_of(record, by), runs.records.size(),
-                   record.recipe, record.seed);
+        fmt::print(stderr, "{} {} of {} runs ({}, seed {})\n", by, runs::text_of(record, by),
+                   runs.records.size(), record.recipe, record.seed);
     fmt::print("{}\n", record.folder.string());
 }
 

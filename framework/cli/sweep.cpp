@@ -10,15 +10,15 @@
 #include <hearth/text.hpp>
 #include <numeric>
 
+#include "base/activity.hpp"
+#include "base/json_text.hpp"
+#include "base/time_text.hpp"
+#include "cli/run.hpp"
 #include "summary/plots.hpp"
 #include "summary/print_table.hpp"
-#include "cli/run.hpp"
 #include "summary/sweep_table.hpp"
-#include "base/json_text.hpp"
-#include "base/activity.hpp"
 #include "train/progress.hpp"
 #include "train/run_folder.hpp"
-#include "base/time_text.hpp"
 
 extern char** environ;
 
@@ -173,8 +173,8 @@ std::string as_file_name(std::string name) {
     return name;
 }
 
-std::vector<runs::Job> plan_jobs(const SweepFlags& flags, const std::vector<std::string>& words, const fs::path& out,
-                           const Globals& globals) {
+std::vector<runs::Job> plan_jobs(const SweepFlags& flags, const std::vector<std::string>& words,
+                                 const fs::path& out, const Globals& globals) {
     std::vector<runs::Job> jobs;
     std::map<std::string, fs::path> files;
     for (const auto& file : find_recipes(flags.words))
@@ -190,12 +190,12 @@ std::vector<runs::Job> plan_jobs(const SweepFlags& flags, const std::vector<std:
                         fmt::format("{} and {} are both called '{}'; give one of them another name",
                                     known->second.string(), file.string(), name));
                 runs::Job job{.recipe = name,
-                        .file = file,
-                        .folder = out / as_file_name(name) / fmt::format("seed-{}", seed),
-                        .overrides = overrides,
-                        .seed = seed,
-                        .hash = train::recipe_hash(recipe),
-                        .state = ""};
+                              .file = file,
+                              .folder = out / as_file_name(name) / fmt::format("seed-{}", seed),
+                              .overrides = overrides,
+                              .seed = seed,
+                              .hash = train::recipe_hash(recipe),
+                              .state = ""};
                 job.state = state_of(job, recipe);
                 jobs.push_back(std::move(job));
             }
@@ -246,7 +246,7 @@ void sweep(const SweepFlags& flags, Globals& globals) {
         const double elapsed = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
         if (ran > 0)
             eta = ", ETA " + base::duration_text(elapsed / static_cast<double>(ran) *
-                                                  static_cast<double>(jobs.size() - done + 1));
+                                                 static_cast<double>(jobs.size() - done + 1));
         print(fmt::format("[{}/{}] {} seed {}{}", done, jobs.size(), job.recipe, job.seed, eta));
         fs::create_directories(job.folder.parent_path());
         const auto log = globals.quiet || globals.json
@@ -268,7 +268,7 @@ void sweep(const SweepFlags& flags, Globals& globals) {
         summary::write_sweep_tables(jobs, published, out);
     }
     base::during(globals.quiet || globals.json, "table of the sweep",
-                  [&] { summary::write_sweep_tables(jobs, published, out); });
+                 [&] { summary::write_sweep_tables(jobs, published, out); });
     if (globals.json) {
         auto rows = nlohmann::json::array();
         for (const auto& job : jobs)

@@ -1,21 +1,21 @@
 // hearth train: from a recipe to a run folder with checkpoints, an evaluation and a report.
 #include <fmt/format.h>
 
-#include "summary/detection_report.hpp"
-#include "summary/print_table.hpp"
-#include "cli/run.hpp"
-#include "runs/opened_tables.hpp"
+#include "base/activity.hpp"
 #include "base/json_text.hpp"
+#include "base/time_text.hpp"
+#include "cli/run.hpp"
 #include "dist/backend.hpp"
 #include "dist/process_group.hpp"
 #include "eval/probe/notes.hpp"
 #include "host/cuda.hpp"
-#include "base/activity.hpp"
-#include "train/fit_batch.hpp"
-#include "base/time_text.hpp"
+#include "runs/loaded_run.hpp"
+#include "runs/opened_tables.hpp"
+#include "summary/detection_report.hpp"
+#include "summary/print_table.hpp"
 #include "summary/result_tables.hpp"
 #include "summary/run_report.hpp"
-#include "runs/loaded_run.hpp"
+#include "train/fit_batch.hpp"
 
 namespace hearth::cli {
 namespace {
@@ -77,7 +77,7 @@ recipe::Recipe with_batch(const recipe::Recipe& recipe, const host::Registry& re
     if (resume != train::Resume::no && !globals.out.empty() && std::filesystem::exists(resolved))
         return train::with_batch(recipe, recipe::load(resolved).train.batch);
     auto fitting = base::during(globals.quiet, "finding a batch that fits the memory",
-                                 [&] { return train::with_fitting_batch(recipe, registry); });
+                                [&] { return train::with_fitting_batch(recipe, registry); });
     if (!globals.quiet)
         fmt::print(stderr, "train.batch = \"auto\": {} samples a step fit the memory\n", fitting.train.batch);
     return fitting;
@@ -112,7 +112,7 @@ train::TrainSummary train_recipe(const recipe::Recipe& written, const StartFlags
     const auto group = join_others(written);
     const bool first = !group || group->rank() == 0;
     const auto tables = first ? base::during(globals.quiet, "opening the tables",
-                                              [&] { return runs::open_tables(written, registry, opens); })
+                                             [&] { return runs::open_tables(written, registry, opens); })
                               : runs::Tables();
     if (first && !globals.quiet) {
         summary::print_table(runs::table_of(tables, written), stderr);

@@ -35,7 +35,7 @@ class FileDataset : public Dataset {
         const auto& source = manifest_.file;
         const auto mask =
             images::read_mask(*found, std::filesystem::is_directory(source) ? source : source.parent_path(),
-                      {options_.size, options_.size});
+                              {options_.size, options_.size});
         if (!mask) return std::nullopt;
         if (*found != "none") check_shape(index, mask->size());
         return images::resize_mask(*mask, options_.size, options_.aspect);
@@ -46,7 +46,8 @@ class FileDataset : public Dataset {
     void check_shape(std::int64_t index, cv::Size mask) const {
         auto& fits = fits_[static_cast<std::size_t>(index)];
         if (fits) return;
-        const auto header = images::check_image_header(images::read_image_bytes(name(index)), name(index), options_.max_pixels);
+        const auto header =
+            images::check_image_header(images::read_image_bytes(name(index)), name(index), options_.max_pixels);
         try {
             images::check_mask_shape(mask, {static_cast<int>(header.width), static_cast<int>(header.height)});
         } catch (const DataError& error) {
@@ -78,7 +79,8 @@ class PhantomDataset : public Dataset {
             row.path = fmt::format("phantom:{}", i);
             row.patient = fmt::format("P{:05}", i);  // as write_phantoms() names them
             row.split = split;
-            row.cells = {row.path, row.patient, images::to_string(lesion), lesion == images::Lesion::none ? "0" : "1", split};
+            row.cells = {row.path, row.patient, images::to_string(lesion),
+                         lesion == images::Lesion::none ? "0" : "1", split};
             all.rows.push_back(std::move(row));
         }
         manifest_ = images::select(all, request.where);
@@ -143,7 +145,8 @@ std::shared_ptr<const Dataset> open_dataset(const DatasetRequest& request) {
         options.size = request.size;
         options.aspect = request.fit == "pad" ? images::Aspect::pad : images::Aspect::stretch;
         if (request.max_pixels > 0) options.max_pixels = request.max_pixels;
-        made = std::make_shared<FileDataset>(images::select(images::open(request.source), request.where), options);
+        made =
+            std::make_shared<FileDataset>(images::select(images::open(request.source), request.where), options);
     }
     if (made->size() == 0)
         throw DataError(fmt::format("{}: found no image{}; check the filter and the source", request.source,

@@ -9,8 +9,8 @@
 #include <numeric>
 #include <set>
 
-#include "images/cell.hpp"
 #include "data/subset.hpp"
+#include "images/cell.hpp"
 #include "recipe/word_list.hpp"
 
 namespace hearth::data {
@@ -90,8 +90,8 @@ class OneLabel {
         const bool other_numbers = std::any_of(values.begin(), values.end(), [](const auto& value) {
             return images::as_number(value) && !is_finding(value);
         });
-        uncertain_ =
-            !other_numbers && !images::among(positive_, "-1") && !images::among(negative_, "-1") && !images::among(classes, "-1");
+        uncertain_ = !other_numbers && !images::among(positive_, "-1") && !images::among(negative_, "-1") &&
+                     !images::among(classes, "-1");
         if (!positive_.empty()) {
             classes_ = {negative_.empty() ? "not " + rule.positive : rule.negative, rule.positive};
         } else if (!classes.empty()) {
@@ -143,7 +143,8 @@ class OneLabel {
 
     /// A value that is none of the classes passed.
     bool is_unseen(const std::string& value) const {
-        return positive_.empty() && !value.empty() && !(value == "-1" && uncertain_) && !images::among(classes_, value);
+        return positive_.empty() && !value.empty() && !(value == "-1" && uncertain_) &&
+               !images::among(classes_, value);
     }
 
     int unknown(const char* name, const std::string& word, const char* cell) const {
@@ -157,8 +158,8 @@ class OneLabel {
 
     /// Why a column may lack negative cells.
     std::string hint() const {
-        const bool blanks =
-            std::any_of(cells_.begin(), cells_.end(), [](const auto& cell) { return images::key(cell).empty(); });
+        const bool blanks = std::any_of(cells_.begin(), cells_.end(),
+                                        [](const auto& cell) { return images::key(cell).empty(); });
         return blanks && rule_.blank == "ignore" ? ", or count empty cells as negative: blank = \"zeros\"" : "";
     }
 

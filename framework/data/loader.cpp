@@ -175,8 +175,8 @@ bool Loader::readable(std::int64_t index, cv::Mat& image) {
         if (count < all && static_cast<double>(count) <= options_.max_bad * static_cast<double>(all)) return;
         if (const auto missing = most_missing(*dataset_); !missing.empty()) throw DataError(missing);
         throw DataError(fmt::format(
-            "found {} unreadable images of {}, expected at most {:.2g} % (data.max_bad); one of them: {}", count,
-            all, 100 * options_.max_bad, bad_.at(index).reason));
+            "found {} unreadable images of {}, expected at most {:.2g} % (data.max_bad); one of them: {}",
+            count, all, 100 * options_.max_bad, bad_.at(index).reason));
     };
     {
         const std::lock_guard lock(mutex_);

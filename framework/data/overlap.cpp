@@ -9,8 +9,8 @@
 #include <map>
 #include <set>
 
-#include "images/cell.hpp"
 #include "base/fnv.hpp"
+#include "images/cell.hpp"
 
 namespace hearth::data {
 namespace {

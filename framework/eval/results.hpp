@@ -43,7 +43,7 @@ struct Segmentation {
 };
 
 struct Evaluation {
-    std::string predicted;  ///< "Pneumonia", "label = bacteria, virus"; "" in files of earlier versions
+    std::string predicted;   ///< "Pneumonia", "label = bacteria, virus"; "" in files of earlier versions
     std::int64_t folds = 0;  ///< cross-validation: all images are trained on and tested in turn; 0 = none
     std::vector<std::string> classes;
     bool several = false;  ///< each class holds or not by itself

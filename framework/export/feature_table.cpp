@@ -8,11 +8,11 @@
 #include <nlohmann/json.hpp>
 #include <numeric>
 
+#include "base/atomic_file.hpp"
 #include "base/csv.hpp"
 #include "base/json_text.hpp"
-#include "export/npz.hpp"
-#include "base/atomic_file.hpp"
 #include "base/safetensors.hpp"
+#include "export/npz.hpp"
 
 namespace hearth::exporting {
 

@@ -5,9 +5,9 @@
 #include <optional>
 #include <string>
 
-#include "runs/run_record.hpp"
 #include "export/formats.hpp"
 #include "recipe/recipe.hpp"
+#include "runs/run_record.hpp"
 
 namespace hearth::exporting {
 

@@ -5,8 +5,8 @@
 #include <boost/dll/runtime_symbol_info.hpp>
 #include <boost/dll/shared_library.hpp>
 
-#include "host/descriptor.hpp"
 #include "base/sha256.hpp"
+#include "host/descriptor.hpp"
 
 namespace hearth::host {
 namespace {

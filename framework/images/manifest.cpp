@@ -11,11 +11,11 @@
 #include <map>
 #include <set>
 
-#include "images/cell.hpp"
 #include "base/csv.hpp"
+#include "base/utf8.hpp"
+#include "images/cell.hpp"
 #include "images/dicom/dicom.hpp"
 #include "images/missing_file.hpp"
-#include "base/utf8.hpp"
 
 namespace hearth::images {
 namespace fs = std::filesystem;

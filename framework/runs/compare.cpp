@@ -22,13 +22,15 @@ std::vector<int> patients_of(const std::vector<int>& patients, const eval::Again
     return out;
 }
 
-AucComparison compare_class(const eval::Evaluation& rows, const eval::Score& first, const eval::Score& second, std::size_t c) {
+AucComparison compare_class(const eval::Evaluation& rows, const eval::Score& first, const eval::Score& second,
+                            std::size_t c) {
     const auto a = eval::against_rest(first.probabilities, rows.classes.size(), rows.labels, c);
     const auto b = eval::against_rest(second.probabilities, rows.classes.size(), rows.labels, c);
     AucComparison out;
     out.delong = eval::delong(a.scores, b.scores, a.positive);
-    out.bootstrap = eval::paired_bootstrap(patients_of(rows.patients, a), eval::ResampledAuc(b.scores, b.positive),
-                                     eval::ResampledAuc(a.scores, a.positive), eval::resampling);
+    out.bootstrap =
+        eval::paired_bootstrap(patients_of(rows.patients, a), eval::ResampledAuc(b.scores, b.positive),
+                               eval::ResampledAuc(a.scores, a.positive), eval::resampling);
     if (std::isnan(out.bootstrap.low))  // images of so few patients are not independent either
         out.delong.z = out.delong.p_value = std::numeric_limits<double>::quiet_NaN();
     return out;
@@ -40,7 +42,8 @@ AucComparison compare_mean(const eval::Evaluation& rows, const eval::Score& firs
     std::vector<std::size_t> all(rows.patients.size());
     std::iota(all.begin(), all.end(), std::size_t{0});
     AucComparison out;
-    out.delong = {eval::undefined, eval::undefined, eval::undefined, eval::undefined, eval::undefined, eval::undefined, eval::undefined};
+    out.delong = {eval::undefined, eval::undefined, eval::undefined, eval::undefined,
+                  eval::undefined, eval::undefined, eval::undefined};
     out.delong.first = a(all);
     out.delong.second = b(all);
     out.bootstrap = eval::paired_bootstrap(rows.patients, b, a, eval::resampling);

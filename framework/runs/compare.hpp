@@ -12,10 +12,10 @@ namespace hearth::runs {
 
 /// The AUC of the trained features of two runs; differences are second - first.
 struct AucComparison {
-    std::string classifier;      ///< "linear", "knn"
-    std::string positive;        ///< the class against the others; "macro": the mean over classes
-    eval::DeLong delong{};             ///< z and p are NaN for "macro", which DeLong's test does not cover, and where
-                                 ///< `bootstrap` has no interval
+    std::string classifier;  ///< "linear", "knn"
+    std::string positive;    ///< the class against the others; "macro": the mean over classes
+    eval::DeLong delong{};   ///< z and p are NaN for "macro", which DeLong's test does not cover, and where
+                             ///< `bootstrap` has no interval
     eval::PairedInterval bootstrap{};  ///< of the difference, by patient
 };
 

@@ -7,13 +7,13 @@
 #include <hearth/text.hpp>
 #include <optional>
 
-#include "base/fnv.hpp"
-#include "base/json_text.hpp"
 #include "base/activity.hpp"
 #include "base/atomic_file.hpp"
+#include "base/fnv.hpp"
+#include "base/json_text.hpp"
+#include "eval/probe/evaluate.hpp"
 #include "train/initial_weights.hpp"
 #include "train/trainer.hpp"
-#include "eval/probe/evaluate.hpp"
 
 namespace hearth::runs {
 namespace fs = std::filesystem;
@@ -67,19 +67,18 @@ std::unique_ptr<LoadedRun> load_run(const RunQuestion& question) {
     run->folder = folder;
     run->asked = asked_by(question);
     run->results = !question.out.empty() ? question.out
-                   : run->asked.empty() ? folder
-                                        : folder / "asked" / folder_name(run->asked);
-    recipe::Reading how{.with = question.with,
-                        .overrides = question.overrides,
-                        .opens = question.opens,
-                        .only = question.only};
+                   : run->asked.empty()  ? folder
+                                         : folder / "asked" / folder_name(run->asked);
+    recipe::Reading how{
+        .with = question.with, .overrides = question.overrides, .opens = question.opens, .only = question.only};
     how.only->insert(how.only->end(), of_the_machine.begin(), of_the_machine.end());
     if (!question.device.empty()) how.overrides.push_back(fmt::format("train.device=\"{}\"", question.device));
     run->recipe = recipe::load(folder / "resolved.toml", how);
     recipe::Reading its_own;
     its_own.opens = {};
     run->probed_by = recipe::load(folder / "resolved.toml", its_own).probe;
-    run->registry = host::Registry::found({.from_command_line = question.plugin_paths, .from_recipe = run->recipe.plugin_paths});
+    run->registry = host::Registry::found(
+        {.from_command_line = question.plugin_paths, .from_recipe = run->recipe.plugin_paths});
     run->device = train::pick_device(run->recipe.train.device);
     run->plan = plan::Plan::build(run->recipe, run->registry);
     run->run = read_json(folder / "run.json");

@@ -19,13 +19,13 @@ namespace hearth::runs {
 /// What is asked of a run.
 struct RunQuestion {
     std::filesystem::path run;
-    std::string checkpoint = "last";              ///< "last", "best" or "step_N"
-    std::vector<std::string> overrides;           ///< key=value, on top of the run's recipe
-    std::vector<std::filesystem::path> with;      ///< recipes, below the overrides
-    recipe::Opens opens;                          ///< sections whose tables of images are opened
-    std::vector<std::string> only;                ///< what may be changed: recipe::Reading::only
-    std::string device;                           ///< "": as the recipe says
-    std::filesystem::path out;                    ///< of the results; "": the run's, or asked/QUESTION in it
+    std::string checkpoint = "last";          ///< "last", "best" or "step_N"
+    std::vector<std::string> overrides;       ///< key=value, on top of the run's recipe
+    std::vector<std::filesystem::path> with;  ///< recipes, below the overrides
+    recipe::Opens opens;                      ///< sections whose tables of images are opened
+    std::vector<std::string> only;            ///< what may be changed: recipe::Reading::only
+    std::string device;                       ///< "": as the recipe says
+    std::filesystem::path out;                ///< of the results; "": the run's, or asked/QUESTION in it
     std::vector<std::filesystem::path> plugin_paths;
 };
 

@@ -188,8 +188,8 @@ std::vector<std::string> notes_on(const Tables& tables, const recipe::Recipe& re
     if (tables.eval) out = eval::notes_on_rows(recipe, *recipe.eval, tables.eval->second);
     if (tables.probe && !recipe.eval) out = eval::notes_on_rows(recipe, *recipe.probe, tables.probe->second);
     if (tables.probe && recipe.probe->every > 0)
-        for (const auto& note : eval::notes_on_absent(tables.probe->second.labels,
-                                                      "knn_auc while training is undefined and chooses no `best`"))
+        for (const auto& note : eval::notes_on_absent(
+                 tables.probe->second.labels, "knn_auc while training is undefined and chooses no `best`"))
             out.push_back("[probe]: " + note);
     return out;
 }

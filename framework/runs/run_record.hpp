@@ -25,7 +25,7 @@ struct RunRecord {
     double age = 0;                                          ///< seconds since the last sign of life
     std::uintmax_t bytes = 0;                                ///< of the whole folder
     nlohmann::json run;                                      ///< run.json
-    std::optional<eval::Evaluation> evaluation;                    ///< eval.json
+    std::optional<eval::Evaluation> evaluation;              ///< eval.json
     recipe::Table resolved;                                  ///< resolved.toml
 };
 

@@ -6,9 +6,9 @@
 #include <cmath>
 #include <hearth/text.hpp>
 
+#include "base/time_text.hpp"
 #include "images/filter.hpp"
 #include "train/progress.hpp"
-#include "base/time_text.hpp"
 
 namespace hearth::runs {
 namespace {
@@ -119,8 +119,7 @@ std::string size_text(std::uintmax_t bytes) {
 std::string age_text(double seconds) {
     constexpr double day = 86400;
     if (seconds < 0) return "0 s";
-    return seconds < day ? base::duration_text(seconds)
-                         : fmt::format("{:.0f} days", std::floor(seconds / day));
+    return seconds < day ? base::duration_text(seconds) : fmt::format("{:.0f} days", std::floor(seconds / day));
 }
 
 std::string score_text(double value) {

@@ -5,8 +5,8 @@
 #include <utility>
 #include <vector>
 
-#include "runs/run_record.hpp"
 #include "report/text.hpp"
+#include "runs/run_record.hpp"
 
 namespace hearth::runs {
 

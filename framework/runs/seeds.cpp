@@ -24,7 +24,8 @@ struct MeanAuc {
     }
 };
 
-MeanAuc collect(const std::vector<eval::Evaluation>& runs, const std::string& classifier, const std::string& model) {
+MeanAuc collect(const std::vector<eval::Evaluation>& runs, const std::string& classifier,
+                const std::string& model) {
     MeanAuc out;
     for (const auto& run : runs) {
         const auto* score = eval::find_score(run, classifier, model);
@@ -40,18 +41,19 @@ MeanAuc collect(const std::vector<eval::Evaluation>& runs, const std::string& cl
 }  // namespace
 
 std::optional<eval::Interval> mean_auc(const std::vector<eval::Evaluation>& runs, const std::string& classifier,
-                                 const std::string& model) {
+                                       const std::string& model) {
     const auto mean = collect(runs, classifier, model);
     if (mean.first == nullptr) return std::nullopt;
     if (!mean.comparable)
-        return eval::Interval{mean.sum / static_cast<double>(mean.statistics.size()), std::nan(""), std::nan(""), 0,
-                        0};
+        return eval::Interval{mean.sum / static_cast<double>(mean.statistics.size()), std::nan(""),
+                              std::nan(""), 0, 0};
     return eval::bootstrap(mean.first->patients, mean, eval::resampling);
 }
 
 std::optional<eval::PairedInterval> mean_auc_difference(const std::vector<eval::Evaluation>& a,
-                                                  const std::vector<eval::Evaluation>& b,
-                                                  const std::string& classifier, const std::string& model) {
+                                                        const std::vector<eval::Evaluation>& b,
+                                                        const std::string& classifier,
+                                                        const std::string& model) {
     const auto first = collect(a, classifier, model), second = collect(b, classifier, model);
     if (first.first == nullptr || second.first == nullptr || !first.comparable || !second.comparable ||
         !same_rows(*first.first, *second.first))
@@ -65,14 +67,6 @@ std::vector<double> score_values(const std::vector<eval::Evaluation>& runs, cons
     for (const auto& run : runs)
         if (const auto* score = eval::find_score(run, classifier, model)) out.push_back(field(*score));
     return out;
-}
-
-Spread spread(const std::vector<double>& values) {
-    const auto n = static_cast<double>(values.size());
-    const double mean = std::accumulate(values.begin(), values.end(), 0.0) / n;
-    double squares = 0;
-    for (const double value : values) squares += (value - mean) * (value - mean);
-    return {mean, n < 2 ? std::nan("") : std::sqrt(squares / (n - 1))};
 }
 
 }  // namespace hearth::runs

@@ -6,15 +6,15 @@
 #include <cmath>
 #include <opencv2/imgproc.hpp>
 
+#include "base/atomic_file.hpp"
 #include "base/countdown.hpp"
-#include "summary/plots.hpp"
-#include "summary/result_charts.hpp"
 #include "base/json_text.hpp"
 #include "eval/metrics/metrics.hpp"
 #include "report/html.hpp"
-#include "base/atomic_file.hpp"
-#include "summary/result_tables.hpp"
 #include "runs/loaded_run.hpp"
+#include "summary/plots.hpp"
+#include "summary/result_charts.hpp"
+#include "summary/result_tables.hpp"
 
 namespace hearth::summary {
 namespace fs = std::filesystem;
@@ -204,8 +204,8 @@ std::vector<std::string> not_above(const eval::Detection& detection) {
 }
 
 eval::Detection detect_run(const runs::LoadedRun& run, bool quiet) {
-    const auto shown = [countdown = base::Countdown(quiet, "detection")](const std::string& part, std::int64_t done,
-                                                                   std::int64_t total) mutable {
+    const auto shown = [countdown = base::Countdown(quiet, "detection")](
+                           const std::string& part, std::int64_t done, std::int64_t total) mutable {
         countdown(part, done, total);
     };
     auto detection = eval::detect(run.recipe, run.plan, run.device, shown);

@@ -8,8 +8,8 @@
 
 #include "eval/anomaly/anomaly.hpp"
 #include "report/page.hpp"
-#include "summary/result_tables.hpp"
 #include "runs/loaded_run.hpp"
+#include "summary/result_tables.hpp"
 
 namespace hearth::summary {
 

@@ -8,10 +8,10 @@
 #include <cmath>
 #include <opencv2/imgproc.hpp>
 
-#include "summary/plots.hpp"
 #include "base/json_text.hpp"
 #include "eval/pictures/tsne.hpp"
 #include "report/html.hpp"
+#include "summary/plots.hpp"
 
 namespace hearth::summary {
 namespace {

@@ -10,8 +10,8 @@
 #include <opencv2/imgcodecs.hpp>
 #include <opencv2/imgproc.hpp>
 
-#include "report/contact_sheet.hpp"
 #include "base/atomic_file.hpp"
+#include "report/contact_sheet.hpp"
 
 namespace hearth::summary {
 namespace fs = std::filesystem;

@@ -3,8 +3,8 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
-#include "report/wrap.hpp"
 #include "base/status_line.hpp"
+#include "report/wrap.hpp"
 
 namespace hearth::summary {
 namespace {

@@ -9,19 +9,19 @@
 #include <limits>
 #include <sstream>
 
+#include "base/atomic_file.hpp"
+#include "base/json_text.hpp"
+#include "base/time_text.hpp"
+#include "eval/pictures/examples.hpp"
+#include "report/page.hpp"
+#include "runs/loaded_run.hpp"
+#include "runs/run_record.hpp"
 #include "summary/detection_report.hpp"
 #include "summary/picture_charts.hpp"
 #include "summary/plots.hpp"
 #include "summary/result_charts.hpp"
-#include "base/json_text.hpp"
-#include "report/page.hpp"
-#include "base/atomic_file.hpp"
-#include "train/run_folder.hpp"
-#include "base/time_text.hpp"
-#include "eval/pictures/examples.hpp"
 #include "summary/result_tables.hpp"
-#include "runs/loaded_run.hpp"
-#include "runs/run_record.hpp"
+#include "train/run_folder.hpp"
 
 namespace hearth::summary {
 namespace {

@@ -7,13 +7,14 @@
 #include <functional>
 #include <hearth/text.hpp>
 
+#include "base/atomic_file.hpp"
+#include "base/csv.hpp"
+#include "eval/metrics/spread.hpp"
+#include "report/page.hpp"
 #include "runs/loaded_run.hpp"
 #include "runs/run_record.hpp"
-#include "summary/result_tables.hpp"
-#include "base/csv.hpp"
 #include "runs/seeds.hpp"
-#include "report/page.hpp"
-#include "base/atomic_file.hpp"
+#include "summary/result_tables.hpp"
 
 namespace hearth::summary {
 namespace {
@@ -39,7 +40,7 @@ std::vector<std::string> names_of(const std::vector<runs::Job>& jobs) {
 /// "0.967 ± 0.004": mean and deviation over seeds.
 std::string spread_text(const std::vector<double>& values) {
     if (values.empty()) return "-";
-    const auto [mean, deviation] = runs::spread(values);
+    const auto [mean, deviation] = eval::spread(values);
     return std::isnan(deviation) ? fmt::format("{:.3f}", mean)
                                  : fmt::format("{:.3f} ± {:.3f}", mean, deviation);
 }
@@ -220,7 +221,8 @@ std::string sweep_page(const std::vector<runs::Job>& jobs, report::Table table) 
 
 }  // namespace
 
-void write_sweep_tables(const std::vector<runs::Job>& jobs, const runs::Published& published, const fs::path& out) {
+void write_sweep_tables(const std::vector<runs::Job>& jobs, const runs::Published& published,
+                        const fs::path& out) {
     fs::create_directories(out);
     const auto table = sweep_table(jobs, published);
     base::write_atomically(out / "sweep.csv", sweep_csv(jobs));

@@ -4,8 +4,8 @@
 #include <filesystem>
 #include <vector>
 
-#include "runs/sweep_jobs.hpp"
 #include "report/text.hpp"
+#include "runs/sweep_jobs.hpp"
 
 namespace hearth::summary {
 

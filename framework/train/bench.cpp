@@ -9,9 +9,9 @@
 #include <numeric>
 
 #include "train/check.hpp"
+#include "train/memory.hpp"
 #include "train/progress.hpp"
 #include "train/trial.hpp"
-#include "train/memory.hpp"
 
 namespace hearth::train {
 namespace {

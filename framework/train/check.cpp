@@ -6,9 +6,9 @@
 #include <cmath>
 
 #include "recipe/word_list.hpp"
+#include "train/memory.hpp"
 #include "train/trainer.hpp"
 #include "train/trial.hpp"
-#include "train/memory.hpp"
 
 namespace hearth::train {
 

@@ -9,10 +9,10 @@
 
 #include "train/check.hpp"
 #include "train/image_cache.hpp"
+#include "train/memory.hpp"
 #include "train/progress.hpp"
 #include "train/training_data.hpp"
 #include "train/trial.hpp"
-#include "train/memory.hpp"
 
 namespace hearth::train {
 namespace {

@@ -5,9 +5,9 @@
 #include <string>
 #include <vector>
 
+#include "base/safetensors.hpp"
 #include "plan/plan.hpp"
 #include "recipe/recipe.hpp"
-#include "base/safetensors.hpp"
 
 namespace hearth::train {
 

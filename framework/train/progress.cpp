@@ -32,12 +32,13 @@ std::string epoch_text(const Report& report, std::int64_t epoch) {
 }  // namespace
 
 std::vector<base::StatusPart> status_parts(const Report& report, std::int64_t step, std::int64_t steps_here,
-                                     double seconds) {
+                                           double seconds) {
     const auto total = std::max<std::int64_t>(1, report.total_steps);
     const auto epoch = std::max<std::int64_t>(0, step - 1) * report.total_epochs / total;
-    std::vector<base::StatusPart> parts = {{base::status_bar(static_cast<double>(step) / static_cast<double>(total)), 4},
-                                     {epoch_text(report, epoch), 5},
-                                     {fmt::format("step {}/{}", step, report.total_steps), 9}};
+    std::vector<base::StatusPart> parts = {
+        {base::status_bar(static_cast<double>(step) / static_cast<double>(total)), 4},
+        {epoch_text(report, epoch), 5},
+        {fmt::format("step {}/{}", step, report.total_steps), 9}};
     for (const auto& value : report.values)
         parts.push_back({value_text(value), &value == &report.values.front() ? 8 : 3});
     if (report.images_per_second > 0) {

@@ -24,7 +24,7 @@ struct Report {
 /// The parts of the line of a terminal: `steps_here` were made since `seconds` ago, the last reported ones are
 /// in `report`, and `step` is the newest.
 std::vector<base::StatusPart> status_parts(const Report& report, std::int64_t step, std::int64_t steps_here,
-                                     double seconds);
+                                           double seconds);
 
 class ProgressView {
   public:

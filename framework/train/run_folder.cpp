@@ -13,12 +13,12 @@
 #include <thread>
 #include <variant>
 
+#include "base/atomic_file.hpp"
 #include "base/fnv.hpp"
 #include "base/json_text.hpp"
-#include "recipe/differences.hpp"
-#include "base/atomic_file.hpp"
-#include "base/time_text.hpp"
 #include "base/lock.hpp"
+#include "base/time_text.hpp"
+#include "recipe/differences.hpp"
 
 namespace hearth::train {
 namespace {
@@ -247,7 +247,8 @@ void RunFolder::describe(const recipe::Recipe& recipe, const host::Registry& reg
     for (const auto* of_the_end : {"exit_code", "error"}) run_.erase(of_the_end);
     // First of all: a run that is killed from here on can be resumed.
     update({{"status", "running"}, {"pid", ::getpid()}, {"resumed", resumes_}});
-    if (!resumes_ || longer_) base::write_atomically(path_ / "resolved.toml", recipe::to_toml(recipe.tree, true));
+    if (!resumes_ || longer_)
+        base::write_atomically(path_ / "resolved.toml", recipe::to_toml(recipe.tree, true));
     if (resumes_) return;
     fs::copy_file(recipe.file, path_ / "recipe.toml", fs::copy_options::overwrite_existing);
     base::write_atomically(path_ / "plan.txt", plan_text);

@@ -8,10 +8,10 @@
 #include <string>
 #include <vector>
 
-#include "host/registry.hpp"
-#include "recipe/recipe.hpp"
 #include "base/atomic_file.hpp"
 #include "base/lock.hpp"
+#include "host/registry.hpp"
+#include "recipe/recipe.hpp"
 
 namespace hearth::train {
 

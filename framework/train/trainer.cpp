@@ -10,10 +10,10 @@
 
 #include "base/fnv.hpp"
 #include "base/json_text.hpp"
-#include "train/initial_weights.hpp"
-#include "train/signals.hpp"
 #include "base/time_text.hpp"
+#include "train/initial_weights.hpp"
 #include "train/memory.hpp"
+#include "train/signals.hpp"
 
 namespace hearth::train {
 

@@ -8,13 +8,13 @@
 #include <memory>
 #include <optional>
 
+#include "base/atomic_file.hpp"
+#include "base/safetensors.hpp"
 #include "plan/plan.hpp"
 #include "train/events.hpp"
-#include "base/atomic_file.hpp"
 #include "train/monitor.hpp"
 #include "train/progress.hpp"
 #include "train/run_folder.hpp"
-#include "base/safetensors.hpp"
 #include "train/stepper.hpp"
 #include "train/training_data.hpp"
 

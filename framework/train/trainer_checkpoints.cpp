@@ -1,8 +1,8 @@
 // What a Trainer keeps in its run folder and goes on from: checkpoints, and the step that was not finite.
 #include <fmt/format.h>
 
-#include "train/initial_weights.hpp"
 #include "base/safetensors.hpp"
+#include "train/initial_weights.hpp"
 #include "train/trainer.hpp"
 
 namespace hearth::train {
@@ -21,7 +21,7 @@ void Trainer::save(const std::string& name) {
     if (best_) metadata["hearth.best"] = fmt::format("{}", *best_);
     metadata["hearth.data"] = fingerprint_;
     base::write_safetensors(folder_.checkpoint(name), tensors, metadata,
-                      name == "last" ? folder_.checkpoint("previous") : std::filesystem::path());
+                            name == "last" ? folder_.checkpoint("previous") : std::filesystem::path());
     view_->step(progress_.step);
 }
 

@@ -5,10 +5,10 @@
 
 #include <optional>
 
+#include "base/activity.hpp"
 #include "data/packed.hpp"
 #include "data/repeated.hpp"
 #include "data/subset.hpp"
-#include "base/activity.hpp"
 
 namespace hearth::train {
 

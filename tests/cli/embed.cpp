@@ -4,8 +4,8 @@
 
 #include <algorithm>
 
-#include "cli/trained_box.hpp"
 #include "base/csv.hpp"
+#include "cli/trained_box.hpp"
 
 using namespace hearth::test;
 using Catch::Matchers::Contains;

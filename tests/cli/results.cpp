@@ -168,7 +168,8 @@ TEST_CASE("probe and report read a run folder back") {
     REQUIRE(probed.code == 0);
     CHECK(probed.json()["scores"].size() >= 4);
     const auto text = trained.run({"probe", "run"});
-    CHECK_THAT(text.out, Contains("Frozen features") && Contains("Against the untrained network and pixels") && Contains("linear"));
+    CHECK_THAT(text.out, Contains("Frozen features") && Contains("Against the untrained network and pixels") &&
+                             Contains("linear"));
 
     const auto reported = trained.run({"report", "run", "--json"});
     CHECK(reported.code == 0);

@@ -1,8 +1,8 @@
 // The tiny recipe trained once, and twelve films, for tests that only look at them.
 #pragma once
 
-#include "cli/support.hpp"
 #include "base/safetensors.hpp"
+#include "cli/support.hpp"
 
 namespace hearth::test {
 

@@ -6,8 +6,8 @@
 #include <map>
 #include <set>
 
-#include "images/phantom/phantom.hpp"
 #include "data/repeated.hpp"
+#include "images/phantom/phantom.hpp"
 #include "support/temporary_folder.hpp"
 
 using namespace hearth;

@@ -8,9 +8,9 @@
 #include <thread>
 
 #include "data/dicom_files.hpp"
+#include "data/pictures.hpp"
 #include "images/image.hpp"
 #include "images/manifest.hpp"
-#include "data/pictures.hpp"
 #include "images/random.hpp"
 #include "support/temporary_folder.hpp"
 

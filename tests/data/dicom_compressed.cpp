@@ -7,10 +7,10 @@
 #include <opencv2/imgcodecs.hpp>
 #include <opencv2/imgproc.hpp>
 
-#include "images/dicom/codestream.hpp"
 #include "data/dicom_files.hpp"
-#include "images/image.hpp"
 #include "data/pictures.hpp"
+#include "images/dicom/codestream.hpp"
+#include "images/image.hpp"
 #include "images/random.hpp"
 #include "support/temporary_folder.hpp"
 

@@ -5,8 +5,8 @@
 #include <catch2/catch.hpp>
 #include <cmath>
 
-#include "images/dicom/dicom.hpp"
 #include "data/dicom_files.hpp"
+#include "images/dicom/dicom.hpp"
 #include "images/image_file.hpp"
 #include "support/temporary_folder.hpp"
 

@@ -4,10 +4,10 @@
 #include <opencv2/imgcodecs.hpp>
 #include <opencv2/imgproc.hpp>
 
+#include "data/pictures.hpp"
 #include "images/image_file.hpp"
 #include "images/image_header.hpp"
 #include "images/phantom/phantom.hpp"
-#include "data/pictures.hpp"
 #include "images/random.hpp"
 #include "support/temporary_folder.hpp"
 

@@ -2,8 +2,8 @@
 #include <catch2/catch.hpp>
 #include <opencv2/imgcodecs.hpp>
 
-#include "images/image_file.hpp"
 #include "data/pictures.hpp"
+#include "images/image_file.hpp"
 #include "support/temporary_folder.hpp"
 
 using namespace hearth;

@@ -4,9 +4,9 @@
 
 #include <nlohmann/json.hpp>
 
+#include "base/safetensors.hpp"
 #include "cli/support.hpp"
 #include "support/processes.hpp"
-#include "base/safetensors.hpp"
 
 using namespace hearth;
 using namespace hearth::test;

@@ -4,8 +4,8 @@
 #include <cmath>
 
 #include "eval/anomaly/images.hpp"
-#include "eval/probe/evaluate.hpp"
 #include "eval/findings.hpp"
+#include "eval/probe/evaluate.hpp"
 #include "eval/probe/notes.hpp"
 
 using namespace hearth;

@@ -6,8 +6,8 @@
 #include <cmath>
 
 #include "eval/metrics/metrics.hpp"
-#include "train/support.hpp"
 #include "eval/pictures/examples.hpp"
+#include "train/support.hpp"
 
 using namespace hearth;
 using namespace hearth::eval;

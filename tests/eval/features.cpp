@@ -4,8 +4,8 @@
 #include <ATen/ATen.h>
 #include <ATen/core/grad_mode.h>
 
-#include "eval/probe/batches.hpp"
 #include "eval/memory_dataset.hpp"
+#include "eval/probe/batches.hpp"
 #include "train/support.hpp"
 
 using namespace hearth;

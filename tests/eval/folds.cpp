@@ -6,8 +6,8 @@
 #include <map>
 #include <set>
 
-#include "eval/probe/evaluate.hpp"
 #include "eval/findings.hpp"
+#include "eval/probe/evaluate.hpp"
 
 using namespace hearth;
 using namespace hearth::eval;
@@ -156,8 +156,8 @@ TEST_CASE("labels that say nothing are not found by folds") {
 }
 
 TEST_CASE("what is opened before training for an evaluation in folds is what is tested at the end") {
-    const std::vector<std::string> folds = {"eval.folds=5", "eval.train_where=", "eval.test_where=",
-                                            "eval.overlap=true"};
+    const std::vector<std::string> folds = {"eval.folds=5",
+                                            "eval.train_where=", "eval.test_where=", "eval.overlap=true"};
     const Findings films(folds);
     const auto [train, test] = open_evaluated(films.recipe, *films.recipe.eval);
     CHECK(train.images->size() == 90);

@@ -8,8 +8,8 @@
 #include <set>
 
 #include "eval/metrics/class_auc.hpp"
-#include "eval/probe/segmentation.hpp"
 #include "eval/probe/multilabel.hpp"
+#include "eval/probe/segmentation.hpp"
 #include "train/support.hpp"
 
 using namespace hearth;

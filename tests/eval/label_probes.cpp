@@ -3,12 +3,12 @@
 
 #include <cmath>
 
-#include "eval/probe/classifiers.hpp"
-#include "runs/compare.hpp"
-#include "eval/probe/evaluate.hpp"
 #include "eval/findings.hpp"
 #include "eval/metrics/metrics.hpp"
+#include "eval/probe/classifiers.hpp"
+#include "eval/probe/evaluate.hpp"
 #include "eval/probe/multilabel.hpp"
+#include "runs/compare.hpp"
 
 using namespace hearth;
 using namespace hearth::eval;

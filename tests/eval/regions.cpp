@@ -3,8 +3,8 @@
 
 #include <ATen/ATen.h>
 
-#include "eval/probe/evaluate.hpp"
 #include "eval/findings.hpp"
+#include "eval/probe/evaluate.hpp"
 #include "eval/probe/suitable.hpp"
 
 using namespace hearth;

@@ -7,9 +7,9 @@
 #include <opencv2/imgcodecs.hpp>
 #include <sstream>
 
+#include "base/safetensors.hpp"
 #include "hearth/error.hpp"
 #include "support/temporary_folder.hpp"
-#include "base/safetensors.hpp"
 
 using namespace hearth::exporting;
 using namespace hearth::test;

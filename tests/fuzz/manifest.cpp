@@ -2,8 +2,8 @@
 // rest is the CSV.
 #include "images/manifest.hpp"
 
-#include "images/boxes.hpp"
 #include "base/csv.hpp"
+#include "images/boxes.hpp"
 #include "images/filter.hpp"
 #include "support/fuzz.hpp"
 

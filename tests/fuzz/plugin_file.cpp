@@ -3,11 +3,11 @@
 #include <array>
 #include <cstring>
 
+#include "base/sha256.hpp"
 #include "host/descriptor.hpp"
 #include "host/dynamic_symbols.hpp"
 #include "host/identity.hpp"
 #include "host/registry.hpp"
-#include "base/sha256.hpp"
 #include "support/fuzz.hpp"
 
 namespace hearth::fuzz {

@@ -41,7 +41,8 @@ void run_cell(const std::string& cell) {
     if (!is_small(cell) || !accepts([&] { mask = images::read_mask(cell, ".", {8, 8}); })) return;
     require(mask.has_value(), "a text that is not blank is a mask");
     check_round_trip(*mask);
-    require(images::resize_mask(*mask, 8, images::Aspect::pad).size() == cv::Size(8, 8), "a mask can be resized");
+    require(images::resize_mask(*mask, 8, images::Aspect::pad).size() == cv::Size(8, 8),
+            "a mask can be resized");
 }
 
 void run_pixels(std::span<const std::uint8_t> bytes) {

@@ -9,9 +9,9 @@
 #include <catch2/catch.hpp>
 #include <set>
 
+#include "base/safetensors.hpp"
 #include "support/plugins.hpp"
 #include "support/temporary_folder.hpp"
-#include "base/safetensors.hpp"
 #include "train/stepper.hpp"
 
 namespace hearth::test {
@@ -20,8 +20,8 @@ namespace hearth::test {
 class Recording {
   public:
     explicit Recording(const std::string& name)
-        : file_(
-              base::read_safetensors(std::filesystem::path(HEARTH_TEST_SOURCE_DIR) / "tests/parity" / name)) {}
+        : file_(base::read_safetensors(std::filesystem::path(HEARTH_TEST_SOURCE_DIR) / "tests/parity" / name)) {
+    }
     at::Tensor operator[](const std::string& name) const {
         const auto found = file_.find(name);
         INFO("no tensor " << name << " in the recording");

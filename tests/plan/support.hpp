@@ -35,8 +35,8 @@ patch = 8
 
 /// A recipe that extends the demo recipe; `top` comes before the tables, `tables` after.
 inline std::string extending_demo(const std::string& top = "", const std::string& tables = "") {
-    return "schema = 1\nextends = [\"" HEARTH_TEST_SOURCE_DIR "/recipes/base/phantom-tiny.toml\"]\n" + top + "\n" +
-           tables;
+    return "schema = 1\nextends = [\"" HEARTH_TEST_SOURCE_DIR "/recipes/base/phantom-tiny.toml\"]\n" + top +
+           "\n" + tables;
 }
 /// The demo recipe at sizes of its own, which compute in no time: 16 tokens of width 48, 8 clusters.
 inline const std::string small_demo = extending_demo("", R"(

@@ -7,8 +7,8 @@
 #include <cstdio>
 #include <nlohmann/json.hpp>
 
-#include "train/events.hpp"
 #include "base/safetensors.hpp"
+#include "train/events.hpp"
 
 namespace {
 

@@ -5,8 +5,8 @@
 
 #include <cmath>
 
-#include "plan/support.hpp"
 #include "base/safetensors.hpp"
+#include "plan/support.hpp"
 
 using namespace hearth;
 using namespace hearth::test;

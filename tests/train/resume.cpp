@@ -11,8 +11,8 @@
 #include <map>
 #include <sstream>
 
-#include "train/signals.hpp"
 #include "base/status_line.hpp"
+#include "train/signals.hpp"
 #include "train/support.hpp"
 
 using namespace hearth;

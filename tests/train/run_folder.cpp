@@ -4,8 +4,8 @@
 #include <cerrno>
 #include <set>
 
-#include "train/support.hpp"
 #include "base/lock.hpp"
+#include "train/support.hpp"
 
 using namespace hearth;
 using namespace hearth::test;

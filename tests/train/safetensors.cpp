@@ -6,8 +6,8 @@
 #include <catch2/catch.hpp>
 #include <hearth/error.hpp>
 
-#include "support/temporary_folder.hpp"
 #include "base/atomic_file.hpp"
+#include "support/temporary_folder.hpp"
 
 using namespace hearth;
 using namespace hearth::train;

@@ -12,8 +12,8 @@
 #include "train/progress.hpp"
 
 using namespace hearth;
-using Catch::Matchers::Contains;
 using base::StatusPart;
+using Catch::Matchers::Contains;
 
 namespace {
 

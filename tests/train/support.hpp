@@ -7,9 +7,9 @@
 #include <hearth/error.hpp>
 #include <nlohmann/json.hpp>
 
+#include "base/safetensors.hpp"
 #include "host/registry.hpp"
 #include "support/temporary_folder.hpp"
-#include "base/safetensors.hpp"
 #include "train/trainer.hpp"
 
 namespace hearth::test {

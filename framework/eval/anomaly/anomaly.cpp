@@ -11,11 +11,11 @@
 
 #include "eval/anomaly/images.hpp"
 #include "eval/anomaly/map.hpp"
+#include "eval/anomaly/pixel_baselines.hpp"
 #include "eval/anomaly/score.hpp"
-#include "eval/probe/batches.hpp"
 #include "eval/metrics/localisation.hpp"
 #include "eval/metrics/metrics.hpp"
-#include "eval/anomaly/pixel_baselines.hpp"
+#include "eval/probe/batches.hpp"
 
 namespace hearth::eval {
 namespace {

@@ -8,8 +8,8 @@
 #include <cmath>
 #include <numbers>
 
-#include "eval/probe/one_thread.hpp"
 #include "eval/metrics/random.hpp"
+#include "eval/probe/one_thread.hpp"
 
 namespace hearth::eval {
 namespace {

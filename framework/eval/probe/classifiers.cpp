@@ -9,8 +9,8 @@
 #include <cmath>
 
 #include "eval/metrics/metrics.hpp"
-#include "eval/probe/one_thread.hpp"
 #include "eval/probe/multilabel.hpp"
+#include "eval/probe/one_thread.hpp"
 
 namespace hearth::eval {
 namespace {

@@ -6,16 +6,16 @@
 #include <cmath>
 #include <set>
 
+#include "eval/metrics/class_auc.hpp"
+#include "eval/metrics/metrics.hpp"
 #include "eval/probe/attentive.hpp"
 #include "eval/probe/batches.hpp"
-#include "eval/metrics/class_auc.hpp"
 #include "eval/probe/folds.hpp"
 #include "eval/probe/head.hpp"
-#include "eval/metrics/metrics.hpp"
+#include "eval/probe/multilabel.hpp"
 #include "eval/probe/notes.hpp"
 #include "eval/probe/regions.hpp"
 #include "eval/probe/segmentation.hpp"
-#include "eval/probe/multilabel.hpp"
 #include "eval/probe/suitable.hpp"
 #include "eval/probe/tokens.hpp"
 

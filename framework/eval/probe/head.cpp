@@ -8,10 +8,10 @@
 #include <hearth/text.hpp>
 #include <set>
 
-#include "eval/probe/batches.hpp"
 #include "eval/metrics/metrics.hpp"
-#include "eval/probe/notes.hpp"
+#include "eval/probe/batches.hpp"
 #include "eval/probe/multilabel.hpp"
+#include "eval/probe/notes.hpp"
 
 namespace hearth::eval {
 namespace {

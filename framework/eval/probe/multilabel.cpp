@@ -3,9 +3,9 @@
 #include <cmath>
 #include <limits>
 
-#include "runs/seeds.hpp"
 #include "eval/metrics/class_auc.hpp"
 #include "eval/metrics/metrics.hpp"
+#include "eval/metrics/spread.hpp"
 
 namespace hearth::eval {
 namespace {
@@ -49,7 +49,7 @@ double mean_defined(const std::vector<double>& values) {
     std::vector<double> there;
     for (const double value : values)
         if (!std::isnan(value)) there.push_back(value);
-    return runs::spread(there).mean;
+    return spread(there).mean;
 }
 
 double label_accuracy(const std::vector<double>& probabilities, const std::vector<double>& thresholds,

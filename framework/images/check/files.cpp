@@ -2,9 +2,9 @@
 #include <algorithm>
 #include <map>
 
+#include "base/fnv.hpp"
 #include "images/boxes.hpp"
 #include "images/check/check.hpp"
-#include "base/fnv.hpp"
 #include "images/image_file.hpp"
 #include "images/mask.hpp"
 

@@ -1,9 +1,9 @@
 #include "images/import/dicom_films.hpp"
 
+#include "base/utf8.hpp"
 #include "images/dicom/dicom.hpp"
 #include "images/image.hpp"
 #include "images/import/projection.hpp"
-#include "base/utf8.hpp"
 
 namespace hearth::images {
 

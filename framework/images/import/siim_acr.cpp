@@ -11,8 +11,8 @@
 #include "images/import/dicom_films.hpp"
 #include "images/import/files.hpp"
 #include "images/import/import.hpp"
-#include "images/import/table.hpp"
 #include "images/import/projection.hpp"
+#include "images/import/table.hpp"
 #include "images/mask.hpp"
 
 namespace hearth::images {

@@ -32,7 +32,8 @@ std::string unpack(const fs::path& file) {
 }  // namespace
 
 Table::Table(fs::path file) : file_(std::move(file)) {
-    rows_ = base::parse_csv(file_.extension() == ".gz" ? unpack(file_) : base::read_text(file_), file_.string());
+    rows_ =
+        base::parse_csv(file_.extension() == ".gz" ? unpack(file_) : base::read_text(file_), file_.string());
     if (rows_.empty()) throw DataError(file_.string() + ": the file is empty; expected a header line and rows");
     columns_ = std::move(rows_.front().fields);
     rows_.erase(rows_.begin());

@@ -3,8 +3,8 @@
 
 #include <string>
 
-#include "images/phantom/phantom.hpp"
 #include "images/phantom/anatomy.hpp"
+#include "images/phantom/phantom.hpp"
 
 namespace hearth::images::phantom {
 

@@ -17,7 +17,7 @@ inline void touch(const TemporaryFolder& folder, std::initializer_list<const cha
 }
 
 inline images::Imported read_set(const std::string& kind, const std::filesystem::path& folder,
-                               images::ImportRequest request = {}) {
+                                 images::ImportRequest request = {}) {
     request.folder = folder;
     return images::find_importer(kind).read(request);
 }

@@ -12,8 +12,8 @@
 #include <nlohmann/json.hpp>
 #include <stdexcept>
 
-#include "support/plugins.hpp"
 #include "base/safetensors.hpp"
+#include "support/plugins.hpp"
 
 namespace hearth::test {
 
