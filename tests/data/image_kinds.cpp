@@ -7,7 +7,6 @@
 #include "support/temporary_folder.hpp"
 
 using namespace hearth;
-using namespace hearth::data;
 using namespace hearth::images;
 using Catch::Matchers::Contains;
 using test::difference;

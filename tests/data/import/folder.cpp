@@ -1,7 +1,7 @@
 #include "data/import/sets.hpp"
 
 using namespace hearth;
-using namespace hearth::data;
+using namespace hearth::images;
 using namespace hearth::test;
 using Catch::Matchers::Contains;
 
