@@ -2,7 +2,7 @@
 #include <catch2/catch.hpp>
 #include <opencv2/imgcodecs.hpp>
 
-#include "data/pictures.hpp"
+#include "images/pictures.hpp"
 #include "images/image_file.hpp"
 #include "support/temporary_folder.hpp"
 

@@ -7,8 +7,8 @@
 #include <opencv2/imgcodecs.hpp>
 #include <opencv2/imgproc.hpp>
 
-#include "data/dicom_files.hpp"
-#include "data/pictures.hpp"
+#include "images/dicom_files.hpp"
+#include "images/pictures.hpp"
 #include "images/dicom/codestream.hpp"
 #include "images/image.hpp"
 #include "images/random.hpp"

@@ -1,4 +1,4 @@
-#include "data/dicom_files.hpp"
+#include "images/dicom_files.hpp"
 
 #include <dcmtk/config/osconfig.h>
 #include <dcmtk/dcmdata/dcpixel.h>

@@ -6,7 +6,7 @@
 #include <map>
 #include <set>
 
-#include "data/import/sets.hpp"
+#include "images/import/sets.hpp"
 #include "images/manifest.hpp"
 
 using namespace hearth;

@@ -1,4 +1,4 @@
-#include "data/import/sets.hpp"
+#include "images/import/sets.hpp"
 
 using namespace hearth;
 using namespace hearth::data;

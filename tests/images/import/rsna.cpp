@@ -1,5 +1,5 @@
-#include "data/dicom_files.hpp"
-#include "data/import/sets.hpp"
+#include "images/dicom_files.hpp"
+#include "images/import/sets.hpp"
 
 using namespace hearth;
 using namespace hearth::data;

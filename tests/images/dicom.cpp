@@ -7,8 +7,8 @@
 #include <cmath>
 #include <thread>
 
-#include "data/dicom_files.hpp"
-#include "data/pictures.hpp"
+#include "images/dicom_files.hpp"
+#include "images/pictures.hpp"
 #include "images/image.hpp"
 #include "images/manifest.hpp"
 #include "images/random.hpp"

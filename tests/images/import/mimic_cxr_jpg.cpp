@@ -1,6 +1,6 @@
 #include <zlib.h>
 
-#include "data/import/sets.hpp"
+#include "images/import/sets.hpp"
 
 using namespace hearth;
 using namespace hearth::data;

@@ -5,7 +5,7 @@
 #include <catch2/catch.hpp>
 #include <cmath>
 
-#include "data/dicom_files.hpp"
+#include "images/dicom_files.hpp"
 #include "images/dicom/dicom.hpp"
 #include "images/image_file.hpp"
 #include "support/temporary_folder.hpp"

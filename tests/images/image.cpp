@@ -4,7 +4,7 @@
 #include <opencv2/imgcodecs.hpp>
 #include <opencv2/imgproc.hpp>
 
-#include "data/pictures.hpp"
+#include "images/pictures.hpp"
 #include "images/image_file.hpp"
 #include "images/image_header.hpp"
 #include "images/phantom/phantom.hpp"
