@@ -8,14 +8,13 @@
 #include <thread>
 
 #include "images/dicom_files.hpp"
-#include "images/pictures.hpp"
 #include "images/image.hpp"
 #include "images/manifest.hpp"
+#include "images/pictures.hpp"
 #include "images/random.hpp"
 #include "support/temporary_folder.hpp"
 
 using namespace hearth;
-using namespace hearth::data;
 using namespace hearth::images;
 using Catch::Matchers::Contains;
 using test::DicomFile;

@@ -7,15 +7,14 @@
 #include <opencv2/imgcodecs.hpp>
 #include <opencv2/imgproc.hpp>
 
-#include "images/dicom_files.hpp"
-#include "images/pictures.hpp"
 #include "images/dicom/codestream.hpp"
+#include "images/dicom_files.hpp"
 #include "images/image.hpp"
+#include "images/pictures.hpp"
 #include "images/random.hpp"
 #include "support/temporary_folder.hpp"
 
 using namespace hearth;
-using namespace hearth::data;
 using namespace hearth::images;
 using Catch::Matchers::Contains;
 using test::DicomFile;

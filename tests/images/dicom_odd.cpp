@@ -5,13 +5,12 @@
 #include <catch2/catch.hpp>
 #include <cmath>
 
-#include "images/dicom_files.hpp"
 #include "images/dicom/dicom.hpp"
+#include "images/dicom_files.hpp"
 #include "images/image_file.hpp"
 #include "support/temporary_folder.hpp"
 
 using namespace hearth;
-using namespace hearth::data;
 using namespace hearth::images;
 using Catch::Matchers::Contains;
 using test::DicomFile;

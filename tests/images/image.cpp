@@ -4,15 +4,14 @@
 #include <opencv2/imgcodecs.hpp>
 #include <opencv2/imgproc.hpp>
 
-#include "images/pictures.hpp"
 #include "images/image_file.hpp"
 #include "images/image_header.hpp"
 #include "images/phantom/phantom.hpp"
+#include "images/pictures.hpp"
 #include "images/random.hpp"
 #include "support/temporary_folder.hpp"
 
 using namespace hearth;
-using namespace hearth::data;
 using namespace hearth::images;
 using Catch::Matchers::Contains;
 using test::difference;

@@ -2,12 +2,11 @@
 #include <catch2/catch.hpp>
 #include <opencv2/imgcodecs.hpp>
 
-#include "images/pictures.hpp"
 #include "images/image_file.hpp"
+#include "images/pictures.hpp"
 #include "support/temporary_folder.hpp"
 
 using namespace hearth;
-using namespace hearth::data;
 using namespace hearth::images;
 using Catch::Matchers::Contains;
 using test::difference;

@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "eval/metrics/metrics.hpp"
+#include "eval/metrics/spread.hpp"
 
 using namespace hearth;
 using namespace hearth::eval;

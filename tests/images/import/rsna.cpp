@@ -2,7 +2,6 @@
 #include "images/import/sets.hpp"
 
 using namespace hearth;
-using namespace hearth::data;
 using namespace hearth::test;
 using Catch::Matchers::Contains;
 

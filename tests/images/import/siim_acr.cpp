@@ -3,7 +3,6 @@
 #include "images/mask.hpp"
 
 using namespace hearth;
-using namespace hearth::data;
 using namespace hearth::images;
 using namespace hearth::test;
 using Catch::Matchers::Contains;

@@ -10,7 +10,6 @@
 #include "images/manifest.hpp"
 
 using namespace hearth;
-using namespace hearth::data;
 using namespace hearth::images;
 using namespace hearth::test;
 using Catch::Matchers::Contains;
