@@ -75,9 +75,10 @@ struct DataSpec {
     std::int64_t folds = 0, fold = 0;  ///< cross-validation: train on all folds but this one
     std::int64_t split_seed = 0;       ///< of fraction and folds
     double max_bad = 0.01;
-    std::string cache = "auto";        ///< "auto", "none", "memory" or "packed"
-    std::string cache_folder;          ///< of packed files; "" = data::default_cache_folder()
-    std::int64_t masks_per_image = 1;  ///< samples that are made of each image, one after the other in a batch
+    std::string cache = "auto";  ///< "auto", "none", "memory" or "packed"
+    std::string cache_folder;    ///< of packed files; "" = data::default_cache_folder()
+    std::int64_t samples_per_image =
+        1;  ///< samples that are made of each image, one after the other in a batch
     std::string augment_on =
         "workers";    ///< or "device": where augments that can work on batches make their views
     Written written;  ///< where keys of the section were written
@@ -197,7 +198,7 @@ struct Recipe {
     MonitorSpec monitor;
     std::optional<LabelledSpec> probe, eval;
     std::optional<DetectSpec> detect;
-    std::vector<std::string> notes;  ///< what overrides took away; the plan warns of it
+    std::vector<std::string> notes;  ///< what overrides took away, and keys by old names; the plan warns of it
     Table tree;                      ///< the merged tree everything above was read from
 
     const NetworkSpec* network(const std::string& name) const;
