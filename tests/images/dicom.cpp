@@ -37,7 +37,7 @@ cv::Mat ramp(int type, double low, double high) {
 
 cv::Mat shown(const DicomFile& file) {
     const TemporaryFolder folder;
-    return load_gray(test::write_dicom(folder / "film.dcm", file), as_stored);
+    return load_grey(test::write_dicom(folder / "film.dcm", file), as_stored);
 }
 
 /// What `brightness` of each stored value is expected to give.
@@ -64,7 +64,7 @@ double linear_window(double x, double c, double w) {
 ImageFault fault_of(const std::string& bytes, std::int64_t max_pixels = 100'000'000) {
     const TemporaryFolder folder;
     try {
-        load_gray(folder.write("film.dcm", bytes), {0, Aspect::stretch, max_pixels});
+        load_grey(folder.write("film.dcm", bytes), {0, Aspect::stretch, max_pixels});
     } catch (const ImageError& error) {
         CHECK_THAT(error.what(), Contains("film.dcm: "));
         return error.fault;
@@ -223,7 +223,7 @@ TEST_CASE("DICOM files are resized like any other image, and a folder lists them
     const Manifest manifest = images::open(folder.path());
     REQUIRE(manifest.rows.size() == 2);
     for (const Row& row : manifest.rows)
-        CHECK(load_gray(row.path, {16, Aspect::pad, 1000}).size() == cv::Size(16, 16));
+        CHECK(load_grey(row.path, {16, Aspect::pad, 1000}).size() == cv::Size(16, 16));
 }
 
 TEST_CASE("several threads read DICOM files at once") {
@@ -238,7 +238,7 @@ TEST_CASE("several threads read DICOM files at once") {
             const auto wanted = expected(pixels, [](double x) { return x / 4095; });
             error = 0;
             for (int i = 0; i < 20; ++i)
-                error = std::max(error, difference(load_gray(file, as_stored), wanted));
+                error = std::max(error, difference(load_grey(file, as_stored), wanted));
         });
     }
     for (auto& thread : threads) thread.join();
@@ -283,7 +283,7 @@ TEST_CASE("DICOM files that hold no single image say so") {
     const cv::Mat pixels = ramp(CV_8U, 0, 255);
     const auto message = [&](const DicomFile& file) {
         const auto path = test::write_dicom(folder / "film.dcm", file);
-        return message_of<ImageError>([&] { load_gray(path, as_stored); });
+        return message_of<ImageError>([&] { load_grey(path, as_stored); });
     };
     CHECK_THAT(
         message({.pixels = pixels, .change = [](DcmDataset& d) { d.findAndDeleteElement(DCM_PixelData); }}),

@@ -40,13 +40,13 @@ cv::Mat film(int type) {
 
 cv::Mat shown(const DicomFile& file) {
     const TemporaryFolder folder;
-    return load_gray(test::write_dicom(folder / "film.dcm", file), {.size = 0});
+    return load_grey(test::write_dicom(folder / "film.dcm", file), {.size = 0});
 }
 
 ImageError refusal(const DicomFile& file) {
     const TemporaryFolder folder;
     try {
-        load_gray(test::write_dicom(folder / "film.dcm", file), {.size = 0});
+        load_grey(test::write_dicom(folder / "film.dcm", file), {.size = 0});
     } catch (const ImageError& error) {
         CHECK_THAT(error.what(), Contains("film.dcm: "));
         return error;

@@ -44,7 +44,7 @@ Shown shown_bytes(const std::string& bytes) {
     const std::vector<std::uint8_t> raw(bytes.begin(), bytes.end());
     Shown shown;
     const ImageHeader header = check_image_header(raw, "film", LoadOptions{}.max_pixels);
-    const cv::Mat decoded = to_gray(decode_image(raw, header.format, "film", 1, &shown.notices));
+    const cv::Mat decoded = to_grey(decode_image(raw, header.format, "film", 1, &shown.notices));
     decoded.convertTo(shown.image, CV_32F, decoded.depth() == CV_8U ? 1.0 : 255.0 / 65535);
     return shown;
 }

@@ -1,4 +1,4 @@
-// hearth_dicom_pixels FILE...: for each file rows and columns as 32-bit integers and the pixels of load_gray()
+// hearth_dicom_pixels FILE...: for each file rows and columns as 32-bit integers and the pixels of load_grey()
 // as 32-bit floats, to standard output, for tools/check_dicom.py. An image that is refused has 0 rows, and the
 // columns are the bytes of the reason that follows.
 #include <cstdint>
@@ -19,7 +19,7 @@ void write_size(int rows, int columns) {
 int main(int argc, char** argv) {
     for (int i = 1; i < argc; ++i) {
         try {
-            const cv::Mat image = hearth::images::load_gray(argv[i], {.size = 0});
+            const cv::Mat image = hearth::images::load_grey(argv[i], {.size = 0});
             write_size(image.rows, image.cols);
             std::fwrite(image.data, sizeof(float), image.total(), stdout);
         } catch (const hearth::DataError& error) {

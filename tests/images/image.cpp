@@ -34,7 +34,7 @@ const LoadOptions as_stored{0, Aspect::stretch, 100'000'000};
 ImageFault fault_of(const std::string& bytes, const LoadOptions& options = as_stored) {
     const TemporaryFolder folder;
     try {
-        load_gray(folder.write("x.png", bytes), options);
+        load_grey(folder.write("x.png", bytes), options);
     } catch (const ImageError& error) {
         CHECK_THAT(error.what(), Contains("x.png: "));
         CHECK(error.code() == ExitCode::data);
@@ -52,26 +52,26 @@ TEST_CASE("8-bit values become value / 255, and 16-bit values value / 65535") {
     cv::Mat deep, expected;
     grey.convertTo(deep, CV_16U, 257);
     grey.convertTo(expected, CV_32F, 1.0 / 255);
-    const cv::Mat shallow = load_gray(folder.write("a.png", encoded(".png", grey)), as_stored);
+    const cv::Mat shallow = load_grey(folder.write("a.png", encoded(".png", grey)), as_stored);
     REQUIRE(shallow.type() == CV_32FC1);
     CHECK(difference(shallow, expected) < 1e-6);
-    CHECK(difference(load_gray(folder.write("b.png", encoded(".png", deep)), as_stored), shallow) < 1e-6);
+    CHECK(difference(load_grey(folder.write("b.png", encoded(".png", deep)), as_stored), shallow) < 1e-6);
     deep += 1;
-    CHECK(difference(load_gray(folder.write("c.png", encoded(".png", deep)), as_stored), shallow) > 1e-5);
+    CHECK(difference(load_grey(folder.write("c.png", encoded(".png", deep)), as_stored), shallow) > 1e-5);
 }
 
 TEST_CASE("grey stored as colour, with or without alpha, is the same grey") {
     const TemporaryFolder folder;
     const cv::Mat grey = noise8(16, 16);
-    const cv::Mat expected = load_gray(folder.write("g.png", encoded(".png", grey)), as_stored);
+    const cv::Mat expected = load_grey(folder.write("g.png", encoded(".png", grey)), as_stored);
     cv::Mat colour, alpha, deep;
     cv::cvtColor(grey, colour, cv::COLOR_GRAY2BGR);
     cv::cvtColor(grey, alpha, cv::COLOR_GRAY2BGRA);
     for (int i = 0; i < 256; ++i) alpha.data[4 * i + 3] = static_cast<std::uint8_t>(i);
     colour.convertTo(deep, CV_16U, 257);
-    CHECK(difference(load_gray(folder.write("c.png", encoded(".png", colour)), as_stored), expected) < 1e-6);
-    CHECK(difference(load_gray(folder.write("a.png", encoded(".png", alpha)), as_stored), expected) < 1e-6);
-    CHECK(difference(load_gray(folder.write("d.png", encoded(".png", deep)), as_stored), expected) < 1e-4);
+    CHECK(difference(load_grey(folder.write("c.png", encoded(".png", colour)), as_stored), expected) < 1e-6);
+    CHECK(difference(load_grey(folder.write("a.png", encoded(".png", alpha)), as_stored), expected) < 1e-6);
+    CHECK(difference(load_grey(folder.write("d.png", encoded(".png", deep)), as_stored), expected) < 1e-4);
 }
 
 TEST_CASE("a grey PNG with an alpha channel loads as its grey") {
@@ -84,7 +84,7 @@ TEST_CASE("a grey PNG with an alpha channel loads as its grey") {
         0x30, 0x00, 0x00, 0x00, 0x00, 0x49, 0x45, 0x4e, 0x44, 0xae, 0x42, 0x60, 0x82};
     const TemporaryFolder folder;
     const std::string text(reinterpret_cast<const char*>(bytes), sizeof bytes);
-    const cv::Mat image = load_gray(folder.write("ga.png", text), as_stored);
+    const cv::Mat image = load_grey(folder.write("ga.png", text), as_stored);
     REQUIRE(image.size() == cv::Size(8, 8));
     CHECK(difference(image, cv::Mat(8, 8, CV_32F, cv::Scalar(100.0 / 255))) < 1e-6);
 }
@@ -92,7 +92,7 @@ TEST_CASE("a grey PNG with an alpha channel loads as its grey") {
 TEST_CASE("JPEG loads as grey") {
     const TemporaryFolder folder;
     const cv::Mat flat(32, 48, CV_8UC3, cv::Scalar(90, 90, 90));
-    const cv::Mat image = load_gray(folder.write("x.jpg", encoded(".jpg", flat)), as_stored);
+    const cv::Mat image = load_grey(folder.write("x.jpg", encoded(".jpg", flat)), as_stored);
     REQUIRE(image.size() == cv::Size(48, 32));
     CHECK(difference(image, cv::Mat(32, 48, CV_32F, cv::Scalar(90.0 / 255))) < 0.01);
 }
@@ -117,8 +117,8 @@ TEST_CASE("a reduced JPEG is the whole one averaged over areas, within a grey le
     for (const auto& stored : {grey, colour}) {
         const auto file = folder.write("x.jpg", encoded(".jpg", stored));
         for (const int size : {32, 40, 80, 100, 160}) {
-            const cv::Mat expected = resize_square(load_gray(file, as_stored), size, Aspect::stretch);
-            const cv::Mat image = load_gray(file, {size, Aspect::stretch, 100'000'000});
+            const cv::Mat expected = resize_square(load_grey(file, as_stored), size, Aspect::stretch);
+            const cv::Mat image = load_grey(file, {size, Aspect::stretch, 100'000'000});
             REQUIRE(image.size() == expected.size());
             INFO(size << ", " << stored.channels() << " channels: at most " << 255 * difference(image, expected)
                       << ", mean " << 255 * cv::norm(image, expected, cv::NORM_L1) / size / size);
@@ -154,15 +154,15 @@ TEST_CASE("padding keeps the aspect and centres the image between black bars") {
     CHECK(difference(resize_square(wide, 40, Aspect::stretch), cv::Mat(40, 40, CV_32F, cv::Scalar(1))) < 1e-6);
 }
 
-TEST_CASE("save_png and load_gray are inverse up to rounding, and save_png clips") {
+TEST_CASE("save_png and load_grey are inverse up to rounding, and save_png clips") {
     const TemporaryFolder folder;
     cv::Mat image(16, 16, CV_32F);
     for (int i = 0; i < 256; ++i) image.at<float>(i / 16, i % 16) = static_cast<float>(i) / 250.0F - 0.01F;
     const cv::Mat clipped = cv::min(cv::max(image, 0.0), 1.0);
     save_png(folder / "8.png", image);
     save_png(folder / "16.png", image, 16);
-    CHECK(difference(load_gray(folder / "8.png", as_stored), clipped) < 0.5 / 255 + 1e-6);
-    CHECK(difference(load_gray(folder / "16.png", as_stored), clipped) < 0.5 / 65535 + 1e-6);
+    CHECK(difference(load_grey(folder / "8.png", as_stored), clipped) < 0.5 / 255 + 1e-6);
+    CHECK(difference(load_grey(folder / "16.png", as_stored), clipped) < 0.5 / 65535 + 1e-6);
     CHECK_THROWS_AS(save_png(folder / "absent/8.png", image), DataError);
     CHECK_THROWS_AS(save_png(folder / "8.png", cv::Mat(4, 4, CV_8U, cv::Scalar(0))), DataError);
     CHECK_THROWS_AS(save_png(folder / "8.png", image, 12), DataError);
@@ -182,7 +182,7 @@ TEST_CASE("truncation is found wherever the file was cut") {
         }
         CHECK(fault_of(whole.substr(0, whole.size() - 1)) == ImageFault::truncated);
         const TemporaryFolder folder;
-        CHECK_NOTHROW(load_gray(folder.write("x", whole + "trailing bytes do no harm"), as_stored));
+        CHECK_NOTHROW(load_grey(folder.write("x", whole + "trailing bytes do no harm"), as_stored));
     }
 }
 
@@ -191,7 +191,7 @@ TEST_CASE("a thumbnail's end marker is not the end of the JPEG around it") {
     // An APP1 segment of 8 bytes, its length included, that holds an end marker.
     jpeg.insert(2, std::string({'\xFF', '\xE1', '\0', '\x08', 'a', 'b', '\xFF', '\xD9', 'c', 'd'}));
     const TemporaryFolder folder;
-    CHECK_NOTHROW(load_gray(folder.write("x.jpg", jpeg), as_stored));
+    CHECK_NOTHROW(load_grey(folder.write("x.jpg", jpeg), as_stored));
     CHECK(fault_of(jpeg.substr(0, jpeg.size() / 2)) == ImageFault::truncated);
 }
 
@@ -216,7 +216,7 @@ TEST_CASE("files that are no images say what they are") {
     CHECK(fault_of(std::string(100, '\0')) == ImageFault::format);
     const TemporaryFolder folder;
     const auto message = [&](const std::string& bytes) {
-        return message_of<ImageError>([&] { load_gray(folder.write("x.png", bytes)); });
+        return message_of<ImageError>([&] { load_grey(folder.write("x.png", bytes)); });
     };
     std::string dicom(132, '\0');
     dicom.replace(128, 4, "DICM");
@@ -225,6 +225,6 @@ TEST_CASE("files that are no images say what they are") {
     CHECK_THAT(message("hello, world"),
                Contains("68 65 6c 6c 6f") && Contains("expected PNG, JPEG, TIFF or DICOM"));
     CHECK_THAT(message(std::string(50, '\0')), Contains("zero bytes"));
-    CHECK_THAT(message_of<ImageError>([&] { load_gray(folder / "absent.png"); }), Contains("not found"));
-    CHECK_THAT(message_of<ImageError>([&] { load_gray(folder.path()); }), Contains("a folder"));
+    CHECK_THAT(message_of<ImageError>([&] { load_grey(folder / "absent.png"); }), Contains("not found"));
+    CHECK_THAT(message_of<ImageError>([&] { load_grey(folder.path()); }), Contains("a folder"));
 }

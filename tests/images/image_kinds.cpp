@@ -65,12 +65,12 @@ std::string raw(const cv::Mat& image) {
 
 cv::Mat loaded(const std::string& bytes) {
     const TemporaryFolder folder;
-    return load_gray(folder.write("x.tif", bytes), {.size = 0});
+    return load_grey(folder.write("x.tif", bytes), {.size = 0});
 }
 
 std::string complaint(const std::string& bytes) {
     const TemporaryFolder folder;
-    return message_of<ImageError>([&] { load_gray(folder.write("x.tif", bytes), {.size = 0}); });
+    return message_of<ImageError>([&] { load_grey(folder.write("x.tif", bytes), {.size = 0}); });
 }
 
 }  // namespace

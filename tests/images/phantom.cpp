@@ -171,10 +171,10 @@ TEST_CASE("a written set reads back as a manifest whose images are the phantoms"
         CHECK(lesion == lesion_of(i, options));
         CHECK(row.cells[3] == (lesion == Lesion::none ? "0" : "1"));
         const Phantom phantom = draw_phantom(11, i, lesion, 48);
-        CHECK(largest(load_gray(row.path, {48, Aspect::stretch, 10'000}), phantom.image) < 0.5 / 255 + 1e-6);
+        CHECK(largest(load_grey(row.path, {48, Aspect::stretch, 10'000}), phantom.image) < 0.5 / 255 + 1e-6);
         CHECK((row.cells[4] == "none") == (lesion == Lesion::none));
         if (lesion != Lesion::none) {
-            CHECK(largest(load_gray(folder / "set" / row.cells[4], {48, Aspect::stretch, 10'000}),
+            CHECK(largest(load_grey(folder / "set" / row.cells[4], {48, Aspect::stretch, 10'000}),
                           phantom.mask) == 0);
         }
         CHECK(row.cells[5] == phantom.location);
