@@ -6,7 +6,7 @@
 #include "base/countdown.hpp"
 #include "base/json_text.hpp"
 #include "cli/data.hpp"
-#include "images/check/check.hpp"
+#include "images/check/manifest_check.hpp"
 #include "images/filter.hpp"
 
 namespace hearth::cli {

@@ -9,7 +9,7 @@
 #include "base/activity.hpp"
 #include "base/json_text.hpp"
 #include "cli/data.hpp"
-#include "images/check/check.hpp"
+#include "images/check/manifest_check.hpp"
 #include "images/import/import.hpp"
 #include "images/import/split.hpp"
 

@@ -4,7 +4,7 @@
 #include <cmath>
 #include <set>
 
-#include "images/check/check.hpp"
+#include "images/check/manifest_check.hpp"
 #include "images/image_file.hpp"
 
 namespace hearth::images {

@@ -1,4 +1,4 @@
-#include "images/check/check.hpp"
+#include "images/check/manifest_check.hpp"
 
 #include <catch2/catch.hpp>
 #include <opencv2/imgcodecs.hpp>

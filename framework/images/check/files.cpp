@@ -4,7 +4,7 @@
 
 #include "base/fnv.hpp"
 #include "images/boxes.hpp"
-#include "images/check/check.hpp"
+#include "images/check/manifest_check.hpp"
 #include "images/image_file.hpp"
 #include "images/mask.hpp"
 

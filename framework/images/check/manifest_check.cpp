@@ -1,4 +1,4 @@
-#include "images/check/check.hpp"
+#include "images/check/manifest_check.hpp"
 
 #include <algorithm>
 #include <array>

@@ -1,5 +1,5 @@
 // Roll-out and Grad-CAM on tensors small enough to work by hand.
-#include "eval/pictures/attention.hpp"
+#include "eval/pictures/saliency.hpp"
 
 #include <ATen/ATen.h>
 
