@@ -1,4 +1,4 @@
-// Which bytes are UTF-8.
+// Which bytes are UTF-8, and how wide a terminal shows them.
 #include "base/utf8.hpp"
 
 #include <catch2/catch.hpp>
@@ -32,4 +32,13 @@ TEST_CASE("bytes that are no UTF-8 are written as such") {
 TEST_CASE("JSON is written whatever bytes its strings hold") {
     CHECK(json_text(nlohmann::json({{"file", "R\xF6ntgen.png"}})) == "{\"file\":\"R\xEF\xBF\xBDntgen.png\"}");
     CHECK(json_text(nlohmann::json({1, 2}), 1) == "[\n 1,\n 2\n]");
+}
+
+TEST_CASE("widths count columns, not bytes") {
+    CHECK(display_width("AUC") == 3);
+    CHECK(display_width("é ± –") == 5);
+    CHECK(display_width("e\u0301") == 1);
+    CHECK(display_width("胸部") == 4);
+    CHECK(display_width("\xff\xfe") == 2);
+    CHECK(display_width("\xe8\x83") == 2);
 }

@@ -8,7 +8,7 @@
 #include <set>
 
 #include "images/image.hpp"
-#include "images/random.hpp"
+#include "images/splitmix.hpp"
 #include "support/temporary_folder.hpp"
 
 using namespace hearth;
@@ -29,15 +29,15 @@ double rms(const cv::Mat& a, const cv::Mat& b) {
 }  // namespace
 
 TEST_CASE("the random stream is fixed") {
-    CHECK(Random(0).bits() == 0xE220A8397B1DCDAFULL);  // the first output of SplitMix64 with seed 0
-    Random a(1, 2, 3), b(1, 2, 3), c(1, 3, 2);
+    CHECK(SplitMix(0).bits() == 0xE220A8397B1DCDAFULL);  // the first output of SplitMix64 with seed 0
+    SplitMix a(1, 2, 3), b(1, 2, 3), c(1, 3, 2);
     const auto first = a.bits();
     CHECK(first == b.bits());
     CHECK(first != c.bits());
 }
 
 TEST_CASE("quick normals have mean 0 and variance 1") {
-    Random random(5);
+    SplitMix random(5);
     double sum = 0, squares = 0;
     constexpr int count = 200'000;
     for (int i = 0; i < count; ++i) {

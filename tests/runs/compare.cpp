@@ -5,7 +5,7 @@
 #include <cmath>
 
 #include "eval/metrics/metrics.hpp"
-#include "eval/metrics/random.hpp"
+#include "eval/metrics/xoshiro.hpp"
 #include "hearth/error.hpp"
 #include "support/temporary_folder.hpp"
 
@@ -18,7 +18,7 @@ namespace {
 
 /// 90 rows of 45 patients; `skill` is how much of the class shows in the scores.
 Evaluation made(std::size_t classes, double skill, std::uint64_t seed) {
-    Random random(seed);
+    Xoshiro random(seed);
     Evaluation out;
     for (std::size_t c = 0; c < classes; ++c) out.classes.push_back("class " + std::to_string(c));
     Score score;

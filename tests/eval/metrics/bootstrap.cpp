@@ -8,14 +8,14 @@
 #include <numeric>
 
 #include "eval/metrics/metrics.hpp"
-#include "eval/metrics/random.hpp"
+#include "eval/metrics/xoshiro.hpp"
 #include "hearth/error.hpp"
 
 using namespace hearth::eval;
 
 namespace {
 
-double normal(Random& random) {
+double normal(Xoshiro& random) {
     return std::sqrt(-2 * std::log(1 - random.uniform())) * std::cos(2 * std::numbers::pi * random.uniform());
 }
 
@@ -36,7 +36,7 @@ std::vector<int> one_row_each(std::size_t count) {
 }  // namespace
 
 TEST_CASE("a 95 % interval covers the true mean about 95 times in 100") {
-    Random random(11);
+    Xoshiro random(11);
     int covered = 0;
     for (int trial = 0; trial < 200; ++trial) {
         std::vector<double> values(60);
@@ -51,7 +51,7 @@ TEST_CASE("a 95 % interval covers the true mean about 95 times in 100") {
 }
 
 TEST_CASE("repeated images of a patient add no certainty") {
-    Random random(5);
+    Xoshiro random(5);
     std::vector<double> once(40), repeated;
     for (auto& value : once) value = normal(random);
     std::vector<int> groups;
@@ -82,7 +82,7 @@ TEST_CASE("the generator is the published xoshiro256** seeded by SplitMix64") {
     SplitMix64 seeds(1234567);
     CHECK(seeds.next() == 6457827717110365317u);
     CHECK(seeds.next() == 3203168211198807973u);
-    Random random(0);
+    Xoshiro random(0);
     CHECK(random.next() == 11091344671253066420u);
     CHECK(random.next() == 13793997310169335082u);
 }
@@ -145,7 +145,7 @@ TEST_CASE("fewer than ten patients give neither an interval nor a p value, howev
 }
 
 TEST_CASE("the fast AUC equals the plain AUC of the drawn rows") {
-    Random random(8);
+    Xoshiro random(8);
     std::vector<double> scores;
     std::vector<int> positive;
     for (int row = 0; row < 80; ++row) {
@@ -167,7 +167,7 @@ TEST_CASE("the fast AUC equals the plain AUC of the drawn rows") {
 }
 
 TEST_CASE("pairing narrows the interval of the difference of two correlated models") {
-    Random random(9);
+    Xoshiro random(9);
     const int patients = 150;
     std::vector<double> a, b;
     std::vector<int> positive;
@@ -190,7 +190,7 @@ TEST_CASE("pairing narrows the interval of the difference of two correlated mode
 
 TEST_CASE("the p value is small for a clear difference, 1 for none, and never 0") {
     std::vector<double> a, b;
-    Random random(10);
+    Xoshiro random(10);
     for (int row = 0; row < 100; ++row) {
         b.push_back(normal(random));
         a.push_back(b.back() + 0.5 + 0.1 * normal(random));

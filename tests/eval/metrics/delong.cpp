@@ -7,14 +7,14 @@
 #include <vector>
 
 #include "eval/metrics/metrics.hpp"
-#include "eval/metrics/random.hpp"
+#include "eval/metrics/xoshiro.hpp"
 #include "hearth/error.hpp"
 
 using namespace hearth::eval;
 
 namespace {
 
-double normal(Random& random) {
+double normal(Xoshiro& random) {
     return std::sqrt(-2 * std::log(1 - random.uniform())) * std::cos(2 * std::numbers::pi * random.uniform());
 }
 
@@ -64,7 +64,7 @@ TEST_CASE("DeLong's test of three positives and two negatives, worked by hand") 
 }
 
 TEST_CASE("midranks give what counting every pair gives, with ties and without") {
-    Random random(3);
+    Xoshiro random(3);
     for (int trial = 0; trial < 40; ++trial) {
         std::vector<double> first, second;
         std::vector<int> positive{1, 1, 0, 0};
@@ -83,7 +83,7 @@ TEST_CASE("midranks give what counting every pair gives, with ties and without")
 }
 
 TEST_CASE("of two equally good scores about one in twenty differs at p < 0.05") {
-    Random random(17);
+    Xoshiro random(17);
     int found = 0;
     for (int trial = 0; trial < 1000; ++trial) {
         std::vector<double> first, second;

@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "eval/metrics/metrics.hpp"
-#include "eval/metrics/random.hpp"
+#include "eval/metrics/xoshiro.hpp"
 
 using namespace hearth;
 using eval::aupro;
@@ -89,7 +89,7 @@ TEST_CASE("a small region counts as much as a large one, unlike in the AUROC of 
 }
 
 TEST_CASE("with one region AUPRO up to rate 1 is the AUROC of its pixels") {
-    eval::Random random(3);
+    eval::Xoshiro random(3);
     std::vector<double> scores;
     std::vector<int> region;
     for (int i = 0; i < 500; ++i) {
@@ -101,7 +101,7 @@ TEST_CASE("with one region AUPRO up to rate 1 is the AUROC of its pixels") {
 
 TEST_CASE("AUPRO equals a sweep over all thresholds, with ties and any limit") {
     for (std::uint64_t seed = 0; seed < 20; ++seed) {
-        eval::Random random(seed);
+        eval::Xoshiro random(seed);
         std::vector<double> scores;
         std::vector<int> regions;
         for (int i = 0; i < 200; ++i) {

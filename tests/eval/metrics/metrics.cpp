@@ -5,7 +5,7 @@
 #include <cmath>
 #include <limits>
 
-#include "eval/metrics/random.hpp"
+#include "eval/metrics/xoshiro.hpp"
 #include "hearth/error.hpp"
 
 using namespace hearth::eval;
@@ -45,7 +45,7 @@ TEST_CASE("AUC has no value when a class is absent") {
 }
 
 TEST_CASE("AUC equals the naive pair count on random scores with and without ties") {
-    Random random(3);
+    Xoshiro random(3);
     for (int trial = 0; trial < 50; ++trial) {
         Scores scores;
         Labels positive{0, 1};

@@ -25,10 +25,10 @@ class SplitMix64 {
     std::uint64_t state_;
 };
 
-/// xoshiro256**: `Random random(seed); auto patient = random.below(patients);`
-class Random {
+/// xoshiro256**: `Xoshiro random(seed); auto patient = random.below(patients);`
+class Xoshiro {
   public:
-    explicit Random(std::uint64_t seed) {
+    explicit Xoshiro(std::uint64_t seed) {
         SplitMix64 seeds(seed);
         for (auto& word : state_) word = seeds.next();
     }

@@ -9,11 +9,12 @@
 
 namespace hearth::images {
 
-class Random {
+/// `SplitMix random(seed, subject); const double width = random.uniform(0.4, 0.6);`
+class SplitMix {
   public:
-    explicit Random(std::uint64_t seed) : state_(seed) {}
+    explicit SplitMix(std::uint64_t seed) : state_(seed) {}
     /// An independent stream for each (seed, a, b).
-    Random(std::uint64_t seed, std::uint64_t a, std::uint64_t b = 0) : state_(mix(mix(mix(seed) + a) + b)) {}
+    SplitMix(std::uint64_t seed, std::uint64_t a, std::uint64_t b = 0) : state_(mix(mix(mix(seed) + a) + b)) {}
 
     std::uint64_t bits() { return mix(state_ += 0x9E3779B97F4A7C15ULL); }
     /// In [0, 1).
