@@ -1,4 +1,6 @@
 // hearth data: work on images without training.
+#include "cli/data.hpp"
+
 #include <fmt/format.h>
 
 #include <map>
@@ -6,7 +8,6 @@
 
 #include "base/activity.hpp"
 #include "base/json_text.hpp"
-#include "cli/data.hpp"
 #include "images/phantom/phantom.hpp"
 
 namespace hearth::cli {

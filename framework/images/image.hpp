@@ -1,6 +1,6 @@
 // Reads PNG, JPEG, TIFF and DICOM radiographs, 8 or 16 bit, to grey images of 32-bit floats in [0, 1]; says why
 // when it cannot. EXIF rotation and alpha are ignored. PNG, JPEG and TIFF values are kept as stored: no window,
-// no histogram, no inversion. DICOM images are shown as a viewer shows them first (data/dicom.hpp).
+// no histogram, no inversion. DICOM images are shown as a viewer shows them first (images/dicom/dicom.hpp).
 #pragma once
 
 #include <cstdint>

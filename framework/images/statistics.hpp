@@ -15,8 +15,8 @@ namespace hearth::images {
 /// Values of a column with few of them, by split.
 struct ValueCounts {
     std::string column;
-    std::map<std::string, std::map<std::string, std::size_t>>
-        by_value;  ///< value ("" = not known) to split to rows
+    /// Value ("" = not known) to split to rows.
+    std::map<std::string, std::map<std::string, std::size_t>> by_value;
 };
 
 /// A column of many numbers.

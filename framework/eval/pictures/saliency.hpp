@@ -23,11 +23,11 @@ at::Tensor grad_cam(const at::Tensor& activations, const at::Tensor& scores, std
 
 struct Saliency {
     std::string name, label;
-    double probability =
-        std::numeric_limits<double>::quiet_NaN();  ///< of the class that Grad-CAM explains, by the probe
-    cv::Mat film;                                  ///< CV_32F in [0, 1]
-    cv::Mat rollout,
-        cam;       ///< CV_32F, one value a patch, least 0, largest 1; empty where the backbone offers none
+    /// Of the class that Grad-CAM explains, by the probe.
+    double probability = std::numeric_limits<double>::quiet_NaN();
+    cv::Mat film;  ///< CV_32F in [0, 1]
+    /// CV_32F, one value a patch, least 0, largest 1; empty where the backbone offers none.
+    cv::Mat rollout, cam;
     cv::Mat mask;  ///< CV_8U; empty where it is not known
 };
 

@@ -3,7 +3,7 @@
 //     dicom-images-train/<study>/<series>/<image>.dcm, dicom-images-test/..., train-rle.csv
 // and second stage: stage_2_train.csv, stage_2_images/<image>.dcm. The table's header is "ImageId,
 // EncodedPixels" with a blank in it; an image has one row for each pneumothorax, whose run-length text counts
-// from the end of the last run (data/mask.hpp), or one row with -1. Test images and a few training images are
+// from the end of the last run (images/mask.hpp), or one row with -1. Test images and a few training images are
 // in no row: they have no label.
 #include <hearth/error.hpp>
 #include <unordered_map>
