@@ -8,8 +8,8 @@
 
 namespace hearth::recipe {
 
-/// The name that [section] has for `key` now, which is `key` itself where it was not renamed. An old word, found
-/// at `place`, goes into `notes`.
+/// The name that [section] has for `key` now, which is `key` itself where it was not renamed. An old word,
+/// found at `place`, goes into `notes`.
 std::string new_name(const std::string& section, const std::string& key, const Origin& place,
                      std::vector<std::string>& notes);
 
