@@ -289,7 +289,7 @@ TEST_CASE("on a terminal no redrawn line is wider than it, and what comes last h
             const auto start = at + redraw.size();
             const auto line = written.substr(start, written.find('\r', start) - start);
             if (line.find("step ") == std::string::npos) continue;
-            CHECK(base::display_width(line) < columns);
+            CHECK(static_cast<int>(base::display_width(line)) < columns);
             ++lines;
         }
         CHECK(lines > 0);

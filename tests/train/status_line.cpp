@@ -112,7 +112,7 @@ TEST_CASE("training's line fits every width, and keeps step and loss") {
     const auto all = train::status_parts(long_report(), 30, 30, 300);
     for (int columns = 40; columns <= 300; ++columns) {
         const auto line = base::fitted(all, columns);
-        CHECK(base::display_width(line) <= columns);
+        CHECK(static_cast<int>(base::display_width(line)) <= columns);
         CHECK_THAT(line, Contains("step 30/36") && Contains("loss 0.125") && Contains("ETA 1 min 00 s"));
     }
     CHECK(base::fitted(all, 79) ==

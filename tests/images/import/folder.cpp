@@ -1,6 +1,7 @@
 #include "images/import/sets.hpp"
 
 using namespace hearth;
+using namespace hearth::images;
 using namespace hearth::test;
 using Catch::Matchers::Contains;
 
