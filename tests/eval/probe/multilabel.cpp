@@ -1,4 +1,6 @@
 // Probes of several labels: each label as by itself, over the rows where it is known.
+#include "eval/probe/multilabel.hpp"
+
 #include <ATen/ATen.h>
 
 #include <cmath>
@@ -7,7 +9,6 @@
 #include "eval/metrics/metrics.hpp"
 #include "eval/probe/classifiers.hpp"
 #include "eval/probe/evaluate.hpp"
-#include "eval/probe/multilabel.hpp"
 #include "runs/compare.hpp"
 
 using namespace hearth;
