@@ -27,7 +27,7 @@ at::Tensor phantom(std::int64_t edge) {
 }
 
 at::Tensor radiograph(const std::string& file) {
-    const cv::Mat image = images::load_gray(file, {.size = 224});
+    const cv::Mat image = images::load_grey(file, {.size = 224});
     return at::from_blob(image.data, {1, image.rows, image.cols}).clone();
 }
 

@@ -10,7 +10,7 @@
 
 namespace hearth::base {
 
-/// Counts images on standard error (train/activity.hpp); copies count the same ones. Nothing where `quiet`.
+/// Counts images on standard error (base/activity.hpp); copies count the same ones. Nothing where `quiet`.
 class Countdown {
   public:
     /// `title` leads the line, and says what is done before the first and after the last image.

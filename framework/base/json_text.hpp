@@ -1,6 +1,8 @@
 // JSON as text, whatever bytes its strings hold.
 #pragma once
 
+#include <fmt/core.h>
+
 #include <filesystem>
 #include <nlohmann/json.hpp>
 #include <string>
@@ -12,6 +14,12 @@ namespace hearth::base {
 template <typename Json>
 std::string json_text(const Json& json, int indent = -1) {
     return json.dump(indent, ' ', false, Json::error_handler_t::replace);
+}
+
+/// Prints it and a line end, for `--json`.
+template <typename Json>
+void print_json(const Json& json, int indent = -1) {
+    fmt::print("{}\n", json_text(json, indent));
 }
 
 /// A JSON file, or null when it is not there or no JSON.

@@ -8,29 +8,25 @@
 #include <charconv>
 #include <cstdlib>
 
+#include "base/utf8.hpp"
+
 namespace hearth::base {
 namespace {
 
 constexpr std::string_view gap = "  ", indent = "  ";
 
-bool continues(char byte) {
-    return (static_cast<unsigned char>(byte) & 0xC0) == 0x80;
-}
-
-/// Columns of the character that starts with this byte.
-int columns_from(std::string_view text) {
-    const auto at = [&](std::size_t i) { return i < text.size() ? static_cast<unsigned char>(text[i]) : 0U; };
-    if (continues(text[0])) return 0;
-    if (at(0) < 0xE0) return 1;
-    return at(0) > 0xE2 || (at(0) == 0xE2 && at(1) >= 0xBA) ? 2 : 1;
+int width_of(std::string_view text) {
+    return static_cast<int>(display_width(text));
 }
 
 /// As much of the text as fits.
 std::string cut(std::string_view text, int columns) {
     std::size_t end = 0;
-    for (int used = 0; end < text.size(); ++end) {
-        used += columns_from(text.substr(end));
+    for (int used = 0; end < text.size();) {
+        const auto character = first_character(text.substr(end));
+        used += static_cast<int>(character.width);
         if (used > columns) break;
+        end += character.bytes;
     }
     return std::string(text.substr(0, end));
 }
@@ -46,15 +42,9 @@ std::string joined(const std::vector<StatusPart>& parts) {
 
 }  // namespace
 
-int columns_of(std::string_view text) {
-    int columns = 0;
-    for (std::size_t i = 0; i < text.size(); ++i) columns += columns_from(text.substr(i));
-    return columns;
-}
-
 std::string fitted(std::vector<StatusPart> parts, int columns) {
     std::erase_if(parts, [](const auto& part) { return part.text.empty(); });
-    while (parts.size() > 1 && columns_of(joined(parts)) > columns) {
+    while (parts.size() > 1 && width_of(joined(parts)) > columns) {
         const auto lightest = std::ranges::min_element(parts.rbegin(), parts.rend(), {}, &StatusPart::weight);
         parts.erase(std::prev(lightest.base()));
     }
@@ -64,9 +54,9 @@ std::string fitted(std::vector<StatusPart> parts, int columns) {
 std::string in_rows(std::string_view line, int columns) {
     constexpr auto none = std::string_view::npos;
     std::string rows;
-    for (auto room = columns; columns_of(line) > room; room = columns - columns_of(indent)) {
+    for (auto room = columns; width_of(line) > room; room = columns - width_of(indent)) {
         const auto word = std::min(line.find_first_not_of(' '), line.size());
-        auto end = cut(line, room + columns_of(gap)).rfind(gap);
+        auto end = cut(line, room + width_of(gap)).rfind(gap);
         if (end == none || end < word) end = cut(line, room + 1).rfind(' ');
         if (end == none || end < word) end = line.find(' ', word);
         const auto next = line.find_first_not_of(' ', end);
@@ -112,7 +102,7 @@ void StatusLine::draw(const std::vector<StatusPart>& parts) {
     const auto line = fitted(parts, columns - 1);  // a character in the last column may wrap
     std::fputs((to_start(columns) + line).c_str(), out_);
     std::fflush(out_);
-    drawn_ = columns_of(line);
+    drawn_ = width_of(line);
 }
 
 void StatusLine::erase() {

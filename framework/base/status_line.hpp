@@ -14,9 +14,6 @@ struct StatusPart {
     int weight = 0;
 };
 
-/// Columns that a terminal needs for a UTF-8 text. East Asian characters and symbols from U+2E80 on count two.
-int columns_of(std::string_view text);
-
 /// The parts that fit `columns`, in their order with two blanks between. Of parts of the same weight the last
 /// is left out first; the weightiest stays, cut to what fits.
 std::string fitted(std::vector<StatusPart> parts, int columns);

@@ -1,6 +1,7 @@
 #include "base/utf8.hpp"
 
 #include <algorithm>
+#include <array>
 
 namespace hearth::base {
 namespace {
@@ -23,7 +24,55 @@ std::size_t length_of_character(std::string_view text) {
     return wrong ? 0 : length;
 }
 
+struct Range {
+    char32_t first, last;
+};
+constexpr std::array<Range, 6> zero_wide{{{0x0300, 0x036f},
+                                          {0x0483, 0x0489},
+                                          {0x1ab0, 0x1aff},
+                                          {0x200b, 0x200f},
+                                          {0x20d0, 0x20ff},
+                                          {0xfe00, 0xfe0f}}};
+constexpr std::array<Range, 9> two_wide{{{0x1100, 0x115f},
+                                         {0x2e80, 0x303e},
+                                         {0x3041, 0xa4cf},
+                                         {0xac00, 0xd7a3},
+                                         {0xf900, 0xfaff},
+                                         {0xfe30, 0xfe6f},
+                                         {0xff00, 0xff60},
+                                         {0x1f300, 0x1faff},
+                                         {0x20000, 0x3fffd}}};
+
+template <std::size_t N>
+bool in(const std::array<Range, N>& ranges, char32_t code) {
+    return std::ranges::any_of(ranges, [=](Range range) { return range.first <= code && code <= range.last; });
+}
+
 }  // namespace
+
+Character first_character(std::string_view text) {
+    const auto lead = static_cast<unsigned char>(text.front());
+    if (lead < 0x80) return {1, 1};
+    const std::size_t bytes = lead >= 0xf0 ? 4 : lead >= 0xe0 ? 3 : lead >= 0xc0 ? 2 : 1;
+    if (bytes == 1 || bytes > text.size()) return {1, 1};
+    char32_t code = lead & (0xffu >> (bytes + 1));
+    for (std::size_t i = 1; i < bytes; ++i) {
+        const auto next = static_cast<unsigned char>(text[i]);
+        if ((next & 0xc0) != 0x80) return {1, 1};
+        code = (code << 6) | (next & 0x3fu);
+    }
+    return {bytes, in(zero_wide, code) ? 0u : in(two_wide, code) ? 2u : 1u};
+}
+
+std::size_t display_width(std::string_view text) {
+    std::size_t width = 0;
+    while (!text.empty()) {
+        const auto character = first_character(text);
+        width += character.width;
+        text.remove_prefix(character.bytes);
+    }
+    return width;
+}
 
 std::size_t find_invalid_utf8(std::string_view text) {
     for (std::size_t at = 0; at < text.size();) {

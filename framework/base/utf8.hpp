@@ -1,4 +1,5 @@
-// Bytes that are no UTF-8: tables in an older encoding, file names from another system.
+// UTF-8: which bytes are none (tables in an older encoding, file names from another system), and how wide a
+// terminal shows a text.
 #pragma once
 
 #include <cstddef>
@@ -12,5 +13,16 @@ std::size_t find_invalid_utf8(std::string_view text);
 
 /// With those bytes written as "\xF6".
 std::string escaped(std::string_view text);
+
+struct Character {
+    std::size_t bytes;
+    std::size_t width;  ///< columns of a terminal
+};
+
+/// The character at the start of a non-empty text. A byte that is no UTF-8 counts as one column.
+Character first_character(std::string_view text);
+
+/// Columns a terminal uses for UTF-8 text: combining marks count 0, East Asian wide characters and emoji 2.
+std::size_t display_width(std::string_view text);
 
 }  // namespace hearth::base

@@ -142,7 +142,7 @@ void add_bench(CLI::App& app, Globals& globals) {
             return train::bench(recipe, registry, *request);
         });
         if (globals.json)
-            fmt::print("{}\n", base::json_text(to_json(recipe, result), 2));
+            base::print_json(to_json(recipe, result), 2);
         else
             fmt::print("{}", to_text(recipe, result));
     });

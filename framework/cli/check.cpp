@@ -57,24 +57,23 @@ void check(const RecipeArguments& arguments, std::int64_t images, Globals& globa
     const auto there = tables.data ? tables.data->images->size() : 0;
     const auto cache = train::choose_cache(recipe.data, there, there);
     if (globals.json) {
-        fmt::print("{}\n", base::json_text(
-                               nlohmann::json({{"ok", result.ok()},
-                                               {"terms", result.terms},
-                                               {"without_gradient", result.without_gradient},
-                                               {"follower_gradient", result.follower_gradient},
-                                               {"problems", result.problems},
-                                               {"tables", to_json(rows)},
-                                               {"warnings", weights},
-                                               {"trained_parameters", result.trained},
-                                               {"seconds", result.seconds},
-                                               {"memory_mib", result.memory_mib},
-                                               {"checkpoint",
-                                                {{"bytes", result.weight_bytes + result.optimizer_bytes},
-                                                 {"weights", result.weight_bytes},
-                                                 {"optimizer", result.optimizer_bytes},
-                                                 {"most", most_checkpoints(recipe)}}},
-                                               {"cache", {{"kind", cache.kind}, {"bytes", cache.bytes()}}}}),
-                               2));
+        base::print_json(nlohmann::json({{"ok", result.ok()},
+                                         {"terms", result.terms},
+                                         {"without_gradient", result.without_gradient},
+                                         {"follower_gradient", result.follower_gradient},
+                                         {"problems", result.problems},
+                                         {"tables", to_json(rows)},
+                                         {"warnings", weights},
+                                         {"trained_parameters", result.trained},
+                                         {"seconds", result.seconds},
+                                         {"memory_mib", result.memory_mib},
+                                         {"checkpoint",
+                                          {{"bytes", result.weight_bytes + result.optimizer_bytes},
+                                           {"weights", result.weight_bytes},
+                                           {"optimizer", result.optimizer_bytes},
+                                           {"most", most_checkpoints(recipe)}}},
+                                         {"cache", {{"kind", cache.kind}, {"bytes", cache.bytes()}}}}),
+                         2);
     } else {
         fmt::print("{}: one step on {} generated images of {} x {}\n", recipe.name, result.images,
                    recipe.data.size, recipe.data.size);

@@ -228,7 +228,7 @@ void compare(const std::vector<std::string>& folders, const Globals& globals) {
                                         ? to_csv(first, all)
                                         : document(first, all, report::markdown_table, 0));
     if (globals.json)
-        fmt::print("{}\n", base::json_text(to_json(first, all), 2));
+        base::print_json(to_json(first, all), 2);
     else
         fmt::print("{}", document(
                              first, all, [](const report::Table& table) { return summary::shown(table); }, 56));

@@ -1,4 +1,6 @@
 // hearth data: work on images without training.
+#include "cli/data.hpp"
+
 #include <fmt/format.h>
 
 #include <map>
@@ -6,7 +8,6 @@
 
 #include "base/activity.hpp"
 #include "base/json_text.hpp"
-#include "cli/data.hpp"
 #include "images/phantom/phantom.hpp"
 
 namespace hearth::cli {
@@ -21,8 +22,7 @@ void phantom(int count, const images::PhantomOptions& options, const Globals& gl
     std::map<std::string, int> kinds;
     for (const auto& row : manifest.rows) ++kinds[row.cells[manifest.column("label")]];
     if (globals.json) {
-        fmt::print("{}\n",
-                   base::json_text(nlohmann::json({{"manifest", manifest.file.string()}, {"labels", kinds}})));
+        base::print_json(nlohmann::json({{"manifest", manifest.file.string()}, {"labels", kinds}}));
         return;
     }
     fmt::print("{} films of {} x {} in {}\n", manifest.rows.size(), options.size, options.size, globals.out);

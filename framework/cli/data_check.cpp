@@ -6,7 +6,7 @@
 #include "base/countdown.hpp"
 #include "base/json_text.hpp"
 #include "cli/data.hpp"
-#include "images/check/check.hpp"
+#include "images/check/manifest_check.hpp"
 #include "images/filter.hpp"
 
 namespace hearth::cli {
@@ -55,7 +55,7 @@ void check(const CheckFlags& flags, const Globals& globals) {
     };
     const auto found = images::check_manifest(manifest, options);
     if (globals.json) {
-        fmt::print("{}\n", base::json_text(as_json(found, flags.strict), 2));
+        base::print_json(as_json(found, flags.strict), 2);
     } else {
         print(found, flags.source);
     }

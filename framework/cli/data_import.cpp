@@ -9,7 +9,7 @@
 #include "base/activity.hpp"
 #include "base/json_text.hpp"
 #include "cli/data.hpp"
-#include "images/check/check.hpp"
+#include "images/check/manifest_check.hpp"
 #include "images/import/import.hpp"
 #include "images/import/split.hpp"
 
@@ -102,12 +102,12 @@ void print(const images::Imported& set, const Globals& globals) {
         for (std::size_t i = 0; i < set.labels.size(); ++i) ++labels[set.labels[i]][film.labels[i]];
     }
     if (globals.json) {
-        fmt::print("{}\n", base::json_text(json({{"manifest", globals.out},
-                                                 {"images", set.films.size()},
-                                                 {"splits", splits},
-                                                 {"labels", labels},
-                                                 {"notes", set.notes}}),
-                                           2));
+        base::print_json(json({{"manifest", globals.out},
+                               {"images", set.films.size()},
+                               {"splits", splits},
+                               {"labels", labels},
+                               {"notes", set.notes}}),
+                         2);
         return;
     }
     fmt::print("{}: {} images\n", globals.out, set.films.size());

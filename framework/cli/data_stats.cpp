@@ -120,7 +120,7 @@ void stats(const StatsFlags& flags, const Globals& globals) {
                        countdown(static_cast<std::int64_t>(done), static_cast<std::int64_t>(all));
                    }});
     if (globals.json) {
-        fmt::print("{}\n", base::json_text(as_json(statistics), 2));
+        base::print_json(as_json(statistics), 2);
     } else {
         print(statistics, flags.source);
     }

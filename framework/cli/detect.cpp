@@ -91,7 +91,7 @@ void detect(const DetectFlags& flags, Globals& globals) {
         json["run"] = run->folder.string();
         json["folder"] = run->results.string();
         json["report"] = page.string();
-        fmt::print("{}\n", base::json_text(json, 2));
+        base::print_json(json, 2);
     } else {
         summary::print_results(summary::detection_tables(detection), summary::not_above(detection));
         fmt::print("report: {}\n", fs::absolute(page).lexically_normal().string());

@@ -74,7 +74,7 @@ void doctor(Globals& globals) {
     if (globals.json) {
         facts["plugin_folders"] = folders;
         facts["problems"] = problems;
-        fmt::print("{}\n", base::json_text(facts, 2));
+        base::print_json(facts, 2);
     } else {
         for (const auto& [key, value] : facts.items())
             fmt::print("{:<16} {}\n", key,

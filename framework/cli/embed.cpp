@@ -77,11 +77,9 @@ void print(const exporting::FeatureTable& table, const Globals& globals) {
     }
     auto left_out = nlohmann::json::array();
     for (const auto& bad : table.bad) left_out.push_back({{"file", bad.name}, {"reason", bad.reason}});
-    fmt::print("{}\n",
-               base::json_text(
-                   nlohmann::json(
-                       {{"file", globals.out}, {"images", rows}, {"features", width}, {"left_out", left_out}}),
-                   2));
+    base::print_json(
+        nlohmann::json({{"file", globals.out}, {"images", rows}, {"features", width}, {"left_out", left_out}}),
+        2);
 }
 
 void embed(const EmbedFlags& flags, const Globals& globals) {

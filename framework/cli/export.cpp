@@ -97,11 +97,11 @@ void export_run(const ExportFlags& flags, const Globals& globals) {
                                                   .texts = flags.texts},
                                                  backbone, package));
     if (globals.json) {
-        fmt::print("{}\n", base::json_text(nlohmann::json({{"folder", out.string()},
-                                                           {"files", files},
-                                                           {"tensors", package.tensors.size()},
-                                                           {"network", network}}),
-                                           2));
+        base::print_json(nlohmann::json({{"folder", out.string()},
+                                         {"files", files},
+                                         {"tensors", package.tensors.size()},
+                                         {"network", network}}),
+                         2);
         return;
     }
     for (const auto& file : files) fmt::print("{}\n", (out / file).string());

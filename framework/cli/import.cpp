@@ -163,7 +163,7 @@ void import(ImportFlags flags, const Globals& globals) {
             {{"format", "pt"}, {"hearth.imported_from", fs::path(flags.file).filename().string()}});
     }
     if (globals.json)
-        fmt::print("{}\n", base::json_text(to_json(result, out.string()), 2));
+        base::print_json(to_json(result, out.string()), 2);
     else
         print(result);
     if (!result.complete())

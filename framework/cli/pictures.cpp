@@ -155,7 +155,7 @@ void draw(const PictureFlags& flags, Globals& globals) {
     activity.now("");
     const auto folder = (run->results / "plots").string();
     if (globals.json)
-        fmt::print("{}\n", base::json_text(nlohmann::json({{"plots", folder}, {"report", page.string()}})));
+        base::print_json(nlohmann::json({{"plots", folder}, {"report", page.string()}}));
     else
         fmt::print("{}\nreport: {}\n", folder, fs::absolute(page).lexically_normal().string());
 }

@@ -20,8 +20,10 @@ void add_plugins(CLI::App& app, Globals& globals) {
         "Examples:\n  hearth plugins list\n  hearth plugins list --plugin-path build/my-plugins --json");
     list->callback([&globals] {
         const auto registry = make_registry(globals);
-        fmt::print("{}", globals.json ? base::json_text(summary::plugins_list_json(registry), 2) + "\n"
-                                      : summary::plugins_list_text(registry));
+        if (globals.json)
+            base::print_json(summary::plugins_list_json(registry), 2);
+        else
+            fmt::print("{}", summary::plugins_list_text(registry));
     });
 
     auto name = std::make_shared<std::string>();
@@ -31,8 +33,10 @@ void add_plugins(CLI::App& app, Globals& globals) {
     show->footer("Examples:\n  hearth plugins show vit\n  hearth plugins show restoration --json");
     show->callback([name, &globals] {
         const auto registry = make_registry(globals);
-        fmt::print("{}", globals.json ? base::json_text(summary::plugins_show_json(registry, *name), 2) + "\n"
-                                      : summary::plugins_show_text(registry, *name));
+        if (globals.json)
+            base::print_json(summary::plugins_show_json(registry, *name), 2);
+        else
+            fmt::print("{}", summary::plugins_show_text(registry, *name));
     });
 
     auto file = std::make_shared<std::string>();
@@ -45,7 +49,7 @@ void add_plugins(CLI::App& app, Globals& globals) {
     check->callback([file, &globals] {
         const auto checked = summary::check_plugin(*file);
         if (globals.json)
-            fmt::print("{}\n", base::json_text(summary::plugins_check_json(checked), 2));
+            base::print_json(summary::plugins_check_json(checked), 2);
         else if (checked.problem.empty())
             fmt::print("{}", summary::plugins_check_text(checked));
         if (!checked.problem.empty()) throw PluginError(checked.problem);

@@ -46,8 +46,8 @@ void preview(const PreviewFlags& flags, const Globals& globals) {
     if (!cv::imwrite(out.string(), report::contact_sheet(captions, rows, flags.cell)))
         throw DataError(fmt::format("{}: cannot be written; is the folder writable?", out.string()));
     if (globals.json)
-        fmt::print("{}\n", base::json_text(nlohmann::json(
-                               {{"sheet", out.string()}, {"images", rows.size()}, {"views", captions}})));
+        base::print_json(
+            nlohmann::json({{"sheet", out.string()}, {"images", rows.size()}, {"views", captions}}));
     else
         fmt::print("{}: {} images, {} pictures each\n", out.string(), rows.size(), captions.size());
 }

@@ -28,7 +28,7 @@ void add_probe(CLI::App& app, Globals& globals) {
         const auto run = load_run(*arguments, globals, {.opens = {"probe", "eval"}, .only = {"probe", "eval"}});
         const auto evaluation = runs::evaluate_run(*run, globals.quiet || globals.json);
         if (globals.json) {
-            fmt::print("{}\n", base::json_text(eval::to_json(evaluation), 2));
+            base::print_json(eval::to_json(evaluation), 2);
             return;
         }
         summary::print_results(summary::result_tables(evaluation), summary::not_above(evaluation));

@@ -80,7 +80,7 @@ void list(const std::string& asked, const Globals& globals) {
         else
             fmt::print("{:<44} {}\n", (below.empty() ? file : file.lexically_relative(below)).string(), about);
     }
-    if (json) fmt::print("{}\n", base::json_text(all, 2));
+    if (json) base::print_json(all, 2);
 }
 
 }  // namespace
@@ -112,7 +112,7 @@ void add_recipes(CLI::App& app, Globals& globals) {
     show->callback([flags, &globals] {
         const auto tree = flags->arguments.load_tree(globals);
         if (globals.json)
-            fmt::print("{}\n", base::json_text(to_json(tree, flags->origin), 2));
+            base::print_json(to_json(tree, flags->origin), 2);
         else
             fmt::print("{}", recipe::to_toml(tree, flags->origin));
     });

@@ -22,7 +22,7 @@ void add_report(CLI::App& app, Globals& globals) {
         const auto run = load_run(*arguments, globals, {.opens = {"data"}, .only = {"data"}});
         const auto page = base::during(globals.quiet, "report", [&] { return summary::write_report(*run); });
         if (globals.json)
-            fmt::print("{}\n", base::json_text(nlohmann::json({{"report", page.string()}})));
+            base::print_json(nlohmann::json({{"report", page.string()}}));
         else
             fmt::print("{}\n", page.string());
     });

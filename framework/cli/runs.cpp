@@ -40,7 +40,7 @@ void list(const std::string& root, const std::string& where, const std::string& 
         for (const auto& record : runs.records) all.push_back(to_json(record));
         for (const auto& [folder, reason] : runs.broken)
             broken.push_back({{"run", folder}, {"reason", reason}});
-        fmt::print("{}\n", base::json_text(nlohmann::json({{"runs", all}, {"broken", broken}}), 2));
+        base::print_json(nlohmann::json({{"runs", all}, {"broken", broken}}), 2);
         return;
     }
     summary::print_table(runs::table_of(runs));
@@ -51,7 +51,7 @@ void list(const std::string& root, const std::string& where, const std::string& 
 void show(const std::string& folder, const Globals& globals) {
     const auto record = runs::read_run_record(folder);
     if (globals.json) {
-        fmt::print("{}\n", base::json_text(to_json(record), 2));
+        base::print_json(to_json(record), 2);
         return;
     }
     const auto text = [&](const char* key) {
@@ -99,7 +99,7 @@ void best(const std::string& root, const std::string& by, const std::string& rec
     runs::sort(runs, by, /*descending=*/by != "loss");
     const auto& record = runs.records.front();
     if (globals.json) {
-        fmt::print("{}\n", base::json_text(to_json(record), 2));
+        base::print_json(to_json(record), 2);
         return;
     }
     if (!globals.quiet)

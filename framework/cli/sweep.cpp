@@ -276,8 +276,7 @@ void sweep(const SweepFlags& flags, Globals& globals) {
                             {"seed", job.seed},
                             {"state", job.state},
                             {"run", job.folder.string()}});
-        fmt::print("{}\n", base::json_text(
-                               nlohmann::json({{"runs", rows}, {"table", (out / "sweep.csv").string()}}), 2));
+        base::print_json(nlohmann::json({{"runs", rows}, {"table", (out / "sweep.csv").string()}}), 2);
         return;
     }
     fmt::print("\n");

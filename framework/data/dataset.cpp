@@ -20,7 +20,7 @@ class FileDataset : public Dataset {
         : manifest_(std::move(manifest)), options_(options), fits_(manifest_.rows.size()) {}
     std::string note() const override { return manifest_.skipped; }
     std::int64_t size() const override { return static_cast<std::int64_t>(manifest_.rows.size()); }
-    cv::Mat load(std::int64_t index) const override { return images::load_gray(name(index), options_); }
+    cv::Mat load(std::int64_t index) const override { return images::load_grey(name(index), options_); }
     std::string name(std::int64_t index) const override {
         return manifest_.rows[static_cast<std::size_t>(index)].path;
     }

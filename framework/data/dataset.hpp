@@ -27,8 +27,8 @@ class Dataset {
     virtual std::vector<std::string> columns() const { return {}; }
     /// What was noticed when it was opened, a sentence, or "".
     virtual std::string note() const { return {}; }
-    /// CV_8U [size, size], 255 inside, of a column of masks (data/mask.hpp); nothing where it is not known, or
-    /// where the data set has no masks. Throws ImageError, or DataError for a mask of another shape than its
+    /// CV_8U [size, size], 255 inside, of a column of masks (images/mask.hpp); nothing where it is not known,
+    /// or where the data set has no masks. Throws ImageError, or DataError for a mask of another shape than its
     /// image. Called from several threads at once.
     virtual std::optional<cv::Mat> mask(std::int64_t /*index*/, const std::string& /*column*/) const {
         return std::nullopt;

@@ -36,12 +36,9 @@ at::Tensor to_tensor(const cv::Mat& grey16, std::int64_t channels) {
     return tensor;
 }
 
-// [1, S, S]: 1 inside, 0 outside; -1 everywhere when there is no mask.
-at::Tensor mask_tensor(const std::optional<cv::Mat>& mask, const cv::Mat& image) {
-    auto tensor = at::full({1, image.rows, image.cols}, -1, at::kFloat);
-    cv::Mat target(image.rows, image.cols, CV_32F, tensor.data_ptr());
-    if (mask) mask->convertTo(target, CV_32F, 1.0 / 255);
-    return tensor;
+// [1, S, S], -1 everywhere when there is no mask.
+at::Tensor segmentation_of(const std::optional<cv::Mat>& mask, const cv::Mat& image) {
+    return mask ? mask_tensor(*mask) : at::full({1, image.rows, image.cols}, -1, at::kFloat);
 }
 
 // A worker is one thread. With pools of their own OpenMP counts more threads than cores, and then those of the
@@ -54,6 +51,13 @@ void stay_one_thread() {
 }
 
 }  // namespace
+
+at::Tensor mask_tensor(const cv::Mat& mask) {
+    auto tensor = at::empty({1, mask.rows, mask.cols}, at::kFloat);
+    cv::Mat target(mask.rows, mask.cols, CV_32F, tensor.mutable_data_ptr<float>());
+    mask.convertTo(target, CV_32F, 1.0 / 255);
+    return tensor;
+}
 
 Loader::Loader(std::shared_ptr<const Dataset> dataset, LoaderOptions options, Transform transform,
                std::set<std::string> delivered)
@@ -215,7 +219,7 @@ Tensors Loader::make(std::int64_t epoch, std::int64_t number, const std::vector<
         Tensors views;
         views.set("image", to_tensor(image, options_.channels));
         if (!options_.mask.empty())
-            views.set("segmentation", mask_tensor(dataset_->mask(index, options_.mask), image));
+            views.set("segmentation", segmentation_of(dataset_->mask(index, options_.mask), image));
         if (transform_)
             transform_(views, {.seed = options_.seed,
                                .epoch = static_cast<std::uint64_t>(epoch * options_.copies + copy),

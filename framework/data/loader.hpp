@@ -46,6 +46,9 @@ struct LoaderOptions {
     bool pinned = false;  ///< batches in page-locked memory, which a GPU copies from while it computes
 };
 
+/// A mask, 255 inside, as the view `segmentation` has it: [1, S, S], 1 inside and 0 outside.
+at::Tensor mask_tensor(const cv::Mat& mask);
+
 /// An image that could not be read, once, however often it was met.
 struct Quarantined {
     std::int64_t index;

@@ -13,7 +13,7 @@
 namespace hearth::data {
 
 /// By image the number of its patient, from 0 in the order of their first images; numbers of one value name one
-/// patient (data/cell.hpp). An image without one is its own.
+/// patient (images/cell.hpp). An image without one is its own.
 std::vector<int> patients_of(const Dataset& images, const std::string& column);
 
 /// Positions of the rows of about `fraction` of the patients of each stratum, at least one patient each, in

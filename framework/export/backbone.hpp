@@ -15,8 +15,8 @@ using NamedTensors = std::vector<std::pair<std::string, at::Tensor>>;
 /// A vision transformer with timm's parameter names.
 struct VitShape {
     std::int64_t dim = 0, depth = 0, hidden = 0;  ///< token width, blocks, width of a block's MLP
-    std::int64_t patch = 0, channels = 0,
-                 grid = 0;  ///< pixels; grid x grid patches that the positions belong to
+    /// Pixels; grid x grid patches that the positions belong to.
+    std::int64_t patch = 0, channels = 0, grid = 0;
     bool qkv_bias = true;
 
     std::int64_t image_size() const { return grid * patch; }

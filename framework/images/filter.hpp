@@ -1,7 +1,7 @@
 // The `where` language of recipes: which rows of a manifest to use.
 //     label == "normal" and split != "test"        age >= 18 and not view in ("lateral", "oblique")
 // Operators: == != < <= > >=, in, not in, and, or, not, parentheses. Column names are bare words, or `quoted
-// like this`. Cells and constants are read as data/cell.hpp says: numbers compare as numbers when both sides
+// like this`. Cells and constants are read as images/cell.hpp says: numbers compare as numbers when both sides
 // are numbers, anything else as text. See docs/data.md.
 #pragma once
 

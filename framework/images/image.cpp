@@ -30,11 +30,11 @@ std::string to_string(ImageFault fault) {
     return "unknown";
 }
 
-cv::Mat load_gray(const fs::path& file, const LoadOptions& options) {
+cv::Mat load_grey(const fs::path& file, const LoadOptions& options) {
     const std::vector<std::uint8_t> bytes = read_image_bytes(file);
     const ImageHeader header = check_image_header(bytes, file, options.max_pixels);
     const cv::Mat stored =
-        to_gray(decode_image(bytes, header.format, file, reduction_for(header, options.size)));
+        to_grey(decode_image(bytes, header.format, file, reduction_for(header, options.size)));
     cv::Mat image;
     stored.convertTo(image, CV_32F, stored.depth() == CV_8U ? 1.0 / 255 : 1.0 / 65535);
     return options.size > 0 ? resize_square(image, options.size, options.aspect) : image;

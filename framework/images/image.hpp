@@ -1,6 +1,6 @@
 // Reads PNG, JPEG, TIFF and DICOM radiographs, 8 or 16 bit, to grey images of 32-bit floats in [0, 1]; says why
 // when it cannot. EXIF rotation and alpha are ignored. PNG, JPEG and TIFF values are kept as stored: no window,
-// no histogram, no inversion. DICOM images are shown as a viewer shows them first (data/dicom.hpp).
+// no histogram, no inversion. DICOM images are shown as a viewer shows them first (images/dicom/dicom.hpp).
 #pragma once
 
 #include <cstdint>
@@ -36,7 +36,7 @@ struct ImageError : DataError {
 /// CV_32F, one channel, [0, 1] (8 bit: value / 255, 16 bit: value / 65535; DICOM: displayed brightness). A JPEG
 /// of at least four times options.size is decoded at a half, a quarter or an eighth, and averaged from there.
 /// Throws ImageError.
-cv::Mat load_gray(const std::filesystem::path& file, const LoadOptions& options = {});
+cv::Mat load_grey(const std::filesystem::path& file, const LoadOptions& options = {});
 
 /// Why a film shows nothing, or next to nothing: all pixels alike, or all within a sixteenth of what its type
 /// holds (as 12-bit values in a 16-bit file are); "" where it shows more. `image` has one channel, CV_8U,

@@ -123,11 +123,11 @@ int reduction_for(const ImageHeader& header, int size) {
     return 1;
 }
 
-cv::Mat to_gray(const cv::Mat& image) {
-    cv::Mat gray = image;
-    if (image.channels() == 3) cv::cvtColor(image, gray, cv::COLOR_BGR2GRAY);
-    if (image.channels() == 4) cv::cvtColor(image, gray, cv::COLOR_BGRA2GRAY);
-    return gray;
+cv::Mat to_grey(const cv::Mat& image) {
+    cv::Mat grey = image;
+    if (image.channels() == 3) cv::cvtColor(image, grey, cv::COLOR_BGR2GRAY);
+    if (image.channels() == 4) cv::cvtColor(image, grey, cv::COLOR_BGRA2GRAY);
+    return grey;
 }
 
 }  // namespace hearth::images

@@ -1,4 +1,4 @@
-// The steps from a file to its pixels, for load_gray() and what else needs pixels as stored: read, check,
+// The steps from a file to its pixels, for load_grey() and what else needs pixels as stored: read, check,
 // decode.
 #pragma once
 
@@ -34,6 +34,6 @@ cv::Mat decode_image(std::span<const std::uint8_t> bytes, ImageFormat format, co
 int reduction_for(const ImageHeader& header, int size);
 
 /// One channel.
-cv::Mat to_gray(const cv::Mat& image);
+cv::Mat to_grey(const cv::Mat& image);
 
 }  // namespace hearth::images

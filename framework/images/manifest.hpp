@@ -21,16 +21,16 @@ struct Row {
 
 /// The rows and the names of their columns.
 ///
-///     Manifest chests = data::open("chests.csv");
-///     Manifest train = data::select(chests, R"(split == "train" and label == "normal")");   // data/filter.hpp
+///     Manifest chests = images::open("chests.csv");
+///     Manifest train = images::select(chests, R"(split == "train" and label == "normal")");   // filter.hpp
 ///     std::size_t label = train.column("label");
 ///     for (const Row& row : train.rows) use(row.path, row.cells[label]);
 struct Manifest {
     std::filesystem::path file;  ///< the CSV file or the folder
     std::vector<std::string> columns;
     std::vector<Row> rows;
-    std::string skipped =
-        {};  ///< what of a folder is no image, a sentence; "" where all files are, and for a CSV file
+    /// What of a folder is no image, a sentence; "" where all files are, and for a CSV file.
+    std::string skipped = {};
 
     bool has(std::string_view name) const;
     /// Index of the column; throws RecipeError with the nearest name when there is none.

@@ -1,5 +1,5 @@
-// Segmentation masks: run-length texts as data sets distribute them, mask files, and the cells of a manifest's
-// column `mask`. A mask is CV_8U, one channel, 0 outside and 255 inside.
+// Reads and writes segmentation masks: run-length texts as data sets distribute them, mask files, and the cells
+// of a manifest's column `mask`. A mask is CV_8U, one channel, 0 outside and 255 inside.
 #pragma once
 
 #include <filesystem>
@@ -12,8 +12,8 @@
 
 namespace hearth::images {
 
-/// How runs of pixels are written. Pixels are counted down the columns: pixel k is row k % height, column k /
-/// height.
+/// How runs of pixels are written. Pixels are counted down the columns: pixel k is in row k % height and in
+/// column k / height.
 enum class RleKind {
     relative,  ///< pairs "skip length": pixels to skip since the end of the last run (SIIM-ACR 2019)
     absolute,  ///< pairs "start length", the first pixel of the image being 1 (most Kaggle competitions)
@@ -35,8 +35,8 @@ cv::Mat read_mask_file(const std::filesystem::path& file);
 
 /// A cell of the column `mask`:
 ///     masks/0001.png                        a file; relative paths start at `folder`
-///     rle:relative:1024x1024:557374 2 1015  a run-length text and the width x height of the image it belongs
-///     to none                                  nothing is marked on this image: all 0, of the size `image`
+///     rle:relative:1024x1024:557374 2 1015  a run-length text, and width x height of the image it belongs to
+///     none                                  nothing is marked on this image: all 0, of the size `image`
 /// A blank cell is not known: nothing is returned. The mask has the stored size, which may differ from `image`.
 /// Throws DataError or ImageError.
 std::optional<cv::Mat> read_mask(const std::string& cell, const std::filesystem::path& folder, cv::Size image);

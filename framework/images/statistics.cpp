@@ -4,7 +4,7 @@
 #include <cmath>
 #include <set>
 
-#include "images/check/check.hpp"
+#include "images/check/manifest_check.hpp"
 #include "images/image_file.hpp"
 
 namespace hearth::images {
@@ -75,7 +75,7 @@ ImageStatistics look_at_files(const Manifest& manifest, const StatisticsOptions&
         try {
             const auto bytes = read_image_bytes(path);
             const ImageHeader header = check_image_header(bytes, path, LoadOptions{}.max_pixels);
-            const cv::Mat image = load_gray(path, {.size = 0});
+            const cv::Mat image = load_grey(path, {.size = 0});
             intensities.add(image, files);
             files.flat += flatness(image).empty() ? 0 : 1;
             ++files.formats[name_of(header.format)];

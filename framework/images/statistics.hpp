@@ -15,8 +15,8 @@ namespace hearth::images {
 /// Values of a column with few of them, by split.
 struct ValueCounts {
     std::string column;
-    std::map<std::string, std::map<std::string, std::size_t>>
-        by_value;  ///< value ("" = not known) to split to rows
+    /// Value ("" = not known) to split to rows.
+    std::map<std::string, std::map<std::string, std::size_t>> by_value;
 };
 
 /// A column of many numbers.
@@ -30,7 +30,7 @@ struct SplitCounts {
     std::size_t images = 0, patients = 0;
 };
 
-/// Of the sampled files. Intensities are those that load_gray() returns, from 0 to 1.
+/// Of the sampled files. Intensities are those that load_grey() returns, from 0 to 1.
 struct ImageStatistics {
     std::size_t sampled = 0, unreadable = 0;
     std::size_t flat = 0;                        ///< blank, or nearly; see flatness()

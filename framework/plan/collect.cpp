@@ -100,7 +100,7 @@ void Builder::mark_delivered(Plan& plan) const {
 }
 
 void Builder::mark_once_per_image(Plan& plan) const {
-    plan.masks_per_image_ = recipe_.data.masks_per_image;
+    plan.samples_per_image_ = recipe_.data.samples_per_image;
     std::set<std::string> plain = {"image"};
     for (auto& node : plan.nodes_) {
         const bool passes = node.kind == Kind::backbone || node.kind == Kind::head;

@@ -136,18 +136,18 @@ void Plan::run(const Node& node, const Context& context, Tensors& tensors) const
                         node.group > 0 ? out[wire.port].unflatten(0, {node.group, -1}) : out[wire.port]);
 }
 
-// Rows of one image follow each other: every masks_per_image_-th row has all images.
+// Rows of one image follow each other: every samples_per_image_-th row has all images.
 void Plan::run_once_per_image(const Node& node, const Context& context, Tensors& tensors,
                               Tensors& unique) const {
     for (const auto& wire : node.reads)
         if (!wire.name.empty() && !unique.has(wire.name))
-            unique.set(wire.name, tensors[wire.name].slice(0, 0, std::nullopt, masks_per_image_));
+            unique.set(wire.name, tensors[wire.name].slice(0, 0, std::nullopt, samples_per_image_));
     run(node, context, unique);
     for (const auto& wire : node.writes) {
         if (!unique.has(wire.name)) continue;
         const auto& made = unique[wire.name];
         const bool by_image = !wire.shape.empty() && wire.shape.front() == Dim("B");
-        tensors.set(wire.name, by_image ? made.repeat_interleave(masks_per_image_, 0) : made);
+        tensors.set(wire.name, by_image ? made.repeat_interleave(samples_per_image_, 0) : made);
     }
 }
 
@@ -164,7 +164,7 @@ StepOutput Plan::step(const Tensors& batch, const Context& whole, const NodeObse
         }
         auto context = whole;
         context.wanted = &node.wanted;
-        if (node.once_per_image && masks_per_image_ > 1) {
+        if (node.once_per_image && samples_per_image_ > 1) {
             run_once_per_image(node, context, result.tensors, unique);
             continue;
         }

@@ -45,7 +45,7 @@ struct Node {
     /// An augment whose views step() makes, from what it drew for each sample in the loader; else null.
     std::shared_ptr<DeviceAugment> on_device;
     std::vector<Wire> drawn;  ///< what it draws
-    /// Not trained and made from the plain images alone: with data.masks_per_image its answers for one image
+    /// Not trained and made from the plain images alone: with data.samples_per_image its answers for one image
     /// are the same, and step() computes them once.
     bool once_per_image = false;
 };
@@ -143,7 +143,7 @@ class Plan {
     std::vector<std::string> warnings_;
     std::set<std::string> delivered_;
     std::map<std::string, std::int64_t> batch_axes_;
-    std::int64_t masks_per_image_ = 1;
+    std::int64_t samples_per_image_ = 1;
 };
 
 /// The plan as a table for the terminal, as Mermaid, or as Graphviz dot.

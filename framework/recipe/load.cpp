@@ -7,6 +7,7 @@
 #include <system_error>
 
 #include "recipe/components.hpp"
+#include "recipe/renamed.hpp"
 
 namespace hearth::recipe {
 namespace fs = std::filesystem;
@@ -15,7 +16,7 @@ namespace {
 /// Merges files in the order in which `extends` reaches them.
 class Resolver {
   public:
-    explicit Resolver(Diagnostics& problems) : problems_(problems) {}
+    Resolver(Diagnostics& problems, std::vector<std::string>& notes) : problems_(problems), notes_(notes) {}
 
     /// Merges the parents of `file`, then `file`. A file reached twice counts once, at its first place.
     void add(const fs::path& file, const Origin& asked) {
@@ -25,6 +26,7 @@ class Resolver {
         if (std::find(done_.begin(), done_.end(), id) != done_.end()) return;
         Table table = parse_file(file, asked);
         check_schema(table);
+        rename_old_keys(table, notes_, problems_);
         open_.push_back(id);
         chain_.push_back(file.string());
         for (const auto& parent : parents(table))
@@ -74,14 +76,15 @@ class Resolver {
     }
 
     Diagnostics& problems_;
+    std::vector<std::string>& notes_;
     Table tree_;
     std::vector<fs::path> open_, done_;
     std::vector<std::string> chain_, dropped_;
 };
 
 /// A fragment with its own parents.
-Table read_fragment(const fs::path& file, Diagnostics& problems) {
-    Resolver resolver(problems);
+Table read_fragment(const fs::path& file, Diagnostics& problems, std::vector<std::string>& notes) {
+    Resolver resolver(problems, notes);
     resolver.add(file, {});
     return resolver.take();
 }
@@ -96,11 +99,11 @@ void check_override(const std::string& argument, const std::vector<std::string>&
 
 Table resolve(const fs::path& file, const Reading& reading, Diagnostics& problems,
               std::vector<std::string>& notes) {
-    Resolver resolver(problems);
+    Resolver resolver(problems, notes);
     resolver.add(file, {});
     Table tree = resolver.take();
     for (const auto& fragment : reading.with)
-        merge_fragment(tree, read_fragment(fragment, problems), reading.only);
+        merge_fragment(tree, read_fragment(fragment, problems, notes), reading.only);
     for (const auto& argument : reading.overrides) {
         if (reading.only) check_override(argument, *reading.only, problems);
         apply_override(tree, argument, problems, notes);

@@ -8,6 +8,7 @@
 #include <hearth/text.hpp>
 #include <optional>
 
+#include "recipe/renamed.hpp"
 #include "recipe/steps.hpp"
 #include "recipe/synonyms.hpp"
 
@@ -145,7 +146,7 @@ void apply_override(Table& tree, const std::string& argument, Diagnostics& probl
         problems.add(origin, "expected key.path=value, such as train.epochs=3");
         return;
     }
-    const auto keys = split_path(std::string_view(argument).substr(0, equals));
+    auto keys = split_path(std::string_view(argument).substr(0, equals));
     const auto& top = keys.front();
     if (std::find(keys.begin(), keys.end(), "") != keys.end()) {
         problems.add(origin, "the key path has an empty part");
@@ -162,6 +163,7 @@ void apply_override(Table& tree, const std::string& argument, Diagnostics& probl
         problems.add(origin, "`extends` cannot be given on the command line: write a recipe that extends both");
         return;
     }
+    if (keys.size() == 2) keys.back() = new_name(top, keys.back(), origin, notes);
     Value value;
     try {
         value = parse_argument(argument.substr(equals + 1), origin, keys.size());
@@ -171,6 +173,12 @@ void apply_override(Table& tree, const std::string& argument, Diagnostics& probl
     }
     if (!value.is_text() && !value.is_table() && !value.is_array() && holds_text(keys))
         value.data = argument.substr(equals + 1);
+    if (keys.size() == 1 && value.is_table()) {
+        Table section;
+        section.set(top, std::move(value));
+        rename_old_keys(section, notes, problems);
+        value = std::move(*section.find(top));
+    }
     if (top == "drop") {
         for (std::size_t i = keys.size() - 1; i > 0; --i) {
             Table branch;

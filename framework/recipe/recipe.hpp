@@ -32,12 +32,12 @@ struct ComponentSpec {
 /// [networks.NAME]
 struct NetworkSpec {
     std::string name;
-    std::optional<ComponentSpec>
-        backbone;  ///< absent for a follower (it has the leader's) and for pure-head networks
+    /// Absent for a follower (it has the leader's) and for pure-head networks.
+    std::optional<ComponentSpec> backbone;
     std::vector<ComponentSpec> heads;  ///< own heads; for a follower: extra_heads
     std::string follows;               ///< the network whose moving average this is, or ""
-    std::vector<std::string>
-        shared_heads;  ///< follower: `heads = [..]`, names of the leader's heads it has too; all unless given
+    /// Follower: `heads = [..]`, names of the leader's heads it has too; all unless given.
+    std::vector<std::string> shared_heads;
     Schedule momentum = 0.996;
     std::string update = "after_step";  ///< or "before_forward"
     std::string init_from;              ///< safetensors file, resolved against the recipe, or ""
@@ -52,8 +52,8 @@ struct PassSpec {
     std::string network, view;
     std::string as;                                 ///< prefix of its outputs; the network's name unless given
     std::optional<std::vector<std::string>> heads;  ///< only these
-    std::map<std::string, std::string>
-        reads;  ///< port -> name in the dataflow, for all components of this pass; "" disconnects
+    /// Port -> name in the dataflow, for all components of this pass; "" disconnects.
+    std::map<std::string, std::string> reads;
     Origin origin;
 };
 
@@ -67,19 +67,20 @@ struct DataSpec {
     std::int64_t size = 224, channels = 1, workers = 0, prefetch = 4, max_pixels = 0;
     std::string fit = "stretch";
     std::string label, positive, negative;  ///< as in LabelledSpec, for the tensor `label`; "" = there is none
-    std::string uncertain = "ignore",
-                blank = "ignore";  ///< several labels: what "-1" and an empty cell count as
+    /// Several labels: what "-1" and an empty cell count as.
+    std::string uncertain = "ignore", blank = "ignore";
     std::string mask;  ///< column of segmentation masks, for the tensor `segmentation`; "" = there is none
     std::string patient = "patient";   ///< column; patients are never divided between parts
     double fraction = 1;               ///< of the patients of each class
     std::int64_t folds = 0, fold = 0;  ///< cross-validation: train on all folds but this one
     std::int64_t split_seed = 0;       ///< of fraction and folds
     double max_bad = 0.01;
-    std::string cache = "auto";        ///< "auto", "none", "memory" or "packed"
-    std::string cache_folder;          ///< of packed files; "" = data::default_cache_folder()
-    std::int64_t masks_per_image = 1;  ///< samples that are made of each image, one after the other in a batch
-    std::string augment_on =
-        "workers";    ///< or "device": where augments that can work on batches make their views
+    std::string cache = "auto";  ///< "auto", "none", "memory" or "packed"
+    std::string cache_folder;    ///< of packed files; "" = data::default_cache_folder()
+    /// Samples that are made of each image, one after the other in a batch.
+    std::int64_t samples_per_image = 1;
+    /// "workers" or "device": where augments that can work on batches make their views.
+    std::string augment_on = "workers";
     Written written;  ///< where keys of the section were written
     Origin origin;
 };
@@ -103,9 +104,9 @@ struct OptimizerSpec {
     double beta1 = 0.9, beta2 = 0.999, eps = 1e-8, clip = 3.0;
     std::string clip_mode = "tensor";      ///< "tensor": each parameter's gradient by its own norm; "global"
     std::vector<std::string> clip_slices;  ///< patterns: each slice along the first dimension by its own norm
-    std::vector<std::string>
-        freeze;                      ///< patterns of parameter names (substring or glob) that get no update ...
-    std::int64_t freeze_epochs = 0;  ///< ... for this many epochs
+    /// Patterns of parameter names (substring or glob) that get no update ...
+    std::vector<std::string> freeze;
+    std::int64_t freeze_epochs = 0;     ///< ... for this many epochs
     std::vector<std::string> no_decay;  ///< patterns besides biases and one-dimensional parameters
     Origin origin;
 };
@@ -197,7 +198,7 @@ struct Recipe {
     MonitorSpec monitor;
     std::optional<LabelledSpec> probe, eval;
     std::optional<DetectSpec> detect;
-    std::vector<std::string> notes;  ///< what overrides took away; the plan warns of it
+    std::vector<std::string> notes;  ///< what overrides took away, and keys by old names; the plan warns of it
     Table tree;                      ///< the merged tree everything above was read from
 
     const NetworkSpec* network(const std::string& name) const;

@@ -95,7 +95,7 @@ Keys<DataSpec> data_keys() {
                  "packed"),
         key("cache_folder", &S::cache_folder)
             .doc("where packed files are; \"\" = hearth in the user's cache folder"),
-        key("masks_per_image", &S::masks_per_image)
+        key("samples_per_image", &S::samples_per_image)
             .range(1, 1024)
             .doc("samples made of each image, side by side in a batch: passes that are not trained and see "
                  "the image as it is run once for all of them"),

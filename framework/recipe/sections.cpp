@@ -128,12 +128,12 @@ void read_sections(const Table& tree, const std::vector<std::string>& opens, Rec
         problems.add(place(tree, "data", "channels"), "data.channels: found 2, expected 1 or 3");
     check_parts(recipe.data, place(tree, "data", "fold"), problems);
     recipe.train = read(tree, "train", train_keys(), recipe, problems).spec;
-    if (recipe.train.batch % recipe.data.masks_per_image != 0)
+    if (recipe.train.batch % recipe.data.samples_per_image != 0)
         problems.add(
-            place(tree, "data", "masks_per_image"),
-            fmt::format("data.masks_per_image: found {} with train.batch = {}, expected a divisor of it: a "
+            place(tree, "data", "samples_per_image"),
+            fmt::format("data.samples_per_image: found {} with train.batch = {}, expected a divisor of it: a "
                         "batch holds all samples of an image",
-                        recipe.data.masks_per_image, recipe.train.batch));
+                        recipe.data.samples_per_image, recipe.train.batch));
     if (!is_device(recipe.train.device))
         problems.add(
             place(tree, "train", "device"),

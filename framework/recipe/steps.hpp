@@ -56,7 +56,7 @@ void merge_fragment(Table& tree, Table fragment, const std::optional<std::vector
 
 // override.cpp ------------------------------------------------------------------------------------------------
 
-/// Applies "key.path=value". What it takes away besides goes into `notes`.
+/// Applies "key.path=value". What it takes away besides, and old words for keys, go into `notes`.
 void apply_override(Table& tree, const std::string& argument, Diagnostics& problems,
                     std::vector<std::string>& notes);
 

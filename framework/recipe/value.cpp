@@ -96,6 +96,13 @@ bool Table::erase(std::string_view key) {
     return true;
 }
 
+bool Table::rename(std::string_view key, const std::string& name) {
+    const auto found = std::find(keys_.begin(), keys_.end(), key);
+    if (found == keys_.end()) return false;
+    *found = name;
+    return true;
+}
+
 const Value& Table::at(std::size_t index) const {
     return values_.at(index);
 }

@@ -33,6 +33,7 @@ class Table {
     Value* find(std::string_view key);
     void set(const std::string& key, Value value);  ///< replaces in place or appends
     bool erase(std::string_view key);
+    bool rename(std::string_view key, const std::string& name);  ///< at its place; whether `key` was there
     const std::vector<std::string>& keys() const { return keys_; }
     const Value& at(std::size_t index) const;  ///< the value of keys()[index]
     bool empty() const { return keys_.empty(); }

@@ -5,6 +5,7 @@
 
 #include <array>
 
+#include "base/utf8.hpp"
 #include "report/markup.hpp"
 
 namespace hearth::report {
@@ -26,7 +27,7 @@ std::string dashes(std::size_t index, bool dashed) {
 }  // namespace ink
 
 double text_width(std::string_view text, double size) {
-    return static_cast<double>(display_width(text)) * size * 0.56;
+    return static_cast<double>(base::display_width(text)) * size * 0.56;
 }
 
 void Canvas::text(double x, double y, std::string_view content, const TextStyle& style) {

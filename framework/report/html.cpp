@@ -57,8 +57,8 @@ cv::Mat to_8_bit(const cv::Mat& image) {
     if (image.type() == CV_8UC1 || image.type() == CV_8UC3) return image;
     if (image.type() != CV_32FC1) {
         throw Error(ExitCode::internal,
-                    fmt::format("report image: found OpenCV type {} with {} channels, expected 8-bit gray or "
-                                "BGR, or 32-bit float gray in [0, 1]",
+                    fmt::format("report image: found OpenCV type {} with {} channels, expected 8-bit grey or "
+                                "BGR, or 32-bit float grey in [0, 1]",
                                 image.type(), image.channels()));
     }
     cv::Mat result(image.size(), CV_8UC1);
@@ -72,7 +72,7 @@ void expect_float(const cv::Mat& values) {
     if (values.type() != CV_32FC1) {
         throw Error(
             ExitCode::internal,
-            fmt::format("heat map: found OpenCV type {}, expected 32-bit float gray in [0, 1]", values.type()));
+            fmt::format("heat map: found OpenCV type {}, expected 32-bit float grey in [0, 1]", values.type()));
     }
 }
 
@@ -117,12 +117,12 @@ cv::Mat heat_map(const cv::Mat& values) {
     return result;
 }
 
-cv::Mat heat_overlay(const cv::Mat& gray, const cv::Mat& values, double strength) {
+cv::Mat heat_overlay(const cv::Mat& grey, const cv::Mat& values, double strength) {
     expect_float(values);
-    const cv::Mat base = to_8_bit(gray);
+    const cv::Mat base = to_8_bit(grey);
     if (base.type() != CV_8UC1 || base.size() != values.size()) {
         throw Error(ExitCode::internal,
-                    fmt::format("heat overlay: found a {} x {} image and {} x {} values, expected a gray image "
+                    fmt::format("heat overlay: found a {} x {} image and {} x {} values, expected a grey image "
                                 "of the size of the values",
                                 base.rows, base.cols, values.rows, values.cols));
     }

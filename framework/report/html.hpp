@@ -14,16 +14,16 @@ namespace hearth::report {
 /// A <table> in a scrolling frame; numbers are aligned as the table says.
 std::string html_table(const Table& table);
 
-/// An image in the page: 8-bit gray or BGR, or 32-bit float gray in [0, 1] (clipped; a value that is not finite
+/// An image in the page: 8-bit grey or BGR, or 32-bit float grey in [0, 1] (clipped; a value that is not finite
 /// becomes black).
 std::string data_uri(const cv::Mat& image);
 
 /// Values in [0, 1] as colours from black over red to pale yellow (Inferno), 8-bit BGR.
 cv::Mat heat_map(const cv::Mat& values);
 
-/// The heat map over a gray image of the same size; low values stay transparent. `strength` is the opacity
+/// The heat map over a grey image of the same size; low values stay transparent. `strength` is the opacity
 /// at 1.
-cv::Mat heat_overlay(const cv::Mat& gray, const cv::Mat& values, double strength = 0.85);
+cv::Mat heat_overlay(const cv::Mat& grey, const cv::Mat& values, double strength = 0.85);
 
 /// The colours of heat_map as a CSS gradient from left to right.
 std::string heat_gradient();

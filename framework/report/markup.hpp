@@ -13,9 +13,6 @@ std::string escape(std::string_view text);
 /// At most `digits` significant digits without trailing zeros: 0.8421, 12, 1.5e-7. NaN is an en dash.
 std::string number(double value, int digits = 4);
 
-/// Columns a terminal uses for UTF-8 text: combining marks count 0, East Asian wide characters and emoji 2.
-std::size_t display_width(std::string_view text);
-
 /// The text cut to `width` columns, with an ellipsis where something was cut.
 std::string shorten(std::string_view text, std::size_t width);
 

@@ -46,8 +46,8 @@ struct Highlight {
 struct Report {
     std::string title;
     std::string subtitle;
-    std::vector<std::pair<std::string, std::string>>
-        facts;  ///< name and value: date, duration, commit, seed, device
+    /// Name and value: date, duration, commit, seed, device.
+    std::vector<std::pair<std::string, std::string>> facts;
     std::vector<std::string> warnings;
     std::vector<Highlight> highlights;
     std::vector<FigureGrid> strips;  ///< rows of pictures right below the highlights

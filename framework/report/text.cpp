@@ -5,6 +5,7 @@
 #include <numeric>
 #include <sstream>
 
+#include "base/utf8.hpp"
 #include "report/markup.hpp"
 #include "report/wrap.hpp"
 
@@ -14,7 +15,7 @@ namespace {
 constexpr auto no_row = static_cast<std::size_t>(-1);  // the headers, which are never stressed
 
 std::string padded(const std::string& text, std::size_t width, Align align) {
-    const std::size_t missing = width - std::min(width, display_width(text));
+    const std::size_t missing = width - std::min(width, base::display_width(text));
     const std::size_t before = align == Align::left ? 0 : align == Align::right ? missing : missing / 2;
     return std::string(before, ' ') + text + std::string(missing - before, ' ');
 }
@@ -47,9 +48,9 @@ class TextColumns {
     TextColumns(const Table& table, std::size_t width)
         : table_(table), widths_(column_count(table)), stars_(widths_.size()) {
         for (std::size_t c = 0; c < widths_.size(); ++c) {
-            widths_[c] = display_width(one_line(cell(table.headers, c)));
+            widths_[c] = base::display_width(one_line(cell(table.headers, c)));
             for (std::size_t r = 0; r < table.rows.size(); ++r) {
-                widths_[c] = std::max(widths_[c], display_width(one_line(cell(table.rows[r], c))));
+                widths_[c] = std::max(widths_[c], base::display_width(one_line(cell(table.rows[r], c))));
                 if (is_emphasised(table, r, c)) stars_[c] = true;
             }
         }
@@ -82,8 +83,8 @@ class TextColumns {
         std::size_t height = 1;
         for (const auto c : part) {
             const auto whole = one_line(cell(row, c));
-            cells.push_back(display_width(whole) <= widths_[c] ? std::vector{whole}
-                                                               : lines_of(wrapped(whole, widths_[c])));
+            cells.push_back(base::display_width(whole) <= widths_[c] ? std::vector{whole}
+                                                                     : lines_of(wrapped(whole, widths_[c])));
             height = std::max(height, cells.back().size());
         }
         for (std::size_t i = 0; i < height; ++i) {
@@ -159,9 +160,9 @@ std::string markdown_table(const Table& table) {
     const std::size_t columns = column_count(table);
     std::vector<std::size_t> widths(columns, 3);
     for (std::size_t c = 0; c < columns; ++c) {
-        widths[c] = std::max(widths[c], display_width(markdown_cell(table, table.headers, no_row, c)));
+        widths[c] = std::max(widths[c], base::display_width(markdown_cell(table, table.headers, no_row, c)));
         for (std::size_t r = 0; r < table.rows.size(); ++r) {
-            widths[c] = std::max(widths[c], display_width(markdown_cell(table, table.rows[r], r, c)));
+            widths[c] = std::max(widths[c], base::display_width(markdown_cell(table, table.rows[r], r, c)));
         }
     }
     std::string result = table.title.empty() ? "" : "**" + table.title + "**\n\n";

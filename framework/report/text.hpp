@@ -16,8 +16,8 @@ struct Table {
     std::vector<std::string> headers;
     std::vector<std::vector<std::string>> rows;
     std::vector<Align> align;
-    std::vector<std::pair<std::size_t, std::size_t>>
-        emphasis;         ///< (row, column) of cells to stress, such as the best result
+    /// (row, column) of cells to stress, such as the best result.
+    std::vector<std::pair<std::size_t, std::size_t>> emphasis;
     std::string caption;  ///< what the numbers are, below the table
 };
 

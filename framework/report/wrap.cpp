@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "report/markup.hpp"
+#include "base/utf8.hpp"
 
 namespace hearth::report {
 
@@ -13,7 +13,7 @@ std::string wrapped(const std::string& text, std::size_t width) {
         const std::size_t end = std::min(text.find(' ', begin), text.size());
         const auto word = text.substr(begin, end - begin);
         begin = end + 1;
-        const std::size_t columns = display_width(word);
+        const std::size_t columns = base::display_width(word);
         const bool fits = used + 1 + columns <= width;
         if (!result.empty()) result += fits ? ' ' : '\n';
         used = result.empty() || !fits ? columns : used + 1 + columns;

@@ -1,4 +1,6 @@
 // What a run's report.html holds, from its folder and a few example images.
+#include "summary/run_report.hpp"
+
 #include <fmt/format.h>
 
 #include <ATen/ATen.h>

@@ -14,7 +14,7 @@ namespace hearth::train {
 
 std::unique_ptr<data::Loader> generated_batches(const recipe::Recipe& recipe, const plan::Plan& plan,
                                                 std::int64_t images) {
-    const auto copies = recipe.data.masks_per_image;
+    const auto copies = recipe.data.samples_per_image;
     images = (images + copies - 1) / copies * copies;
     const auto phantoms = data::open_dataset({.source = "phantom",
                                               .where = "",

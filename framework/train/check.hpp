@@ -24,7 +24,7 @@ struct CheckResult {
     bool ok() const { return problems.empty() && without_gradient.empty() && follower_gradient.empty(); }
 };
 
-/// One batch an epoch of `images` samples (rounded up to whole data.masks_per_image) of phantoms with the
+/// One batch an epoch of `images` samples (rounded up to whole data.samples_per_image) of phantoms with the
 /// recipe's size and views, and labels of two classes in turn where it wants labels. `plan` has to outlive the
 /// loader.
 std::unique_ptr<data::Loader> generated_batches(const recipe::Recipe& recipe, const plan::Plan& plan,

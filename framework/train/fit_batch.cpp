@@ -68,7 +68,7 @@ recipe::Recipe with_batch(recipe::Recipe recipe, std::int64_t batch) {
 recipe::Recipe with_fitting_batch(recipe::Recipe recipe, const host::Registry& registry) {
     if (recipe.train.batch != recipe::TrainSpec::auto_batch) return recipe;
     const auto device = pick_device(recipe.train.device);
-    const auto copies = recipe.data.masks_per_image;
+    const auto copies = recipe.data.samples_per_image;
     const auto enough = std::min(largest, open_training_data(recipe.data).images->size() * copies);
     std::int64_t batch = 0;
     try {

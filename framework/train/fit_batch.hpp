@@ -7,7 +7,7 @@
 namespace hearth::train {
 
 /// The recipe with a batch instead of "auto"; other recipes as they are. Steps on generated images, of 1, 2, 4
-/// .. times data.masks_per_image samples, until the next would take more than 80 % of what is free on the
+/// .. times data.samples_per_image samples, until the next would take more than 80 % of what is free on the
 /// device, a batch would be more than the data has, or 1024. Throws OutOfMemory where not even one fits.
 recipe::Recipe with_fitting_batch(recipe::Recipe recipe, const host::Registry& registry);
 

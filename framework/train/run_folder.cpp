@@ -19,6 +19,7 @@
 #include "base/lock.hpp"
 #include "base/time_text.hpp"
 #include "recipe/differences.hpp"
+#include "recipe/renamed.hpp"
 
 namespace hearth::train {
 namespace {
@@ -144,7 +145,8 @@ void append_to_log(const fs::path& run, const std::string& text) {
 }
 
 std::string recipe_hash(const recipe::Recipe& recipe, int world) {
-    return fmt::format("{:016x}", base::fnv1a(recipe::to_toml(lasting(recipe.tree, world), false)));
+    const auto tree = recipe::with_first_names(lasting(recipe.tree, world));  // a run outlives its keys' names
+    return fmt::format("{:016x}", base::fnv1a(recipe::to_toml(tree, false)));
 }
 
 std::string recipe_changes(const fs::path& folder, const recipe::Recipe& recipe, int world) {

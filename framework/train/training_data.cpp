@@ -89,7 +89,7 @@ data::LoaderOptions loader_options(const recipe::Recipe& recipe, const plan::Pla
             .seed = static_cast<std::uint64_t>(recipe.train.seed),
             .channels = recipe.data.channels,
             .cache = false,
-            .copies = recipe.data.masks_per_image,
+            .copies = recipe.data.samples_per_image,
             .rank = comm.rank(),
             .world = comm.world_size(),
             .max_bad = recipe.data.max_bad,

@@ -2,8 +2,8 @@
 #include <algorithm>
 #include <sstream>
 
+#include "base/utf8.hpp"
 #include "cli/support.hpp"
-#include "report/markup.hpp"
 
 using namespace hearth;
 using namespace hearth::test;
@@ -110,7 +110,7 @@ TEST_CASE("a run without [detect] is scored with that of a recipe, and arguments
     std::istringstream lines(outcome.out);
     for (std::string line; std::getline(lines, line);) {
         INFO(line);
-        CHECK((report::display_width(line) <= 80 || line.starts_with("report: ")));
+        CHECK((base::display_width(line) <= 80 || line.starts_with("report: ")));
     }
     CHECK_FALSE(made.has("run/detect.json"));  // another question than the run's own recipe asks
     CHECK(made.has("run/asked/detect/report.html"));

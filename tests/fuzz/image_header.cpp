@@ -17,7 +17,7 @@ void run(std::span<const std::uint8_t> bytes) {
     if (!accepts([&] { image = images::decode_image(bytes, header.format, "image"); })) return;
     require(image.cols == header.width && image.rows == header.height, "an image has the size of its header");
     require(image.depth() == CV_8U || image.depth() == CV_16U, "an image has 8 or 16 bits");
-    require(images::to_gray(image).channels() == 1, "every image can become grey");
+    require(images::to_grey(image).channels() == 1, "every image can become grey");
 }
 
 }  // namespace

@@ -1,4 +1,4 @@
-// data.masks_per_image: what sees only the image is computed once for all samples of it, and nothing changes.
+// data.samples_per_image: what sees only the image is computed once for all samples of it, and nothing changes.
 #include "plan/support.hpp"
 
 using namespace hearth;
@@ -11,7 +11,7 @@ constexpr std::int64_t copies = 3;
 
 plan::Plan with_copies(std::int64_t count) {
     at::manual_seed(1);
-    return planned(small_demo, {"data.masks_per_image=" + std::to_string(count), "train.batch=6",
+    return planned(small_demo, {"data.samples_per_image=" + std::to_string(count), "train.batch=6",
                                 "pass.teacher.view=image"});
 }
 
@@ -81,6 +81,6 @@ TEST_CASE("an observer sees every node that runs, and the end") {
 }
 
 TEST_CASE("a batch holds whole images") {
-    CHECK_THROWS_WITH(planned(small_demo, {"data.masks_per_image=4", "train.batch=6"}),
-                      Contains("data.masks_per_image: found 4 with train.batch = 6, expected a divisor"));
+    CHECK_THROWS_WITH(planned(small_demo, {"data.samples_per_image=4", "train.batch=6"}),
+                      Contains("data.samples_per_image: found 4 with train.batch = 6, expected a divisor"));
 }

@@ -121,11 +121,11 @@ TEST_CASE("a table pads short rows and aligns numbers") {
 
 TEST_CASE("images keep their pixels") {
     for (int size = 1; size < 5; ++size) {  // every length of base64 padding
-        cv::Mat gray(size, 3, CV_8UC1, cv::Scalar(0));
-        for (int i = 0; i < gray.rows * 3; ++i) gray.data[i] = static_cast<std::uint8_t>(i * 37);
-        const auto back = read_back(data_uri(gray));
-        REQUIRE(back.size() == gray.size());
-        CHECK(cv::norm(back, gray, cv::NORM_INF) == 0);
+        cv::Mat grey(size, 3, CV_8UC1, cv::Scalar(0));
+        for (int i = 0; i < grey.rows * 3; ++i) grey.data[i] = static_cast<std::uint8_t>(i * 37);
+        const auto back = read_back(data_uri(grey));
+        REQUIRE(back.size() == grey.size());
+        CHECK(cv::norm(back, grey, cv::NORM_INF) == 0);
     }
     const cv::Mat real = (cv::Mat_<float>(1, 4) << 0.f, 0.5f, 2.f, std::numeric_limits<float>::quiet_NaN());
     const auto back = read_back(data_uri(real));
@@ -133,15 +133,15 @@ TEST_CASE("images keep their pixels") {
     CHECK(back.at<std::uint8_t>(0, 1) == 128);
     CHECK(back.at<std::uint8_t>(0, 2) == 255);
     CHECK(back.at<std::uint8_t>(0, 3) == 0);
-    CHECK_THROWS_WITH(data_uri(cv::Mat(2, 2, CV_64FC1, cv::Scalar(0))), Catch::Contains("expected 8-bit gray"));
+    CHECK_THROWS_WITH(data_uri(cv::Mat(2, 2, CV_64FC1, cv::Scalar(0))), Catch::Contains("expected 8-bit grey"));
 }
 
 TEST_CASE("heat leaves cold pixels as they were and warms the others") {
-    const cv::Mat gray(1, 2, CV_8UC1, cv::Scalar(100));
+    const cv::Mat grey(1, 2, CV_8UC1, cv::Scalar(100));
     const cv::Mat heat = (cv::Mat_<float>(1, 2) << 0.f, 1.f);
-    const auto mixed = heat_overlay(gray, heat, 1.0);
+    const auto mixed = heat_overlay(grey, heat, 1.0);
     CHECK(mixed.at<cv::Vec3b>(0, 0) == cv::Vec3b(100, 100, 100));
     CHECK(mixed.at<cv::Vec3b>(0, 1) == cv::Vec3b(164, 255, 252));
     CHECK(heat_map(heat).at<cv::Vec3b>(0, 0) == cv::Vec3b(4, 0, 0));
-    CHECK_THROWS_AS(heat_overlay(gray, cv::Mat(3, 3, CV_32FC1, cv::Scalar(0))), hearth::Error);
+    CHECK_THROWS_AS(heat_overlay(grey, cv::Mat(3, 3, CV_32FC1, cv::Scalar(0))), hearth::Error);
 }

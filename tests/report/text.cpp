@@ -1,4 +1,4 @@
-// Tables as text and Markdown, and the widths they rest on.
+// Tables as text and Markdown, shortened texts and numbers.
 #include "report/text.hpp"
 
 #include <catch2/catch.hpp>
@@ -10,15 +10,6 @@
 #include "report/wrap.hpp"
 
 using namespace hearth::report;
-
-TEST_CASE("widths count columns, not bytes") {
-    CHECK(display_width("AUC") == 3);
-    CHECK(display_width("é ± –") == 5);
-    CHECK(display_width("e\u0301") == 1);
-    CHECK(display_width("胸部") == 4);
-    CHECK(display_width("\xff\xfe") == 2);
-    CHECK(display_width("\xe8\x83") == 2);
-}
 
 TEST_CASE("a shortened text fits its width and keeps whole characters") {
     CHECK(shorten("restoration", 20) == "restoration");

@@ -11,7 +11,7 @@
 #include <map>
 #include <sstream>
 
-#include "base/status_line.hpp"
+#include "base/utf8.hpp"
 #include "train/signals.hpp"
 #include "train/support.hpp"
 
@@ -289,7 +289,7 @@ TEST_CASE("on a terminal no redrawn line is wider than it, and what comes last h
             const auto start = at + redraw.size();
             const auto line = written.substr(start, written.find('\r', start) - start);
             if (line.find("step ") == std::string::npos) continue;
-            CHECK(base::columns_of(line) < columns);
+            CHECK(static_cast<int>(base::display_width(line)) < columns);
             ++lines;
         }
         CHECK(lines > 0);
@@ -307,7 +307,7 @@ TEST_CASE("on a terminal that cannot go back lines are broken between words, in 
     const auto written = on_terminal(folder.write("recipe.toml", linear_map), folder / "run", 40, "dumb");
     CHECK_THAT(written, !Contains("\033") && Contains("epoch 2/2  step 4/4  loss ") && Contains("\r\n  "));
     std::istringstream rows(written.substr(written.find("epoch 1/2")));
-    for (std::string row; std::getline(rows, row);) CHECK(base::columns_of(row) <= 41);  // and the return
+    for (std::string row; std::getline(rows, row);) CHECK(base::display_width(row) <= 41);  // and the return
     std::istringstream log(folder.read("run/train.log"));
     std::string last_report;
     for (std::string line; std::getline(log, line);)

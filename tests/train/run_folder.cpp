@@ -1,9 +1,12 @@
 // A run's folder: what may be done with one that exists, and what lies in it.
 #include "train/run_folder.hpp"
 
+#include <fmt/format.h>
+
 #include <cerrno>
 #include <set>
 
+#include "base/fnv.hpp"
 #include "base/lock.hpp"
 #include "train/support.hpp"
 
@@ -125,6 +128,34 @@ TEST_CASE("resume goes on with a run, clears how it ended, and starts anew where
     CHECK_FALSE(made.open(Resume::yes).resumes());
     CHECK_THAT(made.refusal(Resume::yes, {"optimizer.lr=2e-3"}), Contains("made by another recipe"));
     CHECK_FALSE(made.open(Resume::automatic, {"optimizer.lr=2e-3"}).resumes());  // nothing is lost
+}
+
+TEST_CASE("a run from before a key was renamed is resumed, and its recipe hash stays") {
+    const Made made;
+    const auto now = made.recipe({"data.samples_per_image=2"});
+    {
+        auto run = made.open(Resume::no, {"data.samples_per_image=2"});
+        run.describe(now, registry(), "plan", "graph", {"hearth", "train"});
+        base::write_safetensors(run.checkpoint("last"), {{"x", at::ones({1})}}, {});
+    }
+    CHECK_THAT(made.folder.read("run/resolved.toml"), Contains("samples_per_image = 2"));
+    // As it was written before: with the old word, of which the hash was made.
+    const auto with_old_word = [](std::string toml) {
+        const std::string word = "samples_per_image";
+        return toml.replace(toml.find(word), word.size(), "masks_per_image");
+    };
+    made.folder.write("run/resolved.toml", with_old_word(recipe::to_toml(now.tree, false)));
+    auto lasting = now.tree;
+    lasting.find("data")->table().erase("workers");
+    for (const auto* of_the_machine : {"device", "threads", "log_every"})
+        lasting.find("train")->table().erase(of_the_machine);
+    auto run = read_json(made.out / "run.json");
+    run["recipe_hash"] = fmt::format("{:016x}", base::fnv1a(with_old_word(recipe::to_toml(lasting, false))));
+    made.folder.write("run/run.json", run.dump());
+    CHECK(made.open(Resume::yes, {"data.samples_per_image=2"}).resumes());
+    CHECK(made.open(Resume::yes, {"data.masks_per_image=2"}).resumes());
+    CHECK_THAT(made.refusal(Resume::yes, {"data.samples_per_image=4"}),
+               Contains("data.samples_per_image: 2 there, 4 now"));
 }
 
 TEST_CASE("a run is resumed by its own recipe only, but with any number of workers") {

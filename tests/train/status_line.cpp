@@ -8,6 +8,7 @@
 #include <functional>
 #include <memory>
 
+#include "base/utf8.hpp"
 #include "support/temporary_folder.hpp"
 #include "train/progress.hpp"
 
@@ -77,10 +78,10 @@ TEST_CASE("parts that do not fit are left out, the least important first") {
 }
 
 TEST_CASE("columns are counted, not bytes") {
-    CHECK(base::columns_of("step 3") == 6);
-    CHECK(base::columns_of("█··") == 3);
-    CHECK(base::columns_of("Röntgen") == 7);
-    CHECK(base::columns_of("胸部") == 4);
+    CHECK(base::display_width("step 3") == 6);
+    CHECK(base::display_width("█··") == 3);
+    CHECK(base::display_width("Röntgen") == 7);
+    CHECK(base::display_width("胸部") == 4);
     CHECK(base::fitted({{"胸部X線", 1}}, 5) == "胸部X");
     CHECK(base::fitted({{"█··", 1}}, 2) == "█·");
 }
@@ -111,7 +112,7 @@ TEST_CASE("training's line fits every width, and keeps step and loss") {
     const auto all = train::status_parts(long_report(), 30, 30, 300);
     for (int columns = 40; columns <= 300; ++columns) {
         const auto line = base::fitted(all, columns);
-        CHECK(base::columns_of(line) <= columns);
+        CHECK(static_cast<int>(base::display_width(line)) <= columns);
         CHECK_THAT(line, Contains("step 30/36") && Contains("loss 0.125") && Contains("ETA 1 min 00 s"));
     }
     CHECK(base::fitted(all, 79) ==

@@ -276,7 +276,7 @@ TEST_CASE("a packed cache changes pixels by half a step of 8 bit, and the run no
 }
 
 TEST_CASE("with several samples of an image an epoch has so many steps more") {
-    TrainingRun run(linear_map, {"data.masks_per_image=2", "train.epochs=1"});
+    TrainingRun run(linear_map, {"data.samples_per_image=2", "train.epochs=1"});
     CHECK(run.run().steps == 4);
 }
 

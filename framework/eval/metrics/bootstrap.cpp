@@ -10,7 +10,7 @@
 #include <numeric>
 
 #include "eval/metrics/metrics.hpp"
-#include "eval/metrics/random.hpp"
+#include "eval/metrics/xoshiro.hpp"
 #include "hearth/error.hpp"
 
 namespace hearth::eval {
@@ -38,7 +38,7 @@ std::vector<std::vector<std::size_t>> rows_by_patient(std::span<const int> group
 /// The statistic of each resample that has one.
 std::vector<double> resampled(const std::vector<std::vector<std::size_t>>& patients, const Statistic& statistic,
                               const BootstrapOptions& options) {
-    Random random(options.seed);
+    Xoshiro random(options.seed);
     std::vector<std::size_t> rows;
     std::vector<double> values;
     for (std::size_t i = 0; i < options.resamples; ++i) {

@@ -1,6 +1,6 @@
-// Confidence intervals by resampling patients, not images: images of one patient are alike, and treating them
-// as independent makes every interval too narrow. Percentile intervals, Efron and Tibshirani, An Introduction
-// to the Bootstrap, chapter 13. The same seed gives the same interval on every machine.
+// Gives confidence intervals by resampling patients, not images: images of one patient are alike, and treating
+// them as independent makes every interval too narrow. They are percentile intervals (Efron and Tibshirani, An
+// Introduction to the Bootstrap, chapter 13). The same seed gives the same interval on every machine.
 #pragma once
 
 #include <cstddef>
@@ -41,13 +41,11 @@ struct PairedInterval : Interval {
 };
 
 /// Why a value has no interval, in a table's few columns: "3 patients", "rare class" (missing from too many
-/// resamples);
-/// "" where it has one, where there is no value either, and where the reason is not known.
+/// resamples); "" where it has one, where there is no value either, and where the reason is not known.
 std::string no_interval(const Interval& interval);
 
 /// "0.654  [0.590, 0.711]" with `gap` after the value, "0.654 no interval: 3 patients", or "undefined"; with
-/// `sign`
-/// "+0.654".
+/// `sign` "+0.654".
 std::string interval_text(const Interval& interval, bool sign = false, const std::string& gap = "  ");
 
 struct BootstrapOptions {
@@ -61,8 +59,7 @@ inline constexpr BootstrapOptions resampling = {};
 /// Draws as many patients as there are, with replacement, and takes all rows of each. `groups` holds a patient
 /// id per row.
 ///
-///     const auto interval = bootstrap(patient_ids, ResampledAuc(scores, positive), {.resamples = 2000, .seed =
-///     1});
+///     const auto interval = bootstrap(patient_ids, ResampledAuc(scores, positive), {.seed = 1});
 Interval bootstrap(std::span<const int> groups, const Statistic& statistic,
                    const BootstrapOptions& options = {});
 

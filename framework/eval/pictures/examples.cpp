@@ -1,12 +1,13 @@
 // Pictures for a report, found from the wiring alone: every image-shaped view and pass output, and each loss
 // that compares an output with a view tells what the output is meant to become.
+#include "eval/pictures/examples.hpp"
+
 #include <ATen/ATen.h>
 #include <ATen/core/grad_mode.h>
 
 #include <algorithm>
 #include <cmath>
 
-#include "eval/pictures/examples.hpp"
 #include "eval/probe/features.hpp"
 #include "eval/probe/views.hpp"
 

@@ -8,7 +8,7 @@
 #include <cmath>
 #include <numbers>
 
-#include "eval/metrics/random.hpp"
+#include "eval/metrics/xoshiro.hpp"
 #include "eval/probe/one_thread.hpp"
 
 namespace hearth::eval {
@@ -173,7 +173,7 @@ class Batches {
   private:
     std::vector<std::int64_t> rows_;
     std::int64_t size_, at_ = 0;
-    Random random_;
+    Xoshiro random_;
 };
 
 /// What all fits of a probe have in common.

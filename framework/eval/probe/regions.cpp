@@ -5,6 +5,7 @@
 
 #include <hearth/tokens.hpp>
 
+#include "data/loader.hpp"
 #include "eval/probe/batches.hpp"
 
 namespace hearth::eval {
@@ -15,14 +16,9 @@ using at::Tensor;
 constexpr std::int64_t region_side = 32;
 
 /// [1, 1, S, S]
-Tensor mask_of(const LabelledSet& set, std::int64_t image, const std::string& column) {
+Tensor region_mask(const LabelledSet& set, std::int64_t image, const std::string& column) {
     const auto mask = set.images->mask(image, column);
-    if (mask && cv::countNonZero(*mask) > 0) {
-        auto out = at::empty({1, 1, mask->rows, mask->cols}, at::kFloat);
-        cv::Mat target(mask->rows, mask->cols, CV_32F, out.mutable_data_ptr<float>());
-        mask->convertTo(target, CV_32F, 1.0 / 255);
-        return out;
-    }
+    if (mask && cv::countNonZero(*mask) > 0) return data::mask_tensor(*mask).unsqueeze(0);
     if (!mask && !set.images->cell(image, column))
         throw DataError(
             fmt::format("region: {}; set it to the column of the masks", data::no_column(*set.images, column)));
@@ -47,7 +43,7 @@ FeatureSet extract_regions(const LabelledSet& set, const recipe::DataSpec& data,
                            const std::string& column, const RegionExtractor& extractor) {
     return extract_rows(set, data, limit, [&](const Tensor& images, const std::vector<std::int64_t>& rows) {
         std::vector<Tensor> masks;
-        for (const auto row : rows) masks.push_back(mask_of(set, row, column));
+        for (const auto row : rows) masks.push_back(region_mask(set, row, column));
         return extractor(images, at::cat(masks));
     });
 }
@@ -55,7 +51,7 @@ FeatureSet extract_regions(const LabelledSet& set, const recipe::DataSpec& data,
 void check_regions(const LabelledSet& set, const std::string& column) {
     for (std::int64_t image = 0; image < set.images->size(); ++image)
         if (labelled(set.labels, image)) {
-            static_cast<void>(mask_of(set, image, column));
+            static_cast<void>(region_mask(set, image, column));
             return;
         }
 }

@@ -10,9 +10,10 @@ namespace hearth::eval {
 /// Throws RecipeError, or what the backbone throws, with the place in the recipe.
 void check_readable(const recipe::Recipe& recipe, const plan::Plan& plan);
 
-/// The rows of a section that is evaluated at the end, those of open_evaluated(): columns, filters and classes are there, the classes are
-/// as many as the logits, every one of several labels is known to be there and not to be there in the training
-/// rows, and the tokens of an attentive probe fit into memory. Throws RecipeError or DataError.
+/// The rows of a section that is evaluated at the end, those of open_evaluated(): columns, filters and classes
+/// are there, the classes are as many as the logits, every one of several labels is known to be there and not
+/// to be there in the training rows, and the tokens of an attentive probe fit into memory. Throws RecipeError
+/// or DataError.
 void check_data(const recipe::Recipe& recipe, const recipe::LabelledSpec& spec,
                 const std::pair<LabelledSet, LabelledSet>& splits, const plan::Plan& plan);
 

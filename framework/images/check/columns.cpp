@@ -5,7 +5,7 @@
 #include <map>
 
 #include "images/cell.hpp"
-#include "images/check/check.hpp"
+#include "images/check/manifest_check.hpp"
 
 namespace hearth::images {
 namespace {

@@ -4,7 +4,7 @@
 
 #include "base/fnv.hpp"
 #include "images/boxes.hpp"
-#include "images/check/check.hpp"
+#include "images/check/manifest_check.hpp"
 #include "images/image_file.hpp"
 #include "images/mask.hpp"
 
@@ -118,7 +118,7 @@ class Annotations {
 class Looks {
   public:
     void add(const Row& row, const cv::Mat& decoded, const std::vector<std::string>& notices) {
-        if (const std::string why = flatness(to_gray(decoded)); !why.empty())
+        if (const std::string why = flatness(to_grey(decoded)); !why.empty())
             note(flat_, row.path + ": " + why);
         for (const std::string& notice : notices) note(odd_, row.path + ": " + notice);
     }

@@ -2,7 +2,7 @@
 #include <map>
 #include <set>
 
-#include "images/check/check.hpp"
+#include "images/check/manifest_check.hpp"
 
 namespace hearth::images {
 namespace {

@@ -1,4 +1,4 @@
-// What the attributes of a DICOM data set say about its pixels. For data/dicom.cpp, as it shows DCMTK.
+// What the attributes of a DICOM data set say about its pixels. For dicom.cpp alone, as it shows DCMTK.
 #pragma once
 
 #include <dcmtk/config/osconfig.h>

@@ -152,7 +152,7 @@ void check_range(const std::vector<std::uint16_t>& table, int lowest, int low, i
                           std::to_string(high) + ", " + (*most == 0 ? "black" : "white"));
 }
 
-cv::Mat show_gray(DcmDataset& dataset, const PixelFormat& format, std::vector<std::uint16_t> words,
+cv::Mat show_grey(DcmDataset& dataset, const PixelFormat& format, std::vector<std::uint16_t> words,
                   Notices& notices) {
     // Each pixel becomes its place in the display table: its value less the lowest one.
     const int shift = lowest_bit(words, format, notices);
@@ -233,7 +233,7 @@ cv::Mat show_jpeg2000(DcmDataset& dataset, PixelFormat format, std::span<const s
         for (auto& word : words) word = static_cast<std::uint16_t>((word ^ sign) - sign);
     }
     format.high = format.stored - 1;
-    return show_gray(dataset, format, std::move(words), notices);
+    return show_grey(dataset, format, std::move(words), notices);
 }
 
 /// The coded image must be the one that the header describes: DCMTK goes by the header.
@@ -325,7 +325,7 @@ cv::Mat decode_dicom(std::span<const std::uint8_t> bytes, const fs::path& path, 
     if (format.samples != 1 || attribute_text(dataset, DCM_PhotometricInterpretation) == "PALETTE COLOR")
         return decode_colour(dataset, format, path);
     check_bits(format, path);
-    return show_gray(dataset, format, stored_words(dataset, format, path), said);
+    return show_grey(dataset, format, stored_words(dataset, format, path), said);
 }
 
 DicomInfo read_dicom_info(const fs::path& path) {

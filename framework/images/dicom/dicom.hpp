@@ -1,5 +1,5 @@
 // Reads radiographs from DICOM files (PS3.10) with DCMTK: parsing and decompression are DCMTK's, the way from
-// stored values to what a viewer shows is dicom_display.hpp's. Compressed transfer syntaxes: JPEG (baseline,
+// stored values to what a viewer shows is display.hpp's. Compressed transfer syntaxes: JPEG (baseline,
 // extended, lossless), JPEG-LS, RLE and JPEG 2000.
 #pragma once
 

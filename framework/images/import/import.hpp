@@ -2,10 +2,10 @@
 // table of them all. An importer reads tables and file names; it opens an image only where the set hides
 // something in it (DICOM headers).
 //
-//     data::ImportRequest request{.folder = "CheXpert-v1.0-small"};
-//     data::Imported set = data::find_importer("chexpert").read(request);
-//     data::keep_views(set, {"frontal"});
-//     data::write_manifest(set, "chexpert.csv");
+//     images::ImportRequest request{.folder = "CheXpert-v1.0-small"};
+//     images::Imported set = images::find_importer("chexpert").read(request);
+//     images::keep_views(set, {"frontal"});
+//     images::write_manifest(set, "chexpert.csv");
 #pragma once
 
 #include <filesystem>
@@ -26,7 +26,7 @@ struct Film {
     std::string sex = {};                  ///< F, M or O
     std::string age = {};                  ///< years
     std::vector<std::string> labels = {};  ///< one for each of Imported::labels
-    std::string mask = {};                 ///< see data/mask.hpp
+    std::string mask = {};                 ///< see images/mask.hpp
     std::string boxes = {};                ///< "x y width height; ..." in pixels, or "none"
     std::string split = {};                ///< train, val, test
 };

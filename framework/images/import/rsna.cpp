@@ -2,9 +2,9 @@
 // of NIH ChestX-ray14, read again by radiologists.
 //     stage_2_train_images/<patientId>.dcm, stage_2_test_images/...
 //     stage_2_train_labels.csv         patientId,x,y,width,height,Target: a row for each box; without one
-//     Target is 0
+//                                      Target is 0
 //     stage_2_detailed_class_info.csv  patientId,class: rows repeat as often as those of the boxes; may be
-//     missing
+//                                      missing
 // Test images have no label. A patientId is an image's; which of NIH's patients it was is not told.
 #include <array>
 #include <hearth/error.hpp>

@@ -1,10 +1,9 @@
-// SIIM-ACR Pneumothorax Segmentation 2019, first stage
-// (https://www.kaggle.com/c/siim-acr-pneumothorax-segmentation):
-//     dicom-images-train/<study>/<series>/<image>.dcm, dicom-images-test/..., train-rle.csv
-// and second stage: stage_2_train.csv, stage_2_images/<image>.dcm. The table's header is "ImageId,
-// EncodedPixels" with a blank in it; an image has one row for each pneumothorax, whose run-length text counts
-// from the end of the last run (data/mask.hpp), or one row with -1. Test images and a few training images are
-// in no row: they have no label.
+// SIIM-ACR Pneumothorax Segmentation 2019 (https://www.kaggle.com/c/siim-acr-pneumothorax-segmentation):
+//     first stage   dicom-images-train/<study>/<series>/<image>.dcm, dicom-images-test/..., train-rle.csv
+//     second stage  stage_2_images/<image>.dcm, stage_2_train.csv
+// The table's header is "ImageId, EncodedPixels" with a blank in it; an image has a row for each pneumothorax,
+// whose run-length text counts from the end of the last run (images/mask.hpp), or one row with -1. Test images
+// and a few training images are in no row: they have no label.
 #include <hearth/error.hpp>
 #include <unordered_map>
 

@@ -1,4 +1,4 @@
-// Where a phantom's lesion lies and how it changes the film.
+// Says where a phantom's lesion lies and how it changes the film.
 #pragma once
 
 #include <string>
@@ -9,8 +9,9 @@
 namespace hearth::images::phantom {
 
 /// A lesion as layers, CV_32F [S, S]; the film is composed as
-///     density = normal + opacity;  density += fill * (fill_density - density);  vessels and texture *= 1 -
-///     emptied
+///     density = normal + opacity
+///     density += fill * (fill_density - density)
+///     vessels and texture *= 1 - emptied
 struct LesionLayers {
     cv::Mat shape;  ///< the lesion's extent in [0, 1]; the mask is where it exceeds half its peak, at most 0.5
     cv::Mat opacity;  ///< added density, may be negative

@@ -12,7 +12,7 @@ struct Vessel {
     double from, to;
 };
 
-void grow(Random& random, std::vector<Vessel>& tree, Point start, double angle, double length, double width,
+void grow(SplitMix& random, std::vector<Vessel>& tree, Point start, double angle, double length, double width,
           int depth) {
     const double bend = random.uniform(-0.25, 0.25);
     const Point middle = start + 0.5 * length * Point(std::cos(angle), std::sin(angle));
@@ -31,7 +31,7 @@ void grow(Random& random, std::vector<Vessel>& tree, Point start, double angle, 
 }  // namespace
 
 cv::Mat draw_vessels(const Anatomy& a, const Canvas& canvas) {
-    Random random(a.vessel_seed);
+    SplitMix random(a.vessel_seed);
     std::vector<Vessel> tree;
     for (const Side side : {right, left}) {
         // Outwards angles of the trunks: the upper lobe has fewer and thinner ones than the lower (gravity).
