@@ -1,6 +1,4 @@
 // hearth bench: what a training step costs here, and where its time goes.
-#include "train/bench.hpp"
-
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -11,6 +9,7 @@
 #include "base/json_text.hpp"
 #include "cli/cli.hpp"
 #include "report/text.hpp"
+#include "train/bench.hpp"
 #include "train/fit_batch.hpp"
 
 namespace hearth::cli {

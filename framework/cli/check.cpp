@@ -1,15 +1,15 @@
 // hearth check: every table of a recipe opened, and one micro-step of the real code on generated images.
-#include "train/check.hpp"
-
 #include <fmt/format.h>
 
 #include <nlohmann/json.hpp>
 
 #include "base/activity.hpp"
 #include "base/json_text.hpp"
+#include "cli/run.hpp"
 #include "runs/opened_tables.hpp"
 #include "runs/run_table.hpp"
 #include "summary/print_table.hpp"
+#include "train/check.hpp"
 #include "train/initial_weights.hpp"
 
 namespace hearth::cli {

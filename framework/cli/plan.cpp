@@ -1,11 +1,11 @@
 // hearth plan: passes, ports and shapes of a recipe, before any data is opened.
-#include "plan/plan.hpp"
-#include "base/json_text.hpp"
-
 #include <fmt/format.h>
 
 #include <nlohmann/json.hpp>
 
+#include "base/json_text.hpp"
+#include "cli/run.hpp"
+#include "plan/plan.hpp"
 #include "runs/opened_tables.hpp"
 
 namespace hearth::cli {
