@@ -9,6 +9,7 @@
 #include <hearth/text.hpp>
 #include <set>
 
+#include "base/safetensors.hpp"
 #include "train/follower.hpp"
 
 namespace hearth::train {
@@ -134,23 +135,6 @@ std::vector<std::string> load_initial_weights(const recipe::Recipe& recipe, plan
             Follower(*plan.network(spec.name), *plan.network(leader->name)).copy();
     }
     return warnings;
-}
-
-void load_checkpoint(const base::SafeTensors& saved, const std::string& file, plan::Plan& plan) {
-    const at::NoGradGuard no_grad;
-    for (auto& [name, tensor] : plan.state()) {
-        const auto source = saved.find(name);
-        if (!source.defined())
-            throw DataError(
-                fmt::format("{}: found no tensor '{}'; the plugins are not those of the run (its env.json has "
-                            "their versions): the README of the plugin says how it reads older checkpoints",
-                            file, name));
-        if (source.sizes() != tensor.sizes())
-            throw DataError(
-                fmt::format("{}: found '{}' as [{}], expected [{}]; the recipe is not that of the run", file,
-                            name, fmt::join(source.sizes(), ", "), fmt::join(tensor.sizes(), ", ")));
-        tensor.copy_(source);
-    }
 }
 
 }  // namespace hearth::train

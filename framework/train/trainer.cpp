@@ -82,9 +82,7 @@ Trainer::Trainer(const recipe::Recipe& recipe, const host::Registry& registry, T
       device_(request_.group != nullptr ? request_.group->device() : pick_device(recipe.train.device)),
       plan_([&] {
           const base::Activity activity(request_.quiet || !first(), "planning");
-          at::manual_seed(static_cast<std::uint64_t>(recipe.train.seed));  // initial weights
-          auto plan = plan::Plan::build(recipe, registry);
-          plan.train(false);
+          auto plan = plan::Plan::initial(recipe, registry);
           if (request_.inspect) request_.inspect(plan);
           plan.train(true);
           return plan;

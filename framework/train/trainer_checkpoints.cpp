@@ -2,7 +2,6 @@
 #include <fmt/format.h>
 
 #include "base/safetensors.hpp"
-#include "train/initial_weights.hpp"
 #include "train/trainer.hpp"
 
 namespace hearth::train {
@@ -60,7 +59,7 @@ void Trainer::restore() {
                         "filter changed; "
                         "put it back, or start another run with --out",
                         file.string(), recipe_.data.source));
-    load_checkpoint(saved, file.string(), plan_);
+    plan_.load(saved, file.string());
     stepper_->optimizer().load(saved.tensors);
     progress_.step = number("hearth.step");
     if (saved.metadata.count("hearth.best") != 0) best_ = std::stod(saved.metadata.at("hearth.best"));

@@ -10,9 +10,7 @@ namespace {
 
 plan::Plan planned(const recipe::Recipe& recipe, const host::Registry& registry, c10::Device device) {
     if (recipe.train.threads > 0) at::set_num_threads(static_cast<int>(recipe.train.threads));
-    at::manual_seed(static_cast<std::uint64_t>(recipe.train.seed));
-    auto plan = plan::Plan::build(recipe, registry);
-    plan.to(device);
+    auto plan = plan::Plan::initial(recipe, registry, device);
     plan.train(true);
     return plan;
 }
