@@ -7,7 +7,8 @@
 
 #include "recipe/word_list.hpp"
 #include "train/memory.hpp"
-#include "train/trainer.hpp"
+#include "train/monitor.hpp"
+#include "train/training_data.hpp"
 #include "train/trial.hpp"
 
 namespace hearth::train {

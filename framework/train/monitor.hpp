@@ -13,6 +13,7 @@
 #include <utility>
 #include <vector>
 
+#include "plan/plan.hpp"
 #include "recipe/recipe.hpp"
 
 namespace hearth::train {
@@ -45,5 +46,16 @@ class Monitor {
     recipe::MonitorSpec spec_;
     std::int64_t low_ = 0;
 };
+
+/// The names of a step's loss terms as the log has them, "loss" (the total) first.
+std::vector<std::string> term_names(const plan::StepOutput& out);
+
+/// A tensor with a value that is not finite, and who wrote it.
+struct NotFinite {
+    const plan::Node* node;
+    std::string name;
+};
+/// All of them, in the order of the dataflow.
+std::vector<NotFinite> not_finite(const plan::Plan& plan, const Tensors& tensors);
 
 }  // namespace hearth::train
