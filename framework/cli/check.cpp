@@ -7,6 +7,7 @@
 
 #include "base/activity.hpp"
 #include "base/json_text.hpp"
+#include "cli/cli.hpp"
 #include "runs/opened_tables.hpp"
 #include "runs/run_table.hpp"
 #include "summary/print_table.hpp"

@@ -8,11 +8,11 @@
 #include <new>
 
 #include "train/check.hpp"
+#include "train/dry_run.hpp"
 #include "train/image_cache.hpp"
 #include "train/memory.hpp"
 #include "train/progress.hpp"
 #include "train/training_data.hpp"
-#include "train/trial.hpp"
 
 namespace hearth::train {
 namespace {
@@ -41,13 +41,13 @@ struct Memory {
 };
 
 /// One step on generated images.
-void step(Trial& trial, std::int64_t batch) {
-    const auto loader = generated_batches(trial.recipe, trial.plan, batch);
+void step(DryRun& dry_run, std::int64_t batch) {
+    const auto loader = generated_batches(dry_run.recipe, dry_run.plan, batch);
     loader->begin(0);
     Context context;
-    context.device = trial.device;
+    context.device = dry_run.device;
     context.progress = {.step = 1, .total_steps = 1000, .steps_per_epoch = 1};
-    trial.stepper.step(context, [&](Tensors& next) { return loader->next(next); });
+    dry_run.stepper.step(context, [&](Tensors& next) { return loader->next(next); });
 }
 
 }  // namespace
@@ -74,11 +74,11 @@ recipe::Recipe with_fitting_batch(recipe::Recipe recipe, const host::Registry& r
     try {
         auto one_batch = with_batch(recipe, copies);
         one_batch.train.accumulate = 1;
-        Trial trial(std::move(one_batch), registry);
+        DryRun dry_run(std::move(one_batch), registry);
         const Memory memory(device);
         std::vector<double> used;
         for (auto next = copies; next <= enough && next_fits(used, memory.limit); next *= 2) {
-            step(trial, next);
+            step(dry_run, next);
             used.push_back(memory.peak());
             if (used.back() > memory.limit) break;
             batch = next;

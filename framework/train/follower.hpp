@@ -15,7 +15,7 @@ class Follower {
     /// One update; buffers are copied.
     void update(const Progress& progress);
     /// The same in two parts: what Optimizer::step() can move along with the leader, and the buffers.
-    std::vector<Trail> trails(const Progress& progress) const;
+    std::vector<MovingAverage> averages(const Progress& progress) const;
     void copy_buffers();
     /// Makes the follower equal to its leader.
     void copy();

@@ -99,9 +99,9 @@ nlohmann::json Journal::metrics_line(const Report& report, const Progress& progr
         {"weight_decay", stepper_.optimizer().weight_decay(progress)},
         {"gradient_norm",
          window_.gradient_norm / static_cast<double>(std::max<std::int64_t>(1, window_.steps))}};
-    const auto phases = stepper_.clock().take();
-    for (std::size_t i = 0; i < phases.size(); ++i)
-        if (phases[i] > 0) line["phases"][phase_names[i]] = phases[i];
+    const auto parts = stepper_.clock().take();
+    for (std::size_t i = 0; i < parts.size(); ++i)
+        if (parts[i] > 0) line["phases"][part_names[i]] = parts[i];
     for (const auto& follower : stepper_.followers()) line["momentum"] = follower.momentum(progress);
     return line;
 }

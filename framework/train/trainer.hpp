@@ -1,4 +1,5 @@
-// The training loop: epochs of steps, with a journal (journal.hpp), checkpoints (checkpoints.hpp) and exact resume.
+// The training loop: epochs of steps, with a journal (journal.hpp), checkpoints (checkpoints.hpp) and exact
+// resume.
 //
 //   train::Trainer trainer(recipe, registry, {.out = "runs/x"});
 //   const auto summary = trainer.run();

@@ -296,6 +296,6 @@ TEST_CASE("the log says where the time went") {
     TrainingRun run(linear_map, {"train.epochs=1"});
     run.run();
     for (const auto& line : run.metrics())
-        for (const auto* phase : {"data", "forward", "loss", "backward", "clip", "optimizer"})
-            CHECK(line["phases"].contains(phase));
+        for (const auto* part : {"data", "forward", "loss", "backward", "clip", "optimizer"})
+            CHECK(line["phases"].contains(part));
 }

@@ -1,4 +1,4 @@
-#include "train/trial.hpp"
+#include "train/dry_run.hpp"
 
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
@@ -17,7 +17,7 @@ plan::Plan planned(const recipe::Recipe& recipe, const host::Registry& registry,
 
 }  // namespace
 
-Trial::Trial(recipe::Recipe tried, const host::Registry& registry)
+DryRun::DryRun(recipe::Recipe tried, const host::Registry& registry)
     : recipe(std::move(tried)),
       device(pick_device(recipe.train.device)),
       plan(planned(recipe, registry, device)),

@@ -7,13 +7,13 @@
 
 namespace hearth::train {
 
-class Trial {
+class DryRun {
   public:
     /// In training mode, with the initial weights of a run. Throws RecipeError as Plan::build and pick_device
     /// do.
-    Trial(recipe::Recipe recipe, const host::Registry& registry);
-    Trial(const Trial&) = delete;
-    Trial& operator=(const Trial&) = delete;
+    DryRun(recipe::Recipe recipe, const host::Registry& registry);
+    DryRun(const DryRun&) = delete;
+    DryRun& operator=(const DryRun&) = delete;
 
     const recipe::Recipe recipe;
     const c10::Device device;
