@@ -52,8 +52,8 @@ void check(const RecipeArguments& arguments, std::int64_t images, Globals& globa
     const auto weights = train::load_initial_weights(recipe, plan);
     runs::check_fit(tables, recipe, plan, /*evaluates=*/true);
     const auto rows = runs::table_of(tables, recipe);
-    const auto result = base::during(quiet, "one step on generated images",
-                                     [&] { return train::check(recipe, registry, images); });
+    const auto result =
+        base::during(quiet, "one step on generated images", [&] { return train::check(recipe, plan, images); });
     const auto there = tables.data ? tables.data->images->size() : 0;
     const auto cache = train::choose_cache(recipe.data, there, there);
     if (globals.json) {

@@ -74,8 +74,8 @@ double BenchResult::median() const {
 }
 
 BenchResult bench(const recipe::Recipe& recipe, const host::Registry& registry, const BenchRequest& request) {
-    DryRun dry_run(recipe, registry);
-    const auto& plan = dry_run.plan;
+    auto plan = plan::Plan::initial(recipe, registry);
+    DryRun dry_run(recipe, plan);
     const auto device = dry_run.device;
     auto& stepper = dry_run.stepper;
 

@@ -38,9 +38,14 @@ std::unique_ptr<data::Loader> generated_batches(const recipe::Recipe& recipe, co
 }
 
 CheckResult check(const recipe::Recipe& recipe, const host::Registry& registry, std::int64_t images) {
+    auto plan = plan::Plan::initial(recipe, registry);
+    return check(recipe, plan, images);
+}
+
+CheckResult check(const recipe::Recipe& recipe, plan::Plan& plan, std::int64_t images) {
     auto one_batch = recipe;
     one_batch.train.accumulate = 1;
-    DryRun dry_run(std::move(one_batch), registry);
+    DryRun dry_run(std::move(one_batch), plan);
     const auto loader = generated_batches(dry_run.recipe, dry_run.plan, images);
     loader->begin(0);
 

@@ -2,22 +2,21 @@
 // nothing.
 #pragma once
 
-#include "host/registry.hpp"
 #include "train/stepper.hpp"
 
 namespace hearth::train {
 
 class DryRun {
   public:
-    /// In training mode, with the initial weights of a run. Throws RecipeError as Plan::build and pick_device
-    /// do.
-    DryRun(recipe::Recipe recipe, const host::Registry& registry);
+    /// Puts the plan, which has to outlive it, on the recipe's device and into training mode; steps move its
+    /// weights. Throws RecipeError as pick_device does.
+    DryRun(recipe::Recipe recipe, plan::Plan& plan);
     DryRun(const DryRun&) = delete;
     DryRun& operator=(const DryRun&) = delete;
 
     const recipe::Recipe recipe;
     const c10::Device device;
-    const plan::Plan plan;
+    const plan::Plan& plan;
     Stepper stepper;
 };
 

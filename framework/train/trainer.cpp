@@ -6,6 +6,7 @@
 
 #include <cmath>
 #include <new>
+#include <utility>
 
 #include "base/atomic_file.hpp"
 #include "base/fnv.hpp"
@@ -63,20 +64,28 @@ Trainer::Trainer(const recipe::Recipe& recipe, const host::Registry& registry, T
       registry_(registry),
       request_(std::move(request)),
       device_(request_.group != nullptr ? request_.group->device() : pick_device(recipe.train.device)),
-      plan_([&] {
-          const base::Activity activity(request_.quiet || !first(), "planning");
-          auto plan = plan::Plan::initial(recipe, registry);
-          if (request_.inspect) request_.inspect(plan);
-          plan.train(true);
-          return plan;
-      }()),
-      data_(open_training_data(recipe.data, &comm(), request_.quiet || !first())),
+      plan_(take_plan()),
+      data_(take_data()),
       folder_(open_folder()) {
     if (recipe.train.threads > 0) at::set_num_threads(static_cast<int>(recipe.train.threads));
     plan_.to(device_);
+    plan_.train(true);
     folder_.describe(recipe, registry, plan::to_text(plan_), plan::to_mermaid(plan_), request_.command);
     if (!request_.opening.empty()) folder_.log(request_.opening);
     recorded([&] { prepare(); });
+}
+
+plan::Plan Trainer::take_plan() {
+    if (auto opened = std::exchange(request_.plan, std::nullopt)) return std::move(*opened);
+    return base::during(request_.quiet || !first(), "planning",
+                        [&] { return plan::Plan::initial(recipe_, registry_); });
+}
+
+TrainingData Trainer::take_data() {
+    const bool quiet = request_.quiet || !first();
+    if (auto opened = std::exchange(request_.data, std::nullopt))
+        return with_cache(std::move(*opened), recipe_.data, &comm(), quiet);
+    return open_training_data(recipe_.data, &comm(), quiet);
 }
 
 void Trainer::prepare() {

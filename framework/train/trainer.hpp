@@ -7,6 +7,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -32,9 +33,10 @@ struct TrainRequest {
     /// probes.
     const dist::ProcessGroup* group = nullptr;
     std::string opening;  ///< what was shown so far, such as notes on the tables: the first lines of the log
-    /// Called with the plan, in evaluation mode and on the CPU, before a run folder is made: to refuse what
-    /// would fail after the training.
-    std::function<void(const plan::Plan&)> inspect;
+    /// What is opened already; what is missing the trainer opens. The plan is Plan::initial() of this recipe,
+    /// the data were opened with data.cache = "none".
+    std::optional<plan::Plan> plan;
+    std::optional<TrainingData> data;
     /// Called every `probe.every` epochs and after the last: named metrics of the features so far; the first
     /// one decides what is "best".
     std::function<Values(const plan::Plan&, const Context&)> probe;
@@ -61,6 +63,8 @@ class Trainer {
     /// Does the work; run.json says how it failed where it does.
     template <typename Work>
     auto recorded(const Work& work) -> decltype(work());
+    plan::Plan take_plan();
+    TrainingData take_data();
     void prepare();  ///< loader, optimizer, log; goes on where the run was, or loads init_from
     void restore();
     TrainSummary train();
