@@ -1,4 +1,4 @@
-// A plan makes a checked, executable dataflow over named tensors of a recipe and plugins.
+// A plan makes of a recipe and plugins a checked, executable dataflow over named tensors.
 //
 // Building a plan resolves every component, connects ports by name, orders the nodes, unifies symbolic shapes
 // and creates the components. Everything that is wrong with the wiring is reported at once, before any data is

@@ -1,6 +1,6 @@
-// AdamW (Loshchilov & Hutter 2019, algorithm 2) together with what else reads or writes all parameters in a
-// step: scaling clipped gradients, and the moving average of a parameter. On the CPU these are bound
-// by memory, and one pass over it serves them all (docs/decisions/0005-one-pass-update.md).
+// AdamW (Loshchilov & Hutter 2019, algorithm 2) is made here together with what else reads or writes all
+// parameters in a step: scaling clipped gradients, and the moving average of a parameter. On the CPU these are
+// bound by memory, and one pass over it serves them all (docs/decisions/0005-one-pass-update.md).
 #pragma once
 
 #include <ATen/core/Tensor.h>

@@ -1,4 +1,4 @@
-// `hearth bench`: what a step of a recipe costs on this machine, and where the time goes.
+// `hearth bench` measures what a step of a recipe costs on this machine, and where the time goes.
 #pragma once
 
 #include <optional>

@@ -1,4 +1,4 @@
-// `hearth check`: one real micro-step on generated images, before anybody waits for data.
+// `hearth check` makes one real micro-step on generated images, before anybody waits for data.
 #pragma once
 
 #include <memory>

@@ -71,8 +71,7 @@ std::int64_t Checkpoints::load(const Progress& progress, const Warn& warn) {
         made_with != saved.metadata.end() && made_with->second != images_)
         throw DataError(
             fmt::format("{} was made with other images than {} selects now: the manifest, the folder or the "
-                        "filter changed; "
-                        "put it back, or start another run with --out",
+                        "filter changed; put it back, or start another run with --out",
                         file.string(), recipe_.data.source));
     plan_.load(saved, file.string());
     optimizer_.load(saved.tensors);

@@ -1,4 +1,4 @@
-// The checkpoints of a run: its weights, the state of its optimiser and how far it is.
+// The checkpoints of a run hold its weights, the state of its optimiser and how far it is.
 #pragma once
 
 #include <filesystem>

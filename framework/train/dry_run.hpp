@@ -1,5 +1,5 @@
-// A recipe's plan on its device with the step that would train it, for those who try a few steps and keep
-// nothing.
+// A dry run has a recipe's plan on its device and the step that would train it, for those who try a few steps
+// and keep nothing.
 #pragma once
 
 #include "train/stepper.hpp"

@@ -1,4 +1,4 @@
-// train.batch = "auto": as many samples a step as fit the memory.
+// train.batch = "auto" takes as many samples a step as fit the memory.
 #pragma once
 
 #include "host/registry.hpp"

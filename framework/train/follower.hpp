@@ -1,5 +1,5 @@
-// Networks that follow another as an exponential moving average: theta_T = m theta_T + (1 - m) theta_S after
-// (or before) each step.
+// A follower is a network that follows another as an exponential moving average: after (or before) each step
+// theta_T becomes m theta_T + (1 - m) theta_S.
 #pragma once
 
 #include <vector>

@@ -55,8 +55,8 @@ void check_finite(const at::Tensor& tensor, const std::string& name, const std::
     if (wrong > 0)
         throw DataError(
             fmt::format("{}: '{}' holds {} of {} values that are not a number or infinite, expected finite "
-                        "weights; the run that wrote "
-                        "it diverged: take an earlier checkpoint of it, or another file",
+                        "weights; the run that wrote it diverged: take an earlier checkpoint of it, or another "
+                        "file",
                         file, name, wrong, tensor.numel()));
 }
 

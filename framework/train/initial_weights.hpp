@@ -1,4 +1,4 @@
-// networks.NAME.init_from: a network that starts from the weights of a file.
+// networks.NAME.init_from lets a network start from the weights of a file.
 #pragma once
 
 #include <string>

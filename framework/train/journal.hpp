@@ -1,5 +1,5 @@
-// What a run writes down of its steps: what is summed over a logging window becomes a line of metrics.jsonl,
-// scalars for TensorBoard and the report that a person sees.
+// The journal is what a run writes down of its steps: what is summed over a logging window becomes a line of
+// metrics.jsonl, scalars for TensorBoard and the report that a person sees.
 #pragma once
 
 #include <ATen/core/Tensor.h>

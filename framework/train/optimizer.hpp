@@ -1,6 +1,6 @@
-// AdamW (Loshchilov & Hutter 2019; adamw.hpp) as self-supervised training uses it: weight decay acts on
-// matrices only, lr and decay are scheduled, clipping is per parameter or over all, and layers may stay still
-// for the first epochs.
+// The optimiser is AdamW (Loshchilov & Hutter 2019; adamw.hpp) as self-supervised training uses it: weight
+// decay acts on matrices only, lr and decay are scheduled, clipping is per parameter or over all, and layers
+// may stay still for the first epochs.
 #pragma once
 
 #include <ATen/core/Tensor.h>

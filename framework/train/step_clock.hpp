@@ -1,4 +1,4 @@
-// Where the time of training steps goes.
+// The clock of a step says where its time goes.
 #pragma once
 
 #include <array>
@@ -8,8 +8,8 @@
 
 namespace hearth::train {
 
-/// The parts of a step. `optimizer` has the followers that move after the step in it, for both take one pass over memory
-/// (adamw.hpp); `follower` has the others.
+/// The parts of a step. `optimizer` has the followers that move after the step in it, for both take one pass
+/// over memory (adamw.hpp); `follower` has the others.
 enum class Part { data, forward, loss, backward, communication, clip, optimizer, follower, other };
 inline constexpr std::array<const char*, 9> part_names = {
     "data", "forward", "loss", "backward", "communication", "clip", "optimizer", "follower", "other"};

@@ -1,8 +1,8 @@
-// The training loop: epochs of steps, with a journal (journal.hpp), checkpoints (checkpoints.hpp) and exact
-// resume.
+// The trainer is the loop: it makes epochs of steps, keeps a journal (journal.hpp) and checkpoints
+// (checkpoints.hpp), and goes on exactly where a run stopped.
 //
-//   train::Trainer trainer(recipe, registry, {.out = "runs/x"});
-//   const auto summary = trainer.run();
+//     train::Trainer trainer(recipe, registry, {.out = "runs/x"});
+//     const auto summary = trainer.run();
 #pragma once
 
 #include <functional>

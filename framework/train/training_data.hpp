@@ -1,4 +1,4 @@
-// The images that a recipe trains on, as [data] describes them.
+// Training data are the images that a recipe trains on, as [data] describes them.
 #pragma once
 
 #include <memory>

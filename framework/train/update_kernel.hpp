@@ -1,4 +1,4 @@
-// The arithmetic of an optimiser's update on plain memory: adamw.hpp, and norms of gradients.
+// These loops do the arithmetic of an optimiser's update (adamw.hpp) and of norms of gradients on plain memory.
 #pragma once
 
 #include <cstdint>
@@ -17,9 +17,10 @@ struct AdamWFactors {
 };
 
 /// `count` elements of a parameter p with gradient g, first moment m, second moment v:
-/// m += (1 - beta1) (g - m);  v += (1 - beta2) (g^2 - v);  p = keep p - step_size m / (root_correction sqrt(v)
-/// + eps). `moving_average`, where not null, then moves towards p by moving_average_weight of what lies
-/// between.
+///     m += (1 - beta1) (g - m)
+///     v += (1 - beta2) (g^2 - v)
+///     p = keep p - step_size m / (root_correction sqrt(v) + eps)
+/// `moving_average`, where not null, then moves towards p by moving_average_weight of what lies between.
 void adamw_one_pass(const AdamWFactors& factors, const float* gradient, float* parameter, float* average,
                     float* square, float* moving_average, std::int64_t count);
 

@@ -1,5 +1,4 @@
-// AdamW against a loop in double precision, and the habits around it: clipping, decay, frozen layers,
-// followers.
+// AdamW against a loop in double precision, and what is around it: clipping, decay, frozen layers, followers.
 #include "train/optimizer.hpp"
 
 #include <ATen/ATen.h>
