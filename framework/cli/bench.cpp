@@ -24,7 +24,7 @@ nlohmann::json to_json(const recipe::Recipe& recipe, const train::BenchResult& r
     for (const auto& [name, seconds, calls] : result.operations)
         operations.push_back({{"name", name}, {"seconds", seconds}, {"calls", calls}});
     nlohmann::json phases = {{"step", {{"min", result.fastest()}, {"median", result.median()}}}};
-    for (const auto& [name, seconds] : result.phases) phases[name] = {{"mean", seconds}};
+    for (const auto& [name, seconds] : result.parts) phases[name] = {{"mean", seconds}};
     return {{"recipe", recipe.name},
             {"batch", recipe.train.batch},
             {"accumulate", recipe.train.accumulate},
@@ -92,8 +92,8 @@ std::string to_text(const recipe::Recipe& recipe, const train::BenchResult& resu
         100 * result.stall, 100 * result.host_overhead, result.peak_memory_mib,
         static_cast<double>(result.trained_parameters) / 1e6);
     double whole = 0;
-    for (const auto& [name, seconds] : result.phases) whole += seconds;
-    out += report::text_table(seconds_table("Where a step's time goes", result.phases, whole)) + "\n";
+    for (const auto& [name, seconds] : result.parts) whole += seconds;
+    out += report::text_table(seconds_table("Where a step's time goes", result.parts, whole)) + "\n";
     auto components = result.components;
     components.resize(std::min(components.size(), shown_rows));
     out += report::text_table(seconds_table("Slowest components, forward", components, whole)) + "\n";

@@ -47,13 +47,12 @@ void check(const RecipeArguments& arguments, std::int64_t images, Globals& globa
     const auto tables = base::during(quiet, "opening the tables", [&] {
         return runs::open_tables(recipe, registry, recipe::table_sections);
     });
-    auto plan = plan::Plan::build(recipe, registry);
-    plan.train(false);
+    auto plan = plan::Plan::initial(recipe, registry);
     const auto weights = train::load_initial_weights(recipe, plan);
     runs::check_fit(tables, recipe, plan, /*evaluates=*/true);
     const auto rows = runs::table_of(tables, recipe);
-    const auto result = base::during(quiet, "one step on generated images",
-                                     [&] { return train::check(recipe, registry, images); });
+    const auto result =
+        base::during(quiet, "one step on generated images", [&] { return train::check(recipe, plan, images); });
     const auto there = tables.data ? tables.data->images->size() : 0;
     const auto cache = train::choose_cache(recipe.data, there, there);
     if (globals.json) {

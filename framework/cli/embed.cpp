@@ -38,12 +38,9 @@ std::unique_ptr<runs::LoadedRun> load_model(const EmbedFlags& flags, const Globa
     run->recipe = flags.model.load(globals, {});
     run->registry = make_registry(globals, &run->recipe);
     run->device = train::pick_device(run->recipe.train.device);
-    at::manual_seed(static_cast<std::uint64_t>(run->recipe.train.seed));
-    run->plan = plan::Plan::build(run->recipe, run->registry);
+    run->plan = plan::Plan::initial(run->recipe, run->registry, run->device);
     for (const auto& warning : train::load_initial_weights(run->recipe, run->plan))
         fmt::print(stderr, "warning: {}\n", warning);
-    run->plan.to(run->device);
-    run->plan.train(false);
     return run;
 }
 

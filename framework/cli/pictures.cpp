@@ -68,7 +68,7 @@ struct Models {
 
     Models(const runs::LoadedRun& loaded, const recipe::LabelledSpec& spec)
         : run(loaded),
-          untrained(eval::untrained_plan(loaded.recipe, loaded.registry, loaded.device)),
+          untrained(plan::Plan::initial(loaded.recipe, loaded.registry, loaded.device)),
           network(eval::backbone_network(loaded.plan, spec)),
           context(eval::evaluation_context(loaded.device)) {}
     std::vector<std::pair<std::string, const plan::Plan*>> both() const {

@@ -69,15 +69,15 @@ std::unique_ptr<dist::ProcessGroup> join_others(const recipe::Recipe& recipe) {
     return std::make_unique<dist::ProcessGroup>(*launch, device, std::chrono::seconds(recipe.train.timeout));
 }
 
-/// With train.batch = "auto": what fits, or what the run to resume has.
-recipe::Recipe with_batch(const recipe::Recipe& recipe, const host::Registry& registry, train::Resume resume,
-                          const Globals& globals) {
+/// With train.batch = "auto": what fits for so many images, or what the run to resume has.
+recipe::Recipe with_batch(const recipe::Recipe& recipe, plan::Plan& plan, std::int64_t images,
+                          train::Resume resume, const Globals& globals) {
     if (recipe.train.batch != recipe::TrainSpec::auto_batch) return recipe;
     const auto resolved = std::filesystem::path(globals.out) / "resolved.toml";
     if (resume != train::Resume::no && !globals.out.empty() && std::filesystem::exists(resolved))
         return train::with_batch(recipe, recipe::load(resolved).train.batch);
     auto fitting = base::during(globals.quiet, "finding a batch that fits the memory",
-                                [&] { return train::with_fitting_batch(recipe, registry); });
+                                [&] { return train::with_fitting_batch(recipe, plan, images); });
     if (!globals.quiet)
         fmt::print(stderr, "train.batch = \"auto\": {} samples a step fit the memory\n", fitting.train.batch);
     return fitting;
@@ -125,21 +125,26 @@ train::TrainSummary train_recipe(const recipe::Recipe& written, const StartFlags
     }
     if (group && written.train.batch == recipe::TrainSpec::auto_batch)
         throw RecipeError("found train.batch = \"auto\" with several processes, expected a number");
-    const auto recipe = with_batch(written, registry, start.how(), globals);
+    auto plan = base::during(globals.quiet || !first, "planning", [&] {
+        auto made = plan::Plan::initial(written, registry);
+        runs::check_fit(tables, written, made, recipe::opens_section(opens, "eval"));
+        return made;
+    });
+    const auto images = tables.data ? tables.data->images->size() : 0;
+    const auto recipe = with_batch(written, plan, images, start.how(), globals);
     request.out = globals.out;
     request.resume = start.how();
     request.overwrite = start.overwrite;
     request.quiet = globals.quiet;
     request.command = globals.command;
     request.group = group.get();
+    request.plan = std::move(plan);
+    request.data = tables.data;
     if (tables.probe)
-        request.probe = [&](const plan::Plan& plan, const Context& context) {
-            return eval::quick_probe(recipe, *recipe.probe, *tables.probe, plan, context);
+        request.probe = [&](const plan::Plan& so_far, const Context& context) {
+            return eval::quick_probe(recipe, *recipe.probe, *tables.probe, so_far, context);
         };
-    request.inspect = [&](const plan::Plan& plan) {
-        runs::check_fit(tables, recipe, plan, recipe::opens_section(opens, "eval"));
-    };
-    train::Trainer trainer(recipe, registry, request);
+    train::Trainer trainer(recipe, registry, std::move(request));
     auto summary = trainer.run();
     if (summary.stopped) globals.exit_code = static_cast<int>(ExitCode::stopped);
     if (!summary.stopped && !globals.quiet && summary.first)

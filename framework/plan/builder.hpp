@@ -1,5 +1,5 @@
-// Builds a Plan in stages; each stage reports all it finds before the next one starts.
-// Only Plan::build uses it.
+// A builder makes a Plan in stages, each of which reports all it finds before the next one starts. Only
+// Plan::build uses it.
 #pragma once
 
 #include <map>

@@ -3,6 +3,7 @@
 #include <ATen/ATen.h>
 #include <ATen/core/grad_mode.h>
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <hearth/text.hpp>
@@ -15,6 +16,28 @@ namespace hearth::plan {
 
 Plan Plan::build(const recipe::Recipe& recipe, const host::Registry& registry) {
     return Builder(recipe, registry).build();
+}
+
+Plan Plan::initial(const recipe::Recipe& recipe, const host::Registry& registry, c10::Device device) {
+    at::manual_seed(static_cast<std::uint64_t>(recipe.train.seed));
+    auto plan = build(recipe, registry);
+    plan.to(device);
+    plan.train(false);
+    return plan;
+}
+
+std::vector<Edge> Plan::edges() const {
+    std::map<std::string, const Node*> writer;
+    for (const auto& node : nodes_)
+        for (const auto& wire : node.writes) writer[wire.name] = &node;
+    std::vector<Edge> out;
+    for (const auto& node : nodes_)
+        for (const auto& wire : node.reads) {
+            if (wire.name.empty()) continue;
+            const auto found = writer.find(wire.name);
+            out.push_back({found == writer.end() ? nullptr : found->second, &node, &wire});
+        }
+    return out;
 }
 
 std::vector<std::pair<std::string, std::shared_ptr<Component>>> Network::components() const {
@@ -269,6 +292,23 @@ std::vector<std::pair<std::string, at::Tensor>> Plan::state() const {
             out.emplace_back(name + "." + item.key(), item.value());
     }
     return out;
+}
+
+void Plan::load(const base::SafeTensors& saved, const std::string& file) {
+    const at::NoGradGuard no_grad;
+    for (auto& [name, tensor] : state()) {
+        const auto source = saved.find(name);
+        if (!source.defined())
+            throw DataError(
+                fmt::format("{}: found no tensor '{}'; the plugins are not those of the run (its env.json has "
+                            "their versions): the README of the plugin says how it reads older checkpoints",
+                            file, name));
+        if (source.sizes() != tensor.sizes())
+            throw DataError(
+                fmt::format("{}: found '{}' as [{}], expected [{}]; the recipe is not that of the run", file,
+                            name, fmt::join(source.sizes(), ", "), fmt::join(tensor.sizes(), ", ")));
+        tensor.copy_(source);
+    }
 }
 
 std::vector<std::pair<std::string, at::Tensor>> Plan::trained_parameters() const {

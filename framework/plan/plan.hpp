@@ -1,4 +1,4 @@
-// A plan makes a checked, executable dataflow over named tensors of a recipe and plugins.
+// A plan makes of a recipe and plugins a checked, executable dataflow over named tensors.
 //
 // Building a plan resolves every component, connects ports by name, orders the nodes, unifies symbolic shapes
 // and creates the components. Everything that is wrong with the wiring is reported at once, before any data is
@@ -13,6 +13,7 @@
 #include <string>
 #include <vector>
 
+#include "base/safetensors.hpp"
 #include "host/registry.hpp"
 #include "recipe/recipe.hpp"
 
@@ -66,6 +67,13 @@ struct Network {
     std::vector<std::pair<std::string, std::shared_ptr<Component>>> components() const;
 };
 
+/// A node reads what another writes, or a source of the data.
+struct Edge {
+    const Node* from;  ///< null: the data deliver it
+    const Node* to;
+    const Wire* wire;  ///< of `to`
+};
+
 /// The result of one forward pass of the plan.
 struct StepOutput {
     at::Tensor total;                                       ///< scalar with gradient
@@ -86,8 +94,14 @@ class Plan {
   public:
     /// Throws RecipeError with every problem found.
     static Plan build(const recipe::Recipe& recipe, const host::Registry& registry);
+    /// The same with the weights that the recipe's seed draws, on a device and in evaluation mode: those that a
+    /// run starts from where no network names a file (train::load_initial_weights).
+    static Plan initial(const recipe::Recipe& recipe, const host::Registry& registry,
+                        c10::Device device = c10::kCPU);
 
     const std::vector<Node>& nodes() const { return nodes_; }  ///< in the order of execution
+    /// Node by node, each connected port that it reads. They hold while the plan lives.
+    std::vector<Edge> edges() const;
     const std::vector<Network>& networks() const { return networks_; }
     const Network* network(const std::string& name) const;
     const std::vector<std::string>& warnings() const { return warnings_; }
@@ -121,6 +135,9 @@ class Plan {
     std::vector<std::pair<std::string, std::shared_ptr<Component>>> components() const;
     /// Parameters and buffers of networks and losses, by checkpoint name.
     std::vector<std::pair<std::string, at::Tensor>> state() const;
+    /// Copies the tensors of a checkpoint into state(). Throws DataError, naming `file`, where one is missing
+    /// or has another shape: then other plugins, or older ones, made it.
+    void load(const base::SafeTensors& saved, const std::string& file);
     /// Parameters the optimiser trains, by checkpoint name.
     std::vector<std::pair<std::string, at::Tensor>> trained_parameters() const;
     /// What the monitor watches: what [monitor] says, or of the first trained backbone what training reaches:

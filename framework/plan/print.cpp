@@ -14,24 +14,13 @@ std::string quoted_id(const std::string& text) {
     return out;
 }
 
-struct Edge {
-    std::string from, to, label;
-};
+/// A source of the data is a node of its own.
+std::string from(const Edge& edge) {
+    return edge.from == nullptr ? "data." + edge.wire->name : edge.from->id;
+}
 
-// Edges between nodes; a source of the data is a node of its own.
-std::vector<Edge> edges(const Plan& plan) {
-    std::vector<Edge> out;
-    for (const auto& node : plan.nodes()) {
-        for (const auto& wire : node.reads) {
-            if (wire.name.empty()) continue;
-            std::string from = "data." + wire.name;
-            for (const auto& other : plan.nodes())
-                for (const auto& written : other.writes)
-                    if (written.name == wire.name) from = other.id;
-            out.push_back({from, node.id, wire.name + " " + to_string(wire.shape)});
-        }
-    }
-    return out;
+std::string label(const Edge& edge) {
+    return edge.wire->name + " " + to_string(edge.wire->shape);
 }
 
 // A follower and its leader, as the nodes of their backbones; a pass need not be called like its network.
@@ -87,17 +76,16 @@ std::string to_text(const Plan& plan) {
 std::string to_mermaid(const Plan& plan) {
     std::string out = "flowchart LR\n";
     std::vector<std::string> seen;
-    for (const auto& edge : edges(plan)) {
-        if (!edge.from.starts_with("data.") || std::find(seen.begin(), seen.end(), edge.from) != seen.end())
-            continue;
-        seen.push_back(edge.from);
-        out += fmt::format("  {}([\"{}\"])\n", quoted_id(edge.from), edge.from);
+    for (const auto& edge : plan.edges()) {
+        if (edge.from != nullptr || std::ranges::find(seen, from(edge)) != seen.end()) continue;
+        seen.push_back(from(edge));
+        out += fmt::format("  {}([\"{}\"])\n", quoted_id(seen.back()), seen.back());
     }
     for (const auto& node : plan.nodes())
         out += fmt::format("  {}[\"{}<br/>{} {}\"]\n", quoted_id(node.id), node.id, to_string(node.kind),
                            node.use);
-    for (const auto& edge : edges(plan))
-        out += fmt::format("  {} -->|\"{}\"| {}\n", quoted_id(edge.from), edge.label, quoted_id(edge.to));
+    for (const auto& edge : plan.edges())
+        out += fmt::format("  {} -->|\"{}\"| {}\n", quoted_id(from(edge)), label(edge), quoted_id(edge.to->id));
     for (const auto& [leader, follower] : followers(plan))
         out += fmt::format("  {} -.->|EMA| {}\n", quoted_id(leader), quoted_id(follower));
     return out;
@@ -108,8 +96,8 @@ std::string to_dot(const Plan& plan) {
     for (const auto& node : plan.nodes())
         out +=
             fmt::format("  \"{}\" [label=\"{}\\n{} {}\"];\n", node.id, node.id, to_string(node.kind), node.use);
-    for (const auto& edge : edges(plan))
-        out += fmt::format("  \"{}\" -> \"{}\" [label=\"{}\"];\n", edge.from, edge.to, edge.label);
+    for (const auto& edge : plan.edges())
+        out += fmt::format("  \"{}\" -> \"{}\" [label=\"{}\"];\n", from(edge), edge.to->id, label(edge));
     for (const auto& [leader, follower] : followers(plan))
         out += fmt::format("  \"{}\" -> \"{}\" [label=\"EMA\" style=dashed];\n", leader, follower);
     return out + "}\n";

@@ -12,7 +12,6 @@
 #include "base/fnv.hpp"
 #include "base/json_text.hpp"
 #include "eval/probe/evaluate.hpp"
-#include "train/initial_weights.hpp"
 #include "train/trainer.hpp"
 
 namespace hearth::runs {
@@ -86,7 +85,7 @@ std::unique_ptr<LoadedRun> load_run(const RunQuestion& question) {
     run->checkpoint = question.checkpoint + ".safetensors";
 
     const auto file = folder / "checkpoints" / run->checkpoint;
-    train::load_checkpoint(base::read_safetensors(file), file.string(), run->plan);
+    run->plan.load(base::read_safetensors(file), file.string());
     run->plan.to(run->device);
     run->plan.train(false);
     return run;

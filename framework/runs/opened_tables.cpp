@@ -108,20 +108,21 @@ Tables open_tables(const recipe::Recipe& recipe, const host::Registry& registry,
             out.data = train::open_training_data(spec);
             read_one(*out.data->images);
         });
+    const auto* trained = out.data ? out.data->images.get() : nullptr;
     if (recipe::opens_section(opens, "probe") && recipe.probe)
         mistakes.collect([&] {
-            out.probe = recipe.probe->every > 0 ? eval::open_splits(recipe, *recipe.probe)
-                                                : eval::open_evaluated(recipe, *recipe.probe);
+            out.probe = recipe.probe->every > 0 ? eval::open_splits(recipe, *recipe.probe, trained)
+                                                : eval::open_evaluated(recipe, *recipe.probe, trained);
             read_one(*out.probe->second.images);
         });
     if (recipe::opens_section(opens, "eval") && recipe.eval)
         mistakes.collect([&] {
-            out.eval = eval::open_evaluated(recipe, *recipe.eval);
+            out.eval = eval::open_evaluated(recipe, *recipe.eval, trained);
             read_one(*out.eval->second.images);
         });
     if (recipe::opens_section(opens, "detect") && recipe.detect)
         mistakes.collect([&] {
-            auto images = eval::open_anomaly_images(recipe);
+            auto images = eval::open_anomaly_images(recipe, trained);
             check_columns(*recipe.detect, *images.test.images);
             read_one(*images.test.images);
             out.detect = std::move(images);

@@ -126,22 +126,16 @@ report::Plan plan_picture(const plan::Plan& plan) {
     report::Plan out;
     out.title = "Dataflow";
     std::vector<std::string> sources;
-    for (const auto& node : plan.nodes()) {
-        if (!node.runs) continue;
-        out.nodes.push_back({node.id, node.id, to_string(node.kind), node.network,
-                             node.kind != Kind::loss && node.kind != Kind::augment && !node.trained});
-        for (const auto& wire : node.reads) {
-            if (wire.name.empty()) continue;
-            std::string from;
-            for (const auto& other : plan.nodes())
-                for (const auto& written : other.writes)
-                    if (written.name == wire.name) from = other.id;
-            if (from.empty()) {
-                from = wire.name;
-                if (std::find(sources.begin(), sources.end(), from) == sources.end()) sources.push_back(from);
-            }
-            out.edges.push_back({from, node.id, wire.port, to_string(wire.shape), false});
-        }
+    for (const auto& node : plan.nodes())
+        if (node.runs)
+            out.nodes.push_back({node.id, node.id, to_string(node.kind), node.network,
+                                 node.kind != Kind::loss && node.kind != Kind::augment && !node.trained});
+    for (const auto& [from, to, wire] : plan.edges()) {
+        if (!to->runs) continue;
+        if (from == nullptr && std::find(sources.begin(), sources.end(), wire->name) == sources.end())
+            sources.push_back(wire->name);
+        out.edges.push_back(
+            {from == nullptr ? wire->name : from->id, to->id, wire->port, to_string(wire->shape), false});
     }
     for (const auto& source : sources)
         out.nodes.insert(out.nodes.begin(), {source, source, "source", "", false});

@@ -24,7 +24,7 @@ bool fits_one_pass(const AdamWUpdate& update) {
     };
     const std::array tensors = {model, update.gradient, update.average, update.square};
     return model.is_non_overlapping_and_dense() && std::ranges::all_of(tensors, alike) &&
-           (!update.trail.tensor.defined() || alike(update.trail.tensor));
+           (!update.moving_average.tensor.defined() || alike(update.moving_average.tensor));
 }
 
 AdamWFactors factors_of(const AdamW& rule, const AdamWUpdate& update) {
@@ -36,7 +36,7 @@ AdamWFactors factors_of(const AdamW& rule, const AdamWUpdate& update) {
             .step_size = static_cast<float>(rule.lr / (1 - std::pow(rule.beta1, steps))),
             .root_correction = static_cast<float>(1 / std::sqrt(1 - std::pow(rule.beta2, steps))),
             .eps = static_cast<float>(rule.eps),
-            .trailing_weight = static_cast<float>(update.trail.weight)};
+            .moving_average_weight = static_cast<float>(update.moving_average.weight)};
 }
 
 void one_pass(const AdamW& rule, const AdamWUpdate& update) {
@@ -45,17 +45,19 @@ void one_pass(const AdamW& rule, const AdamWUpdate& update) {
     auto* parameter = update.parameter.mutable_data_ptr<float>();
     auto* average = update.average.mutable_data_ptr<float>();
     auto* square = update.square.mutable_data_ptr<float>();
-    auto* trailing = update.trail.tensor.defined() ? update.trail.tensor.mutable_data_ptr<float>() : nullptr;
+    auto* moving_average = update.moving_average.tensor.defined()
+                               ? update.moving_average.tensor.mutable_data_ptr<float>()
+                               : nullptr;
     at::parallel_for(0, update.parameter.numel(), grain, [&](std::int64_t begin, std::int64_t end) {
         adamw_one_pass(factors, gradient + begin, parameter + begin, average + begin, square + begin,
-                       trailing == nullptr ? nullptr : trailing + begin, end - begin);
+                       moving_average == nullptr ? nullptr : moving_average + begin, end - begin);
     });
 }
 
 /// Pass after pass on ATen's kernels, which take all tensors of a device at once.
 void several_passes(const AdamW& rule, const std::vector<AdamWUpdate>& updates) {
     std::vector<at::Tensor> parameters, gradients, averages, squares, steps;
-    std::vector<Trail> trails;
+    std::vector<MovingAverage> moving_averages;
     for (const auto& update : updates) {
         // The kernel walks each tensor's memory, whatever its strides.
         auto gradient = update.gradient;
@@ -67,11 +69,11 @@ void several_passes(const AdamW& rule, const std::vector<AdamWUpdate>& updates) 
         averages.push_back(update.average);
         squares.push_back(update.square);
         steps.push_back(update.steps);
-        if (update.trail.tensor.defined()) trails.push_back(update.trail);
+        if (update.moving_average.tensor.defined()) moving_averages.push_back(update.moving_average);
     }
     at::_fused_adamw_(parameters, gradients, averages, squares, {}, steps, rule.lr, rule.beta1, rule.beta2,
                       rule.weight_decay, rule.eps, /*amsgrad=*/false, /*maximize=*/false);
-    trail_(trails);
+    update_averages_(moving_averages);
 }
 
 }  // namespace
@@ -88,9 +90,9 @@ void adamw_(const AdamW& rule, const std::vector<AdamWUpdate>& updates) {
     if (!rest.empty()) several_passes(rule, rest);
 }
 
-void trail_(const std::vector<Trail>& trails) {
+void update_averages_(const std::vector<MovingAverage>& averages) {
     std::map<double, std::pair<std::vector<at::Tensor>, std::vector<at::Tensor>>> by_weight;
-    for (const auto& [tensor, leader, weight] : trails) {
+    for (const auto& [tensor, leader, weight] : averages) {
         by_weight[weight].first.push_back(tensor);
         by_weight[weight].second.push_back(leader);
     }

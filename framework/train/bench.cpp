@@ -9,9 +9,9 @@
 #include <numeric>
 
 #include "train/check.hpp"
+#include "train/dry_run.hpp"
 #include "train/memory.hpp"
 #include "train/progress.hpp"
-#include "train/trial.hpp"
 
 namespace hearth::train {
 namespace {
@@ -74,10 +74,10 @@ double BenchResult::median() const {
 }
 
 BenchResult bench(const recipe::Recipe& recipe, const host::Registry& registry, const BenchRequest& request) {
-    Trial trial(recipe, registry);
-    const auto& plan = trial.plan;
-    const auto device = trial.device;
-    auto& stepper = trial.stepper;
+    auto plan = plan::Plan::initial(recipe, registry);
+    DryRun dry_run(recipe, plan);
+    const auto device = dry_run.device;
+    auto& stepper = dry_run.stepper;
 
     std::unique_ptr<data::Loader> loader;
     if (request.generated) {
@@ -135,7 +135,7 @@ BenchResult bench(const recipe::Recipe& recipe, const host::Registry& registry, 
     const double total = std::accumulate(result.step_seconds.begin(), result.step_seconds.end(), 0.0);
     const auto seconds = stepper.clock().take();
     for (std::size_t i = 0; i < seconds.size(); ++i)
-        if (seconds[i] > 0) result.phases.emplace_back(phase_names[i], seconds[i] / steps);
+        if (seconds[i] > 0) result.parts.emplace_back(part_names[i], seconds[i] / steps);
     result.stall = loader->take_stall() / total;
     result.components = nodes.slowest_first(request.steps);
     stepper.observe({});
@@ -151,7 +151,7 @@ BenchResult bench(const recipe::Recipe& recipe, const host::Registry& registry, 
         const OperationCounter counter(/*shapes=*/false);
         const double whole = step();
         stepper.clock().stop();
-        const double waiting = stepper.clock().take()[static_cast<std::size_t>(Phase::data)];
+        const double waiting = stepper.clock().take()[static_cast<std::size_t>(Part::data)];
         result.host_overhead = std::max(0.0, whole - waiting - counter.seconds()) / whole;
     }
     result.gemm_flops = std::max(result.gemm_flops, measure_gemm(device, type));

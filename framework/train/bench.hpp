@@ -1,9 +1,9 @@
-// `hearth bench`: what a step of a recipe costs on this machine, and where the time goes.
+// `hearth bench` measures what a step of a recipe costs on this machine, and where the time goes.
 #pragma once
 
 #include <optional>
 
-#include "train/operations.hpp"
+#include "train/operation_counter.hpp"
 #include "train/stepper.hpp"
 #include "train/training_data.hpp"
 
@@ -20,7 +20,7 @@ struct BenchResult {
     int threads = 0;
     std::string device;
     std::vector<double> step_seconds;                        ///< of each measured step
-    std::vector<std::pair<std::string, double>> phases;      ///< mean seconds a step
+    std::vector<std::pair<std::string, double>> parts;       ///< mean seconds a step
     std::vector<std::pair<std::string, double>> components;  ///< forward pass by node, mean seconds a step
     std::vector<OperationTime> operations;                   ///< of one step more, the slowest first
     double stall = 0;                    ///< share of the time that the step waited for the loader

@@ -6,9 +6,10 @@
 #include <cmath>
 
 #include "recipe/word_list.hpp"
+#include "train/dry_run.hpp"
 #include "train/memory.hpp"
-#include "train/trainer.hpp"
-#include "train/trial.hpp"
+#include "train/monitor.hpp"
+#include "train/training_data.hpp"
 
 namespace hearth::train {
 
@@ -37,22 +38,27 @@ std::unique_ptr<data::Loader> generated_batches(const recipe::Recipe& recipe, co
 }
 
 CheckResult check(const recipe::Recipe& recipe, const host::Registry& registry, std::int64_t images) {
+    auto plan = plan::Plan::initial(recipe, registry);
+    return check(recipe, plan, images);
+}
+
+CheckResult check(const recipe::Recipe& recipe, plan::Plan& plan, std::int64_t images) {
     auto one_batch = recipe;
     one_batch.train.accumulate = 1;
-    Trial trial(std::move(one_batch), registry);
-    const auto loader = generated_batches(trial.recipe, trial.plan, images);
+    DryRun dry_run(std::move(one_batch), plan);
+    const auto loader = generated_batches(dry_run.recipe, dry_run.plan, images);
     loader->begin(0);
 
     CheckResult result;
     result.images = images;
     Context context;
-    context.device = trial.device;
+    context.device = dry_run.device;
     context.progress.total_steps = std::max<std::int64_t>(1, recipe.train.epochs);
     const auto start = std::chrono::steady_clock::now();
-    trial.stepper.step(
+    dry_run.stepper.step(
         context, [&](Tensors& batch) { return loader->next(batch); },
         [&](const plan::StepOutput& out, std::int64_t, bool finite) {
-            for (const auto& [node, name] : not_finite(trial.plan, out.tensors))
+            for (const auto& [node, name] : not_finite(dry_run.plan, out.tensors))
                 result.problems.push_back(
                     fmt::format("{}: '{}', written by {}, is not finite", node->where, name, node->id));
             Monitor(recipe.monitor).require(term_names(out));
@@ -61,15 +67,15 @@ CheckResult check(const recipe::Recipe& recipe, const host::Registry& registry, 
             if (!finite) result.problems.emplace_back("the loss is not finite");
         });
     result.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-    result.without_gradient = trial.stepper.optimizer().without_gradient();
-    for (const auto& [name, tensor] : trial.plan.state())
+    result.without_gradient = dry_run.stepper.optimizer().without_gradient();
+    for (const auto& [name, tensor] : dry_run.plan.state())
         if (!tensor.requires_grad() && tensor.grad().defined()) result.follower_gradient.push_back(name);
-    for (const auto& [name, tensor] : trial.plan.trained_parameters()) result.trained += tensor.numel();
-    for (const auto& [name, tensor] : trial.plan.state()) {
+    for (const auto& [name, tensor] : dry_run.plan.trained_parameters()) result.trained += tensor.numel();
+    for (const auto& [name, tensor] : dry_run.plan.state()) {
         result.total += tensor.numel();
         result.weight_bytes += static_cast<std::int64_t>(tensor.nbytes());
     }
-    for (const auto& [name, tensor] : trial.stepper.optimizer().state())
+    for (const auto& [name, tensor] : dry_run.stepper.optimizer().state())
         result.optimizer_bytes += static_cast<std::int64_t>(tensor.nbytes());
     result.memory_mib = peak_memory_mib();
     return result;

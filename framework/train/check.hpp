@@ -1,4 +1,4 @@
-// `hearth check`: one real micro-step on generated images, before anybody waits for data.
+// `hearth check` makes one real micro-step on generated images, before anybody waits for data.
 #pragma once
 
 #include <memory>
@@ -33,5 +33,7 @@ std::unique_ptr<data::Loader> generated_batches(const recipe::Recipe& recipe, co
 /// `images` phantoms of the recipe's size through the recipe's augments, passes, losses, backward and
 /// optimiser.
 CheckResult check(const recipe::Recipe& recipe, const host::Registry& registry, std::int64_t images = 2);
+/// The same with a plan that is there, whose weights it moves.
+CheckResult check(const recipe::Recipe& recipe, plan::Plan& plan, std::int64_t images);
 
 }  // namespace hearth::train

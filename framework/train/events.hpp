@@ -1,6 +1,6 @@
-// TensorBoard event files: scalars only. No C++ writer is packaged; the format is two protobuf messages in
-// TFRecord framing (tensorflow/core/util/event.proto), checked against PyPI's tensorboard in
-// tools/check_events.py.
+// TensorBoard reads scalars from event files, which are written here. No C++ writer is packaged; the format is
+// two protobuf messages in TFRecord framing (tensorflow/core/util/event.proto), and tools/check_events.py
+// checks it against PyPI's tensorboard.
 #pragma once
 
 #include <cstdint>

@@ -7,12 +7,13 @@
 #include <algorithm>
 #include <new>
 
+#include "base/safetensors.hpp"
 #include "train/check.hpp"
+#include "train/dry_run.hpp"
 #include "train/image_cache.hpp"
 #include "train/memory.hpp"
 #include "train/progress.hpp"
 #include "train/training_data.hpp"
-#include "train/trial.hpp"
 
 namespace hearth::train {
 namespace {
@@ -41,13 +42,55 @@ struct Memory {
 };
 
 /// One step on generated images.
-void step(Trial& trial, std::int64_t batch) {
-    const auto loader = generated_batches(trial.recipe, trial.plan, batch);
+void step(DryRun& dry_run, std::int64_t batch) {
+    const auto loader = generated_batches(dry_run.recipe, dry_run.plan, batch);
     loader->begin(0);
     Context context;
-    context.device = trial.device;
+    context.device = dry_run.device;
     context.progress = {.step = 1, .total_steps = 1000, .steps_per_epoch = 1};
-    trial.stepper.step(context, [&](Tensors& next) { return loader->next(next); });
+    dry_run.stepper.step(context, [&](Tensors& next) { return loader->next(next); });
+}
+
+/// As they are now, on the CPU.
+base::SafeTensors weights_of(const plan::Plan& plan) {
+    base::SafeTensors out;
+    for (const auto& [name, tensor] : plan.state())
+        out.tensors.emplace_back(name, tensor.detach().to(at::kCPU, /*non_blocking=*/false, /*copy=*/true));
+    return out;
+}
+
+/// A run that starts with this plan finds it as if no step had been tried.
+void undo_steps(plan::Plan& plan, const base::SafeTensors& before) {
+    plan.load(before, "the initial weights");
+    for (const auto& [name, tensor] : plan.state())
+        if (tensor.grad().defined()) tensor.mutable_grad() = at::Tensor();
+    for (const auto& [name, component] : plan.components())
+        if (const auto* augment = dynamic_cast<const Augment*>(component.get()))
+            static_cast<void>(augment->counts());
+}
+
+/// 0: not even one sample of each mask fits.
+std::int64_t largest_batch(const recipe::Recipe& recipe, plan::Plan& plan, std::int64_t images) {
+    const auto copies = recipe.data.samples_per_image;
+    const auto enough = std::min(largest, images * copies);
+    std::int64_t batch = 0;
+    try {
+        auto one_batch = with_batch(recipe, copies);
+        one_batch.train.accumulate = 1;
+        DryRun dry_run(std::move(one_batch), plan);
+        const Memory memory(dry_run.device);
+        std::vector<double> used;
+        for (auto next = copies; next <= enough && next_fits(used, memory.limit); next *= 2) {
+            step(dry_run, next);
+            used.push_back(memory.peak());
+            if (used.back() > memory.limit) break;
+            batch = next;
+        }
+    } catch (const c10::OutOfMemoryError&) {  // the last one that went well
+    } catch (const OutOfMemory&) {
+    } catch (const std::bad_alloc&) {
+    }
+    return batch;
 }
 
 }  // namespace
@@ -65,34 +108,24 @@ recipe::Recipe with_batch(recipe::Recipe recipe, std::int64_t batch) {
     return recipe;
 }
 
-recipe::Recipe with_fitting_batch(recipe::Recipe recipe, const host::Registry& registry) {
+recipe::Recipe with_fitting_batch(recipe::Recipe recipe, plan::Plan& plan, std::int64_t images) {
     if (recipe.train.batch != recipe::TrainSpec::auto_batch) return recipe;
-    const auto device = pick_device(recipe.train.device);
-    const auto copies = recipe.data.samples_per_image;
-    const auto enough = std::min(largest, open_training_data(recipe.data).images->size() * copies);
-    std::int64_t batch = 0;
-    try {
-        auto one_batch = with_batch(recipe, copies);
-        one_batch.train.accumulate = 1;
-        Trial trial(std::move(one_batch), registry);
-        const Memory memory(device);
-        std::vector<double> used;
-        for (auto next = copies; next <= enough && next_fits(used, memory.limit); next *= 2) {
-            step(trial, next);
-            used.push_back(memory.peak());
-            if (used.back() > memory.limit) break;
-            batch = next;
-        }
-    } catch (const c10::OutOfMemoryError&) {  // the last one that went well
-    } catch (const OutOfMemory&) {
-    } catch (const std::bad_alloc&) {
-    }
+    const auto before = weights_of(plan);
+    const auto batch = largest_batch(recipe, plan, images);
+    undo_steps(plan, before);
     if (batch == 0)
         throw OutOfMemory(fmt::format(
             "train.batch = \"auto\": not even {} sample(s) fit the memory of {}; choose a smaller backbone or "
             "data.size",
-            copies, device.str()));
+            recipe.data.samples_per_image, pick_device(recipe.train.device).str()));
     return with_batch(std::move(recipe), batch);
+}
+
+recipe::Recipe with_fitting_batch(recipe::Recipe recipe, const host::Registry& registry) {
+    if (recipe.train.batch != recipe::TrainSpec::auto_batch) return recipe;
+    const auto images = open_training_data(recipe.data).images->size();
+    auto plan = plan::Plan::initial(recipe, registry);
+    return with_fitting_batch(std::move(recipe), plan, images);
 }
 
 }  // namespace hearth::train

@@ -1,7 +1,8 @@
-// train.batch = "auto": as many samples a step as fit the memory.
+// train.batch = "auto" takes as many samples a step as fit the memory.
 #pragma once
 
 #include "host/registry.hpp"
+#include "plan/plan.hpp"
 #include "recipe/recipe.hpp"
 
 namespace hearth::train {
@@ -10,6 +11,8 @@ namespace hearth::train {
 /// .. times data.samples_per_image samples, until the next would take more than 80 % of what is free on the
 /// device, a batch would be more than the data has, or 1024. Throws OutOfMemory where not even one fits.
 recipe::Recipe with_fitting_batch(recipe::Recipe recipe, const host::Registry& registry);
+/// The same for data of so many images, tried on a plan that is there; it has its weights again afterwards.
+recipe::Recipe with_fitting_batch(recipe::Recipe recipe, plan::Plan& plan, std::int64_t images);
 
 /// The recipe with this batch, as if it had been written.
 recipe::Recipe with_batch(recipe::Recipe recipe, std::int64_t batch);

@@ -36,12 +36,12 @@ void Follower::copy_buffers() {
 
 void Follower::update(const Progress& progress) {
     at::NoGradGuard no_grad;
-    trail_(trails(progress));
+    update_averages_(averages(progress));
     copy_buffers();
 }
 
-std::vector<Trail> Follower::trails(const Progress& progress) const {
-    std::vector<Trail> out;
+std::vector<MovingAverage> Follower::averages(const Progress& progress) const {
+    std::vector<MovingAverage> out;
     for (std::size_t i = 0; i < to_.size(); ++i) out.push_back({to_[i], from_[i], 1.0 - momentum_(progress)});
     return out;
 }

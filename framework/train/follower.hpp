@@ -1,5 +1,5 @@
-// Networks that follow another as an exponential moving average: theta_T = m theta_T + (1 - m) theta_S after
-// (or before) each step.
+// A follower is a network that follows another as an exponential moving average: after (or before) each step
+// theta_T becomes m theta_T + (1 - m) theta_S.
 #pragma once
 
 #include <vector>
@@ -15,7 +15,7 @@ class Follower {
     /// One update; buffers are copied.
     void update(const Progress& progress);
     /// The same in two parts: what Optimizer::step() can move along with the leader, and the buffers.
-    std::vector<Trail> trails(const Progress& progress) const;
+    std::vector<MovingAverage> averages(const Progress& progress) const;
     void copy_buffers();
     /// Makes the follower equal to its leader.
     void copy();

@@ -1,4 +1,4 @@
-// data.cache = "auto": where decoded images are kept while a run trains, in memory or in a packed file.
+// data.cache = "auto" decides where decoded images are kept while a run trains: in memory or in a packed file.
 #pragma once
 
 #include <cstdint>

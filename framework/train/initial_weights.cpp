@@ -9,6 +9,7 @@
 #include <hearth/text.hpp>
 #include <set>
 
+#include "base/safetensors.hpp"
 #include "train/follower.hpp"
 
 namespace hearth::train {
@@ -54,8 +55,8 @@ void check_finite(const at::Tensor& tensor, const std::string& name, const std::
     if (wrong > 0)
         throw DataError(
             fmt::format("{}: '{}' holds {} of {} values that are not a number or infinite, expected finite "
-                        "weights; the run that wrote "
-                        "it diverged: take an earlier checkpoint of it, or another file",
+                        "weights; the run that wrote it diverged: take an earlier checkpoint of it, or another "
+                        "file",
                         file, name, wrong, tensor.numel()));
 }
 
@@ -134,23 +135,6 @@ std::vector<std::string> load_initial_weights(const recipe::Recipe& recipe, plan
             Follower(*plan.network(spec.name), *plan.network(leader->name)).copy();
     }
     return warnings;
-}
-
-void load_checkpoint(const base::SafeTensors& saved, const std::string& file, plan::Plan& plan) {
-    const at::NoGradGuard no_grad;
-    for (auto& [name, tensor] : plan.state()) {
-        const auto source = saved.find(name);
-        if (!source.defined())
-            throw DataError(
-                fmt::format("{}: found no tensor '{}'; the plugins are not those of the run (its env.json has "
-                            "their versions): the README of the plugin says how it reads older checkpoints",
-                            file, name));
-        if (source.sizes() != tensor.sizes())
-            throw DataError(
-                fmt::format("{}: found '{}' as [{}], expected [{}]; the recipe is not that of the run", file,
-                            name, fmt::join(source.sizes(), ", "), fmt::join(tensor.sizes(), ", ")));
-        tensor.copy_(source);
-    }
 }
 
 }  // namespace hearth::train

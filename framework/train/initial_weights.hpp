@@ -1,11 +1,9 @@
-// networks.NAME.init_from: a network that starts from the weights of a file; and a plan that goes on from a
-// checkpoint.
+// networks.NAME.init_from lets a network start from the weights of a file.
 #pragma once
 
 #include <string>
 #include <vector>
 
-#include "base/safetensors.hpp"
 #include "plan/plan.hpp"
 #include "recipe/recipe.hpp"
 
@@ -16,12 +14,7 @@ namespace hearth::train {
 /// else the only one; or a backbone under its own names ("norm.bias", as timm and torchvision write them).
 /// Followers of such a network become its copies, unless they name a file themselves. Returns warnings: heads
 /// that stay as they are, names of the file that nothing took. Throws DataError for an unreadable file or
-/// a weight that is not finite,
-/// RecipeError for a weight of the backbone that is missing or has another shape.
+/// a weight that is not finite, RecipeError for a weight of the backbone that is missing or has another shape.
 std::vector<std::string> load_initial_weights(const recipe::Recipe& recipe, plan::Plan& plan);
-
-/// Copies a checkpoint into every parameter and buffer of the plan. Throws DataError, naming `file`, where one
-/// is missing or has another shape: then other plugins, or older ones, made it.
-void load_checkpoint(const base::SafeTensors& saved, const std::string& file, plan::Plan& plan);
 
 }  // namespace hearth::train

@@ -1,5 +1,5 @@
-// Layer-wise decay of the learning rate (Clark et al. 2020, ELECTRA; Bao et al. 2022, BEiT): lower layers of a
-// pretrained backbone move less than higher ones.
+// Layer-wise decay of the learning rate (Clark et al. 2020, ELECTRA; Bao et al. 2022, BEiT) moves lower layers
+// of a pretrained backbone less than higher ones.
 #pragma once
 
 #include <string>

@@ -1,4 +1,4 @@
-// How this process keeps memory between steps.
+// This process keeps memory between steps, and says how much it has taken.
 #pragma once
 
 namespace hearth::train {

@@ -83,4 +83,20 @@ std::string Monitor::check(const std::optional<Health>& health, const Terms& ter
     return low_ >= spec_.patience ? "the representation has collapsed: " + wrong : "";
 }
 
+std::vector<std::string> term_names(const plan::StepOutput& out) {
+    std::vector<std::string> names{"loss"};
+    for (const auto& [name, value] : out.terms) names.push_back(name);
+    return names;
+}
+
+std::vector<NotFinite> not_finite(const plan::Plan& plan, const Tensors& tensors) {
+    std::vector<NotFinite> out;
+    for (const auto& node : plan.nodes())
+        for (const auto& wire : node.writes)
+            if (tensors.has(wire.name) && tensors[wire.name].is_floating_point() &&
+                !at::isfinite(tensors[wire.name]).all().item<bool>())
+                out.push_back({&node, wire.name});
+    return out;
+}
+
 }  // namespace hearth::train

@@ -1,9 +1,10 @@
-// Is it collapsing or learning? Three numbers of a batch's features and assignments, and an alarm when they
-// stay low.
-//   std      mean over dimensions of the standard deviation of L2-normalised features, times sqrt(D): 1 for
-//   uniform on the sphere, 0 collapsed rank     effective rank, exp of the entropy of the normalised singular
-//   values (Roy & Vetterli 2007; RankMe, Garrido et al. 2023) entropy  entropy of the mean assignment over ln
-//   K: 1 when all clusters are used, 0 when one is
+// The monitor tells collapse from learning by three numbers of a batch's features and assignments, and raises
+// an alarm when they stay low:
+//   std      mean over dimensions of the standard deviation of L2-normalised features, times sqrt(D); 1 where
+//            they are uniform on the sphere, 0 where they have collapsed
+//   rank     effective rank, exp of the entropy of the normalised singular values (Roy & Vetterli 2007; RankMe,
+//            Garrido et al. 2023)
+//   entropy  entropy of the mean assignment over ln K; 1 where all clusters are used, 0 where one is
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -13,6 +14,7 @@
 #include <utility>
 #include <vector>
 
+#include "plan/plan.hpp"
 #include "recipe/recipe.hpp"
 
 namespace hearth::train {
@@ -45,5 +47,16 @@ class Monitor {
     recipe::MonitorSpec spec_;
     std::int64_t low_ = 0;
 };
+
+/// The names of a step's loss terms as the log has them, "loss" (the total) first.
+std::vector<std::string> term_names(const plan::StepOutput& out);
+
+/// A tensor with a value that is not finite, and who wrote it.
+struct NotFinite {
+    const plan::Node* node;
+    std::string name;
+};
+/// All of them, in the order of the dataflow.
+std::vector<NotFinite> not_finite(const plan::Plan& plan, const Tensors& tensors);
 
 }  // namespace hearth::train

@@ -135,47 +135,48 @@ bool Optimizer::frozen(const std::string& name, const Progress& progress) const 
 
 namespace {
 
-/// Trails, handed out once each: the first that follows a parameter goes with its update.
-class Followed {
+/// Moving averages, handed out once each: the first that follows a parameter goes with its update.
+class PendingAverages {
   public:
-    explicit Followed(const std::vector<Trail>& trails) {
-        for (const auto& trail : trails)
-            if (!by_leader_.emplace(trail.leader.unsafeGetTensorImpl(), trail).second) rest_.push_back(trail);
+    explicit PendingAverages(const std::vector<MovingAverage>& averages) {
+        for (const auto& average : averages)
+            if (!by_leader_.emplace(average.leader.unsafeGetTensorImpl(), average).second)
+                rest_.push_back(average);
     }
-    Trail take(const at::Tensor& leader) {
+    MovingAverage take(const at::Tensor& leader) {
         const auto found = by_leader_.extract(leader.unsafeGetTensorImpl());
-        return found.empty() ? Trail{} : found.mapped();
+        return found.empty() ? MovingAverage{} : found.mapped();
     }
-    void move_rest() {
-        for (const auto& [leader, trail] : by_leader_) rest_.push_back(trail);
-        trail_(rest_);
+    void update_rest() {
+        for (const auto& [leader, average] : by_leader_) rest_.push_back(average);
+        update_averages_(rest_);
     }
 
   private:
-    std::unordered_map<const c10::TensorImpl*, Trail> by_leader_;
-    std::vector<Trail> rest_;
+    std::unordered_map<const c10::TensorImpl*, MovingAverage> by_leader_;
+    std::vector<MovingAverage> rest_;
 };
 
 }  // namespace
 
-void Optimizer::step(const Progress& progress, const std::vector<Trail>& trails) {
+void Optimizer::step(const Progress& progress, const std::vector<MovingAverage>& averages) {
     at::NoGradGuard no_grad;
-    Followed followed(trails);
-    for (const auto& [habits, members] : groups_) {
-        const auto [decay, factor] = habits;
+    PendingAverages pending(averages);
+    for (const auto& [group, members] : groups_) {
+        const auto [decay, factor] = group;
         std::vector<AdamWUpdate> updates;
         for (const auto i : members) {
             const auto& [name, parameter] = parameters_[i];
             if (!parameter.grad().defined() || frozen(name, progress)) continue;
             steps_[i].add_(1);
             updates.push_back({parameter, parameter.grad(), average_[i], square_[i], steps_[i],
-                               gradient_scales_[i], followed.take(parameter)});
+                               gradient_scales_[i], pending.take(parameter)});
         }
         adamw_(
             {lr(progress) * factor, decay ? weight_decay(progress) : 0.0, spec_.beta1, spec_.beta2, spec_.eps},
             updates);
     }
-    followed.move_rest();
+    pending.update_rest();
     std::ranges::fill(gradient_scales_, 1.0);
 }
 

@@ -1,6 +1,6 @@
-// AdamW (Loshchilov & Hutter 2019; adamw.hpp), with the habits of self-supervised training: weight
-// decay on matrices only, scheduled lr and decay, clipping per parameter or over all, layers that stay still
-// for the first epochs.
+// The optimiser is AdamW (Loshchilov & Hutter 2019; adamw.hpp) as self-supervised training uses it: weight
+// decay acts on matrices only, lr and decay are scheduled, clipping is per parameter or over all, and layers
+// may stay still for the first epochs.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -31,9 +31,9 @@ class Optimizer {
     /// Decides how much the next step() scales each gradient to clip it as the recipe says, and returns the
     /// norm over all of them. Parameters without a gradient are skipped.
     double clip();
-    /// One update of every parameter that has a gradient and is not frozen now; then all of `trails`. Scales
+    /// One update of every parameter that has a gradient and is not frozen now; then all of `averages`. Scales
     /// gradients in place where it must.
-    void step(const Progress& progress, const std::vector<Trail>& trails = {});
+    void step(const Progress& progress, const std::vector<MovingAverage>& averages = {});
     void zero_grad();
     const NamedTensors& parameters() const { return parameters_; }
     /// Names of parameters without a gradient.

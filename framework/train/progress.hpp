@@ -1,4 +1,4 @@
-// What a person sees while training: on a terminal one line that fits its width and is redrawn after every
+// A person who waits for training sees, on a terminal, one line that fits its width and is redrawn after every
 // step, elsewhere a plain line per report. Every report and every line that stays go to train.log in full.
 #pragma once
 

@@ -1,4 +1,5 @@
-// A run's folder: everything needed to look at it, resume it and repeat it. docs/run-folder.md lists the files.
+// A run's folder holds everything needed to look at it, resume it and repeat it. docs/run-folder.md lists the
+// files.
 #pragma once
 
 #include <filesystem>
@@ -67,8 +68,8 @@ class RunFolder {
 };
 
 /// Short identity of a resolved recipe: FNV-1a of its TOML, as 16 hex digits. What only says how to run it
-/// (workers, threads, device, how often to log and to keep checkpoints) does not count.
-/// train.batch counts times the number of processes: a run may go on in more or fewer of them.
+/// (workers, threads, device, how often to log and to keep checkpoints) does not count. train.batch counts
+/// times the number of processes: a run may go on in more or fewer of them.
 std::string recipe_hash(const recipe::Recipe& recipe, int world = 1);
 
 /// In which keys a recipe differs from that of the run in this folder, a line each, with both values; "" where

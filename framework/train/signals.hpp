@@ -1,4 +1,4 @@
-// Signals that ask for a checkpoint and an orderly end: Ctrl-C (SIGINT), SIGTERM, a lost connection (SIGHUP),
+// Some signals ask for a checkpoint and an orderly end: Ctrl-C (SIGINT), SIGTERM, a lost connection (SIGHUP),
 // and those that schedulers can be told to send before the time is up (SIGUSR1, SIGUSR2).
 #pragma once
 

@@ -1,4 +1,4 @@
-// Where the time of training steps goes.
+// The clock of a step says where its time goes.
 #pragma once
 
 #include <array>
@@ -8,29 +8,29 @@
 
 namespace hearth::train {
 
-/// `optimizer` has the followers that move after the step in it, for both take one pass over memory
-/// (adamw.hpp); `follower` has the others.
-enum class Phase { data, forward, loss, backward, communication, clip, optimizer, follower, other };
-inline constexpr std::array<const char*, 9> phase_names = {
+/// The parts of a step. `optimizer` has the followers that move after the step in it, for both take one pass
+/// over memory (adamw.hpp); `follower` has the others.
+enum class Part { data, forward, loss, backward, communication, clip, optimizer, follower, other };
+inline constexpr std::array<const char*, 9> part_names = {
     "data", "forward", "loss", "backward", "communication", "clip", "optimizer", "follower", "other"};
 
-/// Adds up seconds by phase: the time since one call of enter() belongs to the phase that was entered. On a
-/// device that queues work a phase is what the host spent in it.
+/// Adds up seconds by part: the time since one call of enter() belongs to the part that was entered. On a
+/// device that queues work a part has what the host spent in it.
 class StepClock {
   public:
-    using Seconds = std::array<double, phase_names.size()>;
+    using Seconds = std::array<double, part_names.size()>;
 
-    void enter(Phase phase) {
+    void enter(Part part) {
         const auto now = std::chrono::steady_clock::now();
         if (running_)
-            seconds_[static_cast<std::size_t>(phase_)] += std::chrono::duration<double>(now - since_).count();
-        phase_ = phase;
+            seconds_[static_cast<std::size_t>(part_)] += std::chrono::duration<double>(now - since_).count();
+        part_ = part;
         since_ = now;
         running_ = true;
     }
-    /// What follows belongs to no phase.
+    /// What follows belongs to no part.
     void stop() {
-        enter(Phase::other);
+        enter(Part::other);
         running_ = false;
     }
     /// Seconds since the last call.
@@ -42,7 +42,7 @@ class StepClock {
 
   private:
     Seconds seconds_{};
-    Phase phase_ = Phase::other;
+    Part part_ = Part::other;
     std::chrono::steady_clock::time_point since_;
     bool running_ = false;
 };

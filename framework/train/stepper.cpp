@@ -67,12 +67,12 @@ void Stepper::follow_before(const Progress& progress) {
 }
 
 void Stepper::update(const Progress& progress) {
-    std::vector<Trail> trails;
+    std::vector<MovingAverage> averages;
     for (const auto& follower : followers_)
-        if (follower.after_step()) std::ranges::copy(follower.trails(progress), std::back_inserter(trails));
-    clock_.enter(Phase::optimizer);
-    optimizer_.step(progress, trails);
-    clock_.enter(Phase::follower);
+        if (follower.after_step()) std::ranges::copy(follower.averages(progress), std::back_inserter(averages));
+    clock_.enter(Part::optimizer);
+    optimizer_.step(progress, averages);
+    clock_.enter(Part::follower);
     for (auto& follower : followers_)
         if (follower.after_step()) follower.copy_buffers();
 }
@@ -89,13 +89,11 @@ bool Stepper::micro_step(const Context& now, const Tensors& batch, std::int64_t 
     {
         const MixedPrecision mixed(device_.type(), bf16_);
         out = plan_.step(moved, now, [&](const plan::Node* node) {
-            clock_.enter(node == nullptr            ? Phase::other
-                         : node->kind == Kind::loss ? Phase::loss
-                                                    : Phase::forward);
+            clock_.enter(node == nullptr ? Part::other : node->kind == Kind::loss ? Part::loss : Part::forward);
             if (observer_) observer_(node);
         });
     }
-    clock_.enter(Phase::backward);
+    clock_.enter(Part::backward);
     const auto loss =
         recipe_.train.accumulate > 1 ? out.total / static_cast<double>(recipe_.train.accumulate) : out.total;
     if (average_ && micro + 1 == recipe_.train.accumulate) average_->prepare(loss);
@@ -109,32 +107,32 @@ bool Stepper::micro_step(const Context& now, const Tensors& batch, std::int64_t 
     }
     // Read after the backward pass, not before: a GPU has its work by now and does not wait for the question.
     const bool finite = std::isfinite(out.total.item<double>());
-    clock_.enter(Phase::other);
+    clock_.enter(Part::other);
     if (watch) watch(out, moved["index"].size(0), finite);
     return finite;
 }
 
 Stepper::Result Stepper::step(const Context& now, const Source& next, const Watch& watch) {
-    clock_.enter(Phase::follower);
+    clock_.enter(Part::follower);
     follow_before(now.progress);
-    clock_.enter(Phase::other);
+    clock_.enter(Part::other);
     call("before_step", [&](Component& c) { c.before_step(now); });
     optimizer_.zero_grad();
     bool finite = true;
     for (std::int64_t micro = 0; micro < recipe_.train.accumulate; ++micro) {
         Tensors batch;
-        clock_.enter(Phase::data);
+        clock_.enter(Part::data);
         const bool more = next(batch);
-        clock_.enter(Phase::other);
+        clock_.enter(Part::other);
         if (!more) return {.complete = false, .updated = false, .gradient_norm = 0};
         finite = micro_step(now, batch, micro, watch) && finite;
     }
     call("after_backward", [&](Component& c) { c.after_backward(now); });
-    clock_.enter(Phase::clip);
+    clock_.enter(Part::clip);
     const double norm = optimizer_.clip();
     const bool good = finite && std::isfinite(norm);
     if (good) update(now.progress);
-    clock_.enter(Phase::other);
+    clock_.enter(Part::other);
     call("after_step", [&](Component& c) { c.after_step(now); });
     return {.complete = true, .updated = good, .gradient_norm = norm};
 }

@@ -1,4 +1,5 @@
-// One optimiser step, which the training loop repeats, `hearth check` tries and `hearth bench` measures.
+// The stepper makes one optimiser step, which the training loop repeats, `hearth check` tries and
+// `hearth bench` measures.
 #pragma once
 
 #include <functional>

@@ -2,17 +2,17 @@
 
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
-#include <ATen/core/grad_mode.h>
 #include <fmt/format.h>
 
 #include <cmath>
 #include <new>
+#include <utility>
 
+#include "base/atomic_file.hpp"
 #include "base/fnv.hpp"
 #include "base/json_text.hpp"
 #include "base/time_text.hpp"
 #include "train/initial_weights.hpp"
-#include "train/memory.hpp"
 #include "train/signals.hpp"
 
 namespace hearth::train {
@@ -27,22 +27,6 @@ std::string fingerprint(const data::Dataset& images) {
 }
 
 }  // namespace
-
-std::vector<std::string> term_names(const plan::StepOutput& out) {
-    std::vector<std::string> names{"loss"};
-    for (const auto& [name, value] : out.terms) names.push_back(name);
-    return names;
-}
-
-std::vector<NotFinite> not_finite(const plan::Plan& plan, const Tensors& tensors) {
-    std::vector<NotFinite> out;
-    for (const auto& node : plan.nodes())
-        for (const auto& wire : node.writes)
-            if (tensors.has(wire.name) && tensors[wire.name].is_floating_point() &&
-                !at::isfinite(tensors[wire.name]).all().item<bool>())
-                out.push_back({&node, wire.name});
-    return out;
-}
 
 template <typename Work>
 auto Trainer::recorded(const Work& work) -> decltype(work()) {
@@ -80,24 +64,28 @@ Trainer::Trainer(const recipe::Recipe& recipe, const host::Registry& registry, T
       registry_(registry),
       request_(std::move(request)),
       device_(request_.group != nullptr ? request_.group->device() : pick_device(recipe.train.device)),
-      plan_([&] {
-          const base::Activity activity(request_.quiet || !first(), "planning");
-          at::manual_seed(static_cast<std::uint64_t>(recipe.train.seed));  // initial weights
-          auto plan = plan::Plan::build(recipe, registry);
-          plan.train(false);
-          if (request_.inspect) request_.inspect(plan);
-          plan.train(true);
-          return plan;
-      }()),
-      data_(open_training_data(recipe.data, &comm(), request_.quiet || !first())),
-      fingerprint_(fingerprint(*data_.images)),
-      folder_(open_folder()),
-      monitor_(recipe.monitor) {
+      plan_(take_plan()),
+      data_(take_data()),
+      folder_(open_folder()) {
     if (recipe.train.threads > 0) at::set_num_threads(static_cast<int>(recipe.train.threads));
     plan_.to(device_);
+    plan_.train(true);
     folder_.describe(recipe, registry, plan::to_text(plan_), plan::to_mermaid(plan_), request_.command);
     if (!request_.opening.empty()) folder_.log(request_.opening);
     recorded([&] { prepare(); });
+}
+
+plan::Plan Trainer::take_plan() {
+    if (auto opened = std::exchange(request_.plan, std::nullopt)) return std::move(*opened);
+    return base::during(request_.quiet || !first(), "planning",
+                        [&] { return plan::Plan::initial(recipe_, registry_); });
+}
+
+TrainingData Trainer::take_data() {
+    const bool quiet = request_.quiet || !first();
+    if (auto opened = std::exchange(request_.data, std::nullopt))
+        return with_cache(std::move(*opened), recipe_.data, &comm(), quiet);
+    return open_training_data(recipe_.data, &comm(), quiet);
 }
 
 void Trainer::prepare() {
@@ -112,17 +100,34 @@ void Trainer::prepare() {
             loader_->batches_per_epoch(), recipe_.train.accumulate));
     progress_.total_steps = progress_.steps_per_epoch * recipe_.train.epochs;
     stepper_ = std::make_unique<Stepper>(recipe_, plan_, device_, request_.group);
+    checkpoints_ = std::make_unique<Checkpoints>(recipe_, folder_, plan_, stepper_->optimizer(), comm(),
+                                                 fingerprint(*data_.images));
     if (folder_.resumes())
         restore();
     else
         folder_.rewind(0);  // a run that was killed before its first checkpoint starts again
-    if (first()) events_ = std::make_unique<EventWriter>(folder_.path());
+    journal_ = std::make_unique<Journal>(recipe_, plan_, *stepper_, folder_, comm(), device_);
     view_ = std::make_unique<ProgressView>(first() ? folder_.path() / "train.log" : "/dev/null",
                                            request_.quiet || !first(), progress_.step, progress_.total_steps,
                                            recipe_.train.epochs);
     for (const auto& note : data_.notes) view_->say("warning: " + note);
     if (!folder_.resumes())
         for (const auto& warning : load_initial_weights(recipe_, plan_)) view_->say("warning: " + warning);
+}
+
+void Trainer::restore() {
+    progress_.step = checkpoints_->load(progress_, [&](const std::string& warning) {
+        folder_.log("warning: " + warning);
+        if (!request_.quiet && first()) fmt::print(stderr, "warning: {}\n", warning);
+    });
+    folder_.rewind(progress_.step);
+}
+
+void Trainer::save(const std::string& name) {
+    if (!first()) return;
+    view_->busy("writing checkpoint " + name);
+    checkpoints_->save(name, progress_);
+    view_->step(progress_.step);
 }
 
 RunFolder Trainer::open_folder() const {
@@ -182,8 +187,7 @@ TrainSummary Trainer::train() {
             folder_.path().string()));
     view_->busy(fmt::format("step {} of {}", from + 1, progress_.total_steps));
     plan_.train(true);
-    window_ = {};
-    stepper_->clock().take();
+    journal_->begin();
     bool stopped = false;
     while (progress_.step < progress_.total_steps && !stopped) stopped = !epoch();
     TrainSummary summary;
@@ -193,7 +197,7 @@ TrainSummary Trainer::train() {
     summary.stopped = stopped;
     summary.first = first();
     if (stopped) {
-        if (first()) save("last");
+        save("last");
         view_->say(fmt::format("stopped by signal {} at step {}; go on with --resume", StopSignals::received(),
                                progress_.step));
     } else {  // on the terminal the verb says it
@@ -201,7 +205,7 @@ TrainSummary Trainer::train() {
     }
     const auto status = stopped ? "stopped" : "finished";
     folder_.update({{"status", status}, {"exit_code", stopped ? 75 : 0}, {"step", progress_.step}});
-    if (events_) events_->flush();
+    journal_->flush();
     view_->finish();
     return summary;
 }
@@ -220,48 +224,22 @@ bool Trainer::epoch() {
     return !stop_asked();
 }
 
-void Trainer::watch(const plan::StepOutput& out, std::int64_t images, bool finite) {
-    if (!finite) {
-        on_nan(out);
-        return;
-    }
-    if (progress_.step == 0) monitor_.require(term_names(out));
-    const auto add = [](at::Tensor& sum, const at::Tensor& value) {
-        const auto exact = value.detach().to(at::kDouble).reshape({});
-        sum = sum.defined() ? sum + exact : exact;
-    };
-    add(window_.loss, out.total);
-    for (const auto& [name, value] : out.terms) {
-        auto& sum = window_.sums[name];
-        if (!sum.defined()) window_.order.push_back(name);
-        add(sum, value);
-    }
-    ++window_.micro_steps;
-    window_.images += images;
-    const auto& watched = recipe_.monitor;
-    const auto features = plan_.watched_features(watched);
-    if (out.tensors.has(features.name)) {
-        last_features_ = out.tensors[features.name].detach();
-        if (features.average) last_features_ = last_features_.mean(-2);
-    }
-    if (!watched.assignments.empty()) last_assignments_ = out.tensors[watched.assignments].detach();
-}
-
 bool Trainer::step() {
     bool finite = true;
     const auto result = stepper_->step(
         context(), [&](Tensors& batch) { return loader_->next(batch); },
         [&](const plan::StepOutput& out, std::int64_t images, bool good) {
             finite = good && finite;
-            watch(out, images, good);
+            if (good)
+                journal_->add(out, images, progress_);
+            else
+                on_nan(out);
         });
     if (!result.complete) return false;
-    if (result.updated) {
-        window_.gradient_norm += result.gradient_norm;
-        ++window_.steps;
-    } else if (finite) {
+    if (result.updated)
+        journal_->add_update(result.gradient_norm);
+    else if (finite)
         on_nan({});
-    }
     ++progress_.step;
     if (progress_.step % recipe_.train.log_every == 0 || progress_.step == progress_.total_steps)
         report();
@@ -278,8 +256,8 @@ void Trainer::on_nan(const plan::StepOutput& out) {
                             found.front().node->where);
     const auto message =
         fmt::format("not-a-number at step {}: the first that is not finite is {}", progress_.step, first);
-    folder_.metrics({{"step", progress_.step}, {"event", "nan"}, {"first", first}});
-    const auto bundle = save_bundle(out);
+    journal_->event(progress_, "nan", {{"first", first}});
+    const auto bundle = checkpoints_->save_failed_step(out, progress_);
     if (recipe_.monitor.on_nan == "stop")
         throw NumericError(
             fmt::format("{}; lower optimizer.lr, or set train.precision = \"fp32\". {} has the batch and the "
@@ -288,82 +266,13 @@ void Trainer::on_nan(const plan::StepOutput& out) {
     view_->say("warning: " + message + "; the step is skipped");
 }
 
-void Trainer::scalar(const std::string& name, double value) {
-    if (events_) events_->scalar(name, progress_.step, value);
-}
-
-Trainer::Sums Trainer::global_sums() const {
-    std::vector<at::Tensor> sums = {window_.loss.defined() ? window_.loss : at::zeros({}, at::kDouble)};
-    for (const auto& name : window_.order) sums.push_back(window_.sums.at(name));
-    for (auto& sum : sums) sum = sum.to(device_);
-    const auto counts = at::tensor(
-        {static_cast<double>(window_.images), static_cast<double>(window_.micro_steps)}, at::kDouble);
-    auto all = at::cat({counts, at::stack(sums).cpu()});
-    if (request_.group != nullptr) comm().all_reduce_sum(all);
-    const auto* value = all.const_data_ptr<double>();
-    return {.loss = value[2],
-            .images = value[0],
-            .micro_steps = value[1],
-            .terms = {value + 3, value + all.numel()}};
-}
-
 void Trainer::report() {
-    const auto seconds =
-        std::chrono::duration<double>(std::chrono::steady_clock::now() - window_.start).count();
-    const auto sums = global_sums();
-    const auto micro = std::max(1.0, sums.micro_steps);
-    Report report;
-    report.step = progress_.step;
-    report.total_steps = progress_.total_steps;
-    report.epoch = (progress_.step - 1) / progress_.steps_per_epoch;
-    report.total_epochs = recipe_.train.epochs;
-    report.images_per_second = sums.images / seconds;
-    report.stall = loader_->take_stall() / seconds;
-    report.values.emplace_back("loss", sums.loss / micro);
-    for (std::size_t i = 0; i < sums.terms.size(); ++i)
-        report.values.emplace_back(window_.order[i], sums.terms[i] / micro);
-
-    nlohmann::json line = {
-        {"step", progress_.step},
-        {"epoch", static_cast<double>(progress_.step) / static_cast<double>(progress_.steps_per_epoch)},
-        {"time", base::utc_now()},
-        {"images_per_second", report.images_per_second},
-        {"loader_stall", report.stall},
-        {"memory_mib", peak_memory_mib()},
-        {"lr", stepper_->optimizer().lr(progress_)},
-        {"weight_decay", stepper_->optimizer().weight_decay(progress_)},
-        {"gradient_norm",
-         window_.gradient_norm / static_cast<double>(std::max<std::int64_t>(1, window_.steps))}};
-    const auto phases = stepper_->clock().take();
-    for (std::size_t i = 0; i < phases.size(); ++i)
-        if (phases[i] > 0) line["phases"][phase_names[i]] = phases[i];
-    for (const auto& follower : stepper_->followers()) line["momentum"] = follower.momentum(progress_);
-    const auto terms = report.values;
-    std::optional<Health> health;
-    if (last_features_.defined()) {
-        const auto all = [&](const at::Tensor& x) {
-            return x.defined() ? comm().all_gather(x, /*with_grad=*/false) : x;
-        };
-        health = measure_health(all(last_features_), all(last_assignments_));
-        report.values.emplace_back("std", health->std);
-        report.values.emplace_back("rank", health->rank);
-        if (health->entropy) report.values.emplace_back("entropy", *health->entropy);
-    }
-    const auto alarm = monitor_.check(health, terms);
-    for (const auto& [name, value] : report.values) {
-        line[name] = value;
-        scalar("train/" + name, value);
-    }
-    scalar("train/lr", stepper_->optimizer().lr(progress_));
-    scalar("speed/images_per_second", report.images_per_second);
-    scalar("speed/loader_stall", report.stall);
-    folder_.metrics(line);
+    const auto [report, alarm] = journal_->close(progress_, loader_->take_stall());
     view_->show(report);
-    window_ = {};
     if (alarm.empty()) return;
-    folder_.metrics({{"step", progress_.step}, {"event", "collapse"}, {"reason", alarm}});
+    journal_->event(progress_, "collapse", {{"reason", alarm}});
     if (recipe_.monitor.on_collapse == "stop") {
-        if (first()) save("last");
+        save("last");
         throw NumericError(fmt::format("step {}: {}; see docs/collapse.md", progress_.step, alarm));
     }
     view_->say(fmt::format("warning: step {}: {}", progress_.step, alarm));
@@ -377,24 +286,17 @@ void Trainer::probe(std::int64_t epoch) {
     now.comm = &Comm::local();
     const auto values = request_.probe(plan_, now);
     plan_.train(true);
-    nlohmann::json line = {{"step", progress_.step}, {"epoch", static_cast<double>(epoch)}, {"event", "probe"}};
     std::string text;
-    for (const auto& [name, value] : values) {
-        line[name] = value;
-        if (!std::isfinite(value)) {  // no image, or none of a class: what was said when the tables were opened
-            text += fmt::format("  {} undefined", name);
-            continue;
-        }
-        scalar("probe/" + name, value);
-        text += fmt::format("  {} {:.4f}", name, value);
-    }
-    folder_.metrics(line);
+    for (const auto& [name, value] : values)  // undefined: no image, or none of a class, as said at the start
+        text += std::isfinite(value) ? fmt::format("  {} {:.4f}", name, value)
+                                     : fmt::format("  {} undefined", name);
+    journal_->probed(progress_, epoch, values);
     view_->say(fmt::format("probe after epoch {}:{}", epoch, text));
-    if (values.empty() || !std::isfinite(values.front().second) || (best_ && values.front().second <= *best_))
-        return;
-    best_ = values.front().second;
+    if (values.empty() || !std::isfinite(values.front().second)) return;
+    const auto& [metric, value] = values.front();
+    if (!checkpoints_->is_best(value)) return;
     save("best");
-    folder_.update({{"best", {{"metric", values.front().first}, {"value", *best_}, {"epoch", epoch}}}});
+    folder_.update({{"best", {{"metric", metric}, {"value", value}, {"epoch", epoch}}}});
 }
 
 std::size_t Trainer::list_bad_images(std::int64_t epoch) {
@@ -424,16 +326,12 @@ void Trainer::end_of_epoch() {
     for (const auto& [name, component] : plan_.components())
         if (const auto* augment = dynamic_cast<const Augment*>(component.get()))
             for (const auto& [what, count] : augment->counts())
-                if (count > 0)
-                    folder_.metrics({{"step", progress_.step}, {"event", name + "." + what}, {"count", count}});
+                if (count > 0) journal_->event(progress_, name + "." + what, {{"count", count}});
     const auto bad = list_bad_images(epoch);
-    if (first()) {
-        save("last");
-        if (recipe_.train.checkpoint_every > 0 && epoch % recipe_.train.checkpoint_every == 0)
-            save(fmt::format("step_{}", progress_.step));
-    }
+    save("last");
+    if (const auto name = checkpoints_->kept_as(epoch, progress_); !name.empty()) save(name);
     folder_.update({{"step", progress_.step}, {"epoch", epoch}, {"quarantined", bad}});
-    if (events_) events_->flush();
+    journal_->flush();
     // A probe takes as long as it takes.
     if (request_.group != nullptr) request_.group->wait_for_all(std::chrono::hours(24));
 }

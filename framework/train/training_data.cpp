@@ -47,10 +47,7 @@ ImageCache cache_for(const recipe::DataSpec& spec, std::int64_t trained, std::in
     return cache;
 }
 
-}  // namespace
-
-TrainingData open_training_data(const recipe::DataSpec& spec, const Comm* comm, bool quiet) {
-    base::Activity activity(quiet, "opening " + spec.source);
+TrainingData open_uncached(const recipe::DataSpec& spec) {
     TrainingData out;
     out.images = data::open_dataset({.source = spec.source,
                                      .where = spec.where,
@@ -60,25 +57,36 @@ TrainingData open_training_data(const recipe::DataSpec& spec, const Comm* comm, 
                                      .phantom_count = spec.phantom_count,
                                      .phantom_seed = spec.phantom_seed,
                                      .phantom_lesions = spec.phantom_lesions});
+    out.whole = out.images;
     if (const auto repeated = data::repeated_images(*out.images)) out.notes.push_back(*repeated);
-    std::optional<std::vector<std::int64_t>> rows;
-    if (!spec.label.empty()) {
-        out.labels = data::read_labels(*out.images, label_rule(spec));
-        if (spec.fraction < 1 || spec.folds > 0)
-            rows = data::choose(out.labels.strata(), out.labels.patients,
-                                {.fraction = spec.fraction,
-                                 .folds = static_cast<int>(spec.folds),
-                                 .fold = static_cast<int>(spec.fold),
-                                 .held_out = false,
-                                 .seed = static_cast<std::uint64_t>(spec.split_seed)});
-    }
-    const auto all = out.images->size();
-    out.cache = cache_for(spec, rows ? static_cast<std::int64_t>(rows->size()) : all, all, comm);
-    if (out.cache.kind == "packed") out.images = data::packed(out.images, pack_request(spec, activity));
-    if (!rows) return out;
-    out.labels = data::rows_of(out.labels, *rows);
-    out.images = data::part_of(out.images, *rows);
+    if (spec.label.empty()) return out;
+    out.labels = data::read_labels(*out.images, label_rule(spec));
+    if (spec.fraction >= 1 && spec.folds == 0) return out;
+    out.rows = data::choose(out.labels.strata(), out.labels.patients,
+                            {.fraction = spec.fraction,
+                             .folds = static_cast<int>(spec.folds),
+                             .fold = static_cast<int>(spec.fold),
+                             .held_out = false,
+                             .seed = static_cast<std::uint64_t>(spec.split_seed)});
+    out.labels = data::rows_of(out.labels, *out.rows);
+    out.images = data::part_of(out.whole, *out.rows);
     return out;
+}
+
+}  // namespace
+
+TrainingData with_cache(TrainingData opened, const recipe::DataSpec& spec, const Comm* comm, bool quiet) {
+    base::Activity activity(quiet, "opening " + spec.source);
+    opened.cache = cache_for(spec, opened.images->size(), opened.whole->size(), comm);
+    if (opened.cache.kind != "packed") return opened;
+    const auto packed = data::packed(opened.whole, pack_request(spec, activity));
+    opened.images = opened.rows ? data::part_of(packed, *opened.rows) : packed;
+    return opened;
+}
+
+TrainingData open_training_data(const recipe::DataSpec& spec, const Comm* comm, bool quiet) {
+    auto opened = base::during(quiet, "opening " + spec.source, [&] { return open_uncached(spec); });
+    return with_cache(std::move(opened), spec, comm, quiet);
 }
 
 data::LoaderOptions loader_options(const recipe::Recipe& recipe, const plan::Plan& plan,

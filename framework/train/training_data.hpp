@@ -1,7 +1,10 @@
-// The images that a recipe trains on, as [data] describes them.
+// Training data are the images that a recipe trains on, as [data] describes them.
 #pragma once
 
 #include <memory>
+#include <optional>
+#include <string>
+#include <vector>
 
 #include "data/labels.hpp"
 #include "data/loader.hpp"
@@ -16,11 +19,17 @@ struct TrainingData {
     data::Labels labels;                  ///< empty without data.label
     ImageCache cache;                     ///< what keeps decoded images; a packed one is in `images` already
     std::vector<std::string> notes = {};  ///< what the user should know, a sentence each
+    /// All images of the table as they were opened, and which of them `images` are: nothing for all.
+    std::shared_ptr<const data::Dataset> whole = nullptr;
+    std::optional<std::vector<std::int64_t>> rows = std::nullopt;
 };
 /// Throws DataError and RecipeError as data::open_dataset and data::read_labels do. For training `comm` has all
 /// processes of the run: with data.cache = "auto" they pack where one of them has no room. Without it images
 /// are not cached unless [data] says "packed". Says how far it is where that takes long, unless `quiet`.
 TrainingData open_training_data(const recipe::DataSpec& spec, const Comm* comm = nullptr, bool quiet = true);
+/// Images that were opened with data.cache = "none", cached as `spec` says: for training without opening them
+/// again.
+TrainingData with_cache(TrainingData opened, const recipe::DataSpec& spec, const Comm* comm, bool quiet);
 
 /// What [data] says about reading the column data.label.
 data::LabelRule label_rule(const recipe::DataSpec& spec);

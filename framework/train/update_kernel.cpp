@@ -8,11 +8,12 @@
 namespace hearth::train {
 namespace {
 
-template <bool Trailing>
+template <bool Averages>
 HEARTH_ALWAYS_INLINE void update(const AdamWFactors& f, const float* __restrict gradient,
                                  float* __restrict parameter, float* __restrict average,
-                                 float* __restrict square, float* __restrict trailing, std::int64_t count) {
-    const auto [gradient_scale, keep, beta1, beta2, step_size, root_correction, eps, trailing_weight] = f;
+                                 float* __restrict square, float* __restrict moving_average,
+                                 std::int64_t count) {
+    const auto [gradient_scale, keep, beta1, beta2, step_size, root_correction, eps, moving_average_weight] = f;
     for (std::int64_t i = 0; i < count; ++i) {
         const float g = gradient[i] * gradient_scale;
         const float m = average[i] + (1 - beta1) * (g - average[i]);
@@ -21,7 +22,7 @@ HEARTH_ALWAYS_INLINE void update(const AdamWFactors& f, const float* __restrict 
         average[i] = m;
         square[i] = v;
         parameter[i] = p;
-        if constexpr (Trailing) trailing[i] += trailing_weight * (p - trailing[i]);
+        if constexpr (Averages) moving_average[i] += moving_average_weight * (p - moving_average[i]);
     }
 }
 
@@ -32,9 +33,9 @@ void alone(const AdamWFactors& f, const float* gradient, float* parameter, float
 }
 
 HEARTH_TARGET_CLONES
-void with_trailing(const AdamWFactors& f, const float* gradient, float* parameter, float* average,
-                   float* square, float* trailing, std::int64_t count) {
-    update<true>(f, gradient, parameter, average, square, trailing, count);
+void with_moving_average(const AdamWFactors& f, const float* gradient, float* parameter, float* average,
+                         float* square, float* moving_average, std::int64_t count) {
+    update<true>(f, gradient, parameter, average, square, moving_average, count);
 }
 
 using Eight = float __attribute__((vector_size(32)));
@@ -64,11 +65,11 @@ double sum_of_squares(const float* values, std::int64_t count) {
 }
 
 void adamw_one_pass(const AdamWFactors& factors, const float* gradient, float* parameter, float* average,
-                    float* square, float* trailing, std::int64_t count) {
-    if (trailing == nullptr)
+                    float* square, float* moving_average, std::int64_t count) {
+    if (moving_average == nullptr)
         alone(factors, gradient, parameter, average, square, count);
     else
-        with_trailing(factors, gradient, parameter, average, square, trailing, count);
+        with_moving_average(factors, gradient, parameter, average, square, moving_average, count);
 }
 
 }  // namespace hearth::train

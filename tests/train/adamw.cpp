@@ -13,7 +13,7 @@ using namespace hearth::train;
 
 namespace {
 
-/// Three updates, with clipping and an average that trails, each with a gradient of its own.
+/// Three updates, with clipping and a moving average, each with a gradient of its own.
 AdamWUpdate after_three(const at::Tensor& start, const std::function<at::Tensor(const at::Tensor&)>& as) {
     const at::NoGradGuard no_grad;
     AdamWUpdate update{.parameter = as(start),
@@ -21,8 +21,8 @@ AdamWUpdate after_three(const at::Tensor& start, const std::function<at::Tensor(
                        .average = as(at::zeros_like(start)),
                        .square = as(at::zeros_like(start)),
                        .steps = at::zeros({}, at::kFloat),
-                       .trail = {as(at::ones_like(start)), {}, 0.125}};
-    update.trail.leader = update.parameter;
+                       .moving_average = {as(at::ones_like(start)), {}, 0.125}};
+    update.moving_average.leader = update.parameter;
     const AdamW rule{.lr = 0.01, .weight_decay = 0.2, .beta1 = 0.9, .beta2 = 0.95, .eps = 1e-6};
     for (int step = 1; step <= 3; ++step) {
         update.gradient = as(start.sin() * step);
@@ -40,7 +40,7 @@ void check_equal(const AdamWUpdate& a, const AdamWUpdate& b) {
     CHECK(close(a.parameter, b.parameter));
     CHECK(close(a.average, b.average));
     CHECK(close(a.square, b.square));
-    CHECK(close(a.trail.tensor, b.trail.tensor));
+    CHECK(close(a.moving_average.tensor, b.moving_average.tensor));
 }
 
 }  // namespace

@@ -8,7 +8,7 @@
 #include <functional>
 #include <numeric>
 
-#include "train/operations.hpp"
+#include "train/operation_counter.hpp"
 #include "train/support.hpp"
 
 using namespace hearth;
@@ -140,13 +140,13 @@ TEST_CASE("a bench says how long a step takes, of what it consists, and what it 
         CHECK(result.images == 8);
         REQUIRE(result.step_seconds.size() == 3);
         CHECK(result.fastest() <= result.median());
-        double phases = 0, forward = 0;
-        for (const auto& [name, seconds] : result.phases) {
-            phases += seconds;
+        double parts = 0, forward = 0;
+        for (const auto& [name, seconds] : result.parts) {
+            parts += seconds;
             if (name == "forward" || name == "loss") forward += seconds;
         }
         const double mean = std::accumulate(result.step_seconds.begin(), result.step_seconds.end(), 0.0) / 3;
-        CHECK(phases == Approx(mean).epsilon(0.1));
+        CHECK(parts == Approx(mean).epsilon(0.1));
         double components = 0;
         for (const auto& [id, seconds] : result.components) components += seconds;
         CHECK(components == Approx(forward).epsilon(0.1));

@@ -169,19 +169,19 @@ TEST_CASE("a checkpoint fills the whole plan, and one of other plugins is refuse
     base::SafeTensors saved;
     for (const auto& [name, tensor] : plan.state())
         saved.tensors.emplace_back(name, at::full_like(tensor, 0.25).detach());
-    train::load_checkpoint(saved, "runs/a/last.safetensors", plan);
+    plan.load(saved, "runs/a/last.safetensors");
     for (const auto& [name, tensor] : plan.state()) CHECK(is_quarter(tensor));
 
     auto older = saved;
     std::erase_if(older.tensors, [](const auto& item) { return item.first == "student.heads.classify.bias"; });
     CHECK_THAT(
-        message_of<DataError>([&] { train::load_checkpoint(older, "runs/a/last.safetensors", plan); }),
+        message_of<DataError>([&] { plan.load(older, "runs/a/last.safetensors"); }),
         Contains("runs/a/last.safetensors: found no tensor 'student.heads.classify.bias'; the plugins are "
                  "not those of the run") &&
             Contains("the README of the plugin says how it reads older checkpoints"));
     auto wider = saved;
     for (auto& [name, tensor] : wider.tensors)
         if (name == "student.heads.classify.bias") tensor = at::zeros({3});
-    CHECK_THAT(message_of<DataError>([&] { train::load_checkpoint(wider, "last", plan); }),
+    CHECK_THAT(message_of<DataError>([&] { plan.load(wider, "last"); }),
                Contains("last: found 'student.heads.classify.bias' as [3], expected [2]"));
 }

@@ -1,5 +1,4 @@
-// AdamW against a loop in double precision, and the habits around it: clipping, decay, frozen layers,
-// followers.
+// AdamW against a loop in double precision, and what is around it: clipping, decay, frozen layers, followers.
 #include "train/optimizer.hpp"
 
 #include <ATen/ATen.h>
@@ -321,7 +320,7 @@ TEST_CASE("layer_decay scales the learning rate of each layer") {
     CHECK(tensors[2].item<double>() == Approx(-0.01).epsilon(1e-4));
 }
 
-TEST_CASE("trails move once, after their leaders: with the update, or where there is none") {
+TEST_CASE("moving averages move once, after their leaders: with the update, or where there is none") {
     auto moved = parameter({3, 2}), still = parameter({4}), frozen = parameter({2});
     const auto outside = at::randn({5});
     auto spec = plain();
@@ -330,19 +329,20 @@ TEST_CASE("trails move once, after their leaders: with the update, or where ther
     Optimizer optimizer(spec, {{"moved", moved}, {"still", still}, {"frozen", frozen}}, 1);
     set_gradient(moved, at::randn({3, 2}));
     set_gradient(frozen, at::randn({2}));
-    const auto trails_of = [](const std::vector<at::Tensor>& leaders, double weight) {
-        std::vector<Trail> out;
+    const auto averages_of = [](const std::vector<at::Tensor>& leaders, double weight) {
+        std::vector<MovingAverage> out;
         for (const auto& leader : leaders) out.push_back({at::randn(leader.sizes()), leader, weight});
         return out;
     };
-    auto trails = trails_of({moved, still, frozen, outside}, 0.25);
-    for (const auto& far : trails_of({moved, outside}, 0.75)) trails.push_back(far);
+    auto averages = averages_of({moved, still, frozen, outside}, 0.25);
+    for (const auto& far : averages_of({moved, outside}, 0.75)) averages.push_back(far);
     std::vector<at::Tensor> before;
-    for (const auto& trail : trails) before.push_back(trail.tensor.clone());
+    for (const auto& average : averages) before.push_back(average.tensor.clone());
     const auto moved_before = moved.detach().clone(), frozen_before = frozen.detach().clone();
-    optimizer.step(at_step(0), trails);
+    optimizer.step(at_step(0), averages);
     CHECK_FALSE(at::equal(moved, moved_before));
     CHECK(at::equal(frozen, frozen_before));
-    for (std::size_t i = 0; i < trails.size(); ++i)
-        CHECK(at::allclose(trails[i].tensor, at::lerp(before[i], trails[i].leader.detach(), trails[i].weight)));
+    for (std::size_t i = 0; i < averages.size(); ++i)
+        CHECK(at::allclose(averages[i].tensor,
+                           at::lerp(before[i], averages[i].leader.detach(), averages[i].weight)));
 }

@@ -292,10 +292,28 @@ TEST_CASE("an automatic batch is a number in the run's recipe, no larger than th
     CHECK(recipe::load(run.path() / "resolved.toml").train.batch == 16);
 }
 
+TEST_CASE("a run on an open plan and open data is the run that opens them, also after a batch was tried") {
+    const std::vector<std::string> one_epoch = {"train.epochs=1", "probe.every=0"};
+    TrainingRun own(tiny_demo(), one_epoch), given(tiny_demo(), one_epoch);
+    own.run();
+    auto plan = plan::Plan::initial(given.recipe, registry());
+    auto uncached = given.recipe.data;
+    uncached.cache = "none";
+    const auto automatic = train::with_batch(given.recipe, recipe::TrainSpec::auto_batch);
+    CHECK(train::with_fitting_batch(automatic, plan, 2).train.batch == 2 * given.recipe.data.masks_per_image);
+    train::TrainRequest request;
+    request.out = given.path();
+    request.quiet = true;
+    request.plan = std::move(plan);
+    request.data = train::open_training_data(uncached);
+    train::Trainer(given.recipe, registry(), std::move(request)).run();
+    CHECK(difference(own.last(), given.last()) == "");
+}
+
 TEST_CASE("the log says where the time went") {
     TrainingRun run(linear_map, {"train.epochs=1"});
     run.run();
     for (const auto& line : run.metrics())
-        for (const auto* phase : {"data", "forward", "loss", "backward", "clip", "optimizer"})
-            CHECK(line["phases"].contains(phase));
+        for (const auto* part : {"data", "forward", "loss", "backward", "clip", "optimizer"})
+            CHECK(line["phases"].contains(part));
 }

@@ -33,15 +33,15 @@ void expect_normal(const data::Dataset& images, const recipe::LabelledSpec& spec
 
 }  // namespace
 
-AnomalyImages open_anomaly_images(const recipe::Recipe& recipe) {
+AnomalyImages open_anomaly_images(const recipe::Recipe& recipe, const data::Dataset* trained) {
     const auto& spec = *recipe.detect;
     AnomalyImages out;
     out.normal.images = open_rows(recipe, spec.labelled, spec.labelled.train_where);
     expect_normal(*out.normal.images, spec.labelled);
     if (!spec.validation_where.empty()) out.validation = labelled(recipe, spec.validation_where, {});
     out.test = labelled(recipe, spec.labelled.test_where, {spec.labelled.negative, spec.labelled.positive});
-    out.test.notes =
-        expect_detection_apart(recipe, out.normal, out.validation ? &*out.validation : nullptr, out.test);
+    out.test.notes = expect_detection_apart(recipe, out.normal, out.validation ? &*out.validation : nullptr,
+                                            out.test, trained);
     return out;
 }
 

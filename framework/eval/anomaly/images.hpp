@@ -18,8 +18,8 @@ struct AnomalyImages {
 
 /// Throws DataError where normal_where lets abnormal images through, RecipeError where the test images are
 /// trained or standardised on, or choose the threshold (apart.hpp). The test images need not be of both
-/// classes.
-AnomalyImages open_anomaly_images(const recipe::Recipe& recipe);
+/// classes. `trained` are the images of [data] where they are open already.
+AnomalyImages open_anomaly_images(const recipe::Recipe& recipe, const data::Dataset* trained = nullptr);
 
 /// The mask of an image of `spec` at data.size: CV_8U, 0 outside and 255 inside; empty where it is not known.
 /// `column` holds the masks; generated images have theirs without one. A normal image without a mask has one

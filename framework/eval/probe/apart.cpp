@@ -65,16 +65,17 @@ class Comparison {
             refuse("name all films of a patient alike in one column, and write patient = \"COLUMN\"");
     }
 
-    void with_training(const recipe::DataSpec& data, bool refused, const std::string& division) {
-        std::shared_ptr<const data::Dataset> trained;
+    void with_training(const recipe::DataSpec& data, const data::Dataset* trained, bool refused,
+                       const std::string& division) {
+        std::shared_ptr<const data::Dataset> opened;
         try {
-            trained = trained_images(data);
+            if (trained == nullptr) opened = trained_images(data);
         } catch (const DataError& error) {  // a finished run may be evaluated where its data are not
             notes.push_back(fmt::format("not compared with the images of [data], which cannot be opened: {}",
                                         error.what()));
             return;
         }
-        const auto seen = part(*trained, data);
+        const auto seen = part(trained == nullptr ? *opened : *trained, data);
         const std::string whose = "the images of [data], which the network is trained on";
         if (refused)
             refuse(seen, whose, division);
@@ -105,7 +106,8 @@ const auto tested = "test_where = 'split == \"test\"'";
 }  // namespace
 
 std::vector<std::string> expect_apart(const recipe::Recipe& recipe, const recipe::LabelledSpec& spec,
-                                      const LabelledSet& train, const LabelledSet& test) {
+                                      const LabelledSet& train, const LabelledSet& test,
+                                      const data::Dataset* trained) {
     Comparison comparison(spec, *test.images);
     if (spec.head.empty()) {
         comparison.refuse(part(*train.images, spec), "the rows that the probe is fitted on",
@@ -115,23 +117,24 @@ std::vector<std::string> expect_apart(const recipe::Recipe& recipe, const recipe
         comparison.refuse(part(*validation.images, spec), "the rows that the threshold is chosen on",
                           fmt::format("validation_where = 'split == \"val\"' and {}", tested));
     }
-    comparison.with_training(recipe.data, learns_labels(recipe.data),
+    comparison.with_training(recipe.data, trained, learns_labels(recipe.data),
                              fmt::format("data.where = 'split == \"train\"' and {}", tested));
     return comparison.notes;
 }
 
 std::vector<std::string> expect_folds_apart(const recipe::Recipe& recipe, const recipe::LabelledSpec& spec,
-                                            const LabelledSet& pool) {
+                                            const LabelledSet& pool, const data::Dataset* trained) {
     Comparison comparison(spec, *pool.images);
     comparison.refuse_repeated(data::repeated(part(*pool.images, spec), pool.labels.patients));
-    comparison.with_training(recipe.data, learns_labels(recipe.data),
+    comparison.with_training(recipe.data, trained, learns_labels(recipe.data),
                              "data.where = 'split == \"train\"' and train_where = 'split == \"test\"'; or "
                              "data.folds instead of folds");
     return comparison.notes;
 }
 
 std::vector<std::string> expect_detection_apart(const recipe::Recipe& recipe, const LabelledSet& normal,
-                                                const LabelledSet* validation, const LabelledSet& test) {
+                                                const LabelledSet* validation, const LabelledSet& test,
+                                                const data::Dataset* trained) {
     const auto& spec = recipe.detect->labelled;
     Comparison comparison(spec, *test.images);
     comparison.refuse(
@@ -140,7 +143,7 @@ std::vector<std::string> expect_detection_apart(const recipe::Recipe& recipe, co
     if (validation != nullptr)
         comparison.refuse(part(*validation->images, spec), "the rows that the threshold is chosen on",
                           fmt::format("validation_where = 'split == \"val\"' and {}", tested));
-    comparison.with_training(recipe.data, /*refused=*/true,
+    comparison.with_training(recipe.data, trained, /*refused=*/true,
                              fmt::format("data.where = 'split == \"train\"' and {}", tested));
     return comparison.notes;
 }

@@ -11,19 +11,22 @@ namespace hearth::eval {
 /// a threshold is chosen on, and the images of [data] where the network learns from labels or masks. Throws
 /// RecipeError with counts, examples and what to write where they have films or patients in common, unless the
 /// section has overlap = true. What a result then has to say is returned: an overlap that was asked for, and
-/// test images that the network was trained on without labels.
+/// test images that the network was trained on without labels. `trained` are the images of [data] where they
+/// are open already, else null.
 std::vector<std::string> expect_apart(const recipe::Recipe& recipe, const recipe::LabelledSpec& spec,
-                                      const LabelledSet& train, const LabelledSet& test);
+                                      const LabelledSet& train, const LabelledSet& test,
+                                      const data::Dataset* trained = nullptr);
 
 /// The same for a pool that is divided into folds by patient: films that are in it under two patients are
 /// refused.
 std::vector<std::string> expect_folds_apart(const recipe::Recipe& recipe, const recipe::LabelledSpec& spec,
-                                            const LabelledSet& pool);
+                                            const LabelledSet& pool, const data::Dataset* trained = nullptr);
 
 /// The same for [detect]: normal images, validation images (or null) and all images of [data] against those
 /// tested.
 std::vector<std::string> expect_detection_apart(const recipe::Recipe& recipe, const LabelledSet& normal,
-                                                const LabelledSet* validation, const LabelledSet& test);
+                                                const LabelledSet* validation, const LabelledSet& test,
+                                                const data::Dataset* trained = nullptr);
 
 /// That the checkpoint `best` was chosen on rows that this section tests on; "" where [probe] tests on others.
 std::string chosen_on_test(const recipe::Recipe& recipe, const recipe::LabelledSpec& spec,

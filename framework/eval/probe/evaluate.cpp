@@ -246,7 +246,7 @@ Evaluation evaluate_readable(const recipe::Recipe& recipe, const host::Registry&
     const auto context = evaluation_context(device);
     const auto network = backbone_network(trained, spec);
     FrozenEvaluation frozen(recipe, spec, say);
-    const auto untrained = untrained_plan(recipe, registry, device);
+    const auto untrained = plan::Plan::initial(recipe, registry, device);
     for (const auto& [model, plan] : {std::pair{"trained", &trained}, {"untrained", &untrained}})
         frozen.run(model, vectors_of(recipe, spec, *plan, context),
                    tokens_of(recipe, spec, backbone_tokens(*plan, network, context)));
@@ -267,14 +267,6 @@ Statistic auc_statistic(const std::vector<double>& probabilities, std::size_t cl
     if (classes == 2 && labels.size() != probabilities.size())
         return ResampledAuc(column(probabilities, 2, 1), labels);
     return mean_auc_statistic(probabilities, classes, labels);
-}
-
-plan::Plan untrained_plan(const recipe::Recipe& recipe, const host::Registry& registry, c10::Device device) {
-    at::manual_seed(static_cast<std::uint64_t>(recipe.train.seed));
-    auto plan = plan::Plan::build(recipe, registry);
-    plan.to(device);
-    plan.train(false);
-    return plan;
 }
 
 const Score* find_score(const Evaluation& evaluation, const std::string& classifier, const std::string& model) {

@@ -15,9 +15,6 @@ namespace hearth::eval {
 /// Receives a line about how far something is.
 using Say = std::function<void(const std::string& line)>;
 
-/// The recipe's networks with the weights that a run with its seed starts from.
-plan::Plan untrained_plan(const recipe::Recipe& recipe, const host::Registry& registry, c10::Device device);
-
 /// `trained` holds the weights of the run. The untrained backbone is built from the recipe's seed. With
 /// eval.head it is that head's answers that are measured instead (head.hpp). `say` is told how far it is where
 /// that takes long. Test images that cannot be read or that are of a class without training rows are left out,

@@ -137,22 +137,23 @@ std::pair<LabelledSet, LabelledSet> divide_rows(const recipe::Recipe& recipe,
     return {std::move(train), std::move(test)};
 }
 
-std::pair<LabelledSet, LabelledSet> open_splits(const recipe::Recipe& recipe,
-                                                const recipe::LabelledSpec& spec) {
+std::pair<LabelledSet, LabelledSet> open_splits(const recipe::Recipe& recipe, const recipe::LabelledSpec& spec,
+                                                const data::Dataset* trained) {
     auto splits = divide_rows(recipe, spec);
-    splits.second.notes = expect_apart(recipe, spec, splits.first, splits.second);
+    splits.second.notes = expect_apart(recipe, spec, splits.first, splits.second, trained);
     return splits;
 }
 
 std::pair<LabelledSet, LabelledSet> open_evaluated(const recipe::Recipe& recipe,
-                                                   const recipe::LabelledSpec& spec) {
-    if (spec.folds == 0) return open_splits(recipe, spec);
+                                                   const recipe::LabelledSpec& spec,
+                                                   const data::Dataset* trained) {
+    if (spec.folds == 0) return open_splits(recipe, spec, trained);
     auto pool = open_pool(recipe, spec);
     // Throws where there are fewer patients than folds.
     static_cast<void>(data::assign_folds(pool.labels.strata(), pool.labels.patients,
                                          static_cast<int>(spec.folds),
                                          static_cast<std::uint64_t>(recipe.data.split_seed)));
-    pool.notes = expect_folds_apart(recipe, spec, pool);
+    pool.notes = expect_folds_apart(recipe, spec, pool, trained);
     return {pool, pool};
 }
 

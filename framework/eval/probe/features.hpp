@@ -39,12 +39,15 @@ LabelledSet open_pool(const recipe::Recipe& recipe, const recipe::LabelledSpec& 
 /// `folds` the first fold of the rows of train_where is the test split. With data.folds the rows of train_where
 /// are divided as those of [data] were, and the fold is the test split; [data] then has to read the same rows
 /// and label. `fraction` is applied to the training split. Throws RecipeError where the test split has films or
-/// patients that were fitted on (apart.hpp); the notes of the test split are what remains to be said.
-std::pair<LabelledSet, LabelledSet> open_splits(const recipe::Recipe& recipe, const recipe::LabelledSpec& spec);
+/// patients that were fitted on (apart.hpp); the notes of the test split are what remains to be said. `trained`
+/// are the images of [data] where they are open already.
+std::pair<LabelledSet, LabelledSet> open_splits(const recipe::Recipe& recipe, const recipe::LabelledSpec& spec,
+                                                const data::Dataset* trained = nullptr);
 /// What a section is evaluated on at the end: open_splits(), but with `folds` all rows of train_where on both
 /// sides, since each fold is tested in its turn. Throws DataError where there are fewer patients than folds.
 std::pair<LabelledSet, LabelledSet> open_evaluated(const recipe::Recipe& recipe,
-                                                   const recipe::LabelledSpec& spec);
+                                                   const recipe::LabelledSpec& spec,
+                                                   const data::Dataset* trained = nullptr);
 /// open_splits() without the comparison.
 std::pair<LabelledSet, LabelledSet> divide_rows(const recipe::Recipe& recipe, const recipe::LabelledSpec& spec);
 /// The rows of validation_where; without it the images that were trained on, or the training split where [data]

@@ -1,6 +1,5 @@
-#include "train/trial.hpp"
+#include "train/dry_run.hpp"
 
-#include <ATen/ATen.h>
 #include <ATen/Parallel.h>
 
 #include <utility>
@@ -8,10 +7,8 @@
 namespace hearth::train {
 namespace {
 
-plan::Plan planned(const recipe::Recipe& recipe, const host::Registry& registry, c10::Device device) {
+plan::Plan& ready(plan::Plan& plan, const recipe::Recipe& recipe, c10::Device device) {
     if (recipe.train.threads > 0) at::set_num_threads(static_cast<int>(recipe.train.threads));
-    at::manual_seed(static_cast<std::uint64_t>(recipe.train.seed));
-    auto plan = plan::Plan::build(recipe, registry);
     plan.to(device);
     plan.train(true);
     return plan;
@@ -19,10 +16,10 @@ plan::Plan planned(const recipe::Recipe& recipe, const host::Registry& registry,
 
 }  // namespace
 
-Trial::Trial(recipe::Recipe tried, const host::Registry& registry)
+DryRun::DryRun(recipe::Recipe tried, plan::Plan& planned)
     : recipe(std::move(tried)),
       device(pick_device(recipe.train.device)),
-      plan(planned(recipe, registry, device)),
+      plan(ready(planned, recipe, device)),
       stepper(recipe, plan, device) {}
 
 }  // namespace hearth::train

@@ -1,4 +1,4 @@
-#include "train/operations.hpp"
+#include "train/operation_counter.hpp"
 
 #include <ATen/ATen.h>
 #include <ATen/core/grad_mode.h>

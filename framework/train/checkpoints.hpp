@@ -1,0 +1,54 @@
+// The checkpoints of a run hold its weights, the state of its optimiser and how far it is.
+#pragma once
+
+#include <filesystem>
+#include <functional>
+#include <optional>
+#include <string>
+#include <utility>
+
+#include "base/safetensors.hpp"
+#include "plan/plan.hpp"
+#include "train/optimizer.hpp"
+#include "train/run_folder.hpp"
+
+namespace hearth::train {
+
+class Checkpoints {
+  public:
+    using Warn = std::function<void(const std::string& warning)>;
+
+    /// All that it is given by reference has to outlive it. `images` says which images the run has, in their
+    /// order: a run does not go on with others.
+    Checkpoints(const recipe::Recipe& recipe, const RunFolder& folder, plan::Plan& plan, Optimizer& optimizer,
+                const Comm& comm, std::string images);
+
+    /// Writes checkpoints/<name>.safetensors. The "last" that was there stays as "previous".
+    void save(const std::string& name, const Progress& progress) const;
+    /// Whether this score is higher than all before; then "best" has to be saved.
+    bool is_best(double score);
+    /// The name under which the checkpoint after so many epochs is kept; "" where it is not.
+    std::string kept_as(std::int64_t epochs, const Progress& progress) const;
+
+    /// Fills the plan and the optimiser from "last", and returns the step that it was made at. Where "last" is
+    /// broken it is "previous" that is taken, and `warn` is told. Throws DataError where neither can be read or
+    /// the data are not those of the run.
+    std::int64_t load(const Progress& progress, const Warn& warn);
+
+    /// Writes not-a-number.safetensors, unless it is there: the weights as they were, for the step was not
+    /// made, and the views of the batch that led to it.
+    std::filesystem::path save_failed_step(const plan::StepOutput& out, const Progress& progress) const;
+
+  private:
+    std::pair<std::filesystem::path, base::SafeTensors> read(const Warn& warn) const;
+
+    const recipe::Recipe& recipe_;
+    const RunFolder& folder_;
+    plan::Plan& plan_;
+    Optimizer& optimizer_;
+    const Comm& comm_;
+    std::string images_;
+    std::optional<double> best_;
+};
+
+}  // namespace hearth::train

@@ -1,0 +1,23 @@
+// A dry run has a recipe's plan on its device and the step that would train it, for those who try a few steps
+// and keep nothing.
+#pragma once
+
+#include "train/stepper.hpp"
+
+namespace hearth::train {
+
+class DryRun {
+  public:
+    /// Puts the plan, which has to outlive it, on the recipe's device and into training mode; steps move its
+    /// weights. Throws RecipeError as pick_device does.
+    DryRun(recipe::Recipe recipe, plan::Plan& plan);
+    DryRun(const DryRun&) = delete;
+    DryRun& operator=(const DryRun&) = delete;
+
+    const recipe::Recipe recipe;
+    const c10::Device device;
+    const plan::Plan& plan;
+    Stepper stepper;
+};
+
+}  // namespace hearth::train
