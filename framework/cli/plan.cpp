@@ -6,6 +6,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "cli/cli.hpp"
 #include "runs/opened_tables.hpp"
 
 namespace hearth::cli {

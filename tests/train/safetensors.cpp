@@ -10,7 +10,6 @@
 #include "support/temporary_folder.hpp"
 
 using namespace hearth;
-using namespace hearth::train;
 using namespace hearth::base;
 using Catch::Matchers::Contains;
 using test::message_of;
