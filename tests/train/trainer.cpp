@@ -300,7 +300,7 @@ TEST_CASE("a run on an open plan and open data is the run that opens them, also 
     auto uncached = given.recipe.data;
     uncached.cache = "none";
     const auto automatic = train::with_batch(given.recipe, recipe::TrainSpec::auto_batch);
-    CHECK(train::with_fitting_batch(automatic, plan, 2).train.batch == 2 * given.recipe.data.masks_per_image);
+    CHECK(train::with_fitting_batch(automatic, plan, 2).train.batch == 2 * given.recipe.data.samples_per_image);
     train::TrainRequest request;
     request.out = given.path();
     request.quiet = true;
