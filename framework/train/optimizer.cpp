@@ -66,7 +66,7 @@ double Optimizer::lr(const Progress& progress) const {
 
 namespace {
 
-constexpr std::int64_t grain = 32768;  // elements a thread takes at least
+constexpr std::int64_t norm_grain = 32768;  // elements a thread takes at least
 
 /// The 2-norm of fp32 on the CPU. ATen's norm, and the scalar product of a BLAS, read on one thread.
 double norm_of(const at::Tensor& tensor) {
@@ -76,7 +76,7 @@ double norm_of(const at::Tensor& tensor) {
     const auto part = [&](std::int64_t begin, std::int64_t end, double before) {
         return before + sum_of_squares(values + begin, end - begin);
     };
-    return std::sqrt(at::parallel_reduce(0, flat.numel(), grain, 0.0, part, std::plus<>()));
+    return std::sqrt(at::parallel_reduce(0, flat.numel(), norm_grain, 0.0, part, std::plus<>()));
 }
 
 /// Each tensor's 2-norm, double [P] on the CPU.
