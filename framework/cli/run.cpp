@@ -1,5 +1,4 @@
 #include "cli/run.hpp"
-#include "runs/loaded_run.hpp"
 
 namespace hearth::cli {
 
@@ -27,12 +26,15 @@ std::unique_ptr<runs::LoadedRun> load_run(const RunArguments& arguments, const G
 
 std::unique_ptr<runs::LoadedRun> load_run(const std::filesystem::path& folder, const std::string& checkpoint,
                                           const Globals& globals) {
-    auto own = globals;
-    own.out.clear();
-    RunArguments arguments;
-    arguments.run = folder.string();
-    arguments.checkpoint = checkpoint;
-    return load_run(arguments, own, {});
+    return runs::load_run({.run = folder,
+                           .checkpoint = checkpoint,
+                           .overrides = {},
+                           .with = {},
+                           .opens = {},
+                           .only = {},
+                           .device = globals.device,
+                           .out = {},
+                           .plugin_paths = {globals.plugin_paths.begin(), globals.plugin_paths.end()}});
 }
 
 }  // namespace hearth::cli

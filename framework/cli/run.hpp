@@ -3,13 +3,10 @@
 
 #include <filesystem>
 #include <memory>
-#include <nlohmann/json.hpp>
-#include <optional>
+#include <string>
+#include <vector>
 
 #include "cli/cli.hpp"
-#include "eval/probe/evaluate.hpp"
-#include "plan/plan.hpp"
-#include "report/text.hpp"
 #include "runs/loaded_run.hpp"
 #include "train/trainer.hpp"
 

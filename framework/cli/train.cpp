@@ -7,6 +7,7 @@
 #include "cli/run.hpp"
 #include "dist/backend.hpp"
 #include "dist/process_group.hpp"
+#include "eval/probe/evaluate.hpp"
 #include "eval/probe/notes.hpp"
 #include "host/cuda.hpp"
 #include "runs/loaded_run.hpp"
@@ -46,8 +47,7 @@ void evaluate_and_report(const std::filesystem::path& folder, const recipe::Reci
     const auto page = base::during(quiet, "report", [&] { return summary::write_report(*run); });
     train::append_to_log(folder, "report: " + page.string());
     if (globals.json)
-        fmt::print("{}\n",
-                   base::json_text(nlohmann::json({{"run", folder.string()}, {"report", page.string()}})));
+        base::print_json(nlohmann::json({{"run", folder.string()}, {"report", page.string()}}));
     else
         fmt::print("report: {}\n", std::filesystem::absolute(page).lexically_normal().string());
 }
@@ -83,6 +83,18 @@ recipe::Recipe with_batch(const recipe::Recipe& recipe, plan::Plan& plan, std::i
     return fitting;
 }
 
+/// Says what was opened, unless `quiet`; the same as text for the log.
+std::string say_opened(const runs::Tables& tables, const recipe::Recipe& recipe, bool quiet) {
+    const auto table = runs::table_of(tables, recipe);
+    auto text = summary::plain({table});
+    if (!quiet) summary::print_table(table, stderr);
+    for (const auto& note : runs::notes_on(tables, recipe)) {
+        text += "\nnote: " + note;
+        if (!quiet) summary::print_line("note: " + note, stderr);
+    }
+    return text;
+}
+
 }  // namespace
 
 void StartFlags::add_to(CLI::App& verb) {
@@ -114,15 +126,8 @@ train::TrainSummary train_recipe(const recipe::Recipe& written, const StartFlags
     const auto tables = first ? base::during(globals.quiet, "opening the tables",
                                              [&] { return runs::open_tables(written, registry, opens); })
                               : runs::Tables();
-    if (first && !globals.quiet) {
-        summary::print_table(runs::table_of(tables, written), stderr);
-        for (const auto& note : runs::notes_on(tables, written)) summary::print_line("note: " + note, stderr);
-    }
     train::TrainRequest request;
-    if (first) {
-        request.opening = summary::plain({runs::table_of(tables, written)});
-        for (const auto& note : runs::notes_on(tables, written)) request.opening += "\nnote: " + note;
-    }
+    if (first) request.opening = say_opened(tables, written, globals.quiet);
     if (group && written.train.batch == recipe::TrainSpec::auto_batch)
         throw RecipeError("found train.batch = \"auto\" with several processes, expected a number");
     auto plan = base::during(globals.quiet || !first, "planning", [&] {

@@ -73,9 +73,12 @@ std::unique_ptr<LoadedRun> load_run(const RunQuestion& question) {
     how.only->insert(how.only->end(), of_the_machine.begin(), of_the_machine.end());
     if (!question.device.empty()) how.overrides.push_back(fmt::format("train.device=\"{}\"", question.device));
     run->recipe = recipe::load(folder / "resolved.toml", how);
-    recipe::Reading its_own;
-    its_own.opens = {};
-    run->probed_by = recipe::load(folder / "resolved.toml", its_own).probe;
+    run->probed_by = run->recipe.probe;
+    if (!run->asked.empty()) {
+        recipe::Reading its_own;
+        its_own.opens = {};
+        run->probed_by = recipe::load(folder / "resolved.toml", its_own).probe;
+    }
     run->registry = host::Registry::found(
         {.from_command_line = question.plugin_paths, .from_recipe = run->recipe.plugin_paths});
     run->device = train::pick_device(run->recipe.train.device);

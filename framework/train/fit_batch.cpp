@@ -69,7 +69,7 @@ void undo_steps(plan::Plan& plan, const base::SafeTensors& before) {
             static_cast<void>(augment->counts());
 }
 
-/// 0: not even one sample of each mask fits.
+/// 0: not even the samples of one image fit.
 std::int64_t largest_batch(const recipe::Recipe& recipe, plan::Plan& plan, std::int64_t images) {
     const auto copies = recipe.data.samples_per_image;
     const auto enough = std::min(largest, images * copies);
