@@ -1,13 +1,13 @@
 // Random numbers that are the same on every platform and standard library: SplitMix64 (Steele, Lea, Flood 2014)
-// with our own uniform and normal draws. Used by the generator of phantoms; augmentations draw from the SDK's
-// counter-based generator.
+// with our own uniform and normal draws. The generator of phantoms draws from it, and it seeds the bootstrap's;
+// augmentations draw from the SDK's counter-based generator.
 #pragma once
 
 #include <cmath>
 #include <cstdint>
 #include <numbers>
 
-namespace hearth::images {
+namespace hearth::base {
 
 /// `SplitMix random(seed, subject); const double width = random.uniform(0.4, 0.6);`
 class SplitMix {
@@ -46,4 +46,4 @@ class SplitMix {
     std::uint64_t state_;
 };
 
-}  // namespace hearth::images
+}  // namespace hearth::base

@@ -7,11 +7,11 @@
 #include <cmath>
 #include <thread>
 
+#include "base/splitmix.hpp"
 #include "images/dicom_files.hpp"
 #include "images/image.hpp"
 #include "images/manifest.hpp"
 #include "images/pictures.hpp"
-#include "images/splitmix.hpp"
 #include "support/temporary_folder.hpp"
 
 using namespace hearth;
@@ -246,7 +246,7 @@ TEST_CASE("several threads read DICOM files at once") {
 }
 
 TEST_CASE("truncated DICOM files are quarantined as such") {
-    SplitMix random(1);
+    base::SplitMix random(1);
     cv::Mat noise(64, 64, CV_16U);
     for (int i = 0; i < 4096; ++i)
         noise.ptr<std::uint16_t>()[i] = static_cast<std::uint16_t>(random.index(65536));

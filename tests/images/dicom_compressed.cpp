@@ -7,11 +7,11 @@
 #include <opencv2/imgcodecs.hpp>
 #include <opencv2/imgproc.hpp>
 
+#include "base/splitmix.hpp"
 #include "images/dicom/codestream.hpp"
 #include "images/dicom_files.hpp"
 #include "images/image.hpp"
 #include "images/pictures.hpp"
-#include "images/splitmix.hpp"
 #include "support/temporary_folder.hpp"
 
 using namespace hearth;
@@ -28,7 +28,7 @@ namespace {
 /// A slope with a little noise over the whole range of the type; OpenCV's encoder cuts what does not become
 /// smaller.
 cv::Mat film(int type) {
-    SplitMix random(7);
+    base::SplitMix random(7);
     const double step = type == CV_8U ? 2 : 585;
     cv::Mat values(48, 64, CV_64F), out;
     for (int y = 0; y < values.rows; ++y)

@@ -4,11 +4,11 @@
 #include <opencv2/imgcodecs.hpp>
 #include <opencv2/imgproc.hpp>
 
+#include "base/splitmix.hpp"
 #include "images/image_file.hpp"
 #include "images/image_header.hpp"
 #include "images/phantom/phantom.hpp"
 #include "images/pictures.hpp"
-#include "images/splitmix.hpp"
 #include "support/temporary_folder.hpp"
 
 using namespace hearth;
@@ -22,7 +22,7 @@ using test::TemporaryFolder;
 namespace {
 
 cv::Mat noise8(int height, int width) {
-    SplitMix random(1);
+    base::SplitMix random(1);
     cv::Mat image(height, width, CV_8U);
     for (int i = 0; i < height * width; ++i) image.data[i] = static_cast<std::uint8_t>(random.index(256));
     return image;

@@ -3,7 +3,7 @@
 #include <catch2/catch.hpp>
 #include <opencv2/imgcodecs.hpp>
 
-#include "images/splitmix.hpp"
+#include "base/splitmix.hpp"
 #include "support/temporary_folder.hpp"
 
 using namespace hearth;
@@ -77,7 +77,7 @@ TEST_CASE("no mask is written as -1, with blanks around it as in SIIM-ACR's file
 }
 
 TEST_CASE("encoding and decoding random masks gives them back") {
-    SplitMix random(3);
+    base::SplitMix random(3);
     for (const RleKind kind : {RleKind::relative, RleKind::absolute, RleKind::counts}) {
         for (int trial = 0; trial < 20; ++trial) {
             cv::Mat mask(1 + random.index(20), 1 + random.index(20), CV_8U);

@@ -7,8 +7,8 @@
 #include <opencv2/imgproc.hpp>
 #include <set>
 
+#include "base/splitmix.hpp"
 #include "images/image.hpp"
-#include "images/splitmix.hpp"
 #include "support/temporary_folder.hpp"
 
 using namespace hearth;
@@ -29,15 +29,15 @@ double rms(const cv::Mat& a, const cv::Mat& b) {
 }  // namespace
 
 TEST_CASE("the random stream is fixed") {
-    CHECK(SplitMix(0).bits() == 0xE220A8397B1DCDAFULL);  // the first output of SplitMix64 with seed 0
-    SplitMix a(1, 2, 3), b(1, 2, 3), c(1, 3, 2);
+    CHECK(base::SplitMix(0).bits() == 0xE220A8397B1DCDAFULL);  // the first output of SplitMix64 with seed 0
+    base::SplitMix a(1, 2, 3), b(1, 2, 3), c(1, 3, 2);
     const auto first = a.bits();
     CHECK(first == b.bits());
     CHECK(first != c.bits());
 }
 
 TEST_CASE("quick normals have mean 0 and variance 1") {
-    SplitMix random(5);
+    base::SplitMix random(5);
     double sum = 0, squares = 0;
     constexpr int count = 200'000;
     for (int i = 0; i < count; ++i) {

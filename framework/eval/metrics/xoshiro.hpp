@@ -7,30 +7,16 @@
 #include <bit>
 #include <cstdint>
 
+#include "base/splitmix.hpp"
+
 namespace hearth::eval {
-
-/// The usual way to turn one number into many seeds.
-class SplitMix64 {
-  public:
-    explicit SplitMix64(std::uint64_t seed) : state_(seed) {}
-
-    std::uint64_t next() {
-        std::uint64_t z = (state_ += 0x9e3779b97f4a7c15u);
-        z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
-        z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
-        return z ^ (z >> 31);
-    }
-
-  private:
-    std::uint64_t state_;
-};
 
 /// xoshiro256**: `Xoshiro random(seed); auto patient = random.below(patients);`
 class Xoshiro {
   public:
     explicit Xoshiro(std::uint64_t seed) {
-        SplitMix64 seeds(seed);
-        for (auto& word : state_) word = seeds.next();
+        base::SplitMix seeds(seed);
+        for (auto& word : state_) word = seeds.bits();
     }
 
     std::uint64_t next() {

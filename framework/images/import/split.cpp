@@ -5,7 +5,7 @@
 #include <hearth/error.hpp>
 #include <map>
 
-#include "images/splitmix.hpp"
+#include "base/splitmix.hpp"
 
 namespace hearth::images {
 namespace {
@@ -57,7 +57,7 @@ void deal(Imported& set, const std::vector<Patient>& patients, const std::array<
     for (const Patient& patient : patients) strata[patient.stratum].push_back(&patient);
     std::uint64_t stream = 0;
     for (auto& [name, members] : strata) {
-        SplitMix random(seed, ++stream);
+        base::SplitMix random(seed, ++stream);
         double total = 0, passed = 0;
         for (std::size_t i = members.size(); i-- > 0;) {
             std::swap(members[i], members[static_cast<std::size_t>(random.index(static_cast<int>(i + 1)))]);

@@ -14,7 +14,7 @@ Point Anatomy::hilum(Side side) const {
 }
 
 Anatomy draw_anatomy(std::uint64_t seed, std::uint64_t subject) {
-    SplitMix random(seed, subject, 1);
+    base::SplitMix random(seed, subject, 1);
     Anatomy a;
     a.pose.rotation = random.uniform(-0.045, 0.045);
     a.pose.scale = random.uniform(0.94, 1.05);

@@ -80,7 +80,7 @@ cv::Mat Canvas::soften(const cv::Mat& layer, double sigma) const {
     return soft;
 }
 
-cv::Mat lattice_noise(SplitMix& random, int cells, int size) {
+cv::Mat lattice_noise(base::SplitMix& random, int cells, int size) {
     cv::Mat lattice(cells, cells, CV_32F);
     for (float* value = lattice.ptr<float>(); value != lattice.ptr<float>() + lattice.total(); ++value) {
         *value = random.quick_normal();

@@ -6,7 +6,7 @@
 #include <opencv2/core.hpp>
 #include <vector>
 
-#include "images/splitmix.hpp"
+#include "base/splitmix.hpp"
 
 namespace hearth::images::phantom {
 
@@ -45,6 +45,6 @@ class Canvas {
 };
 
 /// Smooth noise of unit variance at the nodes of a `cells` x `cells` lattice; the same pattern at every size.
-cv::Mat lattice_noise(SplitMix& random, int cells, int size);
+cv::Mat lattice_noise(base::SplitMix& random, int cells, int size);
 
 }  // namespace hearth::images::phantom

@@ -21,7 +21,7 @@ struct Place {
     double p;
     Point centre;
 };
-Place place_in_lung(SplitMix& random, const Anatomy& a, double margin) {
+Place place_in_lung(base::SplitMix& random, const Anatomy& a, double margin) {
     const auto to_float = [](const Points& points) {
         return std::vector<cv::Point2f>(points.begin(), points.end());
     };
@@ -40,7 +40,7 @@ Place place_in_lung(SplitMix& random, const Anatomy& a, double margin) {
 }
 
 /// A closed outline around `centre` that wobbles like a real margin.
-Points blob(SplitMix& random, Point centre, Point radii, double wobble) {
+Points blob(base::SplitMix& random, Point centre, Point radii, double wobble) {
     double phase[4];
     for (double& value : phase) value = random.uniform(0, 2 * CV_PI);
     const double turn = random.uniform(0, CV_PI);
@@ -62,7 +62,7 @@ cv::Mat filled(const Canvas& canvas, const Points& outline, double sigma) {
     return canvas.soften(layer, sigma);
 }
 
-LesionLayers nodule(SplitMix& random, const Anatomy& a, const Canvas& canvas) {
+LesionLayers nodule(base::SplitMix& random, const Anatomy& a, const Canvas& canvas) {
     const double radius = random.uniform(0.018, 0.045);
     const Place place = place_in_lung(random, a, radius);
     LesionLayers lesion;
@@ -74,7 +74,8 @@ LesionLayers nodule(SplitMix& random, const Anatomy& a, const Canvas& canvas) {
     return lesion;
 }
 
-LesionLayers consolidation(SplitMix& random, const Anatomy& a, const Layers& layers, const Canvas& canvas) {
+LesionLayers consolidation(base::SplitMix& random, const Anatomy& a, const Layers& layers,
+                           const Canvas& canvas) {
     const double radius = random.uniform(0.06, 0.12);
     const Place place = place_in_lung(random, a, 0.4 * radius);
     LesionLayers lesion;
@@ -89,7 +90,7 @@ LesionLayers consolidation(SplitMix& random, const Anatomy& a, const Layers& lay
     return lesion;
 }
 
-LesionLayers effusion(SplitMix& random, const Anatomy& a, const Layers& layers, const Canvas& canvas) {
+LesionLayers effusion(base::SplitMix& random, const Anatomy& a, const Layers& layers, const Canvas& canvas) {
     const Side side = random.chance(0.5) ? right : left;
     const double level = random.uniform(0.66, 0.90);  // height fraction of the fluid at its lowest
     const double rise = random.uniform(0.10, 0.20);
@@ -109,7 +110,8 @@ LesionLayers effusion(SplitMix& random, const Anatomy& a, const Layers& layers, 
     return lesion;
 }
 
-LesionLayers pneumothorax(SplitMix& random, const Anatomy& a, const Layers& layers, const Canvas& canvas) {
+LesionLayers pneumothorax(base::SplitMix& random, const Anatomy& a, const Layers& layers,
+                          const Canvas& canvas) {
     const Side side = random.chance(0.5) ? right : left;
     const double collapse = random.uniform(0.06, 0.20);
     LungOutline outline = lung_outline(a, side);
@@ -134,7 +136,8 @@ LesionLayers pneumothorax(SplitMix& random, const Anatomy& a, const Layers& laye
     return lesion;
 }
 
-LesionLayers cardiomegaly(SplitMix& random, const Anatomy& a, const Layers& layers, const Canvas& canvas) {
+LesionLayers cardiomegaly(base::SplitMix& random, const Anatomy& a, const Layers& layers,
+                          const Canvas& canvas) {
     LesionLayers lesion;
     lesion.location = "heart";
     const double width = random.uniform(1.30, 1.55) * std::max(1.0, 1.04 / a.heart_scale);
@@ -147,7 +150,7 @@ LesionLayers cardiomegaly(SplitMix& random, const Anatomy& a, const Layers& laye
 
 LesionLayers draw_lesion(Lesion lesion, std::uint64_t seed, std::uint64_t subject, const Anatomy& anatomy,
                          const Layers& layers, const Canvas& canvas) {
-    SplitMix random(seed, subject, 100 + static_cast<std::uint64_t>(lesion));
+    base::SplitMix random(seed, subject, 100 + static_cast<std::uint64_t>(lesion));
     switch (lesion) {
         case Lesion::nodule:
             return nodule(random, anatomy, canvas);

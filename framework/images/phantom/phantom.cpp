@@ -13,7 +13,7 @@ namespace {
 using namespace phantom;
 
 /// Attenuation along each ray: 0 in air, about 0.2 in lung, 0.55 in the chest wall, 1 in the mediastinum.
-cv::Mat compose(const Anatomy& a, const Layers& layers, const LesionLayers& lesion, SplitMix& random,
+cv::Mat compose(const Anatomy& a, const Layers& layers, const LesionLayers& lesion, base::SplitMix& random,
                 int size) {
     const cv::Mat& heart = lesion.heart.empty() ? layers.heart : lesion.heart;
     const cv::Mat lungs = cv::max(layers.lung[right], layers.lung[left]);
@@ -38,7 +38,7 @@ cv::Mat compose(const Anatomy& a, const Layers& layers, const LesionLayers& lesi
 }
 
 /// Beam, exposure, blur, quantum noise and film curve; nothing here looks at the image as a whole.
-cv::Mat expose(const Anatomy& a, const cv::Mat& density, SplitMix& random) {
+cv::Mat expose(const Anatomy& a, const cv::Mat& density, base::SplitMix& random) {
     const int size = density.rows;
     cv::Mat film;
     cv::exp(-a.exposure * density, film);
@@ -98,7 +98,7 @@ Phantom draw_phantom(std::uint64_t seed, std::uint64_t subject, Lesion lesion, i
     const Layers layers = draw_layers(anatomy, canvas);
     const LesionLayers drawn = draw_lesion(lesion, seed, subject, anatomy, layers, canvas);
 
-    SplitMix noise(anatomy.noise_seed);
+    base::SplitMix noise(anatomy.noise_seed);
     Phantom result;
     result.image = expose(anatomy, compose(anatomy, layers, drawn, noise, size), noise);
     result.lesion = lesion;

@@ -8,9 +8,9 @@
 #include <thread>
 
 #include "base/csv.hpp"
+#include "base/splitmix.hpp"
 #include "images/image.hpp"
 #include "images/phantom/phantom.hpp"
-#include "images/splitmix.hpp"
 
 namespace hearth::images {
 namespace fs = std::filesystem;
@@ -19,7 +19,7 @@ namespace fs = std::filesystem;
 std::string split_of(std::uint64_t subject, std::uint64_t seed) {
     std::array<const char*, 10> tens = {"train", "train", "train", "train", "train",
                                         "train", "train", "val",   "test",  "test"};
-    SplitMix random(seed, subject / 10, 3);
+    base::SplitMix random(seed, subject / 10, 3);
     for (int i = 9; i > 0; --i)
         std::swap(tens[static_cast<std::size_t>(i)], tens[static_cast<std::size_t>(random.index(i + 1))]);
     return tens[subject % 10];
@@ -72,7 +72,7 @@ void for_each_index(int count, int workers, const Work& work) {
 }  // namespace
 
 Lesion lesion_of(std::uint64_t subject, const PhantomOptions& options) {
-    SplitMix random(options.seed, subject, 2);
+    base::SplitMix random(options.seed, subject, 2);
     const bool abnormal = random.chance(options.lesion_share);
     return abnormal ? lesions[static_cast<std::size_t>(random.index(static_cast<int>(lesions.size())))]
                     : Lesion::none;

@@ -12,8 +12,8 @@ struct Vessel {
     double from, to;
 };
 
-void grow(SplitMix& random, std::vector<Vessel>& tree, Point start, double angle, double length, double width,
-          int depth) {
+void grow(base::SplitMix& random, std::vector<Vessel>& tree, Point start, double angle, double length,
+          double width, int depth) {
     const double bend = random.uniform(-0.25, 0.25);
     const Point middle = start + 0.5 * length * Point(std::cos(angle), std::sin(angle));
     const Point end = middle + 0.5 * length * Point(std::cos(angle + bend), std::sin(angle + bend));
@@ -31,7 +31,7 @@ void grow(SplitMix& random, std::vector<Vessel>& tree, Point start, double angle
 }  // namespace
 
 cv::Mat draw_vessels(const Anatomy& a, const Canvas& canvas) {
-    SplitMix random(a.vessel_seed);
+    base::SplitMix random(a.vessel_seed);
     std::vector<Vessel> tree;
     for (const Side side : {right, left}) {
         // Outwards angles of the trunks: the upper lobe has fewer and thinner ones than the lower (gravity).
