@@ -26,9 +26,6 @@ struct Score {
 struct Difference {
     std::string classifier, model, baseline;
     PairedInterval auc{};
-
-    /// Whether the interval lies above 0.
-    bool above() const { return auc.low > 0; }
 };
 
 /// Dice of a segmentation; see segmentation.hpp.

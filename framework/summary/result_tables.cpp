@@ -145,7 +145,7 @@ std::string notes_text(const std::vector<std::string>& notes) {
 std::vector<std::string> not_above(const eval::Evaluation& evaluation) {
     std::vector<std::string> out;
     for (const auto& d : evaluation.differences)
-        if (!d.above())
+        if (!d.auc.above())
             out.push_back(fmt::format("{}: {} not shown to be above {}: {}", classifier_text(d.classifier),
                                       d.model, d.baseline, eval::interval_text(d.auc, true, " ")));
     return out;

@@ -4,6 +4,7 @@
 
 #include "base/utf8.hpp"
 #include "cli/support.hpp"
+#include "support/detecting.hpp"
 
 using namespace hearth;
 using namespace hearth::test;
@@ -14,17 +15,9 @@ namespace {
 const std::string detecting = R"([detect]
 source = "phantom"
 phantom_count = 60
-normal_where = 'split == "train" and abnormal == 0'
-test_where = 'split == "test"'
-label = "abnormal"
-positive = "1"
-kind = "label"
+)" + detect_rows + R"(kind = "label"
 heatmaps = 3
-[detect.scores.restore]
-use = "error"
-output = "student.restored"
-patch = 8
-[detect.scores.distance]
+)" + restore_score + R"([detect.scores.distance]
 use = "distance"
 tokens = "student.logits"
 prototypes = "teacher.prototypes"

@@ -1,5 +1,6 @@
 // A shipped recipe on one's own films: hearth data recipe, --with, and mistakes that show before training.
 #include "cli/support.hpp"
+#include "support/detecting.hpp"
 
 using namespace hearth::test;
 using Catch::Matchers::Contains;
@@ -206,15 +207,7 @@ TEST_CASE("a wrong column or score of [detect] shows before training") {
     const OwnBox box;
     box.folder.write("detect.toml", tiny_recipe + R"([detect]
 source = "films/manifest.csv"
-normal_where = 'split == "train" and abnormal == 0'
-test_where = 'split == "test"'
-label = "abnormal"
-positive = "1"
-[detect.scores.restore]
-use = "error"
-output = "student.restored"
-patch = 8
-)");
+)" + detect_rows + restore_score);
     const auto well = box.run({"check", "detect.toml"});
     INFO(well.err);
     CHECK(well.code == 0);

@@ -28,9 +28,6 @@ struct AnomalyResult {
 struct BaselineDifference {
     std::string baseline;
     PairedInterval auc{};
-
-    /// Whether the interval lies above 0.
-    bool above() const { return auc.low > 0; }
 };
 
 /// One kind of abnormality against all normal images, by the sum.

@@ -38,6 +38,9 @@ struct Interval {
 /// each count so that it is never 0; its smallest value is 2 / (used + 1). NaN where there is no interval.
 struct PairedInterval : Interval {
     double p_value;
+
+    /// Whether the interval lies above 0; false where there is none.
+    bool above() const { return low > 0; }
 };
 
 /// Why a value has no interval, in a table's few columns: "3 patients", "rare class" (missing from too many

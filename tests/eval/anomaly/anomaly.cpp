@@ -10,6 +10,7 @@
 
 #include "eval/anomaly/score.hpp"
 #include "eval/metrics/metrics.hpp"
+#include "support/detecting.hpp"
 #include "train/support.hpp"
 
 using namespace hearth;
@@ -19,12 +20,7 @@ using Catch::Matchers::Contains;
 
 namespace {
 
-const std::string restore = R"([detect.scores.restore]
-use = "error"
-output = "student.restored"
-patch = 8
-window = 1
-)";
+const std::string restore = restore_score + "window = 1\n";
 const std::string scores = restore + R"([detect.scores.distance]
 use = "distance"
 tokens = "student.logits"
@@ -36,11 +32,8 @@ std::string detecting(const std::string& section = scores) {
 source = "phantom"
 phantom_count = 60
 phantom_seed = 7
-normal_where = 'split == "train" and abnormal == 0'
-test_where = 'split == "test"'
-label = "abnormal"
-positive = "1"
-kind = "label"
+)" + detect_rows +
+           R"(kind = "label"
 batch = 16
 heatmaps = 5
 )" + section;
@@ -199,7 +192,7 @@ TEST_CASE("what pixels achieve stands beside the scores and is no part of them")
         const auto& difference = detection.differences[b];
         CHECK(difference.baseline == detection.baselines[b].name);
         CHECK(difference.auc.value == Approx(detection.sum().auc.value - detection.baselines[b].auc.value));
-        CHECK(difference.above() == (difference.auc.low > 0));
+        CHECK(difference.auc.above() == (difference.auc.low > 0));
     }
     CHECK_THAT(detection.baseline_protocol, Contains("32 x 32") && Contains("no part of the sum"));
 

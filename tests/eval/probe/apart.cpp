@@ -7,6 +7,7 @@
 #include "eval/findings.hpp"
 #include "eval/probe/evaluate.hpp"
 #include "eval/probe/notes.hpp"
+#include "support/detecting.hpp"
 
 using namespace hearth;
 using namespace hearth::eval;
@@ -194,15 +195,7 @@ TEST_CASE(
 source = "phantom"
 phantom_count = 60
 phantom_seed = 7
-normal_where = 'split == "train" and abnormal == 0'
-test_where = 'split == "test"'
-label = "abnormal"
-positive = "1"
-[detect.scores.restore]
-use = "error"
-output = "student.restored"
-patch = 8
-)";
+)" + detect_rows + restore_score;
     const auto notes = [&](const std::vector<std::string>& overrides) {
         const TrainingRun run(text, overrides);
         return open_anomaly_images(run.recipe).test.notes;
