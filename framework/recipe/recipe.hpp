@@ -26,6 +26,23 @@ struct ComponentSpec {
     Table options;                                     ///< what is left for the plugin's schema
     std::map<std::string, std::string> reads, writes;  ///< port -> name in the dataflow
     Schedule weight = 1.0;                             ///< losses only
+    std::string phase;  ///< losses only: the [[phase]] whose update this is for; "" = the only one
+    Origin origin;
+};
+
+/// [optimizer]
+struct OptimizerSpec {
+    std::string use = "adamw";
+    Schedule lr = 5e-4, weight_decay = 0.05;
+    double layer_decay = 1;  ///< factor on lr from one layer of a backbone to the one below it
+    double lr_batch = 256;   ///< lr is multiplied by global batch / lr_batch; 0 = lr as written
+    double beta1 = 0.9, beta2 = 0.999, eps = 1e-8, clip = 3.0;
+    std::string clip_mode = "tensor";      ///< "tensor": each parameter's gradient by its own norm; "global"
+    std::vector<std::string> clip_slices;  ///< patterns: each slice along the first dimension by its own norm
+    /// Patterns of parameter names (substring or glob) that get no update ...
+    std::vector<std::string> freeze;
+    std::int64_t freeze_epochs = 0;     ///< ... for this many epochs
+    std::vector<std::string> no_decay;  ///< patterns besides biases and one-dimensional parameters
     Origin origin;
 };
 
@@ -43,13 +60,29 @@ struct NetworkSpec {
     std::string init_from;              ///< safetensors file, resolved against the recipe, or ""
     std::string init_network;  ///< which network of that file; "" = the one of this name, or the only one
     Origin init_network_origin;
-    bool frozen = false;
+    bool frozen = false;  ///< all of it: no update, and evaluation mode
+    /// `frozen = [..]`: patterns of parameter names (substring or glob, below the network's name) that get no
+    /// update in the whole run.
+    std::vector<std::string> frozen_parts;
+    bool eval_mode = false;    ///< `mode = "eval"`: batch statistics and dropout as in evaluation
+    bool own_buffers = false;  ///< follower: `buffers = "own"`, its batch statistics are not its leader's
+    Origin origin;
+};
+
+/// [[phase]]: an update of its own within a step.
+struct PhaseSpec {
+    std::string name;
+    std::vector<std::string> trains;  ///< networks and [[head]]s that it updates
+    std::int64_t repeat = 1;          ///< updates in a step
+    std::int64_t every = 1;           ///< steps between two of its turns
+    OptimizerSpec optimizer;          ///< [optimizer] with the phase's own keys over it
     Origin origin;
 };
 
 /// [[pass]]
 struct PassSpec {
-    std::string network, view;
+    std::string network;
+    std::string view;                               ///< "": only a network without a backbone has none
     std::string as;                                 ///< prefix of its outputs; the network's name unless given
     std::optional<std::vector<std::string>> heads;  ///< only these
     /// Port -> name in the dataflow, for all components of this pass; "" disconnects.
@@ -92,22 +125,6 @@ struct TrainSpec {
                  checkpoint_every = 0;
     std::string precision = "auto", device = "auto";
     std::int64_t timeout = 600;  ///< seconds until a process that does not answer counts as lost
-    Origin origin;
-};
-
-/// [optimizer]
-struct OptimizerSpec {
-    std::string use = "adamw";
-    Schedule lr = 5e-4, weight_decay = 0.05;
-    double layer_decay = 1;  ///< factor on lr from one layer of a backbone to the one below it
-    double lr_batch = 256;   ///< lr is multiplied by global batch / lr_batch; 0 = lr as written
-    double beta1 = 0.9, beta2 = 0.999, eps = 1e-8, clip = 3.0;
-    std::string clip_mode = "tensor";      ///< "tensor": each parameter's gradient by its own norm; "global"
-    std::vector<std::string> clip_slices;  ///< patterns: each slice along the first dimension by its own norm
-    /// Patterns of parameter names (substring or glob) that get no update ...
-    std::vector<std::string> freeze;
-    std::int64_t freeze_epochs = 0;     ///< ... for this many epochs
-    std::vector<std::string> no_decay;  ///< patterns besides biases and one-dimensional parameters
     Origin origin;
 };
 
@@ -162,10 +179,10 @@ struct LabelledSpec {
     bool has_probe(const std::string& probe) const;
 };
 
-/// [detect.scores.NAME]: one way to give every pixel a value that is high where it is abnormal. Its options are
-/// documented in score_schema().
+/// [detect.scores.NAME]: one way to give every pixel, or every image, a value that is high where it is abnormal.
+/// Its options are documented in score_schema().
 struct ScoreSpec {
-    std::string name, use;  ///< "error" or "distance"
+    std::string name, use;  ///< "error", "distance" or "output"
     double weight = 1;      ///< in the sum that `detect.score` writes down
     Options options;
     Origin origin;
@@ -183,6 +200,26 @@ struct DetectSpec {
     std::string score;  ///< the sum as written
 };
 
+/// [validate]: what is measured on rows that are neither trained nor tested on, to choose the weights that are
+/// kept and to end a training that gets no better.
+struct ValidateSpec {
+    std::string where;            ///< rows of [data]'s table
+    std::int64_t every = 1;       ///< epochs
+    std::string watch = "total";  ///< "total", "LOSS.term", "detect.auroc" or "probe.auc"
+    std::string best = "lowest";  ///< or "highest"
+    std::int64_t patience = 0;    ///< turns without a better one after which training ends; 0 = never
+    Written written;
+    Origin origin;
+};
+
+/// [[stage]]: which of several trainings, one after the other, a recipe describes (stages()).
+struct StageSpec {
+    std::string name;
+    std::vector<std::string> fresh;  ///< patterns of buffers that do not go on from the stage before
+    std::size_t number = 0, count = 1;
+    Origin origin;
+};
+
 struct Recipe {
     std::filesystem::path file;
     std::string name;  ///< the file's stem unless given; never inherited
@@ -192,12 +229,17 @@ struct Recipe {
     std::vector<ComponentSpec> heads;  ///< [[head]]: heads outside a network, reading names of several passes
     std::vector<NetworkSpec> networks;
     std::vector<PassSpec> passes;
+    std::vector<PhaseSpec> phases;  ///< empty: one update that trains everything
+    /// What of a training in several stages this is; nothing: the recipe has no [[stage]], or is the whole of
+    /// it, of which stages() makes the parts.
+    std::optional<StageSpec> stage;
     DataSpec data;
     TrainSpec train;
     OptimizerSpec optimizer;
     MonitorSpec monitor;
     std::optional<LabelledSpec> probe, eval;
     std::optional<DetectSpec> detect;
+    std::optional<ValidateSpec> validate;
     std::vector<std::string> notes;  ///< what overrides took away, and keys by old names; the plan warns of it
     Table tree;                      ///< the merged tree everything above was read from
 
@@ -233,6 +275,10 @@ Loaded try_load(const std::filesystem::path& file, const Reading& reading);
 /// problems at once.
 Recipe load(const std::filesystem::path& file, const Reading& reading);
 Recipe load(const std::filesystem::path& file, const std::vector<std::string>& overrides = {});
+
+/// The trainings that a recipe describes, one after the other: each the recipe with the differences of its
+/// [[stage]], and without what belongs to the phases of others. Without [[stage]] the recipe itself, alone.
+std::vector<Recipe> stages(const Recipe& whole);
 
 /// The merged tree alone, without checking sections (what `recipes show` and `resolved.toml` print).
 Table load_tree(const std::filesystem::path& file, const Reading& reading);

@@ -60,7 +60,7 @@ TEST_CASE("a library for another machine is refused") {
 TEST_CASE("a library without a build identity is refused") {
     CHECK_THAT(
         scan_refusal(folder("no_identity")),
-        Contains("found a library without a build identity, expected a section named '.hearth.api1.torch"));
+        Contains("found a library without a build identity, expected a section named '.hearth.api2.torch"));
 }
 
 TEST_CASE("a library without the symbol is refused") {

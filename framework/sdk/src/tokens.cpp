@@ -34,12 +34,4 @@ at::Tensor unpatchify(const at::Tensor& patches, std::int64_t channels, std::int
         .reshape({b, channels, height, width});
 }
 
-at::Tensor token_labels(const at::Tensor& mask, std::int64_t tokens, LabelThreshold threshold) {
-    const auto p = patch_edge(mask.size(2), mask.size(3), tokens);
-    const auto means = patchify(mask.to(at::kDouble), p).mean(-1);  // [B, L]
-    if (threshold == LabelThreshold::zero) return means > 0;
-    // A constant mask must give no label: compare with a margin far below one grey level.
-    return means > means.mean(1, true) + 1e-9;
-}
-
 }  // namespace hearth

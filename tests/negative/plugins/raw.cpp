@@ -36,7 +36,7 @@ extern "C" const void* symbol_that_nobody_defines();
 #ifdef STRUCT_SIZE
 static const struct {
     std::uint32_t struct_size = STRUCT_SIZE;
-    std::uint16_t api_major = 1, api_minor = 0;
+    std::uint16_t api_major = 2, api_minor = 0;
 } descriptor;
 #endif
 

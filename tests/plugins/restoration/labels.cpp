@@ -39,12 +39,3 @@ TEST_CASE("one grey level in one pixel is enough to make a token abnormal") {
     const auto labels = of_tokens(mask, 4, Threshold::mean);
     CHECK(at::equal(labels, at::tensor({0, 0, 0, 1}).view({1, 4}).to(at::kBool)));
 }
-
-TEST_CASE("the SDK still has the labels for plugins of API 1.1") {
-#pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wdeprecated-declarations"
-    const auto mask = at::rand({2, 1, 32, 32}).sub(0.5).clamp_min(0);
-    CHECK(at::equal(token_labels(mask, 16, LabelThreshold::mean), of_tokens(mask, 16, Threshold::mean)));
-    CHECK(at::equal(token_labels(mask, 16, LabelThreshold::zero), of_tokens(mask, 16, Threshold::zero)));
-#pragma GCC diagnostic pop
-}

@@ -32,18 +32,29 @@ namespace hearth {
 enum class Kind { augment, backbone, head, loss };
 std::string to_string(Kind kind);
 
+/// When a component takes in the whole training set: before the first step, or after the last one, with the
+/// weights that are kept.
+enum class Fit { never, before, after };
+
 /// What all kinds have: hooks, in the order of a step of training. The main thread calls them, one component
 /// after the other. A hook of an augment runs while workers may be in its sample() or draw().
 class Component : public torch::nn::Module {
   public:
-    /// Called before the first step of an epoch, and where a resumed run goes on within one. Main thread.
+    /// Whether fit() is called. Main thread.
+    virtual Fit fits() const { return Fit::never; }
+    /// Called with context.set, once: before the first step or after the last one, as fits() says. What it
+    /// finds belongs into buffers. One that is registered empty takes its size from a checkpoint. Main thread.
+    virtual void fit(const Context&) {}
+    /// Called before the first step of an epoch, and where a resumed run goes on within one: then without
+    /// context.set. Main thread.
     virtual void on_epoch_begin(const Context&) {}
-    /// Called before the first forward() of a step, which with train.accumulate has several. Main thread.
+    /// Called before the first forward() of an update, which with train.accumulate has several. Main thread.
     virtual void before_step(const Context&) {}
-    /// Called after the last backward pass of a step, before gradients are clipped: the only hook that sees
+    /// Called after the last backward pass of an update, before gradients are clipped: the only hook that sees
     /// gradients. Main thread.
     virtual void after_backward(const Context&) {}
-    /// Called after optimiser and followers, also where they left out a step that was not finite. Main thread.
+    /// Called after optimiser and followers; not where an update was left out because it was not finite. Main
+    /// thread.
     virtual void after_step(const Context&) {}
 };
 

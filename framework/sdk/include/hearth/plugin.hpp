@@ -18,8 +18,8 @@
 #include <hearth/component.hpp>
 #include <memory>
 
-#define HEARTH_API_MAJOR 1
-#define HEARTH_API_MINOR 2
+#define HEARTH_API_MAJOR 2
+#define HEARTH_API_MINOR 0
 
 #define HEARTH_STR_(x) #x
 #define HEARTH_STR(x) HEARTH_STR_(x)

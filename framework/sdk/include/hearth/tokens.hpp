@@ -4,7 +4,6 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
-#include <hearth/precision.hpp>  // FullPrecision stood here in API 1.1
 
 namespace hearth {
 
@@ -19,12 +18,5 @@ at::Tensor patchify(const at::Tensor& image, std::int64_t patch);
 /// The inverse of patchify: [B, L, p*p*C] -> [B, C, height, width].
 at::Tensor unpatchify(const at::Tensor& patches, std::int64_t channels, std::int64_t height,
                       std::int64_t width);
-
-/// Of API 1.1, for plugins that use it; API 2 will not have it. One paper's labels are no business of the SDK:
-/// copy plugins/common/lesion_labels.hpp.
-enum class LabelThreshold { mean, zero };
-[[deprecated("copy plugins/common/lesion_labels.hpp")]] at::Tensor token_labels(const at::Tensor& mask,
-                                                                                std::int64_t tokens,
-                                                                                LabelThreshold threshold);
 
 }  // namespace hearth
