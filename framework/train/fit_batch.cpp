@@ -44,11 +44,11 @@ struct Memory {
 /// One step on generated images.
 void step(DryRun& dry_run, std::int64_t batch) {
     const auto loader = generated_batches(dry_run.recipe, dry_run.plan, batch);
-    loader->begin(0);
     Context context;
+    context.seed = static_cast<std::uint64_t>(dry_run.recipe.train.seed);
     context.device = dry_run.device;
     context.progress = {.step = 1, .total_steps = 1000, .steps_per_epoch = 1};
-    dry_run.stepper.step(context, [&](Tensors& next) { return loader->next(next); });
+    dry_run.stepper.step(context, endless(*loader));
 }
 
 /// As they are now, on the CPU.

@@ -25,8 +25,9 @@ bool matches(const std::string& name, const std::string& pattern) {
     return name.find(pattern) != std::string::npos;
 }
 
-Optimizer::Optimizer(const recipe::OptimizerSpec& spec, NamedTensors parameters, std::int64_t global_batch)
-    : spec_(spec), parameters_(std::move(parameters)) {
+Optimizer::Optimizer(const recipe::OptimizerSpec& spec, NamedTensors parameters, std::int64_t global_batch,
+                     std::string name)
+    : spec_(spec), name_(std::move(name)), parameters_(std::move(parameters)) {
     lr_scale_ = spec_.lr_batch > 0 ? static_cast<double>(global_batch) / spec_.lr_batch : 1.0;
     std::vector<std::string> names;
     for (const auto& [name, parameter] : parameters_) {
@@ -193,11 +194,12 @@ std::vector<std::string> Optimizer::without_gradient() const {
 
 NamedTensors Optimizer::state() const {
     NamedTensors out;
+    const auto own = name_.empty() ? std::string("optimizer.") : "optimizer." + name_ + ".";
     for (std::size_t i = 0; i < parameters_.size(); ++i) {
         const auto& name = parameters_[i].first;
-        out.emplace_back("optimizer.average." + name, average_[i]);
-        out.emplace_back("optimizer.square." + name, square_[i]);
-        out.emplace_back("optimizer.steps." + name, steps_[i]);
+        out.emplace_back(own + "average." + name, average_[i]);
+        out.emplace_back(own + "square." + name, square_[i]);
+        out.emplace_back(own + "steps." + name, steps_[i]);
     }
     return out;
 }

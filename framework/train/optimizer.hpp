@@ -23,7 +23,8 @@ bool matches(const std::string& name, const std::string& pattern);
 
 class Optimizer {
   public:
-    Optimizer(const recipe::OptimizerSpec& spec, NamedTensors parameters, std::int64_t global_batch);
+    Optimizer(const recipe::OptimizerSpec& spec, NamedTensors parameters, std::int64_t global_batch,
+              std::string name = "");
 
     /// Of layers without optimizer.layer_decay, or above all others.
     double lr(const Progress& progress) const;
@@ -49,6 +50,7 @@ class Optimizer {
     bool frozen(const std::string& name, const Progress& progress) const;
 
     recipe::OptimizerSpec spec_;
+    std::string name_;
     NamedTensors parameters_;
     std::vector<at::Tensor> average_, square_, steps_;
     std::vector<bool> decays_, clips_slices_;

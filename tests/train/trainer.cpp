@@ -53,9 +53,10 @@ TEST_CASE("a linear map learns, and the run folder tells how") {
     CHECK(status["step"] == 40);
     CHECK(run.last().metadata.at("hearth.step") == "40");
     for (const auto& line : run.metrics())
-        for (const auto* key : {"step", "epoch", "lr", "weight_decay", "gradient_norm", "mean_square", "std",
-                                "rank", "images_per_second", "loader_stall", "memory_mib"})
+        for (const auto* key : {"step", "epoch", "lr", "weight_decay", "gradient_norm", "terms", "std", "rank",
+                                "images_per_second", "loader_stall", "memory_mib"})
             CHECK(line.contains(key));
+    CHECK(run.metrics().back()["terms"].items().begin().key().ends_with(".mean_square"));
 }
 
 TEST_CASE("the log of a run begins with what was shown before it, and ends with how it ended") {
@@ -315,5 +316,5 @@ TEST_CASE("the log says where the time went") {
     run.run();
     for (const auto& line : run.metrics())
         for (const auto* part : {"data", "forward", "loss", "backward", "clip", "optimizer"})
-            CHECK(line["phases"].contains(part));
+            CHECK(line["parts"].contains(part));
 }
