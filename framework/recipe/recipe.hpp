@@ -30,13 +30,15 @@ struct ComponentSpec {
     Origin origin;
 };
 
-/// [optimizer]
+/// [optimizer]. What a rule has besides the keys of all, and its own defaults, are in optimizer.cpp.
 struct OptimizerSpec {
-    std::string use = "adamw";
+    std::string use = "adamw";  ///< the rule: "adamw", "adam", "sgd", "lars" or "rmsprop"
     Schedule lr = 5e-4, weight_decay = 0.05;
     double layer_decay = 1;  ///< factor on lr from one layer of a backbone to the one below it
     double lr_batch = 256;   ///< lr is multiplied by global batch / lr_batch; 0 = lr as written
     double beta1 = 0.9, beta2 = 0.999, eps = 1e-8, clip = 3.0;
+    double momentum = 0, alpha = 0.99, trust = 0.001;
+    bool nesterov = false, centered = false;
     std::string clip_mode = "tensor";      ///< "tensor": each parameter's gradient by its own norm; "global"
     std::vector<std::string> clip_slices;  ///< patterns: each slice along the first dimension by its own norm
     /// Patterns of parameter names (substring or glob) that get no update ...

@@ -62,6 +62,7 @@ Stepper::Stepper(const recipe::Recipe& recipe, plan::Plan& plan, c10::Device dev
         const auto& phase = plan.phases()[i];
         if (several) plan_.ask_gradients(phase);
         const auto& spec = recipe.phases.empty() ? recipe.optimizer : recipe.phases[i].optimizer;
+        if (several) check_patterns(spec, plan.trained_parameters());
         Updater updater{.phase = &phase,
                         .optimizer = std::make_unique<Optimizer>(spec, plan.trained_parameters(phase), images,
                                                                  several ? phase.name : ""),
