@@ -302,18 +302,19 @@ Table with_warmups_in_epochs(const Table& tree) {
     return std::move(out.table());
 }
 
-void check_schedules(const Table& tree, const std::string& path, std::int64_t epochs, Diagnostics& problems) {
+void check_schedules(const Table& tree, const std::string& path, std::int64_t epochs, const Address& address,
+                     Diagnostics& problems) {
     const auto run = static_cast<double>(epochs);
     const auto visit = [&](const Value& value, const std::string& at) {
         if (value.is_table()) {
-            check_schedules(value.table(), at, epochs, problems);
+            check_schedules(value.table(), at, epochs, address, problems);
         } else if (value.is_array()) {
             for (std::size_t i = 0; i < value.array().size(); ++i) {
                 const Value& entry = value.array()[i];
                 const auto id = identity(path.empty() ? at : "", entry);
                 if (entry.is_table())
                     check_schedules(entry.table(), at + "." + (id.empty() ? std::to_string(i) : id), epochs,
-                                    problems);
+                                    address, problems);
             }
         }
     };
@@ -326,14 +327,15 @@ void check_schedules(const Table& tree, const std::string& path, std::int64_t ep
         problems.add(
             warmup->origin,
             fmt::format("{0}.warmup: found a warm-up of {1} epochs, but the run has {2} (train.epochs): "
-                        "add {0}.warmup=10% to the command line, a tenth of the run, or {0}.warmup=0",
-                        path, number_of(*warmup), epochs));
+                        "add {3}=10% to the command line, a tenth of the run, or {3}=0",
+                        path, number_of(*warmup), epochs, address(path + ".warmup")));
     if (const Value* at = tree.find("at"); at != nullptr && at->is_array() && !at->array().empty() &&
                                            is_number(at->array().back()) && number_of(at->array().back()) > run)
         problems.add(at->origin,
                      fmt::format("{0}.at: found an edge at epoch {1}, but the run has {2} (train.epochs): add "
-                                 "{0}.at=[..] with edges up to {2} to the command line, or raise train.epochs",
-                                 path, number_of(at->array().back()), epochs));
+                                 "{3}=[..] with edges up to {2} to the command line, or raise {4}",
+                                 path, number_of(at->array().back()), epochs, address(path + ".at"),
+                                 address("train.epochs")));
 }
 
 }  // namespace hearth::recipe

@@ -109,6 +109,8 @@ ComponentSpec read_component(const Value& value, const std::string& path, const 
         if (const Value* weight = table.find("weight"))
             out.weight = read_schedule(*weight, path + ".weight", 1.0, problems);
         out.options.erase("weight");
+        out.phase = read_text(table, "phase", path, "", problems);
+        out.options.erase("phase");
     }
     return out;
 }

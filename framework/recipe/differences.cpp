@@ -1,5 +1,6 @@
 #include "recipe/differences.hpp"
 
+#include <algorithm>
 #include <set>
 #include <utility>
 
@@ -23,11 +24,20 @@ Table by_identity(const std::string& list, const Array& entries) {
     return out;
 }
 
+/// "loss" of "loss" and of "stage.gan.loss", where a list of entries may be; else "".
+std::string list_at(const std::string& key) {
+    const auto last = key.rfind('.');
+    if (last == std::string::npos) return key;
+    const bool of_a_stage = key.starts_with("stage.") && std::ranges::count(key, '.') == 2;
+    return of_a_stage ? key.substr(last + 1) : "";
+}
+
 /// `value` as a table where its parts have names; null otherwise. `made` holds it where it had to be made.
 const Table* parts_of(const std::string& key, const Value& value, Table& made) {
     if (value.is_table()) return &value.table();
-    if (!value.is_array() || !is_list_of_entries(key)) return nullptr;
-    made = by_identity(key, value.array());
+    const auto list = list_at(key);
+    if (!value.is_array() || !is_list_of_entries(list)) return nullptr;
+    made = by_identity(list, value.array());
     return &made;
 }
 

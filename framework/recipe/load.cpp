@@ -131,6 +131,12 @@ void check_top(const Table& tree, Recipe& recipe, Diagnostics& problems) {
         problems.add(file, "networks: missing, expected at least one [networks.NAME]");
 }
 
+std::vector<std::string> names_of(const std::vector<ComponentSpec>& components) {
+    std::vector<std::string> out;
+    for (const auto& component : components) out.push_back(component.name);
+    return out;
+}
+
 /// [probe] and [eval] read the source of [data] where they name none.
 std::vector<std::string> with_inherited_source(const Table& tree, std::vector<std::string> opens) {
     for (const auto* const name : {"probe", "eval"}) {
@@ -168,6 +174,32 @@ Table load_tree(const fs::path& file, const std::vector<std::string>& overrides)
     return load_tree(file, reading);
 }
 
+bool read_parts(Recipe& recipe, const std::vector<std::string>& opens, const Address& address,
+                Diagnostics& problems) {
+    const Table tree = with_warmups_in_epochs(with_phase_optimizers(recipe.tree));
+    const bool judged = !has_stages(tree);
+    const auto before = problems.messages().size();
+    recipe.augments = read_components(tree, "augment", problems);
+    recipe.heads = read_components(tree, "head", problems);
+    recipe.losses = read_components(tree, "loss", problems);
+    recipe.networks = read_networks(tree, problems);
+    recipe.passes = read_passes(tree, recipe.networks, problems);
+    recipe.phases = read_phases(tree, problems);
+    if (recipe.phases.size() == 1)
+        for (auto& loss : recipe.losses)
+            if (loss.phase.empty()) loss.phase = recipe.phases.front().name;
+    if (judged) check_phases(tree, recipe, problems);
+    const bool whole = problems.messages().size() == before && !recipe.networks.empty();
+    read_sections(tree, opens, recipe, problems);
+    recipe.detect = read_detect(tree, opens, problems);
+    if (!judged) return whole;
+    if (recipe.validate)
+        check_watch(*recipe.validate, names_of(recipe.losses), recipe.detect.has_value(),
+                    recipe.probe.has_value(), problems);
+    check_schedules(without_general_keys(tree, recipe.tree), "", recipe.train.epochs, address, problems);
+    return whole;
+}
+
 Loaded try_load(const fs::path& file, const Reading& reading) {
     Loaded out;
     Recipe& recipe = out.recipe;
@@ -177,17 +209,14 @@ Loaded try_load(const fs::path& file, const Reading& reading) {
     const auto opens = with_inherited_source(recipe.tree, reading.opens);
     resolve_paths(recipe.tree, opens, problems);
     check_top(recipe.tree, recipe, problems);
-    const Table tree = with_warmups_in_epochs(recipe.tree);
-    const auto before = problems.messages().size();
-    recipe.augments = read_components(tree, "augment", problems);
-    recipe.heads = read_components(tree, "head", problems);
-    recipe.losses = read_components(tree, "loss", problems);
-    recipe.networks = read_networks(tree, problems);
-    recipe.passes = read_passes(tree, recipe.networks, problems);
-    out.whole = problems.messages().size() == before && !recipe.networks.empty();
-    read_sections(tree, opens, recipe, problems);
-    recipe.detect = read_detect(tree, opens, problems);
-    check_schedules(tree, "", recipe.train.epochs, problems);
+    Diagnostics of_losses;
+    check_loss_phases(recipe.tree, of_losses);
+    out.whole = read_parts(recipe, opens, std::identity(), problems) && of_losses.empty();
+    for (const auto& mistake : of_losses.mistakes()) problems.add(mistake.where, mistake.what);
+    if (has_stages(recipe.tree))
+        out.whole = check_stages(recipe, opens, recipe.notes, problems) && out.whole;
+    else
+        note_untrained({recipe}, recipe.notes);
     return out;
 }
 

@@ -60,7 +60,11 @@ void merge_entries(const std::string& list, Array& base, const Array& over) {
         if (match == inherited.end() || match->empty()) {
             base.push_back(entry);
         } else {
-            merge_value(list, base[static_cast<std::size_t>(match - inherited.begin())], entry);
+            Value& present = base[static_cast<std::size_t>(match - inherited.begin())];
+            if (list == "stage")  // a stage has lists of its own
+                merge_into(present.table(), entry.table());
+            else
+                merge_value(list, present, entry);
             match->clear();
         }
     }
@@ -114,12 +118,17 @@ bool drop_head(Table& tree, const std::string& name, std::vector<std::string>& n
 }  // namespace
 
 bool is_list_of_entries(std::string_view key) {
-    return key == "augment" || key == "loss" || key == "pass" || key == "head";
+    return key == "augment" || key == "loss" || key == "pass" || key == "head" || key == "phase" ||
+           key == "stage";
 }
 
 std::string identity(std::string_view list, const Value& entry) {
     if (!entry.is_table()) return "";
     const bool is_pass = list == "pass";
+    if (list == "phase" || list == "stage") {
+        const auto* name = text_of(entry.table(), "name");
+        return name == nullptr ? "" : *name;
+    }
     for (const auto* const key : {is_pass ? "as" : "name", is_pass ? "network" : "use"})
         if (const auto* text = text_of(entry.table(), key)) return *text;
     return "";
@@ -145,7 +154,8 @@ void merge_into(Table& base, const Table& over) {
 }
 
 void apply_drops(Table& tree, const Value& drop, std::vector<std::string>& dropped, Diagnostics& problems) {
-    static const std::vector<std::string> kinds = {"loss", "augment", "pass", "head", "networks", "heads"};
+    static const std::vector<std::string> kinds = {"loss",     "augment", "pass",  "head",
+                                                   "networks", "heads",   "phase", "stage"};
     if (!drop.is_table()) {
         problems.add(drop.origin,
                      fmt::format("drop: found {}, expected a table: drop.loss = [\"name\"]", found(drop)));

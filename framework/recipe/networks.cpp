@@ -37,8 +37,18 @@ std::vector<ComponentSpec> read_heads(const Value& value, const std::string& pat
     return out;
 }
 
+/// One of `words`, the first unless given.
+std::string read_word(const Table& table, const std::string& key, const std::string& path,
+                      const std::vector<std::string>& words, Diagnostics& problems) {
+    auto word = read_text(table, key, path, words.front(), problems);
+    if (contains(words, word)) return word;
+    problems.add(table.find(key)->origin, fmt::format("{}.{}: found \"{}\", expected one of {}{}", path, key,
+                                                      word, join(words), did_you_mean(word, words)));
+    return words.front();
+}
+
 void read_follower(const Table& table, const std::string& path, NetworkSpec& out, Diagnostics& problems) {
-    for (const auto* const key : {"backbone", "init_from", "init_network", "frozen"})
+    for (const auto* const key : {"backbone", "init_from", "init_network", "frozen", "mode"})
         if (const Value* value = table.find(key))
             problems.add(value->origin, fmt::format("{0}.{1}: a follower has the {1} of '{2}': remove this",
                                                     path, key, out.follows));
@@ -59,12 +69,31 @@ void read_follower(const Table& table, const std::string& path, NetworkSpec& out
             problems.add(momentum->origin, fmt::format("{}.momentum: found {}, expected between 0 and 1", path,
                                                        out.momentum.describe()));
     }
-    static const std::vector<std::string> times = {"after_step", "before_forward"};
-    out.update = read_text(table, "update", path, out.update, problems);
-    if (!contains(times, out.update))
-        problems.add(table.find("update")->origin,
-                     fmt::format("{}.update: found \"{}\", expected one of {}{}", path, out.update, join(times),
-                                 did_you_mean(out.update, times)));
+    out.update = read_word(table, "update", path, {"after_step", "before_forward"}, problems);
+    out.own_buffers = read_word(table, "buffers", path, {"copy", "own"}, problems) == "own";
+}
+
+/// `frozen = true`, or patterns of the parameters that get no update.
+void read_frozen(const Table& table, const std::string& path, NetworkSpec& out, Diagnostics& problems) {
+    const Value* value = table.find("frozen");
+    if (value == nullptr) return;
+    if (const bool* all = std::get_if<bool>(&value->data)) {
+        out.frozen = *all;
+        return;
+    }
+    if (!value->is_array()) {
+        problems.add(value->origin,
+                     fmt::format("{}.frozen: found {}, expected true, false or a list of patterns of parameter "
+                                 "names, such as [\"backbone.patch_embed\"]",
+                                 path, found(*value)));
+        return;
+    }
+    out.frozen_parts = read_texts(*value, path + ".frozen", problems);
+    if (contains(out.frozen_parts, ""))
+        problems.add(value->origin,
+                     fmt::format("{}.frozen: found an empty pattern, which means every parameter: write frozen "
+                                 "= true for the whole network",
+                                 path));
 }
 
 NetworkSpec read_network(const std::string& name, const Value& value, Diagnostics& problems) {
@@ -80,14 +109,14 @@ NetworkSpec read_network(const std::string& name, const Value& value, Diagnostic
     const Table& table = value.table();
     check_keys(table, path,
                {"backbone", "heads", "follows", "extra_heads", "momentum", "update", "init_from",
-                "init_network", "frozen"},
+                "init_network", "frozen", "mode", "buffers"},
                problems);
     out.follows = read_text(table, "follows", path, "", problems);
     if (!out.follows.empty()) {
         read_follower(table, path, out, problems);
         return out;
     }
-    for (const auto* const key : {"extra_heads", "momentum", "update"})
+    for (const auto* const key : {"extra_heads", "momentum", "update", "buffers"})
         if (const Value* given = table.find(key))
             problems.add(given->origin,
                          fmt::format("{}.{}: only a follower has this (follows = \"network\"){}", path, key,
@@ -107,7 +136,8 @@ NetworkSpec read_network(const std::string& name, const Value& value, Diagnostic
                                      "holds it: init_from = \"runs/mine/checkpoints/last.safetensors\"",
                                      path, out.init_network));
     }
-    out.frozen = read_flag(table, "frozen", path, false, problems);
+    read_frozen(table, path, out, problems);
+    out.eval_mode = read_word(table, "mode", path, {"train", "eval"}, problems) == "eval";
     if (table.find("backbone") == nullptr && table.find("heads") == nullptr)
         problems.add(value.origin,
                      fmt::format("{0}: has neither a backbone nor heads: write backbone = {{ use = ... "
@@ -156,6 +186,16 @@ void check_follower(const Table& tree, NetworkSpec& follower, const std::vector<
                                      extra.name, leader->name));
 }
 
+/// Whether the network, or the leader that it follows, has a backbone; true of one that there is not.
+bool has_backbone(const std::string& name, const std::vector<NetworkSpec>& networks) {
+    const auto named = [&](const std::string& wanted) {
+        return std::find_if(networks.begin(), networks.end(), [&](const auto& n) { return n.name == wanted; });
+    };
+    auto network = named(name);
+    if (network != networks.end() && !network->follows.empty()) network = named(network->follows);
+    return network == networks.end() || network->backbone.has_value();
+}
+
 }  // namespace
 
 std::vector<NetworkSpec> read_networks(const Table& tree, Diagnostics& problems) {
@@ -200,12 +240,17 @@ std::vector<PassSpec> read_passes(const Table& tree, const std::vector<NetworkSp
         pass.network = read_text(table, "network", path, "", problems);
         pass.view = read_text(table, "view", path, "", problems);
         pass.as = read_text(table, "as", path, pass.network, problems);
-        for (const auto* const key : {"network", "view"})
-            if (table.find(key) == nullptr)
-                problems.add(entry.origin, fmt::format("{}.{}: missing, expected {}", path, key,
-                                                       std::string_view(key) == "view"
-                                                           ? "the name of a tensor such as \"image\""
-                                                           : "one of " + join(network_names)));
+        if (table.find("network") == nullptr)
+            problems.add(entry.origin,
+                         fmt::format("{}.network: missing, expected one of {}", path, join(network_names)));
+        if (const Value* view = table.find("view");
+            (view == nullptr || (view->is_text() && view->text().empty())) &&
+            has_backbone(pass.network, networks))
+            problems.add(
+                view == nullptr ? entry.origin : view->origin,
+                fmt::format("{}.view: missing, expected the name of a tensor such as \"image\": only a "
+                            "network without a backbone has passes without a view",
+                            path));
         if (const Value* heads = table.find("heads"))
             pass.heads = read_texts(*heads, path + ".heads", problems);
         pass.reads = read_ports(table, "reads", path, problems);

@@ -13,9 +13,7 @@
 #include "recipe/synonyms.hpp"
 
 namespace hearth::recipe {
-namespace {
 
-/// "a.\"b.c\".d" -> a, b.c, d.
 std::vector<std::string> split_path(std::string_view path) {
     std::vector<std::string> out(1);
     bool quoted = false;
@@ -29,6 +27,8 @@ std::vector<std::string> split_path(std::string_view path) {
     }
     return out;
 }
+
+namespace {
 
 /// Whether `text` is UTF-8, without the surrogates of UTF-16.
 bool is_utf8(std::string_view text) {
@@ -53,8 +53,22 @@ std::optional<std::size_t> as_index(const std::string& text) {
     return error == std::errc() && end == text.data() + text.size() ? std::optional(index) : std::nullopt;
 }
 
+/// "stage.gan": a stage, or an entry of another list.
+bool is_entry_of(const std::string& list, const std::string& path) {
+    return path.starts_with(list + ".") && path.find('.', list.size() + 1) == std::string::npos;
+}
+
+/// [optimizer] of the recipe, of a phase or of a stage.
+bool is_optimizer(const std::string& path) {
+    const auto above = path.substr(0, path.rfind('.'));
+    return path == "optimizer" ||
+           (path.ends_with(".optimizer") && (is_entry_of("phase", above) || is_entry_of("stage", above)));
+}
+
 /// Tables that an override may bring into being: sections, and the ports of a component.
 bool may_create(const std::string& path, const std::string& key) {
+    if (is_entry_of("stage", path)) return key == "train" || key == "optimizer" || key == "drop";
+    if (is_entry_of("phase", path)) return key == "optimizer";
     return (path.empty() && !is_list_of_entries(key) && key != "networks" && key != "schema" && key != "name" &&
             key != "description" && key != "plugin_paths") ||
            key == "reads" || key == "writes";
@@ -100,12 +114,14 @@ std::optional<Schema> schema_of(const std::string& section) {
     if (section == "monitor") return monitor_schema();
     if (section == "probe" || section == "eval") return labelled_schema();
     if (section == "detect") return detect_schema();
+    if (section == "validate") return validate_schema();
     return std::nullopt;
 }
 
 /// Whether the key holds a text: there `eval.positive=1` means the text "1", for on a command line the quotes
 /// are the shell's.
-bool holds_text(const std::vector<std::string>& keys) {
+bool holds_text(std::vector<std::string> keys) {
+    if (keys.size() > 2 && keys.front() == "stage") keys.erase(keys.begin(), keys.begin() + 2);
     if (keys.size() != 2) return false;
     const auto schema = schema_of(keys.front());
     const auto* spec = schema ? schema->find(keys.back()) : nullptr;
@@ -116,7 +132,7 @@ bool holds_text(const std::vector<std::string>& keys) {
 void set_key(Table& table, const std::string& path, const std::string& key, Value value,
              std::vector<std::string>& notes) {
     const Value* present = table.find(key);
-    if (key == "use" && path != "optimizer" && present != nullptr && !(*present == value)) {
+    if (key == "use" && !is_optimizer(path) && present != nullptr && !(*present == value)) {
         auto lost = table.keys();
         std::erase_if(lost, [](const std::string& word) { return word == "use" || word == "name"; });
         if (!lost.empty())
@@ -130,6 +146,83 @@ void set_key(Table& table, const std::string& path, const std::string& key, Valu
         table = std::move(fresh);
     }
     table.set(key, std::move(value));
+}
+
+/// The entry of a list that has this name or, from 0, this number.
+Value* entry_of(const std::string& list, Value& entries, const std::string& name) {
+    if (!entries.is_array()) return nullptr;
+    const auto names = identities(list, entries.array());
+    const auto match = std::ranges::find(names, name);
+    auto index = match != names.end() ? std::optional<std::size_t>(match - names.begin()) : as_index(name);
+    return index && *index < names.size() ? &entries.array()[*index] : nullptr;
+}
+
+/// Makes in `place`, which lies over `like`, the tables and entries on the way down `keys[next ..]` that `like`
+/// has and `place` lacks.
+void open_like(Table& place, const Table& like, const std::vector<std::string>& keys, std::size_t next,
+               const Origin& origin) {
+    if (next + 1 >= keys.size()) return;
+    const auto& key = keys[next];
+    const Value* model = like.find(key);
+    if (model == nullptr) return;
+    if (model->is_table()) {
+        if (place.find(key) == nullptr) place.set(key, Value{Table{}, origin});
+        if (Value* own = place.find(key); own->is_table())
+            open_like(own->table(), model->table(), keys, next + 1, origin);
+        return;
+    }
+    auto models = *model;
+    Value* entry = is_list_of_entries(key) ? entry_of(key, models, keys[next + 1]) : nullptr;
+    if (entry == nullptr || !entry->is_table() || next + 2 >= keys.size()) return;
+    const auto name = identity(key, *entry);
+    if (place.find(key) == nullptr) place.set(key, Value{Array{}, origin});
+    Value* own = place.find(key);
+    if (!own->is_array()) return;
+    auto names = identities(key, own->array());
+    if (!contains(names, name)) {
+        Table fresh;
+        fresh.set(key == "pass" ? "as" : "name", Value{name, origin});
+        own->array().push_back(Value{std::move(fresh), origin});
+        names.push_back(name);
+    }
+    Value& mine = own->array()[static_cast<std::size_t>(std::ranges::find(names, name) - names.begin())];
+    if (mine.is_table()) open_like(mine.table(), entry->table(), keys, next + 2, origin);
+}
+
+/// What a stage or a phase sets lies over what the recipe has there: `stage.gan.loss.fool.weight=2` needs the
+/// recipe's loss, not one in the stage.
+void open_below(Table& tree, const std::vector<std::string>& keys, const Origin& origin) {
+    const auto& list = keys.front();
+    if (keys.size() < 4 || (list != "stage" && list != "phase")) return;
+    if (list == "phase" ? keys[2] != "optimizer" : !contains(stage_sections, keys[2])) return;
+    Value* entries = tree.find(list);
+    Value* entry = entries == nullptr ? nullptr : entry_of(list, *entries, keys[1]);
+    if (entry == nullptr || !entry->is_table()) return;
+    Table like;  // a copy: the entry is a part of the tree
+    if (const Value* section = tree.find(keys[2])) like.set(keys[2], *section);
+    open_like(entry->table(), like, keys, 2, origin);
+}
+
+/// Refuses an override of what stages set themselves: it would change nothing in them. Whether it did.
+bool refuse_set_by_stages(Table& tree, std::vector<std::string> keys, const std::string& argument,
+                          const Origin& origin, Diagnostics& problems) {
+    Value* stages = tree.find("stage");
+    if (stages == nullptr || !stages->is_array()) return false;
+    if (keys.size() > 1 && is_list_of_entries(keys.front()))
+        if (Value* list = tree.find(keys.front()))
+            if (Value* entry = entry_of(keys.front(), *list, keys[1])) keys[1] = identity(keys.front(), *entry);
+    std::vector<std::string> names, instead;
+    for (const auto& stage : stages->array())
+        if (stage.is_table() && sets(stage.table(), keys)) {
+            names.push_back(identity("stage", stage));
+            instead.push_back(fmt::format("stage.{}.{}", names.back(), argument));
+        }
+    if (names.empty()) return false;
+    problems.add(origin,
+                 fmt::format("{} is set by the stage{} {} {}: write {}", argument.substr(0, argument.find('=')),
+                             names.size() > 1 ? "s" : "", join(names),
+                             names.size() > 1 ? "themselves" : "itself", join(instead, " ")));
+    return true;
 }
 
 }  // namespace
@@ -190,6 +283,9 @@ void apply_override(Table& tree, const std::string& argument, Diagnostics& probl
         return;
     }
 
+    if (refuse_set_by_stages(tree, keys, argument, origin, problems)) return;
+    open_below(tree, keys, origin);
+
     Value root{std::move(tree), {}};
     Value* place = &root;
     std::string path, list;
@@ -198,7 +294,8 @@ void apply_override(Table& tree, const std::string& argument, Diagnostics& probl
             place->table().set(keys[i], Value{Table{}, origin});
         place = step_into(*place, path, list, keys[i], origin, problems);
         path += (path.empty() ? "" : ".") + keys[i];
-        list = i == 0 && is_list_of_entries(keys[0]) ? keys[0] : "";
+        const bool may_list = i == 0 || (i == 2 && keys[0] == "stage");
+        list = may_list && is_list_of_entries(keys[i]) ? keys[i] : "";
     }
     const auto& last = keys.back();
     if (place != nullptr && place->is_table()) {

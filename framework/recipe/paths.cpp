@@ -58,6 +58,18 @@ void resolve(Value& value, const std::string& path, Diagnostics& problems) {
     value.data = fs::absolute(target).lexically_normal().string();
 }
 
+/// Of the networks of `tree`, which is the recipe or, below `prefix`, a stage of it.
+void resolve_weights(Table& tree, const std::string& prefix, Diagnostics& problems) {
+    Value* networks = tree.find("networks");
+    if (networks == nullptr || !networks->is_table()) return;
+    for (const auto& name : networks->table().keys()) {
+        Value* network = networks->table().find(name);
+        Value* weights = network->is_table() ? network->table().find("init_from") : nullptr;
+        if (weights != nullptr)
+            resolve(*weights, fmt::format("{}networks.{}.init_from", prefix, name), problems);
+    }
+}
+
 }  // namespace
 
 void resolve_paths(Table& tree, const std::vector<std::string>& opens, Diagnostics& problems) {
@@ -71,13 +83,11 @@ void resolve_paths(Table& tree, const std::vector<std::string>& opens, Diagnosti
     }
     if (Value* folders = tree.find("plugin_paths"); folders != nullptr && folders->is_array())
         for (auto& folder : folders->array()) resolve(folder, "plugin_paths", problems);
-    Value* networks = tree.find("networks");
-    if (networks == nullptr || !networks->is_table()) return;
-    for (const auto& name : networks->table().keys()) {
-        Value* network = networks->table().find(name);
-        Value* weights = network->is_table() ? network->table().find("init_from") : nullptr;
-        if (weights != nullptr) resolve(*weights, fmt::format("networks.{}.init_from", name), problems);
-    }
+    resolve_weights(tree, "", problems);
+    if (Value* stages = tree.find("stage"); stages != nullptr && stages->is_array())
+        for (auto& stage : stages->array())
+            if (stage.is_table())
+                resolve_weights(stage.table(), fmt::format("stage.{}.", identity("stage", stage)), problems);
 }
 
 }  // namespace hearth::recipe

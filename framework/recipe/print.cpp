@@ -52,8 +52,11 @@ class Printer {
                 section(value->table(), path);
             else
                 for (const auto& entry : value->array()) {
-                    text_ += fmt::format("\n[[{}]]\n", key);
-                    body(entry.table(), {key, ""});
+                    text_ += fmt::format("\n[[{}{}]]\n", above_, key);
+                    if (key == "stage")
+                        stage(entry.table());
+                    else
+                        body(entry.table(), {key, ""});
                 }
             path.pop_back();
         }
@@ -68,6 +71,14 @@ class Printer {
                            [](const Value& v) { return v.is_table(); });
     }
 
+    /// A stage has sections and lists as the recipe has: [stage.train], [[stage.loss]].
+    void stage(const Table& table) {
+        const auto before = above_;
+        above_ += "stage.";
+        body(table, {});
+        above_ = before;
+    }
+
     void section(const Table& table, const std::vector<std::string>& path) {
         // [networks] and [networks.x.heads] only hold tables: their headers would say nothing.
         const bool only_sections =
@@ -79,7 +90,7 @@ class Printer {
         if (!only_sections) {
             std::vector<std::string> keys;
             for (const auto& key : path) keys.push_back(toml_key(key));
-            text_ += fmt::format("\n[{}]\n", join(keys, "."));
+            text_ += fmt::format("\n[{}{}]\n", above_, join(keys, "."));
         }
         body(table, path);
     }
@@ -102,6 +113,7 @@ class Printer {
     }
 
     bool origins_;
+    std::string above_;  ///< "stage." within one
     std::string text_;
 };
 

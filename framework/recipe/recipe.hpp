@@ -304,6 +304,9 @@ Schema optimizer_schema();
 Schema monitor_schema();
 Schema labelled_schema();
 Schema detect_schema();
+Schema validate_schema();
+/// Of a [[phase]], besides `optimizer`.
+Schema phase_schema();
 /// Options of a score, "error" or "distance".
 Schema score_schema(const std::string& use);
 

@@ -285,6 +285,22 @@ Keys<DetectSpec> detect_keys() {
     };
 }
 
+Keys<ValidateSpec> validate_keys() {
+    using S = ValidateSpec;
+    return {
+        key("where", &S::where)
+            .required()
+            .doc("rows of the table of [data] that are measured on, which are neither trained nor tested on"),
+        key("every", &S::every).range(1, 1e6).doc("epochs between two measurements"),
+        key("watch", &S::watch)
+            .doc("what is measured: total, LOSS.TERM of a [[loss]], detect.auroc or probe.auc"),
+        key("best", &S::best).choices({"lowest", "highest"}).doc("which value is the best"),
+        key("patience", &S::patience)
+            .range(0, 1e6)
+            .doc("measurements in a row without a better one after which the training ends; 0 = never"),
+    };
+}
+
 Schema data_schema() {
     return to_schema(data_keys());
 }
@@ -302,6 +318,9 @@ Schema labelled_schema() {
 }
 Schema detect_schema() {
     return to_schema(detect_keys());
+}
+Schema validate_schema() {
+    return to_schema(validate_keys());
 }
 
 }  // namespace hearth::recipe

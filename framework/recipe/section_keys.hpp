@@ -12,5 +12,7 @@ Keys<OptimizerSpec> optimizer_keys();
 Keys<MonitorSpec> monitor_keys();
 Keys<LabelledSpec> labelled_keys();
 Keys<DetectSpec> detect_keys();
+Keys<ValidateSpec> validate_keys();
+Keys<PhaseSpec> phase_keys();  ///< besides `optimizer`; in phases.cpp
 
 }  // namespace hearth::recipe

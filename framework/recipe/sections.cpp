@@ -99,6 +99,20 @@ bool is_device(const std::string& text) {
            std::all_of(number.begin(), number.end(), [](unsigned char c) { return std::isdigit(c) != 0; });
 }
 
+OptimizerSpec read_optimizer(const Value* section, const std::string& path, const Origin& recipe,
+                             Diagnostics& problems) {
+    OptimizerSpec out;
+    out.origin = section != nullptr ? section->origin : recipe;
+    Table table;
+    if (section != nullptr && section->is_table())
+        table = section->table();
+    else if (section != nullptr)
+        problems.add(out.origin,
+                     fmt::format("{0}: found {1}, expected a table: write [{0}]", path, found(*section)));
+    fill(out, optimizer_keys(), bind_options(table, optimizer_schema(), path, out.origin, problems));
+    return out;
+}
+
 Table without_needs(const Table& section, const std::string& name, const Schema& schema,
                     const std::vector<std::string>& opens) {
     auto out = section;
@@ -128,7 +142,7 @@ void read_sections(const Table& tree, const std::vector<std::string>& opens, Rec
         problems.add(place(tree, "data", "channels"), "data.channels: found 2, expected 1 or 3");
     check_parts(recipe.data, place(tree, "data", "fold"), problems);
     recipe.train = read(tree, "train", train_keys(), recipe, problems).spec;
-    if (recipe.train.batch % recipe.data.samples_per_image != 0)
+    if (!has_stages(tree) && recipe.train.batch % recipe.data.samples_per_image != 0)
         problems.add(
             place(tree, "data", "samples_per_image"),
             fmt::format("data.samples_per_image: found {} with train.batch = {}, expected a divisor of it: a "
@@ -138,11 +152,18 @@ void read_sections(const Table& tree, const std::vector<std::string>& opens, Rec
         problems.add(
             place(tree, "train", "device"),
             fmt::format("train.device: found \"{}\", expected auto, cpu, cuda or cuda:N", recipe.train.device));
-    recipe.optimizer = read(tree, "optimizer", optimizer_keys(), recipe, problems).spec;
+    recipe.optimizer =
+        read_optimizer(tree.find("optimizer"), "optimizer", Origin{recipe.file.string(), 0, 0}, problems);
+    read_phase_optimizers(tree, recipe, problems);
     const auto monitor = read(tree, "monitor", monitor_keys(), recipe, problems);
     recipe.monitor = monitor.spec;
     recipe.monitor.collapse_if =
         term_rules(monitor.options.texts("collapse_if"), place(tree, "monitor", "collapse_if"), problems);
+    recipe.validate.reset();
+    if (tree.find("validate") != nullptr) {
+        recipe.validate = read(tree, "validate", validate_keys(), recipe, problems, {"validate"}).spec;
+        check_validate(*recipe.validate, problems);
+    }
     for (const auto& [name, labelled] : {std::pair{"probe", &recipe.probe}, {"eval", &recipe.eval}}) {
         if (tree.find(name) == nullptr) continue;
         *labelled = read(tree, name, labelled_keys(), recipe, problems).spec;

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <functional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -13,8 +14,13 @@ namespace hearth::recipe {
 
 /// Every key a recipe may have at its top.
 inline const std::vector<std::string> top_level_keys = {
-    "schema", "name", "description", "extends", "drop",  "plugin_paths", "augment", "networks", "pass",
-    "head",   "loss", "data",        "train",   "probe", "optimizer",    "monitor", "eval",     "detect"};
+    "schema",   "name",  "description", "extends", "drop",     "plugin_paths", "augment",
+    "networks", "pass",  "head",        "loss",    "phase",    "stage",        "data",
+    "train",    "probe", "optimizer",   "monitor", "validate", "eval",         "detect"};
+
+/// What of a recipe a [[stage]] may differ in, besides the phases that it has.
+inline const std::vector<std::string> stage_sections = {"train", "optimizer", "networks", "augment",
+                                                        "pass",  "head",      "loss"};
 
 inline bool contains(const std::vector<std::string>& words, const std::string& word) {
     return std::ranges::find(words, word) != words.end();
@@ -33,9 +39,10 @@ Value parse_argument(const std::string& text, const Origin& origin, std::size_t 
 
 // merge.cpp ---------------------------------------------------------------------------------------------------
 
-/// augment, loss, pass, head: lists of tables whose entries have an identity.
+/// augment, loss, pass, head, phase, stage: lists of tables whose entries have an identity.
 bool is_list_of_entries(std::string_view key);
-/// What an entry of such a list is called: `as` or `network` of a pass, `name` or `use` of the others.
+/// What an entry of such a list is called: `as` or `network` of a pass, `name` of a phase or stage, `name` or
+/// `use` of the others.
 std::string identity(std::string_view list, const Value& entry);
 std::vector<std::string> identities(std::string_view list, const Array& entries);
 
@@ -56,6 +63,8 @@ void merge_fragment(Table& tree, Table fragment, const std::optional<std::vector
 
 // override.cpp ------------------------------------------------------------------------------------------------
 
+/// "a.\"b.c\".d" -> a, b.c, d.
+std::vector<std::string> split_path(std::string_view path);
 /// Applies "key.path=value". What it takes away besides, and old words for keys, go into `notes`.
 void apply_override(Table& tree, const std::string& argument, Diagnostics& problems,
                     std::vector<std::string>& notes);
@@ -76,8 +85,57 @@ Schedule read_schedule(const Value& value, const std::string& path, const Schedu
                        Diagnostics& problems);
 /// A copy of the tree in which warm-ups that are written as a share of the run ("5 %") are epochs.
 Table with_warmups_in_epochs(const Table& tree);
+/// What to write on the command line to change the key at a path: "train.epochs", or in a stage that sets it
+/// itself "stage.gan.train.epochs".
+using Address = std::function<std::string(const std::string& path)>;
 /// Reports warm-ups and edges of schedules anywhere in the tree that lie behind the last epoch.
-void check_schedules(const Table& tree, const std::string& path, std::int64_t epochs, Diagnostics& problems);
+void check_schedules(const Table& tree, const std::string& path, std::int64_t epochs, const Address& address,
+                     Diagnostics& problems);
+
+// load.cpp ----------------------------------------------------------------------------------------------------
+
+/// Fills what `recipe.tree` says, and judges it unless it has stages, which are judged one by one. Whether
+/// components, networks, passes and phases are without a mistake.
+bool read_parts(Recipe& recipe, const std::vector<std::string>& opens, const Address& address,
+                Diagnostics& problems);
+
+// phases.cpp --------------------------------------------------------------------------------------------------
+
+/// The phases of a tree as far as they have names.
+std::vector<std::string> phase_names(const Table& tree);
+/// A copy in which the `optimizer` of each phase has the keys of [optimizer] below its own.
+Table with_phase_optimizers(Table tree);
+/// A copy in which that is undone, down to the keys that are `written`.
+Table without_general_keys(Table tree, const Table& written);
+/// Reports a `phase` of a [[loss]] that there is not, and a loss that lacks one.
+void check_loss_phases(const Table& tree, Diagnostics& problems);
+std::vector<PhaseSpec> read_phases(const Table& tree, Diagnostics& problems);
+/// The optimisers of phases, of a tree with_phase_optimizers(). [optimizer] has been read.
+void read_phase_optimizers(const Table& tree, Recipe& recipe, Diagnostics& problems);
+/// Reports what phases may not train, and phases without a loss.
+void check_phases(const Table& tree, const Recipe& recipe, Diagnostics& problems);
+/// Notes the networks that no phase of any stage trains. `parts`: the stages, or the recipe without any.
+void note_untrained(const std::vector<Recipe>& parts, std::vector<std::string>& notes);
+
+// stages.cpp --------------------------------------------------------------------------------------------------
+
+bool has_stages(const Table& tree);
+/// Whether the differences of a stage say anything about what stands at `keys` of the recipe.
+bool sets(const Table& differences, const std::vector<std::string>& keys);
+/// Reports what is wrong with each [[stage]], and with the recipe that it makes; once what is wrong with the
+/// recipe itself. Whether plans can be made of them. `notes` gets what they all leave out.
+bool check_stages(const Recipe& whole, const std::vector<std::string>& opens, std::vector<std::string>& notes,
+                  Diagnostics& problems);
+
+// validate.cpp ------------------------------------------------------------------------------------------------
+
+/// Whether [validate] may watch this in a recipe with these losses, and with [detect] and [probe] or without.
+bool can_watch(const std::string& watch, const std::vector<std::string>& losses, bool detects, bool probes);
+/// Reports a `watch` that can_watch() denies.
+void check_watch(const ValidateSpec& spec, const std::vector<std::string>& losses, bool detects, bool probes,
+                 Diagnostics& problems);
+/// Reports other values that do not fit.
+void check_validate(const ValidateSpec& spec, Diagnostics& problems);
 
 // networks.cpp, sections.cpp ----------------------------------------------------------------------------------
 
@@ -91,7 +149,10 @@ Table without_needs(const Table& section, const std::string& name, const Schema&
                     const std::vector<std::string>& opens);
 /// By key where the values of a section were written.
 Written written_in(const Value& section);
-/// Fills data, train, optimizer, monitor, probe and eval.
+/// [optimizer], or such a table under `path`. Without a section it has the defaults, and the recipe's origin.
+OptimizerSpec read_optimizer(const Value* section, const std::string& path, const Origin& recipe,
+                             Diagnostics& problems);
+/// Fills data, train, optimizer, also those of phases, monitor, validate, probe and eval.
 void read_sections(const Table& tree, const std::vector<std::string>& opens, Recipe& recipe,
                    Diagnostics& problems);
 

@@ -133,7 +133,8 @@ std::string toml_key(const std::string& text) {
 }
 
 void Diagnostics::add(const Origin& where, const std::string& message) {
-    messages_.push_back(where.text() + ": " + message);
+    mistakes_.push_back({where, message});
+    messages_.push_back(mistakes_.back().text());
 }
 
 void Diagnostics::throw_if_any(const std::string& title) const {

@@ -69,17 +69,26 @@ bool operator==(const Value& a, const Value& b);
 /// `text` as a TOML key: bare where it may be, else quoted.
 std::string toml_key(const std::string& text);
 
+/// What is wrong, and where.
+struct Mistake {
+    Origin where;
+    std::string what;
+    std::string text() const { return where.text() + ": " + what; }
+};
+
 /// Collects every problem of a recipe, so that all are reported at once.
 class Diagnostics {
   public:
     void add(const Origin& where, const std::string& message);
     bool empty() const { return messages_.empty(); }
     const std::vector<std::string>& messages() const { return messages_; }
+    const std::vector<Mistake>& mistakes() const { return mistakes_; }
     /// Throws one RecipeError with all messages, a line each, when there are any.
     void throw_if_any(const std::string& title) const;
 
   private:
     std::vector<std::string> messages_;
+    std::vector<Mistake> mistakes_;
 };
 
 }  // namespace hearth::recipe
