@@ -114,6 +114,7 @@ std::string to_text(const recipe::Recipe& recipe, const train::BenchResult& resu
 void add_bench(CLI::App& app, Globals& globals) {
     auto arguments = std::make_shared<RecipeArguments>();
     auto request = std::make_shared<train::BenchRequest>();
+    auto stage = std::make_shared<std::string>();
     auto* verb =
         app.add_subcommand("bench", "Measure a recipe's training step: images/s and where the time goes");
     arguments->add_to(*verb);
@@ -123,6 +124,7 @@ void add_bench(CLI::App& app, Globals& globals) {
     verb->add_option("--warmup", request->warmup, "Steps before them")
         ->capture_default_str()
         ->check(CLI::Range(0, 10000));
+    add_stage(*verb, *stage);
     verb->add_flag(
         "--generated", request->generated,
         "One batch of phantoms made beforehand: the recipe's data is not opened, nor the loader measured");
@@ -134,7 +136,7 @@ void add_bench(CLI::App& app, Globals& globals) {
         "neither\n"
         "inside an operation of LibTorch nor waiting for data. Nothing is written.");
     verb->callback([=, &globals] {
-        auto recipe = arguments->load(globals, request->generated ? Opens{} : Opens{"data"});
+        auto recipe = stage_of(arguments->load(globals, request->generated ? Opens{} : Opens{"data"}), *stage);
         const auto registry = make_registry(globals, &recipe);
         const auto result = base::during(globals.quiet || globals.json, "measuring", [&] {
             recipe = train::with_fitting_batch(std::move(recipe), registry);

@@ -35,7 +35,7 @@ std::unique_ptr<runs::LoadedRun> load_model(const EmbedFlags& flags, const Globa
                         globals, {.opens = {}, .only = {"data.fit", "data.max_pixels", "data.max_bad"}});
     }
     auto run = std::make_unique<runs::LoadedRun>();
-    run->recipe = flags.model.load(globals, {});
+    run->recipe = recipe::stages(flags.model.load(globals, {})).back();
     run->registry = make_registry(globals, &run->recipe);
     run->device = train::pick_device(run->recipe.train.device);
     run->plan = plan::Plan::initial(run->recipe, run->registry, run->device);

@@ -60,7 +60,7 @@ Options bind(const host::Registry& registry, const recipe::ComponentSpec& spec) 
 
 Target target_of_recipe(const ImportFlags& flags, const std::vector<std::string>& overrides,
                         const std::string& file, const Globals& globals) {
-    const auto recipe = RecipeArguments{file, overrides, {}}.load(globals, {});
+    const auto recipe = recipe::stages(RecipeArguments{file, overrides, {}}.load(globals, {})).back();
     const auto registry = make_registry(globals, &recipe);
     const auto plan = plan::Plan::build(recipe, registry);
     for (const auto& network : plan.networks()) {

@@ -305,7 +305,7 @@ std::string Builder::resolve(const Draft& reader, const Port& port) const {
     for (const auto& [name, index] : writer_) {
         const auto kind = drafts_[index].node.kind;
         if (kind == Kind::augment || kind == Kind::loss || !name.ends_with("." + word)) continue;
-        (drafts_[index].node.trained ? trained : others).push_back(name);
+        (is_preferred(drafts_[index]) ? trained : others).push_back(name);
     }
     const auto& candidates = trained.empty() ? others : trained;
     if (candidates.size() == 1) return candidates.front();
@@ -318,6 +318,13 @@ std::string Builder::resolve(const Draft& reader, const Port& port) const {
     const auto names = names_in_flow();
     return "\n" + fmt::format("{} reads '{}' ({}), which nothing writes{}; there are: {}", reader.node.id, word,
                               port.help, did_you_mean(word, names), join(names));
+}
+
+// Over all stages, so that freezing a network in one of them connects nothing otherwise.
+bool Builder::is_preferred(const Draft& draft) const {
+    if (!recipe_.stage) return draft.node.trained;
+    const auto& owner = draft.node.network.empty() ? draft.spec->name : draft.node.network;
+    return std::ranges::find(recipe_.stage->trained, owner) != recipe_.stage->trained.end();
 }
 
 void Builder::connect() {

@@ -40,6 +40,8 @@ class Builder {
     void index_writers();
     void connect();
     std::string resolve(const Draft& reader, const Port& port) const;
+    /// Whether its outputs are meant where others write some of the same name: of what is trained.
+    bool is_preferred(const Draft& draft) const;
     void check_pass_reads();
     /// The produced shape as a component sees it: without the group axis, which `draft` then has, or as a group
     /// of one.

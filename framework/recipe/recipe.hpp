@@ -219,6 +219,7 @@ struct StageSpec {
     std::string name;
     std::vector<std::string> fresh;  ///< patterns of buffers that do not go on from the stage before
     std::size_t number = 0, count = 1;
+    std::vector<std::string> trained;  ///< networks and [[head]]s that some stage updates
     Origin origin;
 };
 

@@ -128,7 +128,8 @@ Tables open_tables(const recipe::Recipe& recipe, const host::Registry& registry,
             out.detect = std::move(images);
         });
     if (mistakes.empty()) return out;
-    mistakes.collect([&] { static_cast<void>(plan::Plan::build(recipe, registry)); });
+    for (const auto& stage : recipe::stages(recipe))
+        mistakes.collect([&] { static_cast<void>(plan::Plan::build(stage, registry)); });
     mistakes.throw_all(recipe.file.string());
     return out;
 }

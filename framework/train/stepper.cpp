@@ -70,7 +70,7 @@ Stepper::Stepper(const recipe::Recipe& recipe, plan::Plan& plan, c10::Device dev
                         .components = plan.components(phase),
                         .kept_buffers = {},
                         .first_update = updates};
-        if (several) updater.kept_buffers = plan.buffers_to_keep(phase);
+        if (!phase.name.empty()) updater.kept_buffers = plan.buffers_to_keep(phase);
         if (group != nullptr)
             updater.average = std::make_unique<dist::GradientAverage>(plan.trained_parameters(phase), *group);
         updates += phase.repeat;
