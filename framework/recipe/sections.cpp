@@ -138,7 +138,8 @@ void read_sections(const Table& tree, const std::vector<std::string>& opens, Rec
         problems.add(
             place(tree, "train", "device"),
             fmt::format("train.device: found \"{}\", expected auto, cpu, cuda or cuda:N", recipe.train.device));
-    recipe.optimizer = read(tree, "optimizer", optimizer_keys(), recipe, problems).spec;
+    recipe.optimizer =
+        read_optimizer(tree.find("optimizer"), "optimizer", Origin{recipe.file.string(), 0, 0}, problems);
     const auto monitor = read(tree, "monitor", monitor_keys(), recipe, problems);
     recipe.monitor = monitor.spec;
     recipe.monitor.collapse_if =

@@ -95,6 +95,17 @@ Written written_in(const Value& section);
 void read_sections(const Table& tree, const std::vector<std::string>& opens, Recipe& recipe,
                    Diagnostics& problems);
 
+// optimizer.cpp -----------------------------------------------------------------------------------------------
+
+/// The rule that [optimizer] names; the default where it names none.
+std::string optimizer_rule(const Table& section);
+/// Makes place for another rule in [optimizer], to be called before `use` is set: the keys that not every rule
+/// has are taken out. Says which; none where it has this rule already, or there is no such rule.
+std::vector<std::string> change_rule(Table& section, const std::string& use);
+/// [optimizer], or such a table under `path`. Without a section it has the defaults, and the recipe's origin.
+OptimizerSpec read_optimizer(const Value* section, const std::string& path, const Origin& recipe,
+                             Diagnostics& problems);
+
 // labelled.cpp ------------------------------------------------------------------------------------------------
 
 /// Reports what [probe] or [eval] asks for that no data can make work: probes, networks and combinations of
