@@ -301,7 +301,7 @@ Options bind_options(const Table& raw, const Schema& schema, const std::string& 
 /// The schemas of the fixed sections, for checking and for the reference page.
 Schema data_schema();
 Schema train_schema();
-Schema optimizer_schema();
+Schema optimizer_schema();  ///< the keys of every rule, with the defaults of the first
 Schema monitor_schema();
 Schema labelled_schema();
 Schema detect_schema();
@@ -313,5 +313,7 @@ Schema score_schema(const std::string& use);
 
 /// The table of docs/recipes.md: a heading and a line for each option.
 std::string markdown_table(const Schema& schema);
+/// Another of its tables: the rules of [optimizer] with their own keys and defaults.
+std::string optimizer_rules_table();
 
 }  // namespace hearth::recipe
