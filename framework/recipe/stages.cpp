@@ -260,6 +260,12 @@ Part part_of(const Recipe& whole, const Stage& stage, const std::vector<std::str
     return out;
 }
 
+/// Whether two mistakes are about one key at one place: what is said of it may depend on the stage's epochs.
+bool is_same(const Mistake& a, const Mistake& b) {
+    const auto key = [](const Mistake& mistake) { return mistake.what.substr(0, mistake.what.find(": ")); };
+    return a.where.text() == b.where.text() && key(a) == key(b);
+}
+
 /// What stages have against them, each once; of which stage, where it is not of all.
 void report(const std::vector<Part>& parts, Diagnostics& problems) {
     struct Said {
@@ -269,8 +275,9 @@ void report(const std::vector<Part>& parts, Diagnostics& problems) {
     std::vector<Said> all;
     for (const auto& part : parts)
         for (const auto& mistake : part.problems.mistakes()) {
+            if (std::ranges::any_of(problems.mistakes(), [&](const auto& o) { return is_same(o, mistake); }))
+                continue;
             const auto text = mistake.text();
-            if (contains(problems.messages(), text)) continue;
             auto said =
                 std::ranges::find_if(all, [&](const auto& other) { return other.mistake.text() == text; });
             if (said == all.end()) said = all.insert(all.end(), {mistake, {}});

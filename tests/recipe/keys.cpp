@@ -127,6 +127,8 @@ TEST_CASE("docs/recipes.md has the tables that the keys make") {
     check_table("## `[monitor]`", monitor_schema());
     check_table("## `[probe]` and `[eval]`", labelled_schema());
     check_table("## `[detect]`", detect_schema());
+    check_table("## `[validate]`", validate_schema());
+    check_table("## Phases", phase_schema());
     check_table("`use = \"error\"`", score_schema("error"));
     check_table("`use = \"distance\"`", score_schema("distance"));
 }
@@ -203,6 +205,8 @@ TEST_CASE("every key of a section has members of its own") {
     check_members(monitor_keys());
     check_members(labelled_keys());
     check_members(detect_keys());
+    check_members(validate_keys());
+    check_members(phase_keys());
 }
 
 TEST_CASE("every key of a section has a line of documentation and a default within its range") {
@@ -212,4 +216,6 @@ TEST_CASE("every key of a section has a line of documentation and a default with
     check_defaults(monitor_keys());
     check_defaults(labelled_keys());
     check_defaults(detect_keys());
+    check_defaults(validate_keys());
+    check_defaults(phase_keys());
 }
