@@ -16,7 +16,7 @@ class Reducer;
 
 namespace hearth::dist {
 
-/// Buckets of 25 MB, all-reduced as soon as they are complete (c10d's reducer, as in PyTorch's DDP). Parameters
+/// Buckets of 25 MiB, all-reduced as soon as they are complete (c10d's reducer, as in PyTorch's DDP). Parameters
 /// that no process has a gradient for keep none.
 class GradientAverage {
   public:
