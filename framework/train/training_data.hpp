@@ -31,9 +31,6 @@ TrainingData open_training_data(const recipe::DataSpec& spec, const Comm* comm =
 /// again.
 TrainingData with_cache(TrainingData opened, const recipe::DataSpec& spec, const Comm* comm, bool quiet);
 
-/// What [data] says about reading the column data.label.
-data::LabelRule label_rule(const recipe::DataSpec& spec);
-
 /// Batches as [data] and [train] ask for them, from images that are not kept in memory, with the views of this
 /// plan, for a step on `device`.
 data::LoaderOptions loader_options(const recipe::Recipe& recipe, const plan::Plan& plan,
