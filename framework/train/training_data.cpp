@@ -21,6 +21,8 @@ ImageCache cache_for(const recipe::DataSpec& spec, std::int64_t trained, std::in
     return cache;
 }
 
+}  // namespace
+
 TrainingData open_uncached(const recipe::DataSpec& spec) {
     TrainingData out;
     out.images = data::open_dataset(data::dataset_request(spec));
@@ -34,8 +36,6 @@ TrainingData open_uncached(const recipe::DataSpec& spec) {
     out.images = data::part_of(out.whole, *out.rows);
     return out;
 }
-
-}  // namespace
 
 TrainingData with_cache(TrainingData opened, const recipe::DataSpec& spec, const Comm* comm, bool quiet) {
     base::Activity activity(quiet, "opening " + spec.source);
