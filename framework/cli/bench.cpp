@@ -1,4 +1,4 @@
-// hearth bench: what a training step costs here, and where its time goes.
+// hearth bench measures what a training step costs here, and where its time goes.
 #include <fmt/format.h>
 
 #include <algorithm>

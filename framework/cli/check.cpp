@@ -1,4 +1,4 @@
-// hearth check: every table of a recipe opened, and one micro-step of the real code on generated images.
+// hearth check opens every table of a recipe and makes one micro-step of the real code on generated images.
 #include <fmt/format.h>
 
 #include <nlohmann/json.hpp>

@@ -1,4 +1,4 @@
-// hearth doctor: versions, devices, plugin folders, and what is wrong with them.
+// hearth doctor lists versions, devices and plugin folders, and what is wrong with them.
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
 #include <fmt/format.h>

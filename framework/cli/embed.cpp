@@ -1,4 +1,4 @@
-// hearth embed: features of every image of a manifest or folder, as a file for Python or a spreadsheet.
+// hearth embed writes features of every image of a manifest or folder to a file for Python or a spreadsheet.
 #include <ATen/ATen.h>
 #include <fmt/format.h>
 

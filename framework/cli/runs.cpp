@@ -1,4 +1,4 @@
-// hearth runs: the runs below a folder as a table, one of them, or the best.
+// hearth runs shows the runs below a folder as a table, one of them, or the best.
 #include <fmt/format.h>
 
 #include <cmath>

@@ -1,4 +1,4 @@
-// The table of `hearth runs`: one row a run, columns by name, chosen and sorted by them.
+// The table of `hearth runs` has one row a run, and columns by name, chosen and sorted by them.
 #pragma once
 
 #include <string>

@@ -1,4 +1,4 @@
-// What a detection looks like: its table, charts and heat maps.
+// Shows a detection: its table, charts and heat maps.
 #pragma once
 
 #include <filesystem>

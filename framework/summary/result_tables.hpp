@@ -1,4 +1,4 @@
-// An evaluation as tables and as lines.
+// Shows an evaluation as tables and as lines.
 #pragma once
 
 #include <string>

@@ -1,4 +1,4 @@
-// What a run's report.html holds, from its folder and a few example images.
+// Gathers what a run's report.html holds, from its folder and a few example images.
 #include "summary/run_report.hpp"
 
 #include <fmt/format.h>

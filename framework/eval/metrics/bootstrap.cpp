@@ -1,4 +1,4 @@
-// Resampling by patient; see the header for the definitions.
+// Resamples by patient; the header has the definitions.
 #include "eval/metrics/bootstrap.hpp"
 
 #include <fmt/format.h>
