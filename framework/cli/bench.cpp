@@ -1,4 +1,4 @@
-// hearth bench: what a training step costs here, and where its time goes.
+// hearth bench measures what a training step costs here, and where its time goes.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -10,7 +10,6 @@
 #include "cli/cli.hpp"
 #include "report/text.hpp"
 #include "train/bench.hpp"
-#include "train/fit_batch.hpp"
 
 namespace hearth::cli {
 namespace {
@@ -26,7 +25,7 @@ nlohmann::json to_json(const recipe::Recipe& recipe, const train::BenchResult& r
     nlohmann::json phases = {{"step", {{"min", result.fastest()}, {"median", result.median()}}}};
     for (const auto& [name, seconds] : result.parts) phases[name] = {{"mean", seconds}};
     return {{"recipe", recipe.name},
-            {"batch", recipe.train.batch},
+            {"batch", result.batch},
             {"accumulate", recipe.train.accumulate},
             {"images", result.images},
             {"precision", result.bf16 ? "bf16" : "fp32"},
@@ -136,12 +135,10 @@ void add_bench(CLI::App& app, Globals& globals) {
         "neither\n"
         "inside an operation of LibTorch nor waiting for data. Nothing is written.");
     verb->callback([=, &globals] {
-        auto recipe = stage_of(arguments->load(globals, request->generated ? Opens{} : Opens{"data"}), *stage);
+        const auto recipe = stage_of(arguments->load(globals, request->generated ? Opens{} : Opens{"data"}), *stage);
         const auto registry = make_registry(globals, &recipe);
-        const auto result = base::during(globals.quiet || globals.json, "measuring", [&] {
-            recipe = train::with_fitting_batch(std::move(recipe), registry);
-            return train::bench(recipe, registry, *request);
-        });
+        const auto result = base::during(globals.quiet || globals.json, "measuring",
+                                         [&] { return train::bench(recipe, registry, *request); });
         if (globals.json)
             base::print_json(to_json(recipe, result), 2);
         else

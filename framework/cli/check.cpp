@@ -1,13 +1,13 @@
-// hearth check: every table of a recipe opened, and one micro-step of the real code on generated images.
+// hearth check opens every table of a recipe and makes one micro-step of the real code on generated images.
 #include <fmt/format.h>
 
 #include <nlohmann/json.hpp>
 
 #include "base/activity.hpp"
 #include "base/json_text.hpp"
+#include "base/size_text.hpp"
 #include "cli/run.hpp"
 #include "runs/opened_tables.hpp"
-#include "runs/run_table.hpp"
 #include "summary/print_table.hpp"
 #include "train/check.hpp"
 #include "train/initial_weights.hpp"
@@ -32,9 +32,9 @@ std::int64_t most_checkpoints(const recipe::Recipe& recipe) {
     return 2 + (best ? 1 : 0) + (every > 0 ? recipe.train.epochs / every : 0);
 }
 
-/// "1.3 GiB, of which the optimiser 0.9 GiB; a run keeps up to 3".
+/// "1.30 GiB, of which the optimiser 0.87 GiB; a run keeps up to 3".
 std::string checkpoint_text(const train::CheckResult& result, const recipe::Recipe& recipe) {
-    const auto size = [](std::int64_t bytes) { return runs::size_text(static_cast<std::uintmax_t>(bytes)); };
+    const auto size = [](std::int64_t bytes) { return base::size_text(static_cast<double>(bytes)); };
     return fmt::format("{}, of which the optimiser {}; a run keeps up to {}",
                        size(result.weight_bytes + result.optimizer_bytes), size(result.optimizer_bytes),
                        most_checkpoints(recipe));

@@ -1,5 +1,5 @@
-// The verbs of the `hearth` command, one file each. A verb adds its subcommand and sets the callback that runs
-// it.
+// The verbs of the `hearth` command have one file each. A verb adds its subcommand and sets the callback that
+// runs it.
 #pragma once
 
 #include <CLI/CLI.hpp>

@@ -1,4 +1,5 @@
-// hearth import: weights of timm, torchvision, Hugging Face or a pretraining as initial weights of a recipe.
+// hearth import makes weights of timm, torchvision, Hugging Face or a pretraining the initial weights of a
+// recipe.
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 

@@ -1,4 +1,4 @@
-// hearth plan: passes, ports and shapes of a recipe, before any data is opened.
+// hearth plan shows passes, ports and shapes of a recipe before any data is opened.
 #include <fmt/format.h>
 
 #include <nlohmann/json.hpp>

@@ -1,4 +1,4 @@
-// hearth data preview: the views that a recipe makes of its images, on one sheet.
+// hearth data preview puts the views that a recipe makes of its images on one sheet.
 #include <fmt/format.h>
 
 #include <filesystem>

@@ -1,4 +1,4 @@
-// hearth train: from a recipe to a run folder with checkpoints, an evaluation and a report.
+// hearth train goes from a recipe to a run folder with checkpoints, an evaluation and a report.
 #include <fmt/format.h>
 
 #include "base/activity.hpp"

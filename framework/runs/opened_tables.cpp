@@ -103,9 +103,7 @@ Tables open_tables(const recipe::Recipe& recipe, const host::Registry& registry,
     Mistakes mistakes;
     if (recipe::opens_section(opens, "data"))
         mistakes.collect([&] {
-            auto spec = recipe.data;
-            spec.cache = "none";  // packing would read every image
-            out.data = train::open_training_data(spec);
+            out.data = train::open_uncached(recipe.data);  // packing would read every image
             read_one(*out.data->images);
         });
     const auto* trained = out.data ? out.data->images.get() : nullptr;

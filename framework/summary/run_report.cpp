@@ -1,4 +1,4 @@
-// What a run's report.html holds, from its folder and a few example images.
+// Gathers what a run's report.html holds, from its folder and a few example images.
 #include "summary/run_report.hpp"
 
 #include <fmt/format.h>
@@ -15,6 +15,7 @@
 #include "base/json_text.hpp"
 #include "base/time_text.hpp"
 #include "eval/pictures/examples.hpp"
+#include "plan/followers.hpp"
 #include "report/page.hpp"
 #include "runs/loaded_run.hpp"
 #include "runs/metrics.hpp"
@@ -149,16 +150,8 @@ report::Plan plan_picture(const plan::Plan& plan) {
     }
     for (const auto& source : sources)
         out.nodes.insert(out.nodes.begin(), {source, source, "source", "", false});
-    for (const auto& network : plan.networks()) {
-        std::string leader, follower;
-        for (const auto& node : plan.nodes()) {
-            if (node.kind != Kind::backbone || !node.runs) continue;
-            if (node.network == network.follows) leader = node.id;
-            if (node.network == network.name) follower = node.id;
-        }
-        if (!network.follows.empty() && !leader.empty() && !follower.empty())
-            out.edges.push_back({leader, follower, "EMA", "", true});
-    }
+    for (const auto& [leader, follower] : plan::follower_edges(plan))
+        if (leader->runs && follower->runs) out.edges.push_back({leader->id, follower->id, "EMA", "", true});
     return out;
 }
 

@@ -6,6 +6,7 @@
 #include <cmath>
 #include <set>
 
+#include "data/requests.hpp"
 #include "recipe/word_list.hpp"
 #include "train/dry_run.hpp"
 #include "train/memory.hpp"
@@ -19,14 +20,9 @@ std::unique_ptr<data::Loader> generated_batches(const recipe::Recipe& recipe, co
                                                 std::int64_t images) {
     const auto copies = recipe.data.samples_per_image;
     images = (images + copies - 1) / copies * copies;
-    const auto phantoms = data::open_dataset({.source = "phantom",
-                                              .where = "",
-                                              .size = static_cast<int>(recipe.data.size),
-                                              .fit = "stretch",
-                                              .max_pixels = 0,
-                                              .phantom_count = images / copies,
-                                              .phantom_seed = 0,
-                                              .phantom_lesions = 0});
+    auto request = data::dataset_request(recipe.data, "phantom", "");
+    request.phantom_count = images / copies;
+    const auto phantoms = data::open_dataset(request);
     data::Labels labels;
     const auto columns = recipe::word_list(recipe.data.label);
     labels.several = columns.size() > 1;
