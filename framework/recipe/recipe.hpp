@@ -302,7 +302,7 @@ Schema optimizer_schema();
 Schema monitor_schema();
 Schema labelled_schema();
 Schema detect_schema();
-/// Options of a score, "error" or "distance".
+/// Options of a score, "error", "distance" or "output".
 Schema score_schema(const std::string& use);
 
 /// The table of docs/recipes.md: a heading and a line for each option.
