@@ -194,8 +194,8 @@ class OutputScorer : public AnomalyScorer {
     Scored score(const Tensor& images, const Context& context) override {
         const auto made = feed_(images, {}, context);
         Scored out;
-        if (has_map()) out.map = enlarged(finite(made, map_), images);
-        if (rates_images()) out.images = finite(made, values_);
+        if (has_map()) out.map = enlarged(checked(made, map_, images.size(0)), images);
+        if (rates_images()) out.images = checked(made, values_, images.size(0));
         return out;
     }
 
@@ -213,8 +213,16 @@ class OutputScorer : public AnomalyScorer {
         throw RecipeError(fmt::format("{}: detect.scores.{}.{}: '{}' is '{}', expected {}", spec_.origin.text(),
                                       spec_.name, key, name, to_string(found), expected));
     }
-    Tensor finite(const Tensors& made, const std::string& name) const {
+    Tensor checked(const Tensors& made, const std::string& name, std::int64_t images) const {
         auto values = made[name].to(at::kCPU, at::kFloat);
+        if (values.dim() == 0 || values.size(0) != images)
+            throw Error(
+                ExitCode::internal,
+                fmt::format("{}: detect.scores.{}: found {} for {} images in '{}', expected one of each "
+                            "image; its component does not write what its port says",
+                            spec_.origin.text(), spec_.name,
+                            values.dim() == 0 ? "one value" : fmt::format("{} rows", values.size(0)), images,
+                            name));
         if (const auto bad = values.numel() - values.isfinite().sum().item<std::int64_t>(); bad > 0)
             throw NumericError(fmt::format(
                 "{}: detect.scores.{}: found {} of {} values of '{}' that are not finite; look at what writes "
