@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <cmath>
 #include <hearth/text.hpp>
 #include <map>
 
@@ -12,7 +13,7 @@
 namespace hearth::recipe {
 namespace {
 
-const std::vector<std::string> score_kinds = {"error", "distance"};
+const std::vector<std::string> score_kinds = {"error", "distance", "output"};
 
 std::string trimmed(const std::string& text) {
     const auto first = text.find_first_not_of(' ');
@@ -29,20 +30,42 @@ std::vector<std::string> split(const std::string& text, char at) {
     return out;
 }
 
-/// "restore + 0.5 * distance" -> weights by name; nothing where the text is not like that.
+struct Term {
+    double sign;
+    std::string text;
+};
+
+/// "a + 2 * b - c" -> "a", "2 * b" and "c" with their signs. Names have hyphens and numbers exponents, so a
+/// minus is one where the text begins or a blank stands beside it.
+std::vector<Term> terms_of(const std::string& text) {
+    const auto blank = [&](std::size_t i) { return i >= text.size() || text[i] == ' '; };
+    std::vector<Term> out = {{1, ""}};
+    for (std::size_t i = 0; i < text.size(); ++i) {
+        const bool minus = text[i] == '-' && (i == 0 || blank(i - 1) || blank(i + 1));
+        if (minus && trimmed(out.back().text).empty())
+            out.back().sign = -out.back().sign;
+        else if (minus || text[i] == '+')
+            out.push_back({minus ? -1.0 : 1.0, ""});
+        else
+            out.back().text += text[i];
+    }
+    return out;
+}
+
+/// "restore - 0.5 * density" -> weights by name; nothing where the text is not like that.
 std::optional<std::map<std::string, double>> read_sum(const std::string& text) {
     std::map<std::string, double> out;
-    for (const auto& term : split(text, '+')) {
-        const auto factors = split(term, '*');
+    for (const auto& term : terms_of(text)) {
+        const auto factors = split(term.text, '*');
         if (factors.size() > 2 || factors.back().empty()) return {};
         double weight = 1;
         if (factors.size() == 2) {
             const auto& number = factors.front();
             const auto* const end = number.data() + number.size();
             const auto read = std::from_chars(number.data(), end, weight);
-            if (read.ec != std::errc() || read.ptr != end || weight <= 0) return {};
+            if (read.ec != std::errc() || read.ptr != end || weight == 0 || !std::isfinite(weight)) return {};
         }
-        if (!out.emplace(factors.back(), weight).second) return {};
+        if (!out.emplace(factors.back(), term.sign * weight).second) return {};
     }
     return out;
 }
@@ -78,8 +101,8 @@ void weigh(DetectSpec& spec, const Origin& where, Diagnostics& problems) {
     const auto sum = read_sum(spec.score);
     if (!sum) {
         problems.add(where,
-                     fmt::format("detect.score: found \"{}\", expected a sum of scores with weights above "
-                                 "0, such as \"restore + 0.5 * distance\"",
+                     fmt::format("detect.score: found \"{}\", expected a sum of scores with weights other "
+                                 "than 0, such as \"restore + 0.5 * distance\" or \"restore - density\"",
                                  spec.score));
         return;
     }
@@ -119,6 +142,12 @@ Schema score_schema(const std::string& use) {
                 "forward passes that share the squares; each pixel is hidden in one. 0 = a pass for each "
                 "square");
         schema.text("norm", "squared").choices({"squared", "absolute"}).doc("of the difference in grey levels");
+    } else if (use == "output") {
+        schema.text("output", "")
+            .required()
+            .doc("values B, or a map B 1 h w, of the dataflow, `density.score`, `loss.restore.per_sample`");
+        schema.text("map", "").doc(
+            "map B 1 h w beside values B: heat maps and scores of pixels; \"\" = there is none");
     } else {
         schema.text("tokens", "").required().doc("output B L K, such as `student.logits`");
         schema.text("prototypes", "")
@@ -145,7 +174,8 @@ std::optional<DetectSpec> read_detect(const Table& tree, const std::vector<std::
     if (!whole)
         problems.add(
             scores == nullptr ? section->origin : scores->origin,
-            "detect.scores: expected at least one [detect.scores.NAME] with use = \"error\" or \"distance\"");
+            "detect.scores: expected at least one [detect.scores.NAME] with use = \"error\", \"distance\" or "
+            "\"output\"");
     else
         for (const auto& name : scores->table().keys()) {
             auto score = read_score(name, *scores->table().find(name), problems);

@@ -308,7 +308,7 @@ Schema detect_schema();
 Schema validate_schema();
 /// Of a [[phase]], besides `optimizer`.
 Schema phase_schema();
-/// Options of a score, "error" or "distance".
+/// Options of a score, "error", "distance" or "output".
 Schema score_schema(const std::string& use);
 
 /// The table of docs/recipes.md: a heading and a line for each option.

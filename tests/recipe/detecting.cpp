@@ -53,9 +53,43 @@ TEST_CASE("the sum gives weights by name, and an argument may change it") {
     CHECK(changed->scores[0].options.integer("window") == 3);
 }
 
+TEST_CASE("a minus in the sum makes a weight negative; hyphens of names and exponents are none") {
+    const auto weights = [](const std::string& sum, const std::string& first = "restore") {
+        auto text = two;
+        text.replace(text.find("restore"), 7, first);
+        const auto detect = Detecting("score = \"" + sum + "\"\n" + text).load().detect;
+        return std::pair(detect->scores[0].weight, detect->scores[1].weight);
+    };
+    CHECK(weights("restore - distance") == std::pair(1.0, -1.0));
+    CHECK(weights("restore -0.5*distance") == std::pair(1.0, -0.5));
+    CHECK(weights("-1 * restore + distance") == std::pair(-1.0, 1.0));
+    CHECK(weights("- restore - 2e-1 * distance") == std::pair(-1.0, -0.2));
+    CHECK(weights("restore + -2 * distance") == std::pair(1.0, -2.0));
+    CHECK(weights("5e-1 * re-store - distance", "re-store") == std::pair(0.5, -1.0));
+    CHECK_THAT(Detecting("score = \"restore-distance\"\n" + two).error(),
+               Contains("detect.score: found 'restore-distance', expected one of restore, distance"));
+}
+
+TEST_CASE("an output of the dataflow is a score") {
+    const auto detect = Detecting(R"([detect.scores.density]
+use = "output"
+output = "density.score"
+map = "density.map"
+)")
+                            .load()
+                            .detect;
+    REQUIRE(detect->scores.size() == 1);
+    CHECK(detect->scores[0].use == "output");
+    CHECK(detect->scores[0].options.text("output") == "density.score");
+    CHECK(detect->scores[0].options.text("map") == "density.map");
+    CHECK_THAT(Detecting("[detect.scores.x]\nuse = \"output\"\nmap = \"y\"\n").error(),
+               Contains("detect.scores.x.output: missing"));
+}
+
 TEST_CASE("a sum that is none, or does not fit the scores, is refused") {
-    for (const std::string sum : {"restore - distance", "restore +", "2 restore", "-1 * restore + distance",
-                                  "restore + restore + distance", "a * b * restore + distance"}) {
+    for (const std::string sum :
+         {"restore +", "restore -", "2 restore", "0 * restore + distance", "inf * restore + distance",
+          "restore + restore + distance", "restore - restore + distance", "a * b * restore + distance"}) {
         INFO(sum);
         CHECK_THAT(Detecting("score = \"" + sum + "\"\n" + two).error(), Contains("detect.score: found"));
     }
@@ -68,10 +102,9 @@ TEST_CASE("a sum that is none, or does not fit the scores, is refused") {
 
 TEST_CASE("what is wrong with a score is said with its place") {
     CHECK_THAT(Detecting("").error(), Contains("detect.scores: expected at least one [detect.scores.NAME]"));
-    CHECK_THAT(
-        Detecting("[detect.scores.x]\nuse = \"eror\"\n").error(),
-        Contains(
-            "detect.scores.x.use: found \"eror\", expected one of error, distance (did you mean 'error'?)"));
+    CHECK_THAT(Detecting("[detect.scores.x]\nuse = \"eror\"\n").error(),
+               Contains("detect.scores.x.use: found \"eror\", expected one of error, distance, output (did you "
+                        "mean 'error'?)"));
     CHECK_THAT(Detecting("[detect.scores.x]\nuse = \"error\"\n").error(),
                Contains("detect.scores.x.output: missing"));
     CHECK_THAT(Detecting("[detect.scores.x]\nuse = \"error\"\noutput = \"y\"\ntokens = \"z\"\n").error(),

@@ -131,6 +131,7 @@ TEST_CASE("docs/recipes.md has the tables that the keys make") {
     check_table("## Phases", phase_schema());
     check_table("`use = \"error\"`", score_schema("error"));
     check_table("`use = \"distance\"`", score_schema("distance"));
+    check_table("`use = \"output\"`", score_schema("output"));
 }
 
 TEST_CASE("a line of the table has type, default and range of a key") {

@@ -6,7 +6,9 @@
 
 #include <algorithm>
 #include <cmath>
+#include <hearth/text.hpp>
 #include <opencv2/imgproc.hpp>
+#include <optional>
 #include <set>
 
 #include "eval/anomaly/images.hpp"
@@ -24,10 +26,12 @@ using at::Tensor;
 using Scorers = std::vector<std::unique_ptr<AnomalyScorer>>;
 using Scores = std::vector<std::vector<double>>;  // by score, then by image
 
-/// Smoothed maps [N, S, S] of each scorer, the films themselves, and which images of the set they belong to.
+/// Smoothed maps [N, S, S] of each scorer, its values of images, the films themselves, and which images of the
+/// set they belong to.
 struct Maps {
-    std::vector<Tensor> of;
-    Tensor films;  ///< [N, s, s], small
+    std::vector<Tensor> of;  ///< undefined where a scorer makes none
+    Scores values;           ///< empty where an image's value is made of its map
+    Tensor films;            ///< [N, s, s], small
     std::vector<std::int64_t> indices;
     std::vector<data::Quarantined> unreadable = {};
 };
@@ -40,6 +44,12 @@ struct Scoring {
     const PartProgress& progress;
 };
 
+/// values [B], float
+void append(std::vector<double>& to, const Tensor& values) {
+    const auto exact = values.to(at::kDouble).contiguous();
+    to.insert(to.end(), exact.const_data_ptr<double>(), exact.const_data_ptr<double>() + exact.numel());
+}
+
 Maps make_maps(const LabelledSet& set, const std::string& part, const Scoring& scoring) {
     const auto& data = scoring.recipe.data;
     const auto& spec = *scoring.recipe.detect;
@@ -51,57 +61,72 @@ Maps make_maps(const LabelledSet& set, const std::string& part, const Scoring& s
     Maps out;
     std::vector<Tensor> films;
     std::vector<std::vector<Tensor>> maps(scoring.scorers.size());
-    out.unreadable = for_each_batch(set, data, spec.batch, limit,
-                                    [&](const Tensor& images, const std::vector<std::int64_t>& indices) {
-                                        for (std::size_t s = 0; s < maps.size(); ++s)
-                                            maps[s].push_back(scoring.scorers[s]->map(images, scoring.context));
-                                        films.push_back(small_films(images));
-                                        out.indices.insert(out.indices.end(), indices.begin(), indices.end());
-                                        tell(std::ssize(out.indices), all);
-                                    });
+    out.values.resize(scoring.scorers.size());
+    out.unreadable = for_each_batch(
+        set, data, spec.batch, limit, [&](const Tensor& images, const std::vector<std::int64_t>& indices) {
+            for (std::size_t s = 0; s < maps.size(); ++s) {
+                const auto made = scoring.scorers[s]->score(images, scoring.context);
+                if (made.map.defined()) maps[s].push_back(made.map);
+                if (made.images.defined()) append(out.values[s], made.images);
+            }
+            films.push_back(small_films(images));
+            out.indices.insert(out.indices.end(), indices.begin(), indices.end());
+            tell(std::ssize(out.indices), all);
+        });
     const auto found = std::ssize(out.indices);
     if (found == 0) throw DataError("detect: found no readable image in a part of the data");
     if (found < all) tell(found, found);  // the rest has no label or cannot be read
     out.films = at::cat(films);
     const double sigma = spec.smooth * static_cast<double>(data.size);
     for (auto& batches : maps) {
-        out.of.push_back(at::cat(batches));
+        out.of.emplace_back();
+        if (batches.empty()) continue;
+        out.of.back() = at::cat(batches);
         batches.clear();
         smooth_maps(out.of.back(), sigma);
     }
     return out;
 }
 
-/// Turns raw maps into maps and scores that can be added; all it knows comes from normal images.
+/// Turns raw maps and values into maps and scores that can be added; all it knows comes from normal images.
 class Standard {
   public:
     Standard(const recipe::DetectSpec& spec, const Maps& normal) : spec_(spec) {
         for (std::size_t s = 0; s < normal.of.size(); ++s) {
-            maps_.emplace_back(normal.of[s], spec.normalise == "position");
-            scores_.emplace_back(pool_maps(maps_.back().standardise(normal.of[s]), spec.top));
+            maps_.emplace_back();
+            if (normal.of[s].defined()) maps_.back().emplace(normal.of[s], spec.normalise == "position");
+            scores_.emplace_back(raw(normal, s));
         }
-        if (spec.scores.size() > 1) sum_.emplace_back(raw_sum(scores(normal)));
+        // A single score that is taken off is turned round by its sum.
+        if (spec.scores.size() > 1 || spec.scores.front().weight < 0) sum_.emplace(raw_sum(scores(normal)));
     }
 
-    Tensor map(const Maps& maps, std::size_t s) const { return maps_[s].standardise(maps.of[s]); }
+    /// Undefined where the score has none.
+    Tensor map(const Maps& maps, std::size_t s) const {
+        return maps_[s] ? maps_[s]->standardise(maps.of[s]) : Tensor();
+    }
+    /// Of the scores that have maps; undefined where none has.
     Tensor sum_of_maps(const Maps& maps) const {
         Tensor sum;
         for (std::size_t s = 0; s < maps_.size(); ++s) {
+            if (!maps_[s]) continue;
             const auto weighted = map(maps, s) * spec_.scores[s].weight;
             sum = sum.defined() ? sum + weighted : weighted;
         }
         return sum;
     }
-    /// Of each score, then of the sum where there are several.
+    /// Of each score, then of the sum where there is one.
     Scores scores(const Maps& maps) const {
         Scores out;
-        for (std::size_t s = 0; s < maps_.size(); ++s)
-            out.push_back(scores_[s].standardise(pool_maps(map(maps, s), spec_.top)));
-        if (!sum_.empty()) out.push_back(sum_.front().standardise(raw_sum(out)));
+        for (std::size_t s = 0; s < maps_.size(); ++s) out.push_back(scores_[s].standardise(raw(maps, s)));
+        if (sum_) out.push_back(sum_->standardise(raw_sum(out)));
         return out;
     }
 
   private:
+    std::vector<double> raw(const Maps& maps, std::size_t s) const {
+        return maps.values[s].empty() ? pool_maps(map(maps, s), spec_.top) : maps.values[s];
+    }
     std::vector<double> raw_sum(const Scores& scores) const {
         std::vector<double> sum(scores.front().size(), 0);
         for (std::size_t s = 0; s < maps_.size(); ++s)
@@ -110,9 +135,9 @@ class Standard {
     }
 
     const recipe::DetectSpec& spec_;
-    std::vector<MapStatistics> maps_;
+    std::vector<std::optional<MapStatistics>> maps_;  ///< nothing where a score has no map
     std::vector<ScoreStatistics> scores_;
-    std::vector<ScoreStatistics> sum_;  ///< one, or none
+    std::optional<ScoreStatistics> sum_;
 };
 
 std::vector<int> labels_of(const LabelledSet& set, const Maps& maps) {
@@ -215,6 +240,7 @@ std::vector<std::size_t> shown(const std::vector<int>& labels, std::int64_t coun
 std::vector<HeatMap> heat_maps(const Detection& detection, const LabelledSet& test, const Maps& maps,
                                const Tensor& sum, const Masks& masks, std::int64_t count) {
     std::vector<HeatMap> out;
+    if (!sum.defined()) return out;
     for (const auto i : shown(detection.labels, count)) {
         HeatMap heat;
         heat.name = detection.names[i];
@@ -274,6 +300,37 @@ std::vector<std::string> notes_of(const AnomalyImages& images, const Maps& norma
     return out;
 }
 
+/// The names of the scores for which `is` holds.
+template <typename Is>
+std::vector<std::string> names_where(const recipe::DetectSpec& spec, const Scorers& scorers, const Is& is) {
+    std::vector<std::string> out;
+    for (std::size_t s = 0; s < scorers.size(); ++s)
+        if (is(*scorers[s])) out.push_back(spec.scores[s].name);
+    return out;
+}
+
+/// What has no map, and what the pixels of the sum are then made of; "" where all have one.
+std::string note_on_maps(const recipe::DetectSpec& spec, const Scorers& scorers) {
+    const auto with = names_where(spec, scorers, [](const auto& s) { return s.has_map(); });
+    const auto without = names_where(spec, scorers, [](const auto& s) { return !s.has_map(); });
+    if (without.empty()) return "";
+    return fmt::format("{} {} a value an image and no map: {}", join(without),
+                       without.size() > 1 ? "have" : "has",
+                       with.empty() ? "there are no scores of pixels and no heat maps"
+                                    : "scores of pixels and heat maps are those of " + join(with));
+}
+
+/// How values of images are made.
+std::string standard_text(const recipe::DetectSpec& spec, const Scorers& scorers, std::int64_t normal) {
+    const auto rated = names_where(spec, scorers, [](const auto& s) { return s.rates_images(); });
+    auto out = fmt::format("score: {}, each standardised on {} normal images", spec.score, normal);
+    if (rated.size() == scorers.size()) return out;
+    out += fmt::format(" ({}), the mean of the highest {:.3g} % of pixels",
+                       spec.normalise == "position" ? "at each position" : "over all pixels", 100 * spec.top);
+    if (!rated.empty()) out += fmt::format(" except {}, a value an image", join(rated));
+    return out;
+}
+
 void compare_with_baselines(Detection& out) {
     for (const auto& b : out.baselines)
         out.differences.push_back(
@@ -295,7 +352,8 @@ Detection detect(const recipe::Recipe& recipe, const plan::Plan& plan, c10::Devi
     Scorers scorers;
     for (const auto& score : spec.scores) scorers.push_back(make_scorer(score, recipe.data, plan));
     const auto images = open_anomaly_images(recipe);
-    const auto context = evaluation_context(device);
+    auto context = evaluation_context(device);
+    context.learns = false;
     const Scoring scoring{recipe, scorers, context, progress};
     const auto compared = [&](const std::string& part) {
         return [&progress, part](std::int64_t done, std::int64_t total) {
@@ -316,6 +374,7 @@ Detection detect(const recipe::Recipe& recipe, const plan::Plan& plan, c10::Devi
     describe_rows(out, images.test, test, spec);
     out.normal_images = std::ssize(normal.indices);
     out.notes = notes_of(images, normal, test, out.labels);
+    if (auto note = note_on_maps(spec, scorers); !note.empty()) out.notes.push_back(std::move(note));
     const Masks masks(images.test, test, recipe);
     out.images_with_mask = masks.abnormal;
 
@@ -358,12 +417,9 @@ Detection detect(const recipe::Recipe& recipe, const plan::Plan& plan, c10::Devi
     compare_with_baselines(out);
     if (!spec.kind.empty()) out.by_kind = results_by_kind(out);
     out.heat_maps = heat_maps(out, images.test, test, standard.sum_of_maps(test), masks, spec.heatmaps);
-    out.protocol = fmt::format(
-        "score: {}, each standardised on {} normal images ({}), the mean of the highest {:.3g} % of pixels; "
-        "threshold: "
-        "{}; intervals: 95 %, bootstrap over {} test patients",
-        spec.score, out.normal_images, spec.normalise == "position" ? "at each position" : "over all pixels",
-        100 * spec.top, out.threshold_rule, out.test_patients);
+    out.protocol =
+        fmt::format("{}; threshold: {}; intervals: 95 %, bootstrap over {} test patients",
+                    standard_text(spec, scorers, out.normal_images), out.threshold_rule, out.test_patients);
     out.baseline_protocol = pixels.protocol();
     return out;
 }

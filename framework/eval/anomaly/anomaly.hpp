@@ -14,7 +14,7 @@
 namespace hearth::eval {
 
 /// One score, or their sum. Accuracy, F1, sensitivity and specificity are at the threshold; pixel values are
-/// NaN without masks.
+/// NaN without masks, and where the score has no map.
 struct AnomalyResult {
     std::string name;
     double weight = 1;
@@ -55,14 +55,14 @@ struct Detection {
     std::int64_t images_with_mask = 0;  ///< among the abnormal test images
     std::string threshold_rule, protocol;
     std::vector<std::string> notes;  ///< what a reader has to know of the rows before the numbers are trusted
-    std::vector<AnomalyResult> results;  ///< by score; the sum last, where there are several
+    std::vector<AnomalyResult> results;  ///< by score; the sum last, where there is one
     /// What pixels alone achieve, without a network: no part of the sum. Empty, like the two after it, in files
     /// of before there were any.
     std::vector<AnomalyResult> baselines;
     std::vector<BaselineDifference> differences;
     std::string baseline_protocol;
     std::vector<KindResult> by_kind;
-    std::vector<HeatMap> heat_maps;  ///< not in the JSON
+    std::vector<HeatMap> heat_maps;  ///< not in the JSON; empty where no score has a map
 
     const AnomalyResult& sum() const { return results.back(); }
 };

@@ -1,12 +1,13 @@
 #include "eval/anomaly/score.hpp"
 
 #include <ATen/ATen.h>
-#include <ATen/core/grad_mode.h>
 #include <fmt/format.h>
 
 #include <cmath>
 #include <hearth/text.hpp>
 #include <hearth/tokens.hpp>
+
+#include "train/training_set.hpp"
 
 namespace hearth::eval {
 namespace {
@@ -30,7 +31,8 @@ class Feeder {
         const Shape mask = {"B", Dim(1), Dim(data.size), Dim(data.size)};
         for (const auto& view : views_) {
             const auto shape = plan.shape(view);
-            if (shape != (view == hidden ? mask : film))
+            // Masks of lesions look like films of one channel, and the films that are scored have none.
+            if (shape != (view == hidden ? mask : film) || (view == "segmentation" && view != hidden))
                 throw RecipeError(
                     fmt::format("{}: detect.scores.{}: '{}' needs the view '{}', which is '{}'; expected '{}', "
                                 "which an image can "
@@ -48,11 +50,10 @@ class Feeder {
 
     /// `mask` [B, 1, S, S] for the hidden view; undefined where there is none.
     Tensors operator()(const Tensor& images, const Tensor& mask, const Context& context) const {
-        const at::NoGradGuard no_grad;
         Tensors views;
         const auto moved = images.to(context.device);
         for (const auto& view : views_) views.set(view, view == hidden_ ? mask.to(context.device) : moved);
-        return plan_.outputs(views, outputs_, context);
+        return train::evaluated(plan_, views, outputs_, context);
     }
 
   private:
@@ -66,6 +67,11 @@ void expect(const recipe::ScoreSpec& spec, const char* key, const std::string& n
     if (found.size() != axes)
         throw RecipeError(fmt::format("{}: detect.scores.{}.{}: '{}' is '{}', expected '{}'",
                                       spec.origin.text(), spec.name, key, name, to_string(found), expected));
+}
+
+/// map [B, 1, h, w] -> [B, S, S], as large as the images.
+Tensor enlarged(const Tensor& map, const Tensor& images) {
+    return at::upsample_bilinear2d(map, {images.size(2), images.size(3)}, /*align_corners=*/false).squeeze(1);
 }
 
 class ErrorScorer : public AnomalyScorer {
@@ -89,14 +95,14 @@ class ErrorScorer : public AnomalyScorer {
                 hiding_masks(data.size, patch * spec.options.integer("window"), spec.options.integer("passes"));
     }
 
-    Tensor map(const Tensor& images, const Context& context) override {
-        if (!masks_.defined()) return error(images, feed_(images, {}, context)[output_]);
+    Scored score(const Tensor& images, const Context& context) override {
+        if (!masks_.defined()) return {error(images, feed_(images, {}, context)[output_]), {}};
         auto map = at::zeros({images.size(0), images.size(2), images.size(3)}, at::kFloat);
         for (const auto& mask : masks_.unbind(0)) {
             const auto hidden = mask.expand({images.size(0), 1, -1, -1}).contiguous();
             map.add_(error(images, feed_(images, hidden, context)[output_]).mul_(mask));
         }
-        return map;
+        return {map, {}};
     }
 
   private:
@@ -132,16 +138,14 @@ class DistanceScorer : public AnomalyScorer {
         log_prototypes_ = logarithm(sum_ / sum_.sum(-1, true));
     }
 
-    Tensor map(const Tensor& images, const Context& context) override {
+    Scored score(const Tensor& images, const Context& context) override {
         // A bank is the same for every batch in evaluation, so the first one asks for it.
         if (!log_prototypes_.defined())
             log_prototypes_ = logarithm((*feed_bank_)(images, {}, context)[bank_].to(at::kCPU));
         const auto q = distributions(images, context);
         const auto entropy = (q * log_prototypes_).sum(-1).neg();  // [B, L]
         const auto side = images.size(2), patch = patch_edge(side, images.size(3), q.size(1));
-        return at::upsample_bilinear2d(entropy.view({-1, 1, side / patch, images.size(3) / patch}),
-                                       {side, images.size(3)}, /*align_corners=*/false)
-            .squeeze(1);
+        return {enlarged(entropy.view({-1, 1, side / patch, images.size(3) / patch}), images), {}};
     }
 
   private:
@@ -162,6 +166,76 @@ class DistanceScorer : public AnomalyScorer {
     Tensor sum_, log_prototypes_;  ///< [L, K]
 };
 
+/// Values that components wrote, as they are.
+class OutputScorer : public AnomalyScorer {
+  public:
+    OutputScorer(const recipe::ScoreSpec& spec, const recipe::DataSpec& data, const plan::Plan& plan)
+        : spec_(spec), feed_(spec, data, plan, names_of(spec), "") {
+        const auto output = spec.options.text("output"), map = spec.options.text("map");
+        if (is_map(plan.shape(output)))
+            map_ = output;
+        else if (plan.shape(output) == Shape{"B"})
+            values_ = output;
+        else
+            refuse("output", output, plan.shape(output), "'B', a value an image, or a map, 'B 1 h w'");
+        if (map.empty()) return;
+        if (values_.empty())
+            throw RecipeError(
+                fmt::format("{}: detect.scores.{}.map: found '{}' beside the output '{}', which is "
+                            "a map itself; leave one of them out",
+                            spec.origin.text(), spec.name, map, output));
+        if (!is_map(plan.shape(map))) refuse("map", map, plan.shape(map), "a map, 'B 1 h w'");
+        map_ = map;
+    }
+
+    bool has_map() const override { return !map_.empty(); }
+    bool rates_images() const override { return !values_.empty(); }
+
+    Scored score(const Tensor& images, const Context& context) override {
+        const auto made = feed_(images, {}, context);
+        Scored out;
+        if (has_map()) out.map = enlarged(checked(made, map_, images.size(0)), images);
+        if (rates_images()) out.images = checked(made, values_, images.size(0));
+        return out;
+    }
+
+  private:
+    static std::set<std::string> names_of(const recipe::ScoreSpec& spec) {
+        std::set<std::string> out = {spec.options.text("output"), spec.options.text("map")};
+        out.erase("");
+        return out;
+    }
+    static bool is_map(const Shape& shape) {
+        return shape.size() == 4 && shape[0] == Dim("B") && shape[1] == Dim(1);
+    }
+    [[noreturn]] void refuse(const char* key, const std::string& name, const Shape& found,
+                             const char* expected) const {
+        throw RecipeError(fmt::format("{}: detect.scores.{}.{}: '{}' is '{}', expected {}", spec_.origin.text(),
+                                      spec_.name, key, name, to_string(found), expected));
+    }
+    Tensor checked(const Tensors& made, const std::string& name, std::int64_t images) const {
+        auto values = made[name].to(at::kCPU, at::kFloat);
+        if (values.dim() == 0 || values.size(0) != images)
+            throw Error(
+                ExitCode::internal,
+                fmt::format("{}: detect.scores.{}: found {} for {} images in '{}', expected one of each "
+                            "image; its component does not write what its port says",
+                            spec_.origin.text(), spec_.name,
+                            values.dim() == 0 ? "one value" : fmt::format("{} rows", values.size(0)), images,
+                            name));
+        if (const auto bad = values.numel() - values.isfinite().sum().item<std::int64_t>(); bad > 0)
+            throw NumericError(fmt::format(
+                "{}: detect.scores.{}: found {} of {} values of '{}' that are not finite; look at what writes "
+                "it, and whether the weights are those of a run that went well",
+                spec_.origin.text(), spec_.name, bad, values.numel(), name));
+        return values;
+    }
+
+    recipe::ScoreSpec spec_;
+    std::string values_, map_;  ///< "": there are none
+    Feeder feed_;
+};
+
 }  // namespace
 
 Tensor hiding_masks(std::int64_t side, std::int64_t edge, std::int64_t passes) {
@@ -176,6 +250,7 @@ Tensor hiding_masks(std::int64_t side, std::int64_t edge, std::int64_t passes) {
 std::unique_ptr<AnomalyScorer> make_scorer(const recipe::ScoreSpec& spec, const recipe::DataSpec& data,
                                            const plan::Plan& plan) {
     if (spec.use == "error") return std::make_unique<ErrorScorer>(spec, data, plan);
+    if (spec.use == "output") return std::make_unique<OutputScorer>(spec, data, plan);
     return std::make_unique<DistanceScorer>(spec, data, plan);
 }
 

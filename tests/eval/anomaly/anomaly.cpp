@@ -121,7 +121,7 @@ TEST_CASE("the error of a pixel is that of the pass in which it was hidden") {
     const auto& spec = made.recipe.detect->scores.front();
     const auto scorer = make_scorer(spec, made.recipe.data, made.plan);
     const auto images = at::rand({2, 1, 32, 32});
-    const auto map = scorer->map(images, {});
+    const auto map = scorer->score(images, {}).map;
     const auto masks = hiding_masks(32, 8, 4);
     for (std::int64_t pass = 0; pass < 4; ++pass) {
         const at::NoGradGuard no_grad;
@@ -141,7 +141,8 @@ TEST_CASE("the distance is the cross-entropy with the prototype of the position"
     // The bank is uniform before training, so every cross-entropy is ln K.
     Context evaluating;
     evaluating.training = false;  // a bank learns in training
-    CHECK(at::allclose(scorer->map(images, evaluating), at::full({2, 32, 32}, std::log(8.0)), 1e-4, 1e-4));
+    CHECK(
+        at::allclose(scorer->score(images, evaluating).map, at::full({2, 32, 32}, std::log(8.0)), 1e-4, 1e-4));
 }
 
 TEST_CASE("without prototypes the normal images give them") {
@@ -156,7 +157,7 @@ TEST_CASE("without prototypes the normal images give them") {
     const auto q =
         (made.plan.outputs({{"abnormal", images}}, {"student.logits"}, {})["student.logits"] / 0.1).softmax(-1);
     const auto entropy = -(q * q.mean(0).clamp_min(1e-8).log()).sum(-1);  // [4, 16]
-    const auto map = scorer->map(images, {});
+    const auto map = scorer->score(images, {}).map;
     CHECK(map[0][0][0].item<double>() ==
           Approx(entropy[0][0].item<double>()).epsilon(1e-3));  // a corner is its patch
 }
