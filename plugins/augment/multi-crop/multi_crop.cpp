@@ -1,6 +1,5 @@
 // Multi-crop (Caron et al. 2020, "SwAV"; as DINO uses it, Caron et al. 2021) cuts a few large crops and many
-// small ones from one radiograph, each flipped, jittered, blurred and solarised at random. draw.hpp draws,
-// render.hpp makes the pixels, batch.hpp those of a whole batch.
+// small ones from one radiograph, each flipped, jittered, blurred and solarised at random, by common/crops.
 #include <ATen/ATen.h>
 
 #include <algorithm>
@@ -8,13 +7,13 @@
 #include <hearth/hearth.hpp>
 #include <optional>
 
-#include "batch.hpp"
+#include "common/crops/batch.hpp"
 #include "common/range.hpp"
 
 namespace {
 
 using namespace hearth;
-using namespace multi_crop;
+using namespace hearth::crops;
 
 const std::vector<double> dino_blur{1.0, 0.1}, dino_solarise{0, 0.2};
 

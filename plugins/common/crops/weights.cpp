@@ -1,13 +1,13 @@
 // Computes antialiased resampling and the discrete Gaussian; see weights.hpp.
-#include "weights.hpp"
+#include "common/crops/weights.hpp"
 
 #include <algorithm>
 #include <cmath>
 #include <numeric>
 
-#include "kernels.hpp"
+#include "common/crops/kernels.hpp"
 
-namespace multi_crop {
+namespace hearth::crops {
 namespace {
 
 constexpr double neglected = 0.01;  // of the variance of the Gaussian
@@ -99,4 +99,4 @@ void blur(double sigma, const Weights& sharp, Weights& soft) {
         std::fill_n(matrix.data() + start(i) + row(i).first, row(i).count, 0.0F);
 }
 
-}  // namespace multi_crop
+}  // namespace hearth::crops

@@ -4,10 +4,10 @@
 
 #include <vector>
 
-#include "draw.hpp"
-#include "weights.hpp"
+#include "common/crops/draw.hpp"
+#include "common/crops/weights.hpp"
 
-namespace multi_crop {
+namespace hearth::crops {
 
 /// How crops are written.
 struct Target {
@@ -39,4 +39,4 @@ class Renderer {
     Weights sharp_, rows_, columns_;
 };
 
-}  // namespace multi_crop
+}  // namespace hearth::crops

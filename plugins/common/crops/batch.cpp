@@ -1,11 +1,11 @@
 // Makes the matrices of weights on the device; see batch.hpp.
-#include "batch.hpp"
+#include "common/crops/batch.hpp"
 
 #include <ATen/ATen.h>
 
 #include <algorithm>
 
-namespace multi_crop {
+namespace hearth::crops {
 namespace {
 
 /// What a row holds; half of the blur's kernel, from its centre, follows.
@@ -109,4 +109,4 @@ at::Tensor BatchRenderer::render(const at::Tensor& images, const at::Tensor& cro
     return at::where(inverted, 1 - bright, bright).contiguous();
 }
 
-}  // namespace multi_crop
+}  // namespace hearth::crops

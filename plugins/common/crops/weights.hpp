@@ -5,7 +5,7 @@
 #include <cstddef>
 #include <vector>
 
-namespace multi_crop {
+namespace hearth::crops {
 
 enum class Interpolation { bicubic, bilinear };
 
@@ -33,4 +33,4 @@ std::vector<double> discrete_gaussian(double sigma);
 /// `sharp` followed by a discrete Gaussian over its outputs, the border continued by its last value.
 void blur(double sigma, const Weights& sharp, Weights& soft);
 
-}  // namespace multi_crop
+}  // namespace hearth::crops

@@ -1,11 +1,11 @@
 // See kernels.hpp.
-#include "kernels.hpp"
+#include "common/crops/kernels.hpp"
 
 #include <algorithm>
 #include <cstring>
 #include <hearth/target_clones.hpp>
 
-namespace multi_crop {
+namespace hearth::crops {
 namespace {
 
 constexpr int group = 8;  // rows read per sweep over the output
@@ -132,4 +132,4 @@ void triangle(float* values, std::size_t length) {
     }
 }
 
-}  // namespace multi_crop
+}  // namespace hearth::crops

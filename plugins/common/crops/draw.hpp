@@ -4,7 +4,7 @@
 
 #include <hearth/random.hpp>
 
-namespace multi_crop {
+namespace hearth::crops {
 
 struct Range {
     double low, high;
@@ -38,10 +38,10 @@ struct Crop {
 
 /// A box of uniform area and log-uniform ratio (Szegedy et al. 2015), uniform in place: up to ten tries for one
 /// that lies inside the image, else the largest centred box whose ratio is in range.
-Box draw_box(hearth::Random& random, const Range& scale, const Range& ratio, int height, int width);
+Box draw_box(Random& random, const Range& scale, const Range& ratio, int height, int width);
 
 /// Takes the same count of random numbers whatever is switched off, so that a switch leaves the rest of the
 /// crops as it was.
-Crop draw_crop(hearth::Random& random, const Settings& settings, int height, int width);
+Crop draw_crop(Random& random, const Settings& settings, int height, int width);
 
-}  // namespace multi_crop
+}  // namespace hearth::crops

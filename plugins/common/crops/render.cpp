@@ -1,12 +1,12 @@
 // Computes the horizontal and the vertical pass; see render.hpp.
-#include "render.hpp"
+#include "common/crops/render.hpp"
 
 #include <algorithm>
 #include <numeric>
 
-#include "kernels.hpp"
+#include "common/crops/kernels.hpp"
 
-namespace multi_crop {
+namespace hearth::crops {
 namespace {
 
 constexpr int block_columns = 16;     // of the crop, made before they are turned: a cache line of each row
@@ -92,4 +92,4 @@ void Renderer::render(const Crop& crop, const Target& target, float* out) {
     }
 }
 
-}  // namespace multi_crop
+}  // namespace hearth::crops

@@ -1,10 +1,10 @@
 // Draws random resized crops and photometric factors; see draw.hpp.
-#include "draw.hpp"
+#include "common/crops/draw.hpp"
 
 #include <algorithm>
 #include <cmath>
 
-namespace multi_crop {
+namespace hearth::crops {
 namespace {
 
 constexpr int tries = 10;
@@ -25,13 +25,13 @@ Box centred(int height, int width, const Range& ratio) {
 }
 
 /// A factor in [1 - distance, 1 + distance], not below 0.
-double factor(hearth::Random& random, double distance) {
+double factor(Random& random, double distance) {
     return random.uniform(std::max(0.0, 1 - distance), 1 + distance);
 }
 
 }  // namespace
 
-Box draw_box(hearth::Random& random, const Range& scale, const Range& ratio, int height, int width) {
+Box draw_box(Random& random, const Range& scale, const Range& ratio, int height, int width) {
     const double low = std::log(ratio.low), high = std::log(ratio.high);
     for (int i = 0; i < tries; ++i) {
         const double area = static_cast<double>(height) * width * random.uniform(scale.low, scale.high);
@@ -45,7 +45,7 @@ Box draw_box(hearth::Random& random, const Range& scale, const Range& ratio, int
     return centred(height, width, ratio);
 }
 
-Crop draw_crop(hearth::Random& random, const Settings& settings, int height, int width) {
+Crop draw_crop(Random& random, const Settings& settings, int height, int width) {
     Crop crop;
     crop.box = draw_box(random, settings.scale, settings.ratio, height, width);
     crop.flip = random.chance(settings.flip);
@@ -60,4 +60,4 @@ Crop draw_crop(hearth::Random& random, const Settings& settings, int height, int
     return crop;
 }
 
-}  // namespace multi_crop
+}  // namespace hearth::crops

@@ -4,9 +4,9 @@
 
 #include <ATen/core/Tensor.h>
 
-#include "render.hpp"
+#include "common/crops/render.hpp"
 
-namespace multi_crop {
+namespace hearth::crops {
 
 /// Crops as rows of a tensor, and those rows as pixels.
 class BatchRenderer {
@@ -28,4 +28,4 @@ class BatchRenderer {
     std::int64_t radius_;  ///< of the widest blur
 };
 
-}  // namespace multi_crop
+}  // namespace hearth::crops

@@ -3,7 +3,7 @@
 
 #include <cstddef>
 
-namespace multi_crop {
+namespace hearth::crops {
 
 constexpr int lanes = 8;  ///< lengths that must be a multiple are a multiple of this
 constexpr int padded(int length) {
@@ -28,4 +28,4 @@ void cubic(float* values, std::size_t length);
 /// Distances become weights of the triangle, which is 0 from 1 on.
 void triangle(float* values, std::size_t length);
 
-}  // namespace multi_crop
+}  // namespace hearth::crops

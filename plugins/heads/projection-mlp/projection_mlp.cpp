@@ -1,0 +1,86 @@
+// The projection head of contrastive methods (Chen et al. 2020, SimCLR, https://arxiv.org/abs/2002.05709, section
+// 2; Chen et al. 2020, MoCo v2): one vector an image -> a vector of unit length.
+#include <ATen/ATen.h>
+#include <torch/nn/modules/batchnorm.h>
+
+#include <hearth/hearth.hpp>
+
+#include "common/nn/linear.hpp"
+
+namespace {
+
+using namespace hearth;
+
+/// cls [B, D] -> embedding [B, E]:
+///   x = W_n relu(.. relu(W_1 cls + b_1) ..) + b_n,   embedding = x / |x|
+/// With batch_norm each map but the last is followed by batch normalisation before its ReLU, with
+/// last_batch_norm the last one by a normalisation without gain and shift. A map that is followed by one has no
+/// bias. Lengths are computed in fp32.
+/// Parameters are named as in a Sequential of all steps: mlp.{0,2,..}, with batch_norm mlp.{0,3,..} and the
+/// normalisations mlp.{1,4,..}.
+class ProjectionMlp : public Head {
+  public:
+    static void schema(Schema& schema) {
+        schema.integer("layers", 2).range(1, 8).doc("linear maps");
+        schema.integer("hidden", 2048)
+            .range(0, 65536)
+            .doc("width between them; 0: that of the vector that is read");
+        schema.integer("out", 128).range(1, 65536).doc("E, the width of the embedding");
+        schema.boolean("batch_norm", false).doc("batch normalisation after every map but the last");
+        schema.boolean("last_batch_norm", false)
+            .doc("batch normalisation after the last map, without gain and shift");
+        schema.boolean("normalise", true).doc("divide the embedding by its length");
+    }
+    static Ports reads(const Options&) { return {Port("cls", "B D", "one vector an image")}; }
+    static Ports writes(const Options& options) {
+        return {Port("embedding", Shape{"B", options.integer("out")}, "what is compared")};
+    }
+
+    ProjectionMlp(const Options& options, const Symbols& symbols) : normalise_(options.boolean("normalise")) {
+        const auto layers = options.integer("layers"), width = symbols.value("D");
+        const auto hidden = options.integer("hidden") == 0 ? width : options.integer("hidden");
+        const auto parent = register_module("mlp", std::make_shared<torch::nn::Module>("mlp"));
+        std::int64_t place = 0;
+        for (std::int64_t i = 0; i < layers; ++i) {
+            const bool last = i + 1 == layers;
+            const bool norm = options.boolean(last ? "last_batch_norm" : "batch_norm");
+            const auto in = i == 0 ? width : hidden, out = last ? options.integer("out") : hidden;
+            auto& step = steps_.emplace_back();
+            step.map = parent->register_module(
+                std::to_string(place++), torch::nn::Linear(torch::nn::LinearOptions(in, out).bias(!norm)));
+            if (norm)
+                step.norm = parent->register_module(
+                    std::to_string(place++),
+                    torch::nn::BatchNorm1d(torch::nn::BatchNorm1dOptions(out).affine(!last)));
+            ++place;  // the ReLU
+        }
+    }
+
+    Tensors forward(const Tensors& in, const Context&) override {
+        auto x = in["cls"];
+        for (std::size_t i = 0; i < steps_.size(); ++i) {
+            x = nn::linear(i > 0 ? at::relu(x) : x, steps_[i].map);
+            if (!steps_[i].norm.is_empty()) x = steps_[i].norm(x);
+        }
+        if (!normalise_) return {{"embedding", x}};
+        const FullPrecision exact;
+        x = at_least_float(x);
+        return {{"embedding", x / at::linalg_vector_norm(x, 2, at::IntArrayRef{-1}, true).clamp_min(1e-12)}};
+    }
+
+  private:
+    struct Step {
+        torch::nn::Linear map{nullptr};
+        torch::nn::BatchNorm1d norm{nullptr};
+    };
+    std::vector<Step> steps_;
+    bool normalise_;
+};
+
+}  // namespace
+
+HEARTH_PLUGIN((PluginInfo{.id = "projection-mlp",
+                          .version = "0.1.0",
+                          .summary = "Projection head of contrastive methods",
+                          .paper = "https://arxiv.org/abs/2002.05709"}),
+              component<ProjectionMlp>("one vector an image -> an embedding of unit length"))

@@ -1,0 +1,67 @@
+// The projection head against its equation.
+#include <catch2/catch.hpp>
+
+#include "cases.hpp"
+#include "support/autocast.hpp"
+
+using namespace hearth;
+using namespace hearth::test;
+
+namespace {
+
+std::shared_ptr<Head> head(const Changes& changes) {
+    Symbols symbols;
+    symbols.bind("D", 6);
+    at::manual_seed(3);
+    return make<Head>("projection-mlp", changes, symbols);
+}
+
+at::Tensor embedding(Head& made, const at::Tensor& x) {
+    return made.forward({{"cls", x}}, {})["embedding"];
+}
+
+std::vector<std::string> names(const Head& made) {
+    std::vector<std::string> out;
+    for (const auto& item : made.named_parameters()) out.push_back(item.key());
+    return out;
+}
+
+}  // namespace
+
+TEST_CASE("MoCo v2's head: two maps, ReLU between them, unit length") {
+    const auto made = head({{"hidden", std::int64_t{0}}, {"out", std::int64_t{4}}});
+    CHECK(names(*made) == std::vector<std::string>{"mlp.0.weight", "mlp.0.bias", "mlp.2.weight", "mlp.2.bias"});
+    const auto at_name = [&](const char* name) { return made->named_parameters()[name]; };
+    CHECK(at_name("mlp.0.weight").sizes() == at::IntArrayRef({6, 6}));
+    const auto x = directions(3, 6, 1).to(at::kFloat);
+    auto expected = at::linear(at::linear(x, at_name("mlp.0.weight"), at_name("mlp.0.bias")).relu(),
+                               at_name("mlp.2.weight"), at_name("mlp.2.bias"));
+    expected = expected / expected.norm(2, 1, true);
+    CHECK(distance(embedding(*made, x), expected) < 1e-6);
+}
+
+TEST_CASE("MoCo v3's head: three maps with batch normalisation, the last without gain") {
+    const auto made = head({{"layers", std::int64_t{3}},
+                            {"hidden", std::int64_t{8}},
+                            {"out", std::int64_t{4}},
+                            {"batch_norm", true},
+                            {"last_batch_norm", true},
+                            {"normalise", false}});
+    CHECK(names(*made) == std::vector<std::string>{"mlp.0.weight", "mlp.1.weight", "mlp.1.bias", "mlp.3.weight",
+                                                   "mlp.4.weight", "mlp.4.bias", "mlp.6.weight"});
+    const auto y = embedding(*made, at::randn({16, 6}));
+    CHECK(distance(y.mean(0), at::zeros({4})) < 1e-5);
+    CHECK(distance(y.var(0, /*unbiased=*/false), at::ones({4})) < 1e-2);
+    made->eval();
+    CHECK(distance(embedding(*made, at::zeros({1, 6})), embedding(*made, at::zeros({2, 6})).slice(0, 0, 1)) <
+          1e-6);
+}
+
+TEST_CASE("one map is a linear projection, and lengths are computed in fp32") {
+    const auto made = head({{"layers", std::int64_t{1}}, {"out", std::int64_t{4}}});
+    CHECK(names(*made).size() == 2);
+    const auto x = at::randn({5, 6});
+    const auto y = in_bf16([&] { return embedding(*made, x); });
+    CHECK(y.scalar_type() == at::kFloat);
+    CHECK(distance(y.norm(2, 1), at::ones({5})) < 1e-6);
+}
