@@ -75,6 +75,12 @@ void check_name(const std::string& name, const std::string& path, const Origin& 
             where, fmt::format("{}: found the name \"{}\", expected letters, digits, '-' and '_'", path, name));
 }
 
+std::vector<std::string> names_of(const std::vector<ComponentSpec>& components) {
+    std::vector<std::string> out;
+    for (const auto& component : components) out.push_back(component.name);
+    return out;
+}
+
 ComponentSpec read_component(const Value& value, const std::string& path, const std::string& name,
                              bool has_weight, Diagnostics& problems) {
     ComponentSpec out;

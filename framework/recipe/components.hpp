@@ -21,6 +21,7 @@ void check_name(const std::string& name, const std::string& path, const Origin& 
 std::map<std::string, std::string> read_ports(const Table& table, const std::string& key,
                                               const std::string& path, Diagnostics& problems);
 /// One component. `name` is its name when the table itself does not give it; a loss has a `weight` and a `phase`.
+std::vector<std::string> names_of(const std::vector<ComponentSpec>& components);
 ComponentSpec read_component(const Value& value, const std::string& path, const std::string& name,
                              bool has_weight, Diagnostics& problems);
 

@@ -131,12 +131,6 @@ void check_top(const Table& tree, Recipe& recipe, Diagnostics& problems) {
         problems.add(file, "networks: missing, expected at least one [networks.NAME]");
 }
 
-std::vector<std::string> names_of(const std::vector<ComponentSpec>& components) {
-    std::vector<std::string> out;
-    for (const auto& component : components) out.push_back(component.name);
-    return out;
-}
-
 /// [probe] and [eval] read the source of [data] where they name none.
 std::vector<std::string> with_inherited_source(const Table& tree, std::vector<std::string> opens) {
     for (const auto* const name : {"probe", "eval"}) {

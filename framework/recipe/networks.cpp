@@ -9,12 +9,6 @@
 namespace hearth::recipe {
 namespace {
 
-std::vector<std::string> names_of(const std::vector<ComponentSpec>& components) {
-    std::vector<std::string> out;
-    for (const auto& component : components) out.push_back(component.name);
-    return out;
-}
-
 std::vector<std::string> names_of(const std::vector<NetworkSpec>& networks) {
     std::vector<std::string> out;
     for (const auto& network : networks) out.push_back(network.name);

@@ -20,9 +20,10 @@ void seed_generator(const Context& context) {
 
 std::vector<std::string> fit_components(const plan::Plan& plan, Fit when, const Context& context,
                                         const SetFor& set_for,
-                                        const std::function<void(const std::string& what)>& say) {
+                                        const std::function<void(const std::string& what)>& say,
+                                        const std::set<const Component*>& fitted) {
     std::vector<std::string> out;
-    std::set<const Component*> seen;
+    auto seen = fitted;
     for (const auto& node : plan.nodes()) {
         if (!node.component || !seen.insert(node.component.get()).second) continue;
         auto& component = *node.component;

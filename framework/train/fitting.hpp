@@ -4,6 +4,7 @@
 
 #include <functional>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -15,11 +16,12 @@ namespace hearth::train {
 using SetFor = std::function<std::unique_ptr<TrainingSet>(const Component& component, const std::string& what)>;
 
 /// Calls fit() of the components whose fits() is `when`, each once, in the order of the dataflow, augments
-/// included. `say` is told what is being done. LibTorch's generator is seeded alike for each fit and on all
+/// included, but for those `fitted` already. `say` is told what is being done. LibTorch's generator is seeded alike for each fit and on all
 /// processes. Collective. Returns the ids of their nodes.
 std::vector<std::string> fit_components(const plan::Plan& plan, Fit when, const Context& context,
                                         const SetFor& set_for,
-                                        const std::function<void(const std::string& what)>& say = {});
+                                        const std::function<void(const std::string& what)>& say = {},
+                                        const std::set<const Component*>& fitted = {});
 
 /// Calls on_epoch_begin() of all components; without `set_for` there is no context.set. Collective.
 void begin_epoch(const plan::Plan& plan, const Context& context, const SetFor& set_for = {});

@@ -9,6 +9,7 @@
 #include <cmath>
 #include <map>
 #include <new>
+#include <set>
 #include <utility>
 
 #include "base/atomic_file.hpp"
@@ -18,6 +19,7 @@
 #include "base/time_text.hpp"
 #include "train/initial_weights.hpp"
 #include "train/signals.hpp"
+#include "train/training_set.hpp"
 
 namespace hearth::train {
 
@@ -223,6 +225,7 @@ TrainSummary Trainer::train() {
             "warning: the file system of {} has no locks: nothing keeps another process from writing this "
             "run too",
             folder_.path().string()));
+    if (from == 0) fit(Fit::before);
     view_->busy(fmt::format("step {} of {}", from + 1, progress_.total_steps));
     plan_.train(true);
     journal_->begin();
@@ -234,6 +237,7 @@ TrainSummary Trainer::train() {
     summary.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
     summary.stopped = stopped;
     summary.first = first();
+    if (!stopped && fit(Fit::after)) save("last");
     if (stopped) {
         save("last");
         view_->say(fmt::format("stopped by signal {} at step {}; go on with --resume", StopSignals::received(),
@@ -249,12 +253,36 @@ TrainSummary Trainer::train() {
     return summary;
 }
 
+SetFor Trainer::set_for() {
+    return [this](const Component& component, const std::string& what) {
+        const WholeSet whole{recipe_, plan_, data_.images, data_.labels, context()};
+        return std::make_unique<PlanTrainingSet>(
+            whole, component, [this, what](std::int64_t done, std::int64_t all) {
+                view_->busy(fmt::format("{}: {} of {} images", what, done, all));
+            });
+    };
+}
+
+bool Trainer::fit(Fit when) {
+    std::set<const Component*> fitted;  // by an earlier stage
+    for (const auto& [name, component] : plan_.components())
+        if (when == Fit::before && request_.stage &&
+            std::ranges::any_of(request_.stage->carried, [&, &own = name](const auto& item) {
+                return item.first.starts_with(own + ".");
+            }))
+            fitted.insert(component.get());
+    const auto done = fit_components(
+        plan_, when, context(), set_for(), [this](const std::string& what) { view_->busy(what); }, fitted);
+    plan_.train(true);
+    for (const auto& id : done) folder_.log("fitted " + id);
+    return !done.empty();
+}
+
 bool Trainer::epoch() {
     const auto number = progress_.epoch();
     const auto done = progress_.step % progress_.steps_per_epoch;
+    begin_epoch(plan_, context(), done == 0 ? set_for() : SetFor());
     loader_->begin(number, done * stepper_->batches_per_step());
-    for (const auto& [name, component] : plan_.components())
-        host::guarded(name + ": on_epoch_begin", [&, &c = component] { c->on_epoch_begin(context()); });
     for (auto i = done; i < progress_.steps_per_epoch; ++i) {
         if (!step()) break;
         if (stop_asked() && i + 1 < progress_.steps_per_epoch) return false;

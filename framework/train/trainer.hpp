@@ -13,6 +13,7 @@
 
 #include "plan/plan.hpp"
 #include "train/checkpoints.hpp"
+#include "train/fitting.hpp"
 #include "train/journal.hpp"
 #include "train/progress.hpp"
 #include "train/run_folder.hpp"
@@ -82,7 +83,10 @@ class Trainer {
     void start();  ///< weights from files and from earlier stages
     TrainSummary train();
     bool epoch();  ///< false when a signal arrived
-    bool step();   ///< one optimiser step; false at the end of the epoch
+    SetFor set_for();
+    /// Components take in the training set, before the first step or after the last one; whether any did.
+    bool fit(Fit when);
+    bool step();  ///< one optimiser step; false at the end of the epoch
     void report();
     void end_of_epoch();
     void probe(std::int64_t epoch);

@@ -4,6 +4,7 @@
 #include <opencv2/imgproc.hpp>
 
 #include "common/film.hpp"
+#include "common/patch.hpp"
 
 namespace anatpaste {
 
@@ -28,7 +29,7 @@ cv::Mat segment_lungs(const cv::Mat& grey, double smallest) {
     double darkest = 0, brightest = 0;
     cv::minMaxLoc(grey, &darkest, &brightest);
     if (darkest == brightest) return cv::Mat::zeros(grey.size(), CV_8U);
-    const double scale = std::min(grey.rows, grey.cols) / reference_edge;
+    const double scale = std::min(grey.rows, grey.cols) / hearth::patch::reference_edge;
     cv::Mat equalised, dark;
     cv::createCLAHE(clip_limit, {tiles, tiles})->apply(grey, equalised);
     cv::threshold(equalised, dark, 0, 255, cv::THRESH_BINARY_INV | cv::THRESH_OTSU);

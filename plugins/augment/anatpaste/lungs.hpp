@@ -6,9 +6,6 @@
 
 namespace anatpaste {
 
-/// The paper's lengths are pixels of images with this edge.
-inline constexpr double reference_edge = 256;
-
 /// 255 on lungs, 0 elsewhere, 8 bit [H, W]; all 0 where none were found. `grey` is 8 bit. Contrast-limited
 /// equalisation, Otsu's threshold, dark parts, opening, no component that touches the border, dilation, and no
 /// component below `smallest` pixels of a 256 x 256 image; lengths follow the shorter edge.

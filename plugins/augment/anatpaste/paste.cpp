@@ -5,14 +5,9 @@
 #include <opencv2/imgproc.hpp>
 
 #include "common/film.hpp"
-#include "lungs.hpp"
 
 namespace anatpaste {
 namespace {
-
-int edge(double length, int limit) {
-    return std::clamp(static_cast<int>(std::lround(length)), 1, limit);
-}
 
 /// The part of the patch that lies on the image, in the image's coordinates.
 cv::Rect visible(const Patch& patch, const cv::Size& image) {
@@ -23,19 +18,14 @@ cv::Rect visible(const Patch& patch, const cv::Size& image) {
 
 Patch draw(hearth::Random& random, const cv::Mat& lungs, const Settings& settings) {
     const cv::Rect image({}, lungs.size());
-    const double scale = std::min(image.width, image.height) / reference_edge;
-    const double area = random.uniform(settings.smallest_area, settings.largest_area) * image.area();
-    const double widest = -std::log(settings.aspect);
-    const double aspect = std::exp(random.uniform(-widest, widest));
+    const double scale = std::min(image.width, image.height) / hearth::patch::reference_edge;
+    const auto size = hearth::patch::draw_size(random, {image.height, image.width}, settings.smallest_area,
+                                               settings.largest_area, settings.aspect);
     Patch patch;
-    patch.size = {edge(std::sqrt(area * aspect), image.width), edge(std::sqrt(area / aspect), image.height)};
+    patch.size = {size.width, size.height};
     patch.from = {static_cast<int>(random.integer(0, image.width - patch.size.width)),
                   static_cast<int>(random.integer(0, image.height - patch.size.height))};
-    const auto factor = [&] {
-        return static_cast<float>(random.uniform(1 - settings.jitter, 1 + settings.jitter));
-    };
-    patch.brightness = factor();
-    patch.contrast = factor();
+    patch.light = hearth::patch::draw_light(random, settings.jitter);
     const auto centre = hearth::film::random_pixel(random, lungs, image)
                             .value_or(cv::Point(static_cast<int>(random.integer(0, image.width - 1)),
                                                 static_cast<int>(random.integer(0, image.height - 1))));
@@ -72,17 +62,12 @@ cv::Mat opacity(const Patch& patch, const cv::Size& image) {
 cv::Mat blend(const cv::Mat& image, const Patch& patch, const cv::Mat& opacity, double mean) {
     const auto seen = visible(patch, image.size());
     cv::Mat out = image.clone();
-    // torchvision's jitter: brightness multiplies, contrast moves away from the mean; each clips.
-    const auto lit = [&](float x) { return std::clamp(x * patch.brightness, 0.0F, 1.0F); };
-    const auto centre = static_cast<float>(std::clamp(mean * patch.brightness, 0.0, 1.0));
+    const hearth::patch::Relight relight(patch.light, mean);
     for (int y = seen.y; y < seen.br().y; ++y) {
         const float* source = image.ptr<float>(y - patch.to.y + patch.from.y) + patch.from.x - patch.to.x;
         const float* share = opacity.ptr<float>(y);
         float* to = out.ptr<float>(y);
-        for (int x = seen.x; x < seen.br().x; ++x) {
-            const float pasted = std::clamp(centre + patch.contrast * (lit(source[x]) - centre), 0.0F, 1.0F);
-            to[x] += share[x] * (pasted - to[x]);
-        }
+        for (int x = seen.x; x < seen.br().x; ++x) to[x] += share[x] * (relight(source[x]) - to[x]);
     }
     return out;
 }

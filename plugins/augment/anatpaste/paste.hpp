@@ -5,6 +5,8 @@
 #include <hearth/random.hpp>
 #include <opencv2/core.hpp>
 
+#include "common/patch.hpp"
+
 namespace anatpaste {
 
 /// The options; lengths in pixels of an image whose shorter edge is 256.
@@ -25,7 +27,7 @@ struct Patch {
     cv::Rect shape;  ///< inside the patch
     bool ellipse = false;
     double alpha = 0, blur = 0;  ///< alpha in [0, 1]; blur in pixels
-    float brightness = 1, contrast = 1;
+    hearth::patch::Light light;
 };
 
 /// `lungs` as segment_lungs gives them: the centre of the patch is a pixel of theirs, or of the whole image

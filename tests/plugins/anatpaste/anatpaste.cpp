@@ -134,6 +134,31 @@ TEST_CASE("the key alone decides what anatpaste draws") {
     CHECK_FALSE(draw(*plugin, image, 1)["abnormal"].equal(draw(*plugin, image, 2)["abnormal"]));
 }
 
+TEST_CASE("as versions anatpaste writes the same two films, and their classes") {
+    const auto pair = make<Augment>("anatpaste");
+    const auto grouped = make<Augment>("anatpaste", {{"write", std::string("versions")}});
+    const auto image = tensor(chest(128, 128).film);
+    const auto expected = draw(*pair, image, 1), views = draw(*grouped, image, 1);
+    CHECK(views["versions"].equal(at::stack({image, expected["abnormal"]})));
+    CHECK(views["version"].equal(at::tensor({0, 1}, at::kLong)));
+    CHECK(views["mask"].equal(expected["mask"]));
+    CHECK_FALSE(views.has("normal"));
+    const auto& type = test::registry().find(Kind::augment, "anatpaste");
+    const auto ports = type.writes(test::options(type, {{"write", std::string("versions")}}), {});
+    CHECK(to_string(ports.at(0).shape) == "2 B C H W");
+    CHECK(to_string(ports.at(1).shape) == "2 B");
+    CHECK(ports.at(1).dtype == "int64");
+}
+
+TEST_CASE("film_jitter changes both films alike, and nothing outside the patch besides") {
+    const auto plugin = make<Augment>("anatpaste", {{"film_jitter", Schedule(0.1)}});
+    const auto image = tensor(chest(128, 128).film);
+    const auto views = draw(*plugin, image, 1);
+    CHECK_FALSE(views["normal"].equal(image));
+    CHECK((views["normal"] - image).abs().max().item<double>() < 0.2);
+    CHECK(at::where(views["mask"] > 0, 0, views["abnormal"] - views["normal"]).abs().max().item<double>() == 0);
+}
+
 TEST_CASE("anatpaste refuses ranges that are exchanged") {
     CHECK_THROWS_AS(make<Augment>("anatpaste", {{"area", std::vector<double>{0.2, 0.1}}}), RecipeError);
     CHECK_THROWS_AS(make<Augment>("anatpaste", {{"alpha", std::vector<std::int64_t>{254, 150}}}), RecipeError);
