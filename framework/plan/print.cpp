@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <hearth/text.hpp>
 
 #include "plan/followers.hpp"
 
@@ -34,6 +35,37 @@ const Node* backbone_of(const Plan& plan, const std::string& network) {
     return first;
 }
 
+/// What a wire is besides: cut, differentiated, for a fit alone.
+std::string remark(const Wire& wire) {
+    return wire.only_for_fit    ? "  (for its fit)"
+           : wire.with_gradient ? "  (differentiated)"
+           : wire.detached      ? "  (no gradient)"
+                                : "";
+}
+
+/// " [critic, generator]": the phases in which a node runs, in brackets where it takes what an earlier one
+/// computed; "" where a step has but one.
+std::string phases_of(const Plan& plan, std::size_t node) {
+    if (plan.phases().size() == 1) return "";
+    std::vector<std::string> names;
+    for (const auto& phase : plan.phases()) {
+        const auto& use = phase.uses[node];
+        if (use.runs) names.push_back(use.reused ? "(" + phase.name + ")" : phase.name);
+    }
+    return names.empty() ? "" : "  [" + join(names) + "]";
+}
+
+/// "phase critic trains critic, 5 updates a step: critic-real, critic-fake"
+std::string phase_text(const Plan& plan, const Phase& phase) {
+    std::vector<std::string> losses;
+    for (const auto& node : plan.nodes())
+        if (node.kind == Kind::loss && std::ranges::find(phase.losses, node.loss_index) != phase.losses.end())
+            losses.push_back(node.id);
+    return fmt::format("phase {} trains {}{}{}: {}\n", phase.name, join(phase.trains),
+                       phase.repeat > 1 ? fmt::format(", {} updates a step", phase.repeat) : "",
+                       phase.every > 1 ? fmt::format(", every {} steps", phase.every) : "", join(losses));
+}
+
 std::int64_t parameters(const Component& component) {
     std::int64_t count = 0;
     for (const auto& parameter : component.parameters()) count += parameter.numel();
@@ -54,23 +86,29 @@ std::vector<FollowerEdge> follower_edges(const Plan& plan) {
 
 std::string to_text(const Plan& plan) {
     std::string out;
-    for (const auto& node : plan.nodes()) {
+    for (std::size_t i = 0; i < plan.nodes().size(); ++i) {
+        const auto& node = plan.nodes()[i];
         const auto count = node.component ? parameters(*node.component) : 0;
-        out += fmt::format("{:<28} {} {}{}{}\n", node.id, to_string(node.kind), node.use,
+        out += fmt::format("{:<28} {} {}{}{}{}\n", node.id, to_string(node.kind), node.use,
                            count > 0 ? fmt::format("  {:.2f} M parameters{}", static_cast<double>(count) / 1e6,
                                                    node.trained ? "" : ", no gradient")
                                      : "",
                            node.on_device ? "  (on the device)"
                            : node.runs    ? ""
-                                          : "  (not run)");
+                           : node.fits    ? "  (for its fit)"
+                                          : "  (not run)",
+                           phases_of(plan, i));
         for (const auto& wire : node.reads)
             if (!wire.name.empty())
-                out += fmt::format("    <- {:<16} {:<26} {}\n", wire.port, wire.name, to_string(wire.shape));
+                out += fmt::format("    <- {:<16} {:<26} {}{}\n", wire.port, wire.name, to_string(wire.shape),
+                                   remark(wire));
         for (const auto& wire : node.writes)
             // What a component writes only where it is asked to is no part of a plan that does not ask.
             if (!wire.optional || node.kind == Kind::augment || node.wanted.count(wire.port) != 0)
                 out += fmt::format("    -> {:<16} {:<26} {}\n", wire.port, wire.name, to_string(wire.shape));
     }
+    for (const auto& phase : plan.phases())
+        if (!phase.name.empty()) out += phase_text(plan, phase);
     for (const auto& network : plan.networks())
         if (!network.follows.empty())
             out += fmt::format("{} follows {}, momentum {}, {}\n", network.name, network.follows,
@@ -88,11 +126,16 @@ std::string to_mermaid(const Plan& plan) {
         seen.push_back(from(edge));
         out += fmt::format("  {}([\"{}\"])\n", quoted_id(seen.back()), seen.back());
     }
-    for (const auto& node : plan.nodes())
-        out += fmt::format("  {}[\"{}<br/>{} {}\"]\n", quoted_id(node.id), node.id, to_string(node.kind),
-                           node.use);
+    for (std::size_t i = 0; i < plan.nodes().size(); ++i) {
+        const auto& node = plan.nodes()[i];
+        const auto phases = phases_of(plan, i);
+        out += fmt::format("  {}[\"{}<br/>{} {}{}\"]\n", quoted_id(node.id), node.id, to_string(node.kind),
+                           node.use, phases.empty() ? "" : "<br/>" + phases.substr(2));
+    }
     for (const auto& edge : plan.edges())
-        out += fmt::format("  {} -->|\"{}\"| {}\n", quoted_id(from(edge)), label(edge), quoted_id(edge.to->id));
+        out += fmt::format("  {} {}|\"{}\"| {}\n", quoted_id(from(edge)),
+                           edge.wire->detached || edge.wire->only_for_fit ? "-.->" : "-->", label(edge),
+                           quoted_id(edge.to->id));
     for (const auto& [leader, follower] : follower_edges(plan))
         out += fmt::format("  {} -.->|EMA| {}\n", quoted_id(leader->id), quoted_id(follower->id));
     return out;

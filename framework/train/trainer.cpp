@@ -349,7 +349,7 @@ void Trainer::probe(std::int64_t epoch) {
     view_->busy(fmt::format("probe after epoch {}", epoch));
     plan_.train(false);
     auto now = context();
-    now.training = false;
+    now.training = now.learns = false;
     now.comm = &Comm::local();
     const auto values = request_.probe(plan_, now);
     plan_.train(true);

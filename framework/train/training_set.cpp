@@ -18,18 +18,6 @@ namespace {
 
 using at::Tensor;
 
-// Templates, so that they are about members that a plan need not have.
-template <class Wire>
-bool only_for_fit(const Wire& wire) {
-    if constexpr (requires { wire.only_for_fit; }) return wire.only_for_fit;
-    return false;
-}
-template <class Plan>
-bool needs_gradient(const Plan& plan, const std::set<std::string>& names) {
-    if constexpr (requires { plan.needs_gradient(names); }) return plan.needs_gradient(names);
-    return false;
-}
-
 /// By name, whose call writes it.
 using Writers = std::map<std::string, const plan::Node*>;
 
@@ -56,7 +44,7 @@ Candidate candidate(const plan::Plan& plan, const plan::Node& node, const Writer
     Candidate out;
     out.reads.node = &node;
     const bool has_own = std::ranges::any_of(
-        node.reads, [](const auto& wire) { return only_for_fit(wire) && !wire.name.empty(); });
+        node.reads, [](const auto& wire) { return wire.only_for_fit && !wire.name.empty(); });
     for (const auto& wire : node.reads) {
         if (wire.name.empty()) continue;
         const bool written = writers.count(wire.name) != 0 && !is_view(wire.name, writers);
@@ -70,7 +58,7 @@ Candidate candidate(const plan::Plan& plan, const plan::Node& node, const Writer
             continue;
         }
         out.complete = false;
-        const bool required = !wire.optional && (only_for_fit(wire) || !has_own);
+        const bool required = !wire.optional && (wire.only_for_fit || !has_own);
         if (!required || !out.enough) continue;
         out.enough = false;
         const auto& maker = writers.at(*view)->id;
@@ -146,7 +134,7 @@ void check_fits(const plan::Plan& plan) {
 
 Tensors evaluated(const plan::Plan& plan, const Tensors& views, const std::set<std::string>& names,
                   const Context& context) {
-    const bool recorded = needs_gradient(plan, names);
+    const bool recorded = plan.needs_gradient(names);
     const at::AutoGradMode gradients(recorded);
     auto out = plan.outputs(views, names, context);
     if (!recorded) return out;

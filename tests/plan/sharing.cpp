@@ -26,9 +26,9 @@ Tensors batch_of_copies() {
 }
 
 std::int64_t rows_seen(const plan::Plan& plan, const std::string& id, const Tensors& batch) {
-    for (const auto& node : plan.nodes())
-        if (node.id == id)
-            return node.once_per_image ? batch["image"].size(0) / copies : batch["image"].size(0);
+    for (std::size_t i = 0; i < plan.nodes().size(); ++i)
+        if (plan.nodes()[i].id == id)
+            return batch["image"].size(0) / (plan.phases().front().uses[i].once_per_image ? copies : 1);
     return 0;
 }
 

@@ -57,7 +57,7 @@ std::shared_ptr<const data::Dataset> open_rows(const recipe::Recipe& recipe, con
 
 Context evaluation_context(c10::Device device) {
     Context context;
-    context.training = false;
+    context.training = context.learns = false;
     context.device = device;
     return context;
 }

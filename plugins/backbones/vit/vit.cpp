@@ -162,6 +162,7 @@ class Vit : public Backbone {
         init_weights(options.text("init") == "mae", sincos);
     }
 
+    bool differentiates_twice() const override { return false; }  // attention and the recomputed blocks
     Tensors forward(const Tensors& in, const Context& context) override {
         const auto& image = in["image"];
         const auto grid = patch_grid(image.size(2), image.size(3), patch_);

@@ -44,6 +44,7 @@ class DinoHead : public Head {
         weight_v_ = last->register_parameter("weight_v", at::empty({out, bottleneck}).uniform_(-bound, bound));
     }
 
+    bool differentiates_twice() const override { return false; }  // the weight-normed product
     Tensors forward(const Tensors& in, const Context&) override {
         auto x = nn::projected(in["cls"], mlp_);
         const auto type = dino_head::product_type(weight_v_);

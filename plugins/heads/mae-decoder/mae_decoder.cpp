@@ -47,6 +47,7 @@ class MaeDecoder : public PixelDecoder {
                             visible.value(), symbols.value("L")));
     }
 
+    bool differentiates_twice() const override { return false; }  // attention
     Tensors forward(const Tensors& in, const Context&) override {
         const auto &tokens = in["tokens"], &restore = in["restore"];
         const auto batch = tokens.size(0), visible = tokens.size(1), patches = restore.size(1);

@@ -56,6 +56,7 @@ class PositionProjector : public Head {
         if (!options.boolean("norm_last")) weight_g_ = last->register_parameter("weight_g", at::ones(rows));
     }
 
+    bool differentiates_twice() const override { return false; }  // the weight-normed products
     Tensors forward(const Tensors& in, const Context&) override {
         const auto& tokens = in["tokens"];
         const auto batch = tokens.size(0), length = tokens.size(1);

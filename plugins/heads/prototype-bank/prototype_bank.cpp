@@ -107,7 +107,7 @@ class PrototypeBank : public Head {
     /// Eq. 7. Without memory, the mean itself.
     Tensor remember(const Tensor& mean, const Context& context) {
         if (!memory_) return mean;
-        if (context.training) {
+        if (context.learns) {
             const auto first = (found_.defined() ? found_updates_ : updates_) == 0;
             const auto copies = context.progress.epoch() < copy_epochs_;
             const auto share = at::full({}, copies ? 1 : 1 - context.value(momentum_), prototypes_.options());

@@ -64,6 +64,7 @@ class RestorationDecoder : public PixelDecoder {
         if (normalised_) register_buffer("writes_normalised_pixels", at::ones({1}, at::kLong));
     }
 
+    bool differentiates_twice() const override { return false; }  // attention
     Tensors forward(const Tensors& in, const Context&) override {
         const auto &tokens = in["tokens"], &image = in["image"];
         const auto grid = grid_of(image, tokens.size(1), "restoration-decoder");

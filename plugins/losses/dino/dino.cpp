@@ -84,7 +84,7 @@ class Dino : public Loss {
                      {"teacher_kl", total - targets.entropy},
                      {"prototype_use", together / std::log(std::max<double>(2, teacher.size(2)))},
                      {"information", together - targets.entropy}};
-        if (centring_ && context.training) {
+        if (centring_ && context.learns) {
             count(teacher);
             if (!in_step_) move_centre(*context.comm);
         }

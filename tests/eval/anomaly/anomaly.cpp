@@ -140,7 +140,7 @@ TEST_CASE("the distance is the cross-entropy with the prototype of the position"
     const auto images = at::rand({2, 1, 32, 32});
     // The bank is uniform before training, so every cross-entropy is ln K.
     Context evaluating;
-    evaluating.training = false;  // a bank learns in training
+    evaluating.training = evaluating.learns = false;  // a bank learns in training
     CHECK(
         at::allclose(scorer->score(images, evaluating).map, at::full({2, 32, 32}, std::log(8.0)), 1e-4, 1e-4));
 }

@@ -133,7 +133,7 @@ TEST_CASE("a step that accumulates batches moves the bank once, by the mean over
 TEST_CASE("the bank learns in training only, and what it returned stays as it was") {
     const auto head = bank(4, 5);
     Context evaluation;
-    evaluation.training = false;
+    evaluation.training = evaluation.learns = false;
     const auto first = head->forward({{"logits", scores(3, 4, 5, 1)}}, Context{})["prototypes"];
     const auto copy = first.clone();
     const auto seen = head->forward({{"logits", scores(3, 4, 5, 2)}}, evaluation)["prototypes"];

@@ -21,7 +21,7 @@ double term(const LossOutput& out, const std::string& name) {
 
 Context evaluation() {
     Context context;
-    context.training = false;
+    context.training = context.learns = false;
     return context;
 }
 

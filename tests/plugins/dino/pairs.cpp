@@ -45,7 +45,7 @@ std::shared_ptr<Loss> warm_loss(const Case& sample) {
 
 Context evaluation() {
     Context context;
-    context.training = false;
+    context.training = context.learns = false;
     return context;
 }
 
