@@ -1,6 +1,7 @@
-// Components for tests of the training loop: a backbone that is one linear map, with faults on request, and two
-// losses.
+// Components for tests of the training loop: a backbone that is one linear map, with faults on request, heads that
+// make and judge, and losses.
 #include <ATen/ATen.h>
+#include <torch/csrc/autograd/autograd.h>
 
 #include <hearth/hearth.hpp>
 
@@ -66,9 +67,97 @@ class MeanSquare : public Loss {
     }
 };
 
+/// Standard normal numbers for each image of the batch.
+class Noise : public Head {
+  public:
+    static void schema(Schema& schema) { schema.integer("size", 4).range(1, 64).doc("Z"); }
+    static Ports reads(const Options&) { return {Port("index", "B", "which images these are").of("int64")}; }
+    static Ports writes(const Options& options) {
+        return {Port("noise", Shape{"B", options.integer("size")}, "numbers")};
+    }
+    Noise(const Options& options, const Symbols&) : size_(options.integer("size")) {}
+    Tensors forward(const Tensors& in, const Context& context) override {
+        return {{"noise", context.normal(in["index"], {size_})}};
+    }
+
+  private:
+    std::int64_t size_;
+};
+
+/// out = W in, and with `norm` less a running mean of it. It counts its calls in training, those of which it may
+/// learn, and its hooks.
+class Map : public Head {
+  public:
+    static void schema(Schema& schema) {
+        schema.integer("dim", 4).range(1, 64).doc("O");
+        schema.boolean("once", false).doc("has no second derivative");
+    }
+    static Ports reads(const Options&) { return {Port("in", "B D", "what is mapped")}; }
+    static Ports writes(const Options& options) {
+        return {Port("out", Shape{"B", options.integer("dim")}, "mapped")};
+    }
+    Map(const Options& options, const Symbols& symbols) : once_(options.boolean("once")) {
+        weight_ = register_parameter("weight", at::randn({options.integer("dim"), symbols.value("D")}));
+        calls_ = register_buffer("calls", at::zeros({}, at::kLong));
+        learned_ = register_buffer("learned", at::zeros({}, at::kLong));
+        before_ = register_buffer("before", at::zeros({}, at::kLong));
+        after_ = register_buffer("after", at::zeros({}, at::kLong));
+    }
+    bool differentiates_twice() const override { return !once_; }
+    void before_step(const Context&) override { before_.add_(1); }
+    void after_step(const Context&) override { after_.add_(1); }
+    Tensors forward(const Tensors& in, const Context& context) override {
+        if (is_training()) calls_.add_(1);
+        if (context.learns) learned_.add_(1);
+        return {{"out", at::linear(in["in"], weight_)}};
+    }
+
+  private:
+    bool once_;
+    at::Tensor weight_, calls_, learned_, before_, after_;
+};
+
+/// The mean squared norm of the gradient of the scores by what they were made of.
+class Penalty : public Loss {
+  public:
+    static void schema(Schema&) {}
+    static Ports reads(const Options&) {
+        return {Port("score", "B O", "scores"), Port("input", "B D", "what they are of").gradient()};
+    }
+    Penalty(const Options&, const Symbols&) {}
+    LossOutput forward(const Tensors& in, const Context&) override {
+        const auto gradient =
+            torch::autograd::grad({in["score"].sum()}, {in["input"]}, {}, /*retain_graph=*/true,
+                                  /*create_graph=*/true)[0];
+        return {.total = gradient.square().sum(1).mean()};
+    }
+};
+
+/// How far each row is from zero; `detached` rows get no gradient.
+class Size : public Loss {
+  public:
+    static void schema(Schema& schema) { schema.boolean("cut", false).doc("detached"); }
+    static Ports reads(const Options& options) {
+        const Port rows("rows", "B D", "rows");
+        return {options.boolean("cut") ? rows.detached() : rows};
+    }
+    static Ports writes(const Options&, const Symbols& symbols) {
+        return {Port("per_sample", Shape{symbols["B"]}, "squared norm")};
+    }
+    Size(const Options&, const Symbols&) {}
+    LossOutput forward(const Tensors& in, const Context&) override {
+        const auto each = in["rows"].square().sum(1);
+        return {.total = each.mean(), .terms = {{"size", each.mean().detach()}}, .per_sample = each};
+    }
+};
+
 }  // namespace
 }  // namespace hearth
 
 HEARTH_PLUGIN((hearth::PluginInfo{.id = "test-parts", .version = "0.1.0", .summary = "For tests"}),
               hearth::component<hearth::Pixels>("test-pixels", "One linear map"),
-              hearth::component<hearth::MeanSquare>("test-mean-square", "Distance from a goal"))
+              hearth::component<hearth::MeanSquare>("test-mean-square", "Distance from a goal"),
+              hearth::component<hearth::Noise>("test-noise", "Normal numbers"),
+              hearth::component<hearth::Map>("test-map", "A linear map that counts"),
+              hearth::component<hearth::Penalty>("test-penalty", "Norm of a gradient"),
+              hearth::component<hearth::Size>("test-size", "Squared norm of rows"))
