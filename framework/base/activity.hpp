@@ -1,5 +1,5 @@
-// What a verb is doing, on standard error, so that nothing runs for long in silence: a line that is redrawn on
-// a terminal, elsewhere a line now and then.
+// An activity says on standard error what a verb is doing, so that nothing runs for long in silence: by a
+// line that is redrawn on a terminal, elsewhere by a line now and then.
 #pragma once
 
 #include <chrono>

@@ -1,4 +1,4 @@
-// Files that are either old or new, never half: temporary file, fsync, rename, fsync of the folder.
+// Files written here are either old or new, never half: temporary file, fsync, rename, fsync of the folder.
 #pragma once
 
 #include <filesystem>

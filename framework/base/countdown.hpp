@@ -1,4 +1,4 @@
-// Progress of verbs that look at one image after another.
+// Verbs that look at one image after another show here how far they are.
 #pragma once
 
 #include <cstdint>

@@ -1,6 +1,6 @@
-// A strict reader of comma-separated values: RFC 4180 plus a UTF-8 byte order mark, blank lines, LF or CRLF
-// line ends, and blanks around unquoted fields, which are dropped. What it does not accept is an error with
-// file, line and remedy. Why not a library: Debian's only packaged one (libcsv) is LGPL and reports no line
+// Reads comma-separated values strictly: RFC 4180 plus a UTF-8 byte order mark, blank lines, LF or CRLF line
+// ends, and blanks around unquoted fields, which are dropped. What it does not accept is an error with file,
+// line and remedy. Why not a library: Debian's only packaged one (libcsv) is LGPL and reports no line
 // numbers. https://rfc-editor.org/rfc/rfc4180
 #pragma once
 

@@ -1,4 +1,4 @@
-// FNV-1a, 64 bits: tells files, recipes and data sets apart; no protection against intent.
+// FNV-1a, 64 bits, tells files, recipes and data sets apart. It is no protection against intent.
 #pragma once
 
 #include <cstdint>

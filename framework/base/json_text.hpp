@@ -1,4 +1,4 @@
-// JSON as text, whatever bytes its strings hold.
+// JSON becomes text here, whatever bytes its strings hold.
 #pragma once
 
 #include <fmt/core.h>

@@ -1,4 +1,4 @@
-// Locks on files against other processes.
+// A lock on a file keeps other processes away.
 #pragma once
 
 #include <sys/file.h>

@@ -1,5 +1,5 @@
-// The safetensors format: a JSON header and raw little-endian data. Readable by PyPI's safetensors, timm and
-// Hugging Face. Format: https://github.com/huggingface/safetensors
+// A file of the safetensors format has a JSON header and raw little-endian data. PyPI's safetensors, timm and
+// Hugging Face read it. Format: https://github.com/huggingface/safetensors
 #pragma once
 
 #include <ATen/core/Tensor.h>

@@ -1,4 +1,4 @@
-// The SHA-256 of a file, with which a run records exactly which plugins it used.
+// The SHA-256 of a file lets a run record exactly which plugins it used.
 #pragma once
 
 #include <filesystem>

@@ -1,6 +1,6 @@
-// Random numbers that are the same on every platform and standard library: SplitMix64 (Steele, Lea, Flood 2014)
-// with our own uniform and normal draws. The generator of phantoms draws from it, and it seeds the bootstrap's;
-// augmentations draw from the SDK's counter-based generator.
+// These random numbers are the same on every platform and standard library: SplitMix64 (Steele, Lea, Flood
+// 2014) with our own uniform and normal draws. The generator of phantoms draws from it, and it seeds the
+// bootstrap's; augmentations draw from the SDK's counter-based generator.
 #pragma once
 
 #include <cmath>

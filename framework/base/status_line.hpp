@@ -1,4 +1,4 @@
-// One line of a terminal that is drawn again and again and never wider than the terminal of that moment.
+// A status line of a terminal is drawn again and again and is never wider than the terminal of that moment.
 #pragma once
 
 #include <cstdio>

@@ -1,4 +1,4 @@
-// Times as people and files read them.
+// Times are written here as people and files read them.
 #pragma once
 
 #include <string>

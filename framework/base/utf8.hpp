@@ -1,5 +1,5 @@
-// UTF-8: which bytes are none (tables in an older encoding, file names from another system), and how wide a
-// terminal shows a text.
+// Says which bytes of a text are no UTF-8 (tables in an older encoding, file names from another system), and
+// how wide a terminal shows a text.
 #pragma once
 
 #include <cstddef>

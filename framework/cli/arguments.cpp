@@ -33,7 +33,8 @@ std::string mistakes_of_components(const recipe::Loaded& loaded, const Globals& 
     try {
         const auto registry = make_registry(globals, &recipe);
         if (loaded.whole) {
-            static_cast<void>(plan::Plan::build(recipe, registry));
+            for (const auto& stage : recipe::stages(recipe))
+                static_cast<void>(plan::Plan::build(stage, registry));
             return "";
         }
         recipe::Diagnostics problems;
@@ -109,6 +110,23 @@ recipe::Recipe RecipeArguments::load(const Globals& globals, const Opens& opens)
 
 recipe::Table RecipeArguments::load_tree(const Globals& globals) const {
     return recipe::load_tree(find_recipe(file), reading(globals));
+}
+
+void add_stage(CLI::App& verb, std::string& stage, const std::string& otherwise) {
+    verb.add_option("--stage", stage, "Of a recipe with [[stage]]s, this one; without it " + otherwise);
+}
+
+recipe::Recipe stage_of(const recipe::Recipe& recipe, const std::string& stage) {
+    const auto stages = recipe::stages(recipe);
+    if (stage.empty()) return stages.front();
+    std::vector<std::string> names;
+    for (const auto& one : stages) {
+        if (one.stage && one.stage->name == stage) return one;
+        if (one.stage) names.push_back(one.stage->name);
+    }
+    throw RecipeError(fmt::format("--stage: found {}, expected one of {}{}", stage,
+                                  names.empty() ? "none: the recipe has no [[stage]]" : join(names),
+                                  did_you_mean(stage, names)));
 }
 
 std::string own_program() {

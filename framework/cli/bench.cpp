@@ -1,4 +1,4 @@
-// hearth bench: what a training step costs here, and where its time goes.
+// hearth bench measures what a training step costs here, and where its time goes.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -10,7 +10,6 @@
 #include "cli/cli.hpp"
 #include "report/text.hpp"
 #include "train/bench.hpp"
-#include "train/fit_batch.hpp"
 
 namespace hearth::cli {
 namespace {
@@ -26,7 +25,7 @@ nlohmann::json to_json(const recipe::Recipe& recipe, const train::BenchResult& r
     nlohmann::json phases = {{"step", {{"min", result.fastest()}, {"median", result.median()}}}};
     for (const auto& [name, seconds] : result.parts) phases[name] = {{"mean", seconds}};
     return {{"recipe", recipe.name},
-            {"batch", recipe.train.batch},
+            {"batch", result.batch},
             {"accumulate", recipe.train.accumulate},
             {"images", result.images},
             {"precision", result.bf16 ? "bf16" : "fp32"},
@@ -114,6 +113,7 @@ std::string to_text(const recipe::Recipe& recipe, const train::BenchResult& resu
 void add_bench(CLI::App& app, Globals& globals) {
     auto arguments = std::make_shared<RecipeArguments>();
     auto request = std::make_shared<train::BenchRequest>();
+    auto stage = std::make_shared<std::string>();
     auto* verb =
         app.add_subcommand("bench", "Measure a recipe's training step: images/s and where the time goes");
     arguments->add_to(*verb);
@@ -123,6 +123,7 @@ void add_bench(CLI::App& app, Globals& globals) {
     verb->add_option("--warmup", request->warmup, "Steps before them")
         ->capture_default_str()
         ->check(CLI::Range(0, 10000));
+    add_stage(*verb, *stage);
     verb->add_flag(
         "--generated", request->generated,
         "One batch of phantoms made beforehand: the recipe's data is not opened, nor the loader measured");
@@ -134,12 +135,10 @@ void add_bench(CLI::App& app, Globals& globals) {
         "neither\n"
         "inside an operation of LibTorch nor waiting for data. Nothing is written.");
     verb->callback([=, &globals] {
-        auto recipe = arguments->load(globals, request->generated ? Opens{} : Opens{"data"});
+        const auto recipe = stage_of(arguments->load(globals, request->generated ? Opens{} : Opens{"data"}), *stage);
         const auto registry = make_registry(globals, &recipe);
-        const auto result = base::during(globals.quiet || globals.json, "measuring", [&] {
-            recipe = train::with_fitting_batch(std::move(recipe), registry);
-            return train::bench(recipe, registry, *request);
-        });
+        const auto result = base::during(globals.quiet || globals.json, "measuring",
+                                         [&] { return train::bench(recipe, registry, *request); });
         if (globals.json)
             base::print_json(to_json(recipe, result), 2);
         else

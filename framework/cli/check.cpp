@@ -1,13 +1,13 @@
-// hearth check: every table of a recipe opened, and one micro-step of the real code on generated images.
+// hearth check opens every table of a recipe and makes one micro-step of the real code on generated images.
 #include <fmt/format.h>
 
 #include <nlohmann/json.hpp>
 
 #include "base/activity.hpp"
 #include "base/json_text.hpp"
+#include "base/size_text.hpp"
 #include "cli/run.hpp"
 #include "runs/opened_tables.hpp"
-#include "runs/run_table.hpp"
 #include "summary/print_table.hpp"
 #include "train/check.hpp"
 #include "train/initial_weights.hpp"
@@ -32,51 +32,46 @@ std::int64_t most_checkpoints(const recipe::Recipe& recipe) {
     return 2 + (best ? 1 : 0) + (every > 0 ? recipe.train.epochs / every : 0);
 }
 
-/// "1.3 GiB, of which the optimiser 0.9 GiB; a run keeps up to 3".
+/// "1.30 GiB, of which the optimiser 0.87 GiB; a run keeps up to 3".
 std::string checkpoint_text(const train::CheckResult& result, const recipe::Recipe& recipe) {
-    const auto size = [](std::int64_t bytes) { return runs::size_text(static_cast<std::uintmax_t>(bytes)); };
+    const auto size = [](std::int64_t bytes) { return base::size_text(static_cast<double>(bytes)); };
     return fmt::format("{}, of which the optimiser {}; a run keeps up to {}",
                        size(result.weight_bytes + result.optimizer_bytes), size(result.optimizer_bytes),
                        most_checkpoints(recipe));
 }
 
-void check(const RecipeArguments& arguments, std::int64_t images, Globals& globals) {
-    const auto recipe = arguments.load(globals, recipe::table_sections);
-    const auto registry = make_registry(globals, &recipe);
+/// One step of a stage; `last`: the one that is evaluated. What it found, as JSON.
+nlohmann::json check_stage(const recipe::Recipe& recipe, const host::Registry& registry,
+                           const runs::Tables& tables, bool last, std::int64_t images, Globals& globals) {
     const auto quiet = globals.quiet || globals.json;
-    const auto tables = base::during(quiet, "opening the tables", [&] {
-        return runs::open_tables(recipe, registry, recipe::table_sections);
-    });
     auto plan = plan::Plan::initial(recipe, registry);
     const auto weights = train::load_initial_weights(recipe, plan);
-    runs::check_fit(tables, recipe, plan, /*evaluates=*/true);
+    runs::check_fit(last ? tables : runs::Tables(), recipe, plan, /*evaluates=*/last);
     const auto rows = runs::table_of(tables, recipe);
     const auto result =
         base::during(quiet, "one step on generated images", [&] { return train::check(recipe, plan, images); });
     const auto there = tables.data ? tables.data->images->size() : 0;
     const auto cache = train::choose_cache(recipe.data, there, there);
-    if (globals.json) {
-        base::print_json(nlohmann::json({{"ok", result.ok()},
-                                         {"terms", result.terms},
-                                         {"without_gradient", result.without_gradient},
-                                         {"follower_gradient", result.follower_gradient},
-                                         {"problems", result.problems},
-                                         {"tables", to_json(rows)},
-                                         {"warnings", weights},
-                                         {"trained_parameters", result.trained},
-                                         {"seconds", result.seconds},
-                                         {"memory_mib", result.memory_mib},
-                                         {"checkpoint",
-                                          {{"bytes", result.weight_bytes + result.optimizer_bytes},
-                                           {"weights", result.weight_bytes},
-                                           {"optimizer", result.optimizer_bytes},
-                                           {"most", most_checkpoints(recipe)}}},
-                                         {"cache", {{"kind", cache.kind}, {"bytes", cache.bytes()}}}}),
-                         2);
-    } else {
+    const nlohmann::json json({{"ok", result.ok()},
+                               {"terms", result.terms},
+                               {"without_gradient", result.without_gradient},
+                               {"follower_gradient", result.follower_gradient},
+                               {"problems", result.problems},
+                               {"tables", to_json(rows)},
+                               {"warnings", weights},
+                               {"trained_parameters", result.trained},
+                               {"seconds", result.seconds},
+                               {"memory_mib", result.memory_mib},
+                               {"checkpoint",
+                                {{"bytes", result.weight_bytes + result.optimizer_bytes},
+                                 {"weights", result.weight_bytes},
+                                 {"optimizer", result.optimizer_bytes},
+                                 {"most", most_checkpoints(recipe)}}},
+                               {"cache", {{"kind", cache.kind}, {"bytes", cache.bytes()}}}});
+    if (!globals.json) {
         fmt::print("{}: one step on {} generated images of {} x {}\n", recipe.name, result.images,
                    recipe.data.size, recipe.data.size);
-        summary::print_table(rows);
+        if (!recipe.stage || recipe.stage->number == 0) summary::print_table(rows);
         for (const auto& [name, value] : result.terms) fmt::print("  {:<24} {:.6g}\n", name, value);
         fmt::print("  {:<24} {:.2f} M trained, {:.2f} M in all\n", "parameters",
                    static_cast<double>(result.trained) / 1e6, static_cast<double>(result.total) / 1e6);
@@ -93,8 +88,30 @@ void check(const RecipeArguments& arguments, std::int64_t images, Globals& globa
     }
     if (!result.problems.empty())
         globals.exit_code = static_cast<int>(ExitCode::numeric);
-    else if (!result.ok())
+    else if (!result.ok() && globals.exit_code == 0)
         globals.exit_code = static_cast<int>(ExitCode::recipe);
+    return json;
+}
+
+void check(const RecipeArguments& arguments, std::int64_t images, Globals& globals) {
+    const auto recipe = arguments.load(globals, recipe::table_sections);
+    const auto registry = make_registry(globals, &recipe);
+    const auto quiet = globals.quiet || globals.json;
+    const auto tables = base::during(quiet, "opening the tables", [&] {
+        return runs::open_tables(recipe, registry, recipe::table_sections);
+    });
+    auto json = nlohmann::json::array();
+    const auto stages = recipe::stages(recipe);
+    for (const auto& stage : stages) {
+        if (stage.stage && !globals.json)
+            fmt::print("{}stage {} ({} of {})\n", &stage == &stages.front() ? "" : "\n", stage.stage->name,
+                       stage.stage->number + 1, stage.stage->count);
+        auto one = check_stage(stage, registry, tables, &stage == &stages.back(), images, globals);
+        if (stage.stage) one["stage"] = stage.stage->name;
+        json.push_back(std::move(one));
+    }
+    if (globals.json)
+        base::print_json(stages.front().stage ? nlohmann::json({{"stages", json}}) : json.front(), 2);
 }
 
 }  // namespace

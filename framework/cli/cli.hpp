@@ -1,5 +1,5 @@
-// The verbs of the `hearth` command, one file each. A verb adds its subcommand and sets the callback that runs
-// it.
+// The verbs of the `hearth` command have one file each. A verb adds its subcommand and sets the callback that
+// runs it.
 #pragma once
 
 #include <CLI/CLI.hpp>
@@ -58,6 +58,11 @@ std::filesystem::path installed_share();
 /// Holds the number of the process that started this one and that it ends with: a killed sweep leaves no run
 /// behind that goes on.
 inline constexpr const char* parent_variable = "HEARTH_PARENT";
+
+/// --stage NAME of a verb that takes one stage of a recipe; `otherwise`: which, without it.
+void add_stage(CLI::App& verb, std::string& stage, const std::string& otherwise = "the first");
+/// The stage of that name, for "" the first. Throws RecipeError where there is no such stage.
+recipe::Recipe stage_of(const recipe::Recipe& recipe, const std::string& stage);
 
 /// Scans the search order, recipe folders included.
 host::Registry make_registry(const Globals& globals, const recipe::Recipe* recipe = nullptr);

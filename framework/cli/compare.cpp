@@ -1,5 +1,5 @@
-// hearth compare: runs against the first of them, on the test rows they share, and what differs in their
-// recipes.
+// hearth compare holds runs against the first of them, on the test rows they share, and says what differs in
+// their recipes.
 #include <fmt/format.h>
 
 #include <cmath>

@@ -1,4 +1,4 @@
-// hearth data: work on images without training.
+// hearth data works on images without training.
 #include "cli/data.hpp"
 
 #include <fmt/format.h>

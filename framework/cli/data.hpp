@@ -1,4 +1,4 @@
-// The verbs of `hearth data`, one file each.
+// The verbs of `hearth data` have one file each.
 #pragma once
 
 #include "cli/cli.hpp"

@@ -1,4 +1,4 @@
-// hearth data check: what is wrong with a manifest and its files.
+// hearth data check says what is wrong with a manifest and its files.
 #include <fmt/format.h>
 
 #include <nlohmann/json.hpp>

@@ -1,4 +1,4 @@
-// hearth data import: a data set's own distribution as a manifest.
+// hearth data import turns a data set's own distribution into a manifest.
 #include <fmt/format.h>
 
 #include <algorithm>

@@ -1,4 +1,4 @@
-// hearth data recipe: a manifest's columns as a fragment of a recipe, for --with.
+// hearth data recipe writes a manifest's columns as a fragment of a recipe, for --with.
 #include <fmt/format.h>
 
 #include <algorithm>

@@ -1,4 +1,4 @@
-// hearth data stats: a manifest in figures.
+// hearth data stats shows a manifest in figures.
 #include <fmt/format.h>
 
 #include <hearth/text.hpp>

@@ -1,4 +1,4 @@
-// hearth detect: anomaly detection with a finished run, or with one that it trains first.
+// hearth detect finds anomalies with a finished run, or with one that it trains first.
 #include <fmt/format.h>
 
 #include "base/activity.hpp"

@@ -1,4 +1,4 @@
-// hearth doctor: versions, devices, plugin folders, and what is wrong with them.
+// hearth doctor lists versions, devices and plugin folders, and what is wrong with them.
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
 #include <fmt/format.h>
@@ -9,6 +9,7 @@
 #include <thread>
 
 #include "base/json_text.hpp"
+#include "base/size_text.hpp"
 #include "cli/cli.hpp"
 #include "dist/backend.hpp"
 #include "host/cuda.hpp"
@@ -24,9 +25,8 @@ namespace fs = std::filesystem;
 std::string kept_in_memory() {
     constexpr double film = 2.0 * 224 * 224;
     const double free = train::free_memory(), most = train::cache_share * free;
-    return fmt::format(
-        "up to {:.1f} GB of {:.1f} GB free, {:.0f} films of 224 x 224; more are packed into a file", most / 1e9,
-        free / 1e9, most / film);
+    return fmt::format("up to {} of {} free, {:.0f} films of 224 x 224; more are packed into a file",
+                       base::size_text(most), base::size_text(free), most / film);
 }
 
 void doctor(Globals& globals) {

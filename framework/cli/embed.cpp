@@ -1,4 +1,4 @@
-// hearth embed: features of every image of a manifest or folder, as a file for Python or a spreadsheet.
+// hearth embed writes features of every image of a manifest or folder to a file for Python or a spreadsheet.
 #include <ATen/ATen.h>
 #include <fmt/format.h>
 
@@ -7,6 +7,7 @@
 #include "base/countdown.hpp"
 #include "base/json_text.hpp"
 #include "cli/run.hpp"
+#include "data/requests.hpp"
 #include "export/feature_table.hpp"
 #include "recipe/word_list.hpp"
 #include "runs/loaded_run.hpp"
@@ -35,7 +36,7 @@ std::unique_ptr<runs::LoadedRun> load_model(const EmbedFlags& flags, const Globa
                         globals, {.opens = {}, .only = {"data.fit", "data.max_pixels", "data.max_bad"}});
     }
     auto run = std::make_unique<runs::LoadedRun>();
-    run->recipe = flags.model.load(globals, {});
+    run->recipe = recipe::stages(flags.model.load(globals, {})).back();
     run->registry = make_registry(globals, &run->recipe);
     run->device = train::pick_device(run->recipe.train.device);
     run->plan = plan::Plan::initial(run->recipe, run->registry, run->device);
@@ -84,14 +85,7 @@ void embed(const EmbedFlags& flags, const Globals& globals) {
     const auto run = load_model(flags, globals);
     const auto& data = run->recipe.data;
     const auto network = eval::backbone_network(run->plan, flags.network, "--network");
-    const auto images = data::open_dataset({.source = flags.source,
-                                            .where = flags.where,
-                                            .size = static_cast<int>(flags.size > 0 ? flags.size : data.size),
-                                            .fit = data.fit,
-                                            .max_pixels = data.max_pixels,
-                                            .phantom_count = 0,
-                                            .phantom_seed = 0,
-                                            .phantom_lesions = 0});
+    const auto images = data::open_dataset(data::dataset_request(data, flags.source, flags.where, flags.size));
     const auto columns = columns_of(flags, *images);
     const auto table = exporting::make_feature_table(
         images, data,

@@ -1,5 +1,5 @@
-// hearth export: the backbone of a run for timm, Hugging Face, torchvision or another recipe, with a model
-// card.
+// hearth export writes the backbone of a run for timm, Hugging Face, torchvision or another recipe, with a
+// model card.
 #include <fmt/format.h>
 
 #include "base/atomic_file.hpp"

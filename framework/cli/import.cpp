@@ -1,4 +1,5 @@
-// hearth import: weights of timm, torchvision, Hugging Face or a pretraining as initial weights of a recipe.
+// hearth import makes weights of timm, torchvision, Hugging Face or a pretraining the initial weights of a
+// recipe.
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
@@ -60,7 +61,7 @@ Options bind(const host::Registry& registry, const recipe::ComponentSpec& spec) 
 
 Target target_of_recipe(const ImportFlags& flags, const std::vector<std::string>& overrides,
                         const std::string& file, const Globals& globals) {
-    const auto recipe = RecipeArguments{file, overrides, {}}.load(globals, {});
+    const auto recipe = recipe::stages(RecipeArguments{file, overrides, {}}.load(globals, {})).back();
     const auto registry = make_registry(globals, &recipe);
     const auto plan = plan::Plan::build(recipe, registry);
     for (const auto& network : plan.networks()) {

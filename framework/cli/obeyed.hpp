@@ -1,4 +1,5 @@
-// Which of the flags before or after a verb it obeys. Any other is an error: a flag that does nothing misleads.
+// Says which of the flags before or after a verb it obeys. Any other is an error: a flag that does nothing
+// misleads.
 #pragma once
 
 #include <CLI/CLI.hpp>

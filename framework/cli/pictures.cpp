@@ -1,5 +1,5 @@
-// hearth pictures: t-SNE, where the network looks, prototypes by position, curves and bars, as files and in the
-// report.
+// hearth pictures draws t-SNE, where the network looks, prototypes by position, curves and bars, as files and
+// in the report.
 #include <ATen/ATen.h>
 #include <fmt/format.h>
 

@@ -1,4 +1,4 @@
-// hearth plan: passes, ports and shapes of a recipe, before any data is opened.
+// hearth plan shows passes, ports and shapes of a recipe before any data is opened.
 #include <fmt/format.h>
 
 #include <nlohmann/json.hpp>
@@ -19,7 +19,7 @@ nlohmann::json wires(const std::vector<plan::Wire>& list) {
     return out;
 }
 
-std::string to_json(const plan::Plan& plan) {
+nlohmann::json to_json(const plan::Plan& plan) {
     nlohmann::json nodes = nlohmann::json::array();
     for (const auto& node : plan.nodes())
         nodes.push_back({{"id", node.id},
@@ -30,7 +30,24 @@ std::string to_json(const plan::Plan& plan) {
                          {"runs", node.runs},
                          {"reads", wires(node.reads)},
                          {"writes", wires(node.writes)}});
-    return base::json_text(nlohmann::json({{"nodes", nodes}, {"warnings", plan.warnings()}}), 2) + "\n";
+    nlohmann::json phases = nlohmann::json::array();
+    for (const auto& phase : plan.phases()) {
+        if (phase.name.empty()) continue;
+        nlohmann::json runs = nlohmann::json::array();
+        for (std::size_t i = 0; i < phase.uses.size(); ++i)
+            if (phase.uses[i].runs && !phase.uses[i].reused) runs.push_back(plan.nodes()[i].id);
+        phases.push_back({{"name", phase.name},
+                          {"trains", phase.trains},
+                          {"repeat", phase.repeat},
+                          {"every", phase.every},
+                          {"runs", runs}});
+    }
+    return {{"nodes", nodes}, {"phases", phases}, {"warnings", plan.warnings()}};
+}
+
+/// The plan of one stage as it is printed.
+std::string shown(const plan::Plan& plan, bool mermaid, bool dot) {
+    return mermaid ? plan::to_mermaid(plan) : dot ? plan::to_dot(plan) : plan::to_text(plan);
 }
 
 }  // namespace
@@ -38,11 +55,13 @@ std::string to_json(const plan::Plan& plan) {
 void add_plan(CLI::App& app, Globals& globals) {
     struct Flags {
         RecipeArguments arguments;
+        std::string stage;
         bool mermaid = false, dot = false;
     };
     auto flags = std::make_shared<Flags>();
     auto* verb = app.add_subcommand("plan", "Show passes, ports and shapes; finds every wiring mistake");
     flags->arguments.add_to(*verb);
+    add_stage(*verb, flags->stage, "all, in a picture the first");
     auto* mermaid = verb->add_flag("--mermaid", flags->mermaid, "As a Mermaid flowchart");
     verb->add_flag("--dot", flags->dot, "As Graphviz")->excludes(mermaid);
     verb->footer(
@@ -54,13 +73,26 @@ void add_plan(CLI::App& app, Globals& globals) {
             throw RecipeError("found --json with --mermaid or --dot, expected one of them");
         const auto recipe = flags->arguments.load(globals, {});
         const auto registry = make_registry(globals, &recipe);
-        auto plan = plan::Plan::build(recipe, registry);
-        plan.train(false);
-        runs::check_readable(recipe, plan);
-        fmt::print("{}", globals.json     ? to_json(plan)
-                         : flags->mermaid ? plan::to_mermaid(plan)
-                         : flags->dot     ? plan::to_dot(plan)
-                                          : plan::to_text(plan));
+        auto stages = recipe::stages(recipe);
+        if (!flags->stage.empty() || ((flags->mermaid || flags->dot) && stages.size() > 1))
+            stages = {stage_of(recipe, flags->stage)};  // a picture is of one
+        auto json = nlohmann::json::array();
+        for (const auto& stage : stages) {
+            auto plan = plan::Plan::build(stage, registry);
+            plan.train(false);
+            if (&stage == &stages.back()) runs::check_readable(stage, plan);
+            if (globals.json) {
+                json.push_back(to_json(plan));
+                if (stage.stage) json.back()["stage"] = stage.stage->name;
+                continue;
+            }
+            if (stage.stage && !flags->mermaid && !flags->dot)
+                fmt::print("{}stage {} ({} of {})\n", &stage == &stages.front() ? "" : "\n", stage.stage->name,
+                           stage.stage->number + 1, stage.stage->count);
+            fmt::print("{}", shown(plan, flags->mermaid, flags->dot));
+        }
+        if (!globals.json) return;
+        base::print_json(stages.front().stage ? nlohmann::json({{"stages", json}}) : json.front(), 2);
     });
 }
 

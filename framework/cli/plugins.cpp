@@ -1,4 +1,4 @@
-// hearth plugins: which plugins are there, what they can be told, what a file would be refused for.
+// hearth plugins says which plugins are there, what they can be told, and what a file would be refused for.
 #include <fmt/format.h>
 
 #include <nlohmann/json.hpp>

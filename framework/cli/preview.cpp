@@ -1,4 +1,4 @@
-// hearth data preview: the views that a recipe makes of its images, on one sheet.
+// hearth data preview puts the views that a recipe makes of its images on one sheet.
 #include <fmt/format.h>
 
 #include <filesystem>
@@ -19,6 +19,7 @@ namespace fs = std::filesystem;
 
 struct PreviewFlags {
     RecipeArguments recipe;
+    std::string stage;
     std::int64_t count = 16, epoch = 0;
     int cell = 160;
 };
@@ -28,7 +29,7 @@ void preview(const PreviewFlags& flags, const Globals& globals) {
     if (out.extension() != ".png" && out.extension() != ".jpg")
         throw RecipeError(
             fmt::format("--out: found {}, expected a name that ends in .png or .jpg", out.string()));
-    const auto recipe = flags.recipe.load(globals, {"data"});
+    const auto recipe = stage_of(flags.recipe.load(globals, {"data"}), flags.stage);
     const auto registry = make_registry(globals, &recipe);
     const auto plan = plan::Plan::build(recipe, registry);
     const auto views = base::during(globals.quiet || globals.json, "making views",
@@ -64,6 +65,7 @@ void add_preview(CLI::App& data, Globals& globals) {
     verb->add_option("--epoch", flags->epoch, "Whose views: each epoch draws others")
         ->capture_default_str()
         ->check(CLI::Range(0, 1'000'000));
+    add_stage(*verb, flags->stage);
     verb->add_option("--cell", flags->cell, "Edge of a picture in pixels")
         ->capture_default_str()
         ->check(CLI::Range(32, 1024));

@@ -1,4 +1,4 @@
-// hearth probe: probes of a run's frozen features, beside the untrained backbone.
+// hearth probe measures a run's frozen features by probes, beside the untrained backbone.
 #include <fmt/format.h>
 
 #include "base/json_text.hpp"

@@ -1,4 +1,4 @@
-// hearth recipes: what recipes there are, and what one resolves to.
+// hearth recipes says what recipes there are, and what one resolves to.
 #include <fmt/format.h>
 
 #include <algorithm>

@@ -1,4 +1,4 @@
-// hearth report: report.html of a run folder.
+// hearth report writes report.html of a run folder.
 #include <fmt/format.h>
 
 #include "base/activity.hpp"

@@ -1,4 +1,4 @@
-// What verbs that start a run or read one take from the command line.
+// Reads from the command line what verbs take that start a run or read one.
 #pragma once
 
 #include <filesystem>

@@ -1,9 +1,10 @@
-// hearth runs: the runs below a folder as a table, one of them, or the best.
+// hearth runs shows the runs below a folder as a table, one of them, or the best.
 #include <fmt/format.h>
 
 #include <cmath>
 
 #include "base/json_text.hpp"
+#include "base/size_text.hpp"
 #include "cli/run.hpp"
 #include "runs/run_table.hpp"
 #include "summary/print_table.hpp"
@@ -70,7 +71,7 @@ void show(const std::string& folder, const Globals& globals) {
                   {"last sign of life", runs::age_text(record.age) + " ago"},
                   {"unreadable images", text("quarantined")},
                   {"recipe hash", text("recipe_hash")},
-                  {"size", runs::size_text(record.bytes)}};
+                  {"size", base::size_text(static_cast<double>(record.bytes))}};
     if (const auto best = record.run.find("best"); best != record.run.end() && best->is_object())
         facts.rows.push_back(
             {"best while training", fmt::format("{} {} in epoch {}", best->value("metric", ""),

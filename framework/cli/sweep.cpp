@@ -1,4 +1,5 @@
-// hearth sweep: every recipe with every seed, one run folder each, and one table of what came out.
+// hearth sweep trains every recipe with every seed, in one run folder each, and makes one table of what came
+// out.
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <spawn.h>

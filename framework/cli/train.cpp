@@ -1,4 +1,4 @@
-// hearth train: from a recipe to a run folder with checkpoints, an evaluation and a report.
+// hearth train goes from a recipe to a run folder with checkpoints, an evaluation and a report.
 #include <fmt/format.h>
 
 #include "base/activity.hpp"
@@ -17,6 +17,7 @@
 #include "summary/result_tables.hpp"
 #include "summary/run_report.hpp"
 #include "train/fit_batch.hpp"
+#include "train/staged.hpp"
 
 namespace hearth::cli {
 namespace {
@@ -128,11 +129,16 @@ train::TrainSummary train_recipe(const recipe::Recipe& written, const StartFlags
                               : runs::Tables();
     train::TrainRequest request;
     if (first) request.opening = say_opened(tables, written, globals.quiet);
-    if (group && written.train.batch == recipe::TrainSpec::auto_batch)
-        throw RecipeError("found train.batch = \"auto\" with several processes, expected a number");
+    const auto stages = recipe::stages(written);
+    if (written.train.batch == recipe::TrainSpec::auto_batch && (group || stages.size() > 1))
+        throw RecipeError(fmt::format("found train.batch = \"auto\" with several {}, expected a number",
+                                      group ? "processes" : "stages"));
     auto plan = base::during(globals.quiet || !first, "planning", [&] {
-        auto made = plan::Plan::initial(written, registry);
-        runs::check_fit(tables, written, made, recipe::opens_section(opens, "eval"));
+        if (stages.size() > 1)  // the last is the one that is evaluated
+            runs::check_fit(tables, stages.back(), plan::Plan::initial(stages.back(), registry),
+                            recipe::opens_section(opens, "eval"));
+        auto made = plan::Plan::initial(stages.front(), registry);
+        if (stages.size() == 1) runs::check_fit(tables, written, made, recipe::opens_section(opens, "eval"));
         return made;
     });
     const auto images = tables.data ? tables.data->images->size() : 0;
@@ -149,8 +155,7 @@ train::TrainSummary train_recipe(const recipe::Recipe& written, const StartFlags
         request.probe = [&](const plan::Plan& so_far, const Context& context) {
             return eval::quick_probe(recipe, *recipe.probe, *tables.probe, so_far, context);
         };
-    train::Trainer trainer(recipe, registry, std::move(request));
-    auto summary = trainer.run();
+    auto summary = train::train_stages(recipe, registry, std::move(request));
     if (summary.stopped) globals.exit_code = static_cast<int>(ExitCode::stopped);
     if (!summary.stopped && !globals.quiet && summary.first)
         fmt::print(stderr, "trained {} steps in {}\n", summary.steps, base::duration_text(summary.seconds));

@@ -1,4 +1,5 @@
-// A data set: images by index, with the columns of their manifest. Phantoms and files look the same from here.
+// A data set has images by index, with the columns of their manifest. Phantoms and files look the same from
+// here.
 #pragma once
 
 #include <cstdint>

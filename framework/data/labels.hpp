@@ -1,4 +1,4 @@
-// Classes of the images of a data set, from columns of its manifest.
+// The images of a data set get their classes from columns of its manifest.
 #pragma once
 
 #include <map>

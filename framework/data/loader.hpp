@@ -1,5 +1,5 @@
-// A bounded loader with several workers. What a batch holds depends on (seed, epoch, batch number) alone: the
-// same for any number of workers, and after a resume.
+// The loader makes batches ahead, so many and no more, by several workers. What a batch holds depends on
+// (seed, epoch, batch number) alone: it is the same for any number of workers, and after a resume.
 #pragma once
 
 #include <atomic>

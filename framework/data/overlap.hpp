@@ -1,4 +1,4 @@
-// What two parts of the data have in common: the same files, the same content in other files, the same
+// Says what two parts of the data have in common: the same files, the same content in other files, the same
 // patients. A result on one of them says nothing about new films where the other taught what is measured.
 #pragma once
 

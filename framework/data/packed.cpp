@@ -19,6 +19,7 @@
 #include <thread>
 
 #include "base/fnv.hpp"
+#include "base/size_text.hpp"
 
 namespace hearth::data {
 namespace {
@@ -91,10 +92,10 @@ class Descriptor {
     }
     void reserve(std::uint64_t bytes) const {
         if (const int error = ::posix_fallocate(fd_, 0, static_cast<off_t>(bytes)); error != 0)
-            throw DataError(fmt::format(
-                "{}: cannot reserve {:.2f} GB for packed images: {}; choose another data.cache_folder, or "
-                "data.cache = \"none\"",
-                file_.string(), static_cast<double>(bytes) / 1e9, std::strerror(error)));
+            throw DataError(
+                fmt::format("{}: cannot reserve {} for packed images: {}; choose another data.cache_folder, or "
+                            "data.cache = \"none\"",
+                            file_.string(), base::size_text(static_cast<double>(bytes)), std::strerror(error)));
     }
     void write(const void* bytes, std::uint64_t count, std::uint64_t at) const {
         const auto* next = static_cast<const char*>(bytes);

@@ -1,5 +1,5 @@
-// A data set decoded once: its images at training size in one file, 8 bit, which processes map instead of
-// reading and decoding again.
+// A packed data set was decoded once: its images at training size are in one file, 8 bit, which processes map
+// instead of reading and decoding again.
 #pragma once
 
 #include <functional>

@@ -1,4 +1,4 @@
-// Images that a table lists more than once.
+// Finds images that a table lists more than once.
 #pragma once
 
 #include <optional>

@@ -1,4 +1,4 @@
-// Parts of a labelled data set: a share of its patients, or folds for cross-validation. Patients are never
+// A part of a labelled data set is a share of its patients, or folds for cross-validation. Patients are never
 // divided, classes keep their shares, and the same seed gives the same part on every machine.
 #pragma once
 

@@ -1,4 +1,4 @@
-// What carries tensors between the processes: NCCL for GPUs, Gloo for CPUs.
+// A backend carries tensors between the processes: NCCL for GPUs, Gloo for CPUs.
 #pragma once
 
 #include <c10/core/Device.h>

@@ -1,4 +1,4 @@
-// Gradients averaged over the processes of a run, while the backward pass still works on others.
+// Gradients are averaged over the processes of a run while the backward pass still works on others.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -16,8 +16,8 @@ class Reducer;
 
 namespace hearth::dist {
 
-/// Buckets of 25 MB, all-reduced as soon as they are complete (c10d's reducer, as in PyTorch's DDP). Parameters
-/// that no process has a gradient for keep none.
+/// Averages gradients in buckets of 25 MiB, each as soon as it is complete (c10d's reducer, as in PyTorch's
+/// DDP). Parameters that no process has a gradient for keep none.
 class GradientAverage {
   public:
     /// `group` outlives it. Throws CommunicationLost where the processes have other parameters.

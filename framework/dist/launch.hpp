@@ -1,5 +1,5 @@
-// How this process was started: alone, or as one of many by torchrun, srun or mpirun, which say so in the
-// environment.
+// Finds out how this process was started: alone, or as one of many by torchrun, srun or mpirun, which say so
+// in the environment.
 #pragma once
 
 #include <functional>

@@ -1,4 +1,4 @@
-// NCCL's part of make_backend(), a library of its own, for it takes LibTorch's CUDA library with it
+// NCCL's part of make_backend() is a library of its own, for it takes LibTorch's CUDA library with it
 // (host/cuda.hpp).
 #include "dist/nccl.hpp"
 

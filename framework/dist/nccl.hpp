@@ -1,4 +1,4 @@
-// The one symbol of libhearth_nccl.so, which make_backend() loads where the processes have GPUs.
+// libhearth_nccl.so has this one symbol; make_backend() loads it where the processes have GPUs.
 #pragma once
 
 #include <c10/util/intrusive_ptr.h>

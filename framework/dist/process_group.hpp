@@ -1,4 +1,4 @@
-// The processes of a run, joined over c10d.
+// A process group joins the processes of a run over c10d.
 #pragma once
 
 #include <c10/core/Device.h>

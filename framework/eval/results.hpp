@@ -1,4 +1,5 @@
-// What an evaluation found: scores of models under classifiers, differences, a segmentation.
+// These structures hold what an evaluation found: scores of models under classifiers, differences, a
+// segmentation.
 #pragma once
 
 #include <cstdint>

@@ -1,4 +1,4 @@
-// What other libraries need to know about a backbone, read off its parameters and options.
+// Reads off a backbone's parameters and options what other libraries need to know about it.
 #pragma once
 
 #include <ATen/core/Tensor.h>

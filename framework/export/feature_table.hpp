@@ -1,5 +1,5 @@
-// Features of every image of a data set, for work outside Hearth: a matrix with the columns that say what its
-// rows are.
+// A feature table holds features of every image of a data set, for work outside Hearth: a matrix with the
+// columns that say what its rows are.
 #pragma once
 
 #include <filesystem>

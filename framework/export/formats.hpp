@@ -1,4 +1,5 @@
-// A backbone's weights under the names of other libraries, with the configuration files that those read.
+// Writes a backbone's weights under the names of other libraries, with the configuration files that those
+// read.
 #pragma once
 
 #include <map>

@@ -1,5 +1,6 @@
-// Weights of other libraries for a backbone: names found below any prefix, Hugging Face's names turned into
-// timm's, positions resampled, three input channels summed to one; and what did not fit, in full.
+// Fits weights of other libraries to a backbone: names are found below any prefix, Hugging Face's names
+// turned into timm's, positions resampled, three input channels summed to one; what did not fit is listed in
+// full.
 #pragma once
 
 #include <string>

@@ -1,5 +1,5 @@
-// MODEL_CARD.md: what an exported model is, how it was made and measured, and what it must not be used for
-// (Mitchell et al. 2019, Model Cards for Model Reporting, https://arxiv.org/abs/1810.03993).
+// MODEL_CARD.md says what an exported model is, how it was made and measured, and what it must not be used
+// for (Mitchell et al. 2019, Model Cards for Model Reporting, https://arxiv.org/abs/1810.03993).
 #pragma once
 
 #include <optional>

@@ -1,6 +1,6 @@
-// Arrays for numpy.load: a zip archive of .npy members, stored, without pickles. The zip is minizip's, the
-// members follow https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html (version 1.0 of the
-// header).
+// Writes arrays for numpy.load: a zip archive of .npy members, stored, without pickles. The zip is minizip's,
+// the members follow https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html (version 1.0 of
+// the header).
 #pragma once
 
 #include <ATen/core/Tensor.h>

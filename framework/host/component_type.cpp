@@ -1,4 +1,4 @@
-// Guarded calls into one component of a plugin.
+// Guards the calls into one component of a plugin.
 #include <fmt/format.h>
 
 #include "host/registry.hpp"

@@ -1,5 +1,5 @@
-// LibTorch's CUDA library, for machines with a GPU only: it takes 350 MiB and a tenth of a second at every
-// start.
+// LibTorch's CUDA library is loaded on machines with a GPU only: it takes 350 MiB and a tenth of a second at
+// every start.
 #pragma once
 
 #include <string>

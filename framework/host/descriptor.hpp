@@ -1,4 +1,4 @@
-// The descriptor that a loaded plugin returns, checked before anything else of the plugin is used.
+// The descriptor that a loaded plugin returns is checked before anything else of the plugin is used.
 #pragma once
 
 #include <hearth/plugin.hpp>

@@ -1,5 +1,5 @@
-// The sections of a library and the symbols it exports, read from its .dynsym section. Neither dlopen (it runs
-// constructors) nor .symtab (strip removes it) would do.
+// Reads the sections of a library, and the symbols it exports from its .dynsym section. Neither dlopen (it
+// runs constructors) nor .symtab (strip removes it) would do.
 #pragma once
 
 #include <filesystem>

@@ -1,5 +1,5 @@
-// Calls into a plugin: what it throws comes back as an error that says where it came from. Guards nest: the
-// host names component, plugin and file, its caller adds the place in the recipe.
+// A guard calls into a plugin: what that throws comes back as an error that says where it came from. Guards
+// nest: the host names component, plugin and file, its caller adds the place in the recipe.
 #pragma once
 
 #include <string>

@@ -1,4 +1,4 @@
-// How a plugin library was built, read from the name of a section without loading the library:
+// Says how a plugin library was built, by the name of a section that is read without loading the library:
 //   .hearth.api1.torch2_11_0.gcc12.cxx11abi1
 #pragma once
 

@@ -1,4 +1,4 @@
-// What can be said about a plugin file without running any of its code.
+// Says what can be said about a plugin file without running any of its code.
 #include <fmt/format.h>
 #include <unistd.h>
 

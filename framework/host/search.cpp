@@ -1,4 +1,4 @@
-// Where plugins are looked for, in order.
+// Lists where plugins are looked for, in order.
 #include <cstdlib>
 #include <sstream>
 #include <system_error>

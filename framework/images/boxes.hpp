@@ -1,4 +1,4 @@
-// The cells of a manifest's column `boxes`.
+// Reads the cells of a manifest's column `boxes`.
 #pragma once
 
 #include <opencv2/core.hpp>

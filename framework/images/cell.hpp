@@ -1,4 +1,5 @@
-// How the cells of a table are read: by labels, filters, patients and splits alike. See docs/data.md, "Cells".
+// The cells of a table are read in this way by labels, filters, patients and splits alike. See docs/data.md,
+// "Cells".
 #pragma once
 
 #include <optional>

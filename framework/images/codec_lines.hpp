@@ -1,4 +1,4 @@
-// What libpng, libjpeg, libtiff and OpenCV write to the standard error stream while they decode: caught, so
+// Catches what libpng, libjpeg, libtiff and OpenCV write to the standard error stream while they decode, so
 // that it can be said of which file it is.
 #pragma once
 

@@ -1,4 +1,4 @@
-// The `where` language of recipes: which rows of a manifest to use.
+// The `where` language of recipes says which rows of a manifest to use.
 //     label == "normal" and split != "test"        age >= 18 and not view in ("lateral", "oblique")
 // Operators: == != < <= > >=, in, not in, and, or, not, parentheses. Column names are bare words, or `quoted
 // like this`. Cells and constants are read as images/cell.hpp says: numbers compare as numbers when both sides

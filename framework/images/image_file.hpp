@@ -1,5 +1,5 @@
-// The steps from a file to its pixels, for load_grey() and what else needs pixels as stored: read, check,
-// decode.
+// Takes the steps from a file to its pixels (read, check, decode), for load_grey() and what else needs pixels
+// as stored.
 #pragma once
 
 #include <cstdint>

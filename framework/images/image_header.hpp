@@ -1,6 +1,6 @@
-// What the bytes of a PNG, JPEG, TIFF or DICOM file say before anything is decoded: format, size, and whether
-// the file is all there. OpenCV decodes half a JPEG to half an image without a word, so the markers are walked
-// here. PNG: https://www.w3.org/TR/png/  JPEG: ITU-T T.81, annex B.  DICOM: dicom/dicom.hpp.
+// Reads what the bytes of a PNG, JPEG, TIFF or DICOM file say before anything is decoded: format, size, and
+// whether the file is all there. OpenCV decodes half a JPEG to half an image without a word, so the markers
+// are walked here. PNG: https://www.w3.org/TR/png/, JPEG: ITU-T T.81, annex B, DICOM: dicom/dicom.hpp.
 #pragma once
 
 #include <cstddef>

@@ -1,4 +1,4 @@
-// Why a file may not be where a table says: addresses, backslashes, capital letters, accents.
+// Says why a file may not be where a table says: addresses, backslashes, capital letters, accents.
 #pragma once
 
 #include <filesystem>

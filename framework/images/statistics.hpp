@@ -1,5 +1,5 @@
-// What a manifest holds, in figures: images, patients and labels of each split, and what a sample of the files
-// looks like.
+// Says in figures what a manifest holds: images, patients and labels of each split, and what a sample of the
+// files looks like.
 #pragma once
 
 #include <cstdint>

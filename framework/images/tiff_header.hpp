@@ -1,4 +1,4 @@
-// What the first directory of a TIFF file says (TIFF 6.0, Adobe, 1992).
+// Reads what the first directory of a TIFF file says (TIFF 6.0, Adobe, 1992).
 #pragma once
 
 #include <cstdint>

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <functional>
+#include <optional>
 
 #include "recipe/word_list.hpp"
 
@@ -27,8 +28,10 @@ void Builder::stop_if_any(const char* title) {
 Plan Builder::build() {
     warnings_ = recipe_.notes;
     shapes_ = sources(recipe_.data);
+    list_phases();
     draft_augments();
     draft_passes();
+    draft_heads();
     draft_losses();
     stop_if_any("the recipe's components do not resolve");
     index_writers();
@@ -41,9 +44,41 @@ Plan Builder::build() {
     stop_if_any("the recipe's wiring does not make sense");
     unify_and_create();
     stop_if_any("shapes do not fit");
+    mark_fits();
+    check_second_derivatives();
+    stop_if_any("the recipe's wiring does not make sense");
     Plan plan;
     collect(plan);
     return plan;
+}
+
+bool Phase::updates(const std::string& owner) const {
+    return std::ranges::find(trains, owner) != trains.end();
+}
+
+void Builder::list_phases() {
+    for (const auto& spec : recipe_.phases) {
+        Phase phase;
+        phase.name = spec.name;
+        phase.repeat = spec.repeat;
+        phase.every = spec.every;
+        phase.trains = spec.trains;
+        phases_.push_back(std::move(phase));
+    }
+    if (phases_.empty()) {
+        Phase all;
+        for (const auto& network : recipe_.networks)
+            if (network.follows.empty() && !network.frozen) all.trains.push_back(network.name);
+        for (const auto& head : recipe_.heads) all.trains.push_back(head.name);
+        phases_.push_back(std::move(all));
+    }
+    for (std::size_t i = 0; i < recipe_.losses.size(); ++i)
+        for (auto& phase : phases_)
+            if (phases_.size() == 1 || recipe_.losses[i].phase == phase.name) phase.losses.push_back(i);
+}
+
+bool Builder::is_trained(const std::string& owner) const {
+    return std::ranges::any_of(phases_, [&](const Phase& phase) { return phase.updates(owner); });
 }
 
 void Builder::draft_augments() {
@@ -78,6 +113,19 @@ void Builder::draft_passes() {
     }
 }
 
+void Builder::draft_heads() {
+    for (const auto& spec : recipe_.heads) {
+        for (const auto& pass : recipe_.passes)
+            if (pass.as == spec.name)
+                problem(spec.origin,
+                        fmt::format("head.{0}: found the name of the pass at {1} too, expected "
+                                    "another: both would write '{0}.PORT'; give one of them another "
+                                    "`name` or `as`",
+                                    spec.name, pass.origin.text()));
+        draft(Kind::head, spec, "head." + spec.name, spec.name + ".", "head." + spec.name, nullptr);
+    }
+}
+
 void Builder::draft_losses() {
     for (std::size_t i = 0; i < recipe_.losses.size(); ++i) {
         const auto& spec = recipe_.losses[i];
@@ -85,11 +133,43 @@ void Builder::draft_losses() {
         draft(Kind::loss, spec, "loss." + spec.name, "loss." + spec.name + ".", "loss." + spec.name, nullptr);
         if (drafts_.size() > before) drafts_.back().node.loss_index = i;
     }
-    if (recipe_.losses.empty())
+    if (recipe_.losses.empty() && recipe_.heads.empty())
         problem({recipe_.file.string(), 0, 0}, "found no [[loss]], expected at least one");
 }
 
 namespace {
+
+/// What a table of ports says about one: its own entry, else that of a pattern ("a.*" = "student.*").
+std::optional<std::string> named(const std::map<std::string, std::string>& table, const std::string& port) {
+    if (const auto found = table.find(port); found != table.end()) return found->second;
+    for (const auto& [key, name] : table) {
+        if (!key.ends_with('*') || !port.starts_with(key.substr(0, key.size() - 1))) continue;
+        const auto rest = port.substr(key.size() - 1);
+        return name.ends_with('*') ? name.substr(0, name.size() - 1) + rest : name;
+    }
+    return std::nullopt;
+}
+
+/// Whether an entry of such a table is about one of these ports.
+bool is_about(const std::string& key, const std::vector<std::string>& ports) {
+    return std::ranges::any_of(ports, [&](const std::string& port) {
+        return key == port || (key.ends_with('*') && port.starts_with(key.substr(0, key.size() - 1)));
+    });
+}
+
+Wire wire_of(const Port& port, std::string name) {
+    Wire wire;
+    wire.port = port.name;
+    wire.name = std::move(name);
+    wire.shape = port.shape;
+    wire.optional = port.optional;
+    wire.help = port.help;
+    wire.dtype = port.dtype;
+    wire.with_gradient = port.with_gradient;
+    wire.detached = port.is_detached;
+    wire.only_for_fit = port.only_for_fit;
+    return wire;
+}
 
 /// "restored.std" -> "restored" and ".std"; all of a name without a dot, and nothing.
 std::pair<std::string, std::string> owner_and_part(const std::string& name) {
@@ -120,37 +200,34 @@ void Builder::draft(Kind kind, const recipe::ComponentSpec& spec, const std::str
         made.node.network = pass->network;
         made.node.pass = pass->as;
         made.pass = pass;
-        made.node.trained = network_is_trained(pass->network);
+        made.node.trained = is_trained(pass->network);
+        made.node.follows = !recipe_.network(pass->network)->follows.empty();
+    } else if (kind == Kind::head) {
+        made.node.trained = is_trained(spec.name);
     }
     // Names do not depend on shapes, so ports can be listed before anything is known about them.
-    for (const auto& port : made.type->reads(made.options))
-        made.node.reads.push_back({port.name, "", port.shape, port.optional, port.help});
+    for (const auto& port : made.type->reads(made.options)) made.node.reads.push_back(wire_of(port, ""));
     for (const auto& port : made.type->writes(made.options, Symbols{})) {
         const auto [owner, part] = owner_and_part(port.name);
         auto word = port.name;
-        if (const auto renamed = spec.writes.find(port.name); renamed != spec.writes.end())
-            word = renamed->second;
+        if (const auto renamed = named(spec.writes, port.name))
+            word = *renamed;
         else if (const auto of_owner = spec.writes.find(owner); of_owner != spec.writes.end())
             word = of_owner->second + part;
-        made.node.writes.push_back({port.name, prefix + word, port.shape, port.optional, port.help});
+        made.node.writes.push_back(wire_of(port, prefix + word));
     }
     const auto known = [&](const std::vector<Wire>& wires, const std::map<std::string, std::string>& map,
                            const char* table) {
         std::vector<std::string> ports;
         for (const auto& wire : wires) ports.push_back(wire.port);
         for (const auto& [port, name] : map)
-            if (std::find(ports.begin(), ports.end(), port) == ports.end())
+            if (!is_about(port, ports))
                 problem(spec.origin, fmt::format("{}: {} names port '{}', expected one of: {}{}", id, table,
                                                  port, join(ports), did_you_mean(port, ports)));
     };
     known(made.node.reads, spec.reads, "reads");
     known(made.node.writes, spec.writes, "writes");
     drafts_.push_back(std::move(made));
-}
-
-bool Builder::network_is_trained(const std::string& name) const {
-    const auto* network = recipe_.network(name);
-    return network != nullptr && network->follows.empty() && !network->frozen;
 }
 
 void Builder::index_writers() {
@@ -181,11 +258,6 @@ std::vector<std::string> Builder::names_in_flow() const {
     return names;
 }
 
-bool Builder::writer_is_trained(const std::string& name) const {
-    const auto found = writer_.find(name);
-    return found != writer_.end() && drafts_[found->second].node.trained;
-}
-
 // `reads` of the component, then of its pass, may say what a port's name is in the dataflow, "" for nothing.
 // The name is looked for in the component's own pass, where `image` is the pass's view, then among the sources
 // and views, then among the outputs of all passes, where a trained network's output is preferred to that of a
@@ -197,14 +269,14 @@ std::string Builder::resolve(const Draft& reader, const Port& port) const {
     };
     bool explicit_name = false;
     std::string word = port.name;
-    if (const auto found = reader.spec->reads.find(port.name); found != reader.spec->reads.end()) {
+    if (const auto own = named(reader.spec->reads, port.name)) {
         explicit_name = true;
-        word = found->second;
+        word = *own;
     } else if (reader.pass != nullptr) {
-        const auto of_pass = reader.pass->reads.find(port.name);
-        explicit_name = of_pass != reader.pass->reads.end();
-        if (explicit_name) word = of_pass->second;
-        if (!explicit_name && port.name == "image") return reader.pass->view;
+        const auto of_pass = named(reader.pass->reads, port.name);
+        explicit_name = of_pass.has_value();
+        if (explicit_name) word = *of_pass;
+        if (!explicit_name && port.name == "image" && !reader.pass->view.empty()) return reader.pass->view;
     }
     if (word.empty())
         return port.optional ? ""
@@ -231,8 +303,9 @@ std::string Builder::resolve(const Draft& reader, const Port& port) const {
     if (exists(word)) return word;
     std::vector<std::string> trained, others;
     for (const auto& [name, index] : writer_) {
-        if (drafts_[index].node.pass.empty() || !name.ends_with("." + word)) continue;
-        (drafts_[index].node.trained ? trained : others).push_back(name);
+        const auto kind = drafts_[index].node.kind;
+        if (kind == Kind::augment || kind == Kind::loss || !name.ends_with("." + word)) continue;
+        (is_preferred(drafts_[index]) ? trained : others).push_back(name);
     }
     const auto& candidates = trained.empty() ? others : trained;
     if (candidates.size() == 1) return candidates.front();
@@ -247,13 +320,20 @@ std::string Builder::resolve(const Draft& reader, const Port& port) const {
                               port.help, did_you_mean(word, names), join(names));
 }
 
+// Over all stages, so that freezing a network in one of them connects nothing otherwise.
+bool Builder::is_preferred(const Draft& draft) const {
+    if (!recipe_.stage) return draft.node.trained;
+    const auto& owner = draft.node.network.empty() ? draft.spec->name : draft.node.network;
+    return std::ranges::find(recipe_.stage->trained, owner) != recipe_.stage->trained.end();
+}
+
 void Builder::connect() {
     for (auto& draft : drafts_) {
         for (auto& wire : draft.node.reads) {
             Port port(wire.port, wire.shape, wire.help);
             port.optional = wire.optional;
             if (const auto names = names_in_flow();
-                draft.node.kind == Kind::backbone && wire.port == "image" &&
+                draft.node.kind == Kind::backbone && wire.port == "image" && !draft.pass->view.empty() &&
                 std::find(names.begin(), names.end(), draft.pass->view) == names.end()) {
                 problem(draft.pass->origin,
                         fmt::format("pass '{}' runs on view '{}', which nothing writes{}; there are: {}",
@@ -266,8 +346,26 @@ void Builder::connect() {
                 problem(draft.origin, found.substr(1));
             else
                 wire.name = found;
+            if (!wire.name.empty()) check_dtype(draft, wire);
         }
     }
+}
+
+void Builder::check_dtype(const Draft& reader, const Wire& wire) {
+    std::string written = "float", who = "the data";
+    if (const auto found = writer_.find(wire.name); found != writer_.end()) {
+        const auto& node = drafts_[found->second].node;
+        written = std::ranges::find(node.writes, wire.name, &Wire::name)->dtype;
+        who = node.id;
+    } else if (wire.name == "index" || wire.name == "label") {
+        written = "int64";
+    }
+    if (written != wire.dtype)
+        problem(
+            reader.origin,
+            fmt::format("{} reads {} as {}, which {} writes as {}; connect '{}' to a tensor of that type with "
+                        "reads = {{ {} = \"...\" }}",
+                        reader.node.id, wire.name, wire.dtype, who, written, wire.port, wire.port));
 }
 
 void Builder::check_pass_reads() {
@@ -277,7 +375,7 @@ void Builder::check_pass_reads() {
             if (draft.pass == &pass)
                 for (const auto& wire : draft.node.reads) ports.push_back(wire.port);
         for (const auto& [port, name] : pass.reads)
-            if (std::find(ports.begin(), ports.end(), port) == ports.end())
+            if (!is_about(port, ports))
                 problem(pass.origin, fmt::format("pass '{}': reads names port '{}', expected one of: {}{}",
                                                  pass.as, port, join(ports), did_you_mean(port, ports)));
     }

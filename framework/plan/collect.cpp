@@ -3,11 +3,12 @@
 
 #include <algorithm>
 
+#include "base/name_pattern.hpp"
 #include "plan/builder.hpp"
 
 namespace hearth::plan {
 
-void Builder::collect(Plan& plan) {
+void Builder::collect_networks(Plan& plan) {
     for (const auto& spec : recipe_.networks) {
         Network network;
         network.name = spec.name;
@@ -15,6 +16,9 @@ void Builder::collect(Plan& plan) {
         network.momentum = spec.momentum;
         network.after_step = spec.update == "after_step";
         network.frozen = spec.frozen;
+        network.eval_mode = spec.eval_mode;
+        network.own_buffers = spec.own_buffers;
+        network.updated = is_trained(spec.name);
         for (const auto& [id, component] : instances_) {
             if (!id.starts_with(spec.name + ".")) continue;
             const auto rest = id.substr(spec.name.size() + 1);
@@ -42,16 +46,39 @@ void Builder::collect(Plan& plan) {
             }
         }
     }
+    for (const auto& spec : recipe_.networks)
+        for (const auto& pattern : spec.frozen_parts) {
+            bool met = false;
+            for (auto& [name, parameter] : plan.network(spec.name)->named_parameters()) {
+                if (!base::matches(name, pattern)) continue;
+                parameter.set_requires_grad(false);
+                met = true;
+            }
+            if (!met)
+                throw RecipeError(
+                    fmt::format("{}: networks.{}.frozen names '{}', which matches no parameter of it; "
+                                "`hearth check` lists their names",
+                                spec.origin.text(), spec.name, pattern));
+        }
+}
+
+void Builder::collect(Plan& plan) {
+    collect_networks(plan);
+    for (const auto& spec : recipe_.heads)
+        plan.heads_.emplace_back(spec.name, instances_.at("head." + spec.name));
     for (const auto& spec : recipe_.losses) {
         plan.losses_.emplace_back(spec.name,
                                   std::static_pointer_cast<Loss>(instances_.at("loss." + spec.name)));
         plan.weights_.push_back(spec.weight);
     }
     mark_on_device();
+    mark_reused();
     mark_delivered(plan);
     for (auto& draft : drafts_) plan.nodes_.push_back(std::move(draft.node));
     mark_wanted(plan);
     mark_once_per_image(plan);
+    mark_parameters(plan);
+    plan.phases_ = std::move(phases_);
     plan.warnings_ = std::move(warnings_);
 }
 
@@ -89,7 +116,7 @@ void Builder::mark_delivered(Plan& plan) const {
             const auto found = writer_.find(wire.name);
             const auto* writer = found == writer_.end() ? nullptr : &drafts_[found->second].node;
             const bool from_loader = writer == nullptr || (writer->kind == Kind::augment && !writer->on_device);
-            if (!from_loader || wire.name.empty()) continue;
+            if (!from_loader || wire.name.empty() || wire.only_for_fit) continue;
             plan.delivered_.insert(wire.name);
             const auto& shape = shapes_.at(wire.name);
             const auto axis = std::find(shape.begin(), shape.end(), Dim("B")) - shape.begin();
@@ -99,27 +126,113 @@ void Builder::mark_delivered(Plan& plan) const {
     }
 }
 
-void Builder::mark_once_per_image(Plan& plan) const {
-    plan.samples_per_image_ = recipe_.data.samples_per_image;
-    std::set<std::string> plain = {"image"};
-    for (auto& node : plan.nodes_) {
-        const bool passes = node.kind == Kind::backbone || node.kind == Kind::head;
-        if (!passes || node.trained || node.group > 0) continue;
-        node.once_per_image = std::ranges::all_of(
-            node.reads, [&](const Wire& wire) { return wire.name.empty() || plain.count(wire.name) != 0; });
-        if (!node.once_per_image) continue;
-        for (const auto& wire : node.writes) plain.insert(wire.name);
+// A node without gradient computes in a later phase of a step what an earlier one has computed on that batch,
+// unless something that it depends on has been trained in between. So the later phase takes it, and does not run
+// what nothing else needs.
+void Builder::mark_reused() {
+    for (std::size_t later = 1; later < phases_.size(); ++later) {
+        auto& phase = phases_[later];
+        std::vector<bool> read(drafts_.size(), false);  // by a node that runs in this phase
+        for (std::size_t i = drafts_.size(); i-- > 0;) {
+            auto& use = phase.uses[i];
+            const auto& node = drafts_[i].node;
+            const bool of_loader = node.kind == Kind::augment && !node.on_device;
+            if (!use.runs || of_loader) continue;
+            use.runs = read[i] || node.kind == Kind::loss || is_watched(node);
+            if (!use.runs) continue;
+            std::set<std::string> written;
+            for (const auto& wire : node.writes) written.insert(wire.name);
+            const auto above = upstream(written, /*for_fit=*/false);
+            for (std::size_t earlier = later; earlier-- > 0 && !use.carries && node.kind != Kind::loss;) {
+                const auto& before = phases_[earlier];
+                if (std::ranges::any_of(above, [&](std::size_t k) {
+                        return trains(before, drafts_[k]) || follows_trained(before, drafts_[k]);
+                    }))
+                    break;
+                if (!before.uses[i].runs || before.uses[i].reused || before.every != 1 ||
+                    before.repeat < phase.repeat)
+                    continue;
+                use.reused = true;
+                phases_[earlier].keeps.insert(written.begin(), written.end());
+                break;
+            }
+            if (use.reused) continue;
+            for (const auto& wire : node.reads)
+                if (const auto found = writer_.find(wire.name); found != writer_.end() && !wire.only_for_fit)
+                    read[found->second] = true;
+        }
     }
 }
 
-void Builder::mark_wanted(Plan& plan) const {
-    std::set<std::string> read = {plan.watched_features(recipe_.monitor).name, recipe_.monitor.assignments};
-    for (const auto& node : plan.nodes_)
-        if (node.runs)
-            for (const auto& wire : node.reads) read.insert(wire.name);
-    for (auto& node : plan.nodes_)
-        for (const auto& wire : node.writes)
-            if (read.count(wire.name) != 0) node.wanted.insert(wire.port);
+bool Builder::is_watched(const Node& node) const {
+    return std::ranges::any_of(node.writes, [&](const Wire& wire) {
+        return wire.name == recipe_.monitor.features || wire.name == recipe_.monitor.assignments;
+    });
+}
+
+bool Builder::follows_trained(const Phase& phase, const Draft& draft) const {
+    return draft.node.follows && phase.updates(recipe_.network(draft.node.network)->follows);
+}
+
+void Builder::mark_once_per_image(Plan& plan) {
+    plan.samples_per_image_ = recipe_.data.samples_per_image;
+    for (auto& phase : phases_) {
+        std::set<std::string> plain = {"image"};
+        for (std::size_t i = 0; i < plan.nodes_.size(); ++i) {
+            const auto& node = plan.nodes_[i];
+            auto& use = phase.uses[i];
+            const bool passes =
+                node.kind == Kind::backbone || (node.kind == Kind::head && !node.network.empty());
+            if (!passes || use.carries || node.group > 0) continue;
+            use.once_per_image = std::ranges::all_of(
+                node.reads, [&](const Wire& wire) { return wire.name.empty() || plain.count(wire.name) != 0; });
+            if (!use.once_per_image) continue;
+            for (const auto& wire : node.writes) plain.insert(wire.name);
+        }
+    }
+}
+
+void Builder::mark_wanted(Plan& plan) {
+    const std::set<std::string> watched = {plan.watched_features(recipe_.monitor).name,
+                                           recipe_.monitor.assignments};
+    for (auto& phase : phases_) {
+        std::set<std::string> read = watched;
+        for (std::size_t i = 0; i < plan.nodes_.size(); ++i)
+            if (phase.uses[i].runs && !phase.uses[i].reused)
+                for (const auto& wire : plan.nodes_[i].reads)
+                    if (!wire.only_for_fit) read.insert(wire.name);
+        for (const auto& later : phases_)  // what it keeps for them
+            for (std::size_t i = 0; i < plan.nodes_.size(); ++i)
+                if (&later > &phase && later.uses[i].runs && !later.uses[i].reused)
+                    for (const auto& wire : plan.nodes_[i].reads)
+                        if (phase.keeps.count(wire.name) != 0) read.insert(wire.name);
+        for (std::size_t i = 0; i < plan.nodes_.size(); ++i)
+            for (const auto& wire : plan.nodes_[i].writes)
+                if (read.count(wire.name) != 0) {
+                    phase.uses[i].wanted.insert(wire.port);
+                    plan.nodes_[i].wanted.insert(wire.port);
+                }
+    }
+}
+
+void Builder::mark_parameters(Plan& plan) {
+    for (auto& phase : phases_) {
+        std::set<const Component*> running;  // a head that no loss reads is not trained
+        for (std::size_t i = 0; i < plan.nodes_.size(); ++i)
+            if (phase.uses[i].runs) running.insert(plan.nodes_[i].component.get());
+        const auto add = [&](const std::string& name, const Component& component) {
+            if (running.count(&component) == 0) return;
+            for (const auto& item : component.named_parameters())
+                if (item.value().requires_grad()) phase.parameters.insert(name + "." + item.key());
+        };
+        for (const auto& network : plan.networks_)
+            if (phase.updates(network.name))
+                for (const auto& [part, component] : network.components())
+                    add(network.name + "." + part, *component);
+        for (const auto& [name, head] : plan.heads_)
+            if (phase.updates(name)) add("head." + name, *head);
+        for (const auto i : phase.losses) add("loss." + plan.losses_[i].first, *plan.losses_[i].second);
+    }
 }
 
 }  // namespace hearth::plan

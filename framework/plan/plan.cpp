@@ -119,11 +119,20 @@ namespace {
 Tensors inputs(const Node& node, const Tensors& tensors) {
     Tensors in;
     for (const auto& wire : node.reads) {
-        if (wire.name.empty()) continue;
-        const auto& tensor = tensors[wire.name];
+        if (wire.name.empty() || (wire.only_for_fit && !tensors.has(wire.name))) continue;
+        auto tensor = tensors[wire.name];
+        if (wire.detached) tensor = tensor.detach();
+        if (wire.group_of_one) tensor = tensor.unsqueeze(0);
         in.set(wire.port, node.group > 0 ? tensor.flatten(0, 1) : tensor);
     }
     return in;
+}
+
+/// Makes a tensor one that gradients are recorded of. One that the data deliver stays as it is for others.
+void ask_gradient(Tensors& tensors, const std::string& name) {
+    if (!tensors.has(name) || !at::GradMode::is_enabled()) return;
+    const auto& tensor = tensors[name];
+    if (!tensor.requires_grad()) tensors.set(name, tensor.detach().requires_grad_(true));
 }
 
 }  // namespace
@@ -145,27 +154,42 @@ void Plan::render_on_device(const Node& node, Tensors& tensors) const {
         if (out.has(wire.port)) tensors.set(wire.name, out[wire.port]);
 }
 
-void Plan::run(const Node& node, const Context& context, Tensors& tensors) const {
+void Plan::run(const Node& node, const Context& context, bool with_gradient, Tensors& tensors) const {
     const auto in = inputs(node, tensors);
-    at::AutoGradMode gradients(node.trained && at::GradMode::is_enabled());
+    at::AutoGradMode gradients(with_gradient && at::GradMode::is_enabled());
+    if (node.kind == Kind::loss) {  // for what it tells besides its total
+        const auto out = host::guarded(node.where + ": " + node.id, [&] {
+            return std::static_pointer_cast<Loss>(node.component)->forward(in, context);
+        });
+        write_ports(node, out, tensors);
+        return;
+    }
     const auto out = host::guarded(node.where + ": " + node.id, [&] {
         return node.kind == Kind::backbone
                    ? std::static_pointer_cast<Backbone>(node.component)->forward(in, context)
                    : std::static_pointer_cast<Head>(node.component)->forward(in, context);
     });
-    for (const auto& wire : node.writes)
-        if (out.has(wire.port))
-            tensors.set(wire.name,
-                        node.group > 0 ? out[wire.port].unflatten(0, {node.group, -1}) : out[wire.port]);
+    for (const auto& wire : node.writes) {
+        if (!out.has(wire.port)) continue;
+        const bool by_view = node.group > 0 && wire.shape.size() > 1 && wire.shape[1] == Dim("B");
+        tensors.set(wire.name, by_view ? out[wire.port].unflatten(0, {node.group, -1}) : out[wire.port]);
+    }
+}
+
+void Plan::write_ports(const Node& loss, const LossOutput& out, Tensors& tensors) {
+    for (const auto& wire : loss.writes) {
+        const auto& made = wire.port == "per_pixel" ? out.per_pixel : out.per_sample;
+        if (made.defined()) tensors.set(wire.name, made.detach());
+    }
 }
 
 // Rows of one image follow each other: every samples_per_image_-th row has all images.
-void Plan::run_once_per_image(const Node& node, const Context& context, Tensors& tensors,
+void Plan::run_once_per_image(const Node& node, const Context& context, bool with_gradient, Tensors& tensors,
                               Tensors& unique) const {
     for (const auto& wire : node.reads)
         if (!wire.name.empty() && !unique.has(wire.name))
             unique.set(wire.name, tensors[wire.name].slice(0, 0, std::nullopt, samples_per_image_));
-    run(node, context, unique);
+    run(node, context, with_gradient, unique);
     for (const auto& wire : node.writes) {
         if (!unique.has(wire.name)) continue;
         const auto& made = unique[wire.name];
@@ -174,51 +198,71 @@ void Plan::run_once_per_image(const Node& node, const Context& context, Tensors&
     }
 }
 
-StepOutput Plan::step(const Tensors& batch, const Context& whole, const NodeObserver& observer) const {
+std::int64_t Plan::batches_per_step() const {
+    return std::ranges::max(phases_, {}, &Phase::repeat).repeat;
+}
+
+StepOutput Plan::step(const Tensors& batch, const Context& context, const NodeObserver& observer) const {
+    return step(phases_.front(), batch, context, observer);
+}
+
+StepOutput Plan::step(const Phase& phase, const Tensors& batch, const Context& whole,
+                      const NodeObserver& observer) const {
     StepOutput result;
+    result.phase = &phase;
     result.tensors = batch;
+    auto& tensors = result.tensors;
+    for (const auto& name : phase.asked) ask_gradient(tensors, name);
     Tensors unique;
-    for (const auto& node : nodes_) {
-        if (!node.runs || (node.kind == Kind::augment && !node.on_device)) continue;
+    for (std::size_t i = 0; i < nodes_.size(); ++i) {
+        const auto& node = nodes_[i];
+        const auto& use = phase.uses[i];
+        if (!use.runs || use.reused || (node.kind == Kind::augment && !node.on_device)) continue;
         if (observer) observer(&node);
         if (node.on_device) {
-            render_on_device(node, result.tensors);
+            render_on_device(node, tensors);
             continue;
         }
         auto context = whole;
-        context.wanted = &node.wanted;
-        if (node.once_per_image && samples_per_image_ > 1) {
-            run_once_per_image(node, context, result.tensors, unique);
-            continue;
+        context.wanted = &use.wanted;
+        context.learns = whole.training && use.learns;
+        context.stream = i;
+        if (use.once_per_image && samples_per_image_ > 1) {
+            run_once_per_image(node, context, use.carries, tensors, unique);
+        } else if (node.kind != Kind::loss) {
+            run(node, context, use.carries, tensors);
+        } else {
+            add_loss(node, context, result);
         }
-        if (node.kind != Kind::loss) {
-            run(node, context, result.tensors);
-            continue;
-        }
-        auto out = host::guarded(node.where + ": " + node.id, [&] {
-            return std::static_pointer_cast<Loss>(node.component)
-                ->forward(inputs(node, result.tensors), context);
-        });
-        const double weight = context.value(weights_[node.loss_index]);
-        auto weighted = weight == 1.0 ? out.total : out.total * weight;
-        result.total = result.total.defined() ? result.total + weighted : weighted;
-        for (const auto& [name, value] : out.terms) result.terms.emplace_back(name, value.detach());
+        for (const auto& wire : node.writes)
+            if (phase.asked.count(wire.name) != 0) ask_gradient(tensors, wire.name);
     }
     if (observer) observer(nullptr);
     return result;
+}
+
+void Plan::add_loss(const Node& node, const Context& context, StepOutput& result) const {
+    const auto out = host::guarded(node.where + ": " + node.id, [&] {
+        return std::static_pointer_cast<Loss>(node.component)->forward(inputs(node, result.tensors), context);
+    });
+    write_ports(node, out, result.tensors);
+    const double weight = context.value(weights_[node.loss_index]);
+    auto weighted = weight == 1.0 ? out.total : out.total * weight;
+    result.total = result.total.defined() ? result.total + weighted : weighted;
+    for (const auto& [name, value] : out.terms)
+        result.terms.emplace_back(losses_[node.loss_index].first + "." + name, value.detach());
 }
 
 // Backwards: the nodes that the names need, last first; `names` receives all that these nodes read.
 std::vector<const Node*> Plan::writers(std::set<std::string>& names) const {
     std::vector<const Node*> found;
     for (const auto& node : std::views::reverse(nodes_)) {
-        const bool passes = node.kind == Kind::backbone || node.kind == Kind::head;
         const bool needed =
             std::ranges::any_of(node.writes, [&](const Wire& wire) { return names.count(wire.name) != 0; });
-        if (!passes || !needed) continue;
+        if (node.kind == Kind::augment || !needed) continue;
         found.push_back(&node);
         for (const auto& wire : node.reads)
-            if (!wire.name.empty()) names.insert(wire.name);
+            if (!wire.name.empty() && !wire.only_for_fit) names.insert(wire.name);
     }
     return found;
 }
@@ -226,7 +270,7 @@ std::vector<const Node*> Plan::writers(std::set<std::string>& names) const {
 std::set<std::string> Plan::needs(const std::set<std::string>& names) const {
     std::vector<std::string> written;
     for (const auto& node : nodes_)
-        if (node.kind == Kind::backbone || node.kind == Kind::head)
+        if (node.kind != Kind::augment)
             for (const auto& wire : node.writes) written.push_back(wire.name);
     for (const auto& name : names)
         if (std::find(written.begin(), written.end(), name) == written.end())
@@ -238,17 +282,39 @@ std::set<std::string> Plan::needs(const std::set<std::string>& names) const {
     return all;
 }
 
+bool Plan::needs_gradient(const std::set<std::string>& names) const {
+    auto all = names;
+    return std::ranges::any_of(writers(all), [](const Node* node) {
+        return std::ranges::any_of(node->reads, [](const Wire& wire) { return wire.with_gradient; });
+    });
+}
+
 Tensors Plan::outputs(const Tensors& views, const std::set<std::string>& names, const Context& whole) const {
     auto read = names;
     const auto order = writers(read);
+    std::set<std::string> carried;  // tensors that a gradient goes through
+    for (const auto* node : order)
+        for (const auto& wire : node->reads)
+            if (wire.with_gradient) carried.insert(wire.name);
     auto tensors = views;
+    const auto asked = carried;
+    for (const auto& name : asked) ask_gradient(tensors, name);
     for (const auto* node : std::views::reverse(order)) {
         std::set<std::string> wanted;
         for (const auto& wire : node->writes)
             if (read.count(wire.name) != 0) wanted.insert(wire.port);
         auto context = whole;
         context.wanted = &wanted;
-        run(*node, context, tensors);
+        context.learns = false;
+        context.stream = static_cast<std::uint64_t>(node - nodes_.data());
+        const bool carries = node->trained || std::ranges::any_of(node->reads, [&](const Wire& wire) {
+                                 return !wire.detached && carried.count(wire.name) != 0;
+                             });
+        run(*node, context, carries, tensors);
+        for (const auto& wire : node->writes) {
+            if (carries && !asked.empty()) carried.insert(wire.name);
+            if (asked.count(wire.name) != 0) ask_gradient(tensors, wire.name);
+        }
     }
     Tensors out;
     for (const auto& name : names) out.set(name, tensors[name]);
@@ -279,7 +345,22 @@ std::vector<std::pair<std::string, std::shared_ptr<Component>>> Plan::components
     for (const auto& network : networks_)
         for (const auto& [part, component] : network.components())
             out.emplace_back(network.name + "." + part, component);
+    for (const auto& [name, head] : heads_) out.emplace_back("head." + name, head);
     for (const auto& [name, loss] : losses_) out.emplace_back("loss." + name, loss);
+    return out;
+}
+
+std::vector<Called> Plan::components(const Phase& phase) const {
+    std::map<const Component*, bool> learns;  // of those that run
+    for (std::size_t i = 0; i < nodes_.size(); ++i) {
+        const bool called = phase.uses[i].runs || phases_.size() == 1;
+        if (called && (nodes_[i].kind != Kind::augment || &phase == &phases_.front()))
+            learns[nodes_[i].component.get()] |= phase.uses[i].learns;
+    }
+    std::vector<Called> out;
+    for (const auto& [name, component] : components())
+        if (const auto found = learns.find(component.get()); found != learns.end())
+            out.push_back({name, component, found->second});
     return out;
 }
 
@@ -303,6 +384,8 @@ void Plan::load(const base::SafeTensors& saved, const std::string& file) {
                 fmt::format("{}: found no tensor '{}'; the plugins are not those of the run (its env.json has "
                             "their versions): the README of the plugin says how it reads older checkpoints",
                             file, name));
+        if (tensor.numel() == 0 && !tensor.requires_grad() && source.numel() > 0)
+            tensor.resize_(source.sizes());
         if (source.sizes() != tensor.sizes())
             throw DataError(
                 fmt::format("{}: found '{}' as [{}], expected [{}]; the recipe is not that of the run", file,
@@ -311,22 +394,37 @@ void Plan::load(const base::SafeTensors& saved, const std::string& file) {
     }
 }
 
-std::vector<std::pair<std::string, at::Tensor>> Plan::trained_parameters() const {
-    std::set<const Component*> running;  // a head that no loss reads is not trained
-    for (const auto& node : nodes_)
-        if (node.runs) running.insert(node.component.get());
+std::vector<std::pair<std::string, at::Tensor>> Plan::trained_parameters(const Phase& phase) const {
     std::vector<std::pair<std::string, at::Tensor>> out;
-    const auto add = [&](const std::string& name, const Component& component) {
-        if (running.count(&component) == 0) return;
-        for (const auto& item : component.named_parameters())
-            if (item.value().requires_grad()) out.emplace_back(name + "." + item.key(), item.value());
-    };
-    for (const auto& network : networks_)
-        if (network.trained())
-            for (const auto& [part, component] : network.components())
-                add(network.name + "." + part, *component);
-    for (const auto& [name, loss] : losses_) add("loss." + name, *loss);
+    for (const auto& [name, component] : components())
+        for (const auto& item : component->named_parameters())
+            if (const auto full = name + "." + item.key(); phase.parameters.count(full) != 0)
+                out.emplace_back(full, item.value());
     return out;
+}
+
+std::vector<std::pair<std::string, at::Tensor>> Plan::trained_parameters() const {
+    std::vector<std::pair<std::string, at::Tensor>> out;
+    for (const auto& phase : phases_) std::ranges::move(trained_parameters(phase), std::back_inserter(out));
+    return out;
+}
+
+std::vector<at::Tensor> Plan::buffers_to_keep(const Phase& phase) const {
+    std::vector<at::Tensor> out;
+    for (const auto& network : networks_) {
+        if (phase.updates(network.name) || phase.updates(network.follows) || network.frozen) continue;
+        for (const auto& [name, buffer] : network.named_buffers()) out.push_back(buffer);
+    }
+    return out;
+}
+
+void Plan::ask_gradients(const Phase& phase) {
+    std::set<std::string> all;
+    for (const auto& each : phases_) all.insert(each.parameters.begin(), each.parameters.end());
+    for (const auto& [name, component] : components())
+        for (auto& item : component->named_parameters())
+            if (const auto full = name + "." + item.key(); all.count(full) != 0)
+                item.value().set_requires_grad(phase.parameters.count(full) != 0);
 }
 
 void Plan::to(c10::Device device) {
@@ -337,7 +435,7 @@ void Plan::train(bool on) {
     for (const auto& [name, component] : components()) component->train(on);
     // What is frozen stays as it is: no statistics of its norms move.
     for (const auto& network : networks_)
-        if (network.frozen)
+        if (network.frozen || network.eval_mode)
             for (const auto& [part, component] : network.components()) component->train(false);
 }
 

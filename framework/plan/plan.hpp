@@ -26,19 +26,26 @@ struct Wire {
     Shape shape;       ///< filled when shapes are unified
     bool optional = false;
     std::string help;
+    std::string dtype = "float";
+    bool with_gradient = false;  ///< Port::gradient()
+    bool detached = false;       ///< Port::detached()
+    bool only_for_fit = false;   ///< Port::for_fit()
+    bool group_of_one = false;   ///< the port has a group axis, the tensor none
 };
 
 /// One call of one component.
 struct Node {
-    std::string id;  ///< "augment.blur", "student.backbone", "student.project", "loss.mse"
+    std::string id;  ///< "augment.blur", "student.backbone", "student.project", "head.noise", "loss.mse"
     Kind kind = Kind::loss;
     std::string use, network, pass;
     std::vector<Wire> reads, writes;
     std::shared_ptr<Component> component;
     std::string where;             ///< recipe location, for errors
-    bool trained = false;          ///< gradients flow through it
-    bool runs = true;              ///< false: no loss or monitor needs it
-    std::set<std::string> wanted;  ///< ports that a running node or the monitor reads
+    bool trained = false;          ///< its parameters are updated, in some phase
+    bool follows = false;          ///< its network is a follower: no gradient goes through it
+    bool runs = true;              ///< in some phase; false: no loss or monitor needs it
+    bool fits = false;             ///< takes in the training set, in Component::fit() or at an epoch's start
+    std::set<std::string> wanted;  ///< ports that a running node or the monitor reads, in some phase
     std::size_t loss_index = 0;
     /// The pass runs on a group of views of one size, "G B C H W": its components see G * B images, and what
     /// they write gets the group axis back. 0: no group.
@@ -46,9 +53,34 @@ struct Node {
     /// An augment whose views step() makes, from what it drew for each sample in the loader; else null.
     std::shared_ptr<DeviceAugment> on_device;
     std::vector<Wire> drawn;  ///< what it draws
-    /// Not trained and made from the plain images alone: with data.samples_per_image its answers for one image
-    /// are the same, and step() computes them once.
+};
+
+/// What a node does in a phase.
+struct Use {
+    bool runs = false;     ///< a loss of the phase, or the monitor, needs it
+    bool updates = false;  ///< the phase updates its parameters
+    bool carries = false;  ///< a gradient goes through it to what it reads or to its parameters
+    bool learns = false;   ///< Context::learns
+    /// Without gradient and made from the plain images alone: with data.samples_per_image its answers for one
+    /// image are the same, and step() computes them once.
     bool once_per_image = false;
+    /// An earlier phase of the step has computed the same on this batch: what it wrote is taken from there.
+    bool reused = false;
+    std::set<std::string> wanted;  ///< ports that a running node of the phase, or the monitor, reads
+};
+
+/// One of the updates that a step is made of: some losses, and what they train.
+struct Phase {
+    std::string name;  ///< [[phase]]; "" where a recipe has none, and one update trains everything
+    std::int64_t repeat = 1, every = 1;
+    std::vector<std::string> trains;   ///< networks and [[head]]s
+    std::vector<std::size_t> losses;   ///< in the order of the recipe
+    std::vector<Use> uses;             ///< of Plan::nodes(), in their order
+    std::set<std::string> keeps;       ///< tensors that later phases take from it
+    std::set<std::string> asked;       ///< tensors whose gradient a component asks for
+    std::set<std::string> parameters;  ///< that it updates, by checkpoint name
+
+    bool updates(const std::string& owner) const;
 };
 
 /// A network's components under the names its checkpoint uses: "backbone", "heads.<name>".
@@ -59,8 +91,11 @@ struct Network {
     std::string follows;
     Schedule momentum;
     bool after_step = true;
-    bool frozen = false;
-    bool trained() const { return follows.empty() && !frozen; }
+    bool frozen = false;       ///< no update, and evaluation mode
+    bool eval_mode = false;    ///< evaluation mode, whatever is updated
+    bool own_buffers = false;  ///< a follower's batch statistics are its own
+    bool updated = false;      ///< by some phase
+    bool trained() const { return updated; }
     /// Parameters and buffers with their full names, "student.backbone.blocks.0.norm1.weight".
     std::vector<std::pair<std::string, at::Tensor>> named_parameters() const;
     std::vector<std::pair<std::string, at::Tensor>> named_buffers() const;
@@ -79,6 +114,14 @@ struct StepOutput {
     at::Tensor total;                                       ///< scalar with gradient
     std::vector<std::pair<std::string, at::Tensor>> terms;  ///< for the log, detached
     Tensors tensors;                                        ///< everything by its dataflow name
+    const Phase* phase = nullptr;
+};
+
+/// A component that a phase runs, for its hooks.
+struct Called {
+    std::string name;
+    std::shared_ptr<Component> component;
+    bool learns = true;
 };
 
 /// Called before a node runs, and with null after the last one.
@@ -105,6 +148,10 @@ class Plan {
     const std::vector<Network>& networks() const { return networks_; }
     const Network* network(const std::string& name) const;
     const std::vector<std::string>& warnings() const { return warnings_; }
+    /// The updates that make a step, in their order: one where the recipe has no [[phase]].
+    const std::vector<Phase>& phases() const { return phases_; }
+    /// How many batches a step takes: the largest `repeat`.
+    std::int64_t batches_per_step() const;
     /// Names that the loader must deliver: the sources and views that some pass or loss reads, and what
     /// augments on the device are given.
     const std::set<std::string>& delivered() const { return delivered_; }
@@ -118,13 +165,20 @@ class Plan {
     void prepare(Tensors& views, const RandomKey& key) const;
     /// A batch of delivered() with the views of augments on the device.
     Tensors render(Tensors batch) const;
-    /// Runs augments on the device, passes and losses on a batch of delivered().
+    /// Runs augments on the device, passes and losses of a phase on a batch of delivered(), which may hold what
+    /// earlier phases keep for it too.
+    StepOutput step(const Phase& phase, const Tensors& batch, const Context& context,
+                    const NodeObserver& observer = {}) const;
+    /// The same for the first phase.
     StepOutput step(const Tensors& batch, const Context& context, const NodeObserver& observer = {}) const;
-    /// The sources and views that the tensors `names` are made from. Throws RecipeError for a name that no
-    /// pass writes.
+    /// The sources and views that the tensors `names` are made from. Throws RecipeError for a name that nothing
+    /// but data and augments writes.
     std::set<std::string> needs(const std::set<std::string>& names) const;
-    /// Runs only what the tensors `names` need, but no losses, also where no loss reads them: `views` holds
-    /// needs(names).
+    /// Whether a component on the way to `names` asks for a gradient (Port::gradient()): outputs() then has to
+    /// be called with gradients enabled.
+    bool needs_gradient(const std::set<std::string>& names) const;
+    /// Runs only what the tensors `names` need, also where no loss reads them: `views` holds needs(names). A
+    /// loss runs where its ports are among them.
     Tensors outputs(const Tensors& views, const std::set<std::string>& names, const Context& context) const;
     /// The shape of a source, view or output in symbols; empty for a name that nobody reads or writes.
     Shape shape(const std::string& name) const;
@@ -133,13 +187,22 @@ class Plan {
 
     /// Every component once, for hooks, devices and modes.
     std::vector<std::pair<std::string, std::shared_ptr<Component>>> components() const;
+    /// Those that a phase runs; the augments are with the first one.
+    std::vector<Called> components(const Phase& phase) const;
     /// Parameters and buffers of networks and losses, by checkpoint name.
     std::vector<std::pair<std::string, at::Tensor>> state() const;
-    /// Copies the tensors of a checkpoint into state(). Throws DataError, naming `file`, where one is missing
-    /// or has another shape: then other plugins, or older ones, made it.
+    /// Copies the tensors of a checkpoint into state(); a buffer that is empty takes the size it has there.
+    /// Throws DataError, naming `file`, where one is missing or has another shape: then other plugins, or older
+    /// ones, made it.
     void load(const base::SafeTensors& saved, const std::string& file);
-    /// Parameters the optimiser trains, by checkpoint name.
+    /// Parameters that the optimisers train, by checkpoint name.
     std::vector<std::pair<std::string, at::Tensor>> trained_parameters() const;
+    std::vector<std::pair<std::string, at::Tensor>> trained_parameters(const Phase& phase) const;
+    /// Buffers of networks that run in a phase which does not train them, nor a leader of theirs: batch
+    /// statistics that it must leave as they were.
+    std::vector<at::Tensor> buffers_to_keep(const Phase& phase) const;
+    /// Makes the parameters of a phase those that ask for gradients.
+    void ask_gradients(const Phase& phase);
     /// What the monitor watches: what [monitor] says, or of the first trained backbone what training reaches:
     /// the class token, or where nobody reads that, the mean of the patch tokens.
     Watched watched_features(const recipe::MonitorSpec& monitor) const;
@@ -150,13 +213,18 @@ class Plan {
     friend class Builder;
     void augment(Tensors& views, const RandomKey& key, bool draw_only) const;
     void render_on_device(const Node& node, Tensors& tensors) const;
-    void run(const Node& node, const Context& context, Tensors& tensors) const;
-    void run_once_per_image(const Node& node, const Context& context, Tensors& tensors, Tensors& unique) const;
+    void run(const Node& node, const Context& context, bool with_gradient, Tensors& tensors) const;
+    void run_once_per_image(const Node& node, const Context& context, bool with_gradient, Tensors& tensors,
+                            Tensors& unique) const;
+    static void write_ports(const Node& loss, const LossOutput& out, Tensors& tensors);
+    void add_loss(const Node& node, const Context& context, StepOutput& result) const;
     std::vector<const Node*> writers(std::set<std::string>& names) const;
     std::vector<Node> nodes_;
     std::vector<Network> networks_;
+    std::vector<std::pair<std::string, std::shared_ptr<Component>>> heads_;  ///< outside networks
     std::vector<std::pair<std::string, std::shared_ptr<Loss>>> losses_;
     std::vector<Schedule> weights_;
+    std::vector<Phase> phases_;
     std::vector<std::string> warnings_;
     std::set<std::string> delivered_;
     std::map<std::string, std::int64_t> batch_axes_;

@@ -3,7 +3,7 @@
 
 #include <algorithm>
 
-#include "plan/plan.hpp"
+#include "plan/followers.hpp"
 
 namespace hearth::plan {
 namespace {
@@ -23,18 +23,15 @@ std::string label(const Edge& edge) {
     return edge.wire->name + " " + to_string(edge.wire->shape);
 }
 
-// A follower and its leader, as the nodes of their backbones; a pass need not be called like its network.
-std::vector<std::pair<std::string, std::string>> followers(const Plan& plan) {
-    const auto backbone = [&](const std::string& network) -> std::string {
-        for (const auto& node : plan.nodes())
-            if (node.kind == Kind::backbone && node.network == network) return node.id;
-        return "";
-    };
-    std::vector<std::pair<std::string, std::string>> out;
-    for (const auto& network : plan.networks())
-        if (!network.follows.empty() && !backbone(network.name).empty() && !backbone(network.follows).empty())
-            out.emplace_back(backbone(network.follows), backbone(network.name));
-    return out;
+/// Where a network's weights are: its backbone, which a pass need not be called like.
+const Node* backbone_of(const Plan& plan, const std::string& network) {
+    const Node* first = nullptr;
+    for (const auto& node : plan.nodes()) {
+        if (node.kind != Kind::backbone || node.network != network) continue;
+        if (node.runs) return &node;
+        if (first == nullptr) first = &node;
+    }
+    return first;
 }
 
 std::int64_t parameters(const Component& component) {
@@ -44,6 +41,16 @@ std::int64_t parameters(const Component& component) {
 }
 
 }  // namespace
+
+std::vector<FollowerEdge> follower_edges(const Plan& plan) {
+    std::vector<FollowerEdge> out;
+    for (const auto& network : plan.networks()) {
+        if (network.follows.empty()) continue;
+        const auto *leader = backbone_of(plan, network.follows), *follower = backbone_of(plan, network.name);
+        if (leader != nullptr && follower != nullptr) out.push_back({leader, follower});
+    }
+    return out;
+}
 
 std::string to_text(const Plan& plan) {
     std::string out;
@@ -86,8 +93,8 @@ std::string to_mermaid(const Plan& plan) {
                            node.use);
     for (const auto& edge : plan.edges())
         out += fmt::format("  {} -->|\"{}\"| {}\n", quoted_id(from(edge)), label(edge), quoted_id(edge.to->id));
-    for (const auto& [leader, follower] : followers(plan))
-        out += fmt::format("  {} -.->|EMA| {}\n", quoted_id(leader), quoted_id(follower));
+    for (const auto& [leader, follower] : follower_edges(plan))
+        out += fmt::format("  {} -.->|EMA| {}\n", quoted_id(leader->id), quoted_id(follower->id));
     return out;
 }
 
@@ -98,8 +105,8 @@ std::string to_dot(const Plan& plan) {
             fmt::format("  \"{}\" [label=\"{}\\n{} {}\"];\n", node.id, node.id, to_string(node.kind), node.use);
     for (const auto& edge : plan.edges())
         out += fmt::format("  \"{}\" -> \"{}\" [label=\"{}\"];\n", from(edge), edge.to->id, label(edge));
-    for (const auto& [leader, follower] : followers(plan))
-        out += fmt::format("  \"{}\" -> \"{}\" [label=\"EMA\" style=dashed];\n", leader, follower);
+    for (const auto& [leader, follower] : follower_edges(plan))
+        out += fmt::format("  \"{}\" -> \"{}\" [label=\"EMA\" style=dashed];\n", leader->id, follower->id);
     return out + "}\n";
 }
 

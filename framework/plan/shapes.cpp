@@ -21,9 +21,40 @@ std::string open_reads(const Node& node) {
 
 }  // namespace
 
-Shape Builder::without_group(Draft& draft, const Wire& wire, const Shape& produced) {
-    const bool grouped =
-        produced.size() == wire.shape.size() + 1 && produced[1] == Dim("B") && produced[0].known();
+namespace {
+
+/// The tensor has an axis of views in front that the port does not name: "G B .." read as "B ..".
+bool has_group(const Shape& produced, const Shape& read) {
+    return produced.size() == read.size() + 1 && produced[1] == Dim("B") && produced[0].known();
+}
+
+}  // namespace
+
+std::int64_t Builder::common_group(const Draft& draft) const {
+    std::int64_t group = 0;
+    for (const auto& wire : draft.node.reads) {
+        const auto produced = shapes_.find(wire.name);
+        if (wire.name.empty() || produced == shapes_.end()) continue;
+        if (!has_group(produced->second, wire.shape)) return 0;
+        const auto size = produced->second[0].value();
+        if (group != 0 && group != size) return 0;
+        group = size;
+    }
+    return group;
+}
+
+Shape Builder::as_read(Draft& draft, Wire& wire, const Shape& produced) {
+    const auto& read = wire.shape;
+    if (read.size() == produced.size() + 1 && read.size() > 1 && !read[0].known() && read[1] == Dim("B") &&
+        !produced.empty() && produced[0] == Dim("B")) {
+        wire.group_of_one = true;
+        Shape one = produced;
+        one.insert(one.begin(), Dim(1));
+        return one;
+    }
+    if (draft.pass == nullptr)
+        return draft.node.group > 0 ? Shape(produced.begin() + 1, produced.end()) : produced;
+    const bool grouped = has_group(produced, wire.shape);
     const auto group = grouped ? produced[0].value() : 0;
     const auto first = std::find_if(draft.node.reads.begin(), draft.node.reads.end(),
                                     [](const Wire& other) { return !other.name.empty(); });
@@ -44,6 +75,7 @@ void Builder::unify_and_create() {
         if (!draft.node.runs && draft.node.kind != Kind::head && draft.node.kind != Kind::backbone) continue;
         Symbols symbols;
         bool fits = true;
+        if (draft.pass == nullptr && draft.node.kind != Kind::augment) draft.node.group = common_group(draft);
         for (auto& wire : draft.node.reads) {
             if (wire.name.empty()) continue;
             const auto known = shapes_.find(wire.name);
@@ -51,8 +83,7 @@ void Builder::unify_and_create() {
                 fits = false;
                 continue;
             }
-            const auto produced =
-                draft.pass != nullptr ? without_group(draft, wire, known->second) : known->second;
+            const auto produced = as_read(draft, wire, known->second);
             const auto clash = unify(wire.shape, produced, symbols);
             if (!clash.empty()) {
                 const auto writer = writer_.find(wire.name);
@@ -73,7 +104,9 @@ void Builder::unify_and_create() {
             // Shapes of a component that refuses its options stay unknown, so that only the cause is reported.
             for (std::size_t i = 0; i < draft.node.writes.size() && i < ports.size(); ++i) {
                 auto shape = ports[i].shape;
-                if (draft.node.group > 0) shape.insert(shape.begin(), Dim(draft.node.group));
+                // What has no batch axis is one for all views.
+                const bool by_image = !shape.empty() && shape.front() == Dim("B");
+                if (draft.node.group > 0 && by_image) shape.insert(shape.begin(), Dim(draft.node.group));
                 draft.node.writes[i].shape = std::move(shape);
                 shapes_[draft.node.writes[i].name] = draft.node.writes[i].shape;
             }

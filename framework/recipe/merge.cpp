@@ -19,7 +19,8 @@ bool all_tables(const Value& value) {
                                            [](const Value& entry) { return entry.is_table(); });
 }
 
-/// Another plugin has other options, and a schedule that states its shape is a whole schedule: both replace.
+/// Another plugin has other options, and a schedule that states its shape is a whole schedule: both replace. What
+/// another rule of the optimiser leaves, change_rule() says.
 bool replaces(const std::string& key, const Table& base, const Table& over) {
     const auto* old_use = text_of(base, "use");
     const auto* new_use = text_of(over, "use");
@@ -45,10 +46,13 @@ void merge_tables(Table& base, const Table& over) {
 }
 
 void merge_value(const std::string& key, Value& base, const Value& over) {
-    if (base.is_table() && over.is_table() && !replaces(key, base.table(), over.table()))
+    if (base.is_table() && over.is_table() && !replaces(key, base.table(), over.table())) {
+        const auto* use = text_of(over.table(), "use");
+        if (key == "optimizer" && use != nullptr) change_rule(base.table(), *use);
         merge_tables(base.table(), over.table());
-    else if (!is_identity_key(key) || !(base == over))
+    } else if (!is_identity_key(key) || !(base == over)) {
         base = over;
+    }
 }
 
 void merge_entries(const std::string& list, Array& base, const Array& over) {

@@ -128,11 +128,19 @@ bool holds_text(std::vector<std::string> keys) {
     return spec != nullptr && spec->type == OptionType::text;
 }
 
-/// Sets `key`; a component that gets another `use` loses the options of the old one, which `notes` says.
+/// Sets `key`; a component that gets another `use` loses the options of the old one, and [optimizer] those that
+/// not every rule has, which `notes` says.
 void set_key(Table& table, const std::string& path, const std::string& key, Value value,
              std::vector<std::string>& notes) {
     const Value* present = table.find(key);
-    if (key == "use" && !is_optimizer(path) && present != nullptr && !(*present == value)) {
+    if (key == "use" && is_optimizer(path)) {
+        const auto before = optimizer_rule(table);
+        if (const auto lost = change_rule(table, value.is_text() ? value.text() : before); !lost.empty())
+            notes.push_back(fmt::format(
+                "{}: {} was {}, whose own keys do not go on to another rule: {}; write what it needs after it, "
+                "as {}.KEY=VALUE",
+                value.origin.text(), path, before, join(lost), path));
+    } else if (key == "use" && present != nullptr && !(*present == value)) {
         auto lost = table.keys();
         std::erase_if(lost, [](const std::string& word) { return word == "use" || word == "name"; });
         if (!lost.empty())

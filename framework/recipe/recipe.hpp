@@ -30,13 +30,15 @@ struct ComponentSpec {
     Origin origin;
 };
 
-/// [optimizer]
+/// [optimizer]. What a rule has besides the keys of all, and its own defaults, are in optimizer.cpp.
 struct OptimizerSpec {
-    std::string use = "adamw";
+    std::string use = "adamw";  ///< the rule: "adamw", "adam", "sgd", "lars" or "rmsprop"
     Schedule lr = 5e-4, weight_decay = 0.05;
     double layer_decay = 1;  ///< factor on lr from one layer of a backbone to the one below it
     double lr_batch = 256;   ///< lr is multiplied by global batch / lr_batch; 0 = lr as written
     double beta1 = 0.9, beta2 = 0.999, eps = 1e-8, clip = 3.0;
+    double momentum = 0, alpha = 0.99, trust = 0.001;
+    bool nesterov = false, centered = false;
     std::string clip_mode = "tensor";      ///< "tensor": each parameter's gradient by its own norm; "global"
     std::vector<std::string> clip_slices;  ///< patterns: each slice along the first dimension by its own norm
     /// Patterns of parameter names (substring or glob) that get no update ...
@@ -217,6 +219,7 @@ struct StageSpec {
     std::string name;
     std::vector<std::string> fresh;  ///< patterns of buffers that do not go on from the stage before
     std::size_t number = 0, count = 1;
+    std::vector<std::string> trained;  ///< networks and [[head]]s that some stage updates
     Origin origin;
 };
 
@@ -298,7 +301,7 @@ Options bind_options(const Table& raw, const Schema& schema, const std::string& 
 /// The schemas of the fixed sections, for checking and for the reference page.
 Schema data_schema();
 Schema train_schema();
-Schema optimizer_schema();
+Schema optimizer_schema();  ///< the keys of every rule, with the defaults of the first
 Schema monitor_schema();
 Schema labelled_schema();
 Schema detect_schema();
@@ -310,5 +313,7 @@ Schema score_schema(const std::string& use);
 
 /// The table of docs/recipes.md: a heading and a line for each option.
 std::string markdown_table(const Schema& schema);
+/// Another of its tables: the rules of [optimizer] with their own keys and defaults.
+std::string optimizer_rules_table();
 
 }  // namespace hearth::recipe

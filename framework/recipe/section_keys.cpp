@@ -1,5 +1,5 @@
 // A new key is a member with its default in recipe.hpp, a line here, and the row of docs/recipes.md that
-// tests/recipe/keys.cpp then asks for.
+// tests/recipe/keys.cpp then asks for. The keys of [optimizer] are in optimizer.cpp.
 #include "recipe/section_keys.hpp"
 
 namespace hearth::recipe {
@@ -134,35 +134,6 @@ Keys<TrainSpec> train_keys() {
         key("checkpoint_every", &S::checkpoint_every)
             .range(0, 1e9)
             .doc("epochs between two kept checkpoints, besides last and best; 0 = none"),
-    };
-}
-
-Keys<OptimizerSpec> optimizer_keys() {
-    using S = OptimizerSpec;
-    return {
-        key("use", &S::use).choices({"adamw"}).doc("the optimiser"),
-        key("lr", &S::lr).range(0, 1e3).doc("learning rate, before the scaling by lr_batch"),
-        key("lr_batch", &S::lr_batch)
-            .range(0, any_count)
-            .doc("lr is multiplied by global batch / lr_batch; 0 = lr as written"),
-        key("layer_decay", &S::layer_decay)
-            .range(0.01, 1)
-            .doc("factor on lr from one layer of a backbone to the one below it; 1 = the same for all"),
-        key("weight_decay", &S::weight_decay)
-            .range(0, 1e3)
-            .doc("decoupled weight decay; never on biases and one-dimensional parameters"),
-        pair_key("betas", &S::beta1, &S::beta2).range(0, 1).doc("decay of the two moments"),
-        key("eps", &S::eps).range(0, 1).doc("added to the root of the second moment"),
-        key("clip", &S::clip).range(0, 1e9).doc("largest norm of a gradient; 0 = no clipping"),
-        key("clip_mode", &S::clip_mode)
-            .choices({"tensor", "global"})
-            .doc("the norm of each parameter by itself, or of all together"),
-        key("clip_slices", &S::clip_slices)
-            .doc("patterns of parameters that are many of one kind in one tensor, each slice along the first "
-                 "dimension clipped by its own norm (clip_mode \"tensor\")"),
-        key("freeze", &S::freeze).doc("patterns of parameter names that get no update at first"),
-        key("freeze_epochs", &S::freeze_epochs).range(0, 1e6).doc("for so many epochs"),
-        key("no_decay", &S::no_decay).doc("patterns of further parameter names without weight decay"),
     };
 }
 
@@ -306,9 +277,6 @@ Schema data_schema() {
 }
 Schema train_schema() {
     return to_schema(train_keys());
-}
-Schema optimizer_schema() {
-    return to_schema(optimizer_keys());
 }
 Schema monitor_schema() {
     return to_schema(monitor_keys());

@@ -99,20 +99,6 @@ bool is_device(const std::string& text) {
            std::all_of(number.begin(), number.end(), [](unsigned char c) { return std::isdigit(c) != 0; });
 }
 
-OptimizerSpec read_optimizer(const Value* section, const std::string& path, const Origin& recipe,
-                             Diagnostics& problems) {
-    OptimizerSpec out;
-    out.origin = section != nullptr ? section->origin : recipe;
-    Table table;
-    if (section != nullptr && section->is_table())
-        table = section->table();
-    else if (section != nullptr)
-        problems.add(out.origin,
-                     fmt::format("{0}: found {1}, expected a table: write [{0}]", path, found(*section)));
-    fill(out, optimizer_keys(), bind_options(table, optimizer_schema(), path, out.origin, problems));
-    return out;
-}
-
 Table without_needs(const Table& section, const std::string& name, const Schema& schema,
                     const std::vector<std::string>& opens) {
     auto out = section;

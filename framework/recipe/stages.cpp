@@ -318,6 +318,18 @@ void check_watched(const Recipe& whole, const std::vector<Part>& parts, Diagnost
     check_watch(*whole.validate, losses, whole.detect.has_value(), whole.probe.has_value(), problems);
 }
 
+std::vector<std::string> trained_in_any(const std::vector<Recipe>& stages) {
+    std::vector<std::string> out;
+    for (const auto& stage : stages) {
+        for (const auto& phase : stage.phases) out.insert(out.end(), phase.trains.begin(), phase.trains.end());
+        if (!stage.phases.empty()) continue;
+        for (const auto& network : stage.networks)
+            if (network.follows.empty() && !network.frozen) out.push_back(network.name);
+        for (const auto& head : stage.heads) out.push_back(head.name);
+    }
+    return out;
+}
+
 }  // namespace
 
 bool has_stages(const Table& tree) {
@@ -373,7 +385,9 @@ std::vector<Recipe> stages(const Recipe& whole) {
         }
         out.push_back(std::move(recipe));
     }
-    if (out.empty()) out.push_back(whole);
+    if (out.empty()) return {whole};
+    const auto trained = trained_in_any(out);
+    for (auto& recipe : out) recipe.stage->trained = trained;
     return out;
 }
 

@@ -149,12 +149,20 @@ Table without_needs(const Table& section, const std::string& name, const Schema&
                     const std::vector<std::string>& opens);
 /// By key where the values of a section were written.
 Written written_in(const Value& section);
-/// [optimizer], or such a table under `path`. Without a section it has the defaults, and the recipe's origin.
-OptimizerSpec read_optimizer(const Value* section, const std::string& path, const Origin& recipe,
-                             Diagnostics& problems);
 /// Fills data, train, optimizer, also those of phases, monitor, validate, probe and eval.
 void read_sections(const Table& tree, const std::vector<std::string>& opens, Recipe& recipe,
                    Diagnostics& problems);
+
+// optimizer.cpp -----------------------------------------------------------------------------------------------
+
+/// The rule that [optimizer] names; the default where it names none.
+std::string optimizer_rule(const Table& section);
+/// Makes place for another rule in [optimizer], to be called before `use` is set: the keys that not every rule
+/// has are taken out. Says which; none where it has this rule already, or there is no such rule.
+std::vector<std::string> change_rule(Table& section, const std::string& use);
+/// [optimizer], or such a table under `path`. Without a section it has the defaults, and the recipe's origin.
+OptimizerSpec read_optimizer(const Value* section, const std::string& path, const Origin& recipe,
+                             Diagnostics& problems);
 
 // labelled.cpp ------------------------------------------------------------------------------------------------
 

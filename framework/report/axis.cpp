@@ -1,4 +1,4 @@
-// Nice numbers for graph labels, after Heckbert, Graphics Gems I.
+// Finds nice numbers for graph labels, after Heckbert, Graphics Gems I.
 #include "report/axis.hpp"
 
 #include <fmt/format.h>

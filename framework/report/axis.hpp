@@ -1,4 +1,4 @@
-// Axes: a range, round tick values inside it, and their labels.
+// An axis has a range, round tick values inside it, and their labels.
 #pragma once
 
 #include <string>

@@ -1,4 +1,4 @@
-// SVG elements and axes.
+// Writes SVG elements and axes.
 #include "report/canvas.hpp"
 
 #include <fmt/format.h>

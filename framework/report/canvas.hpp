@@ -1,5 +1,5 @@
-// The few SVG elements that the charts and the plan picture share. Coordinates are in pixels of the view box, y
-// down.
+// The canvas has the few SVG elements that the charts and the plan picture share. Coordinates are in pixels
+// of the view box, y down.
 #pragma once
 
 #include <array>

@@ -1,4 +1,4 @@
-// Many small pictures on one sheet.
+// A contact sheet shows many small pictures at once.
 #pragma once
 
 #include <opencv2/core.hpp>

@@ -1,4 +1,4 @@
-// Tables, data: URIs, heat maps and grids of images.
+// Writes tables, data: URIs, heat maps and grids of images.
 #include "report/html.hpp"
 
 #include <fmt/format.h>

@@ -1,4 +1,4 @@
-// Small pieces of HTML: tables, and images that live inside the page as data: URIs.
+// Writes small pieces of HTML: tables, and images that live inside the page as data: URIs.
 #pragma once
 
 #include <opencv2/core.hpp>

@@ -1,4 +1,4 @@
-// Escaping, numbers and shortened texts.
+// Escapes texts, shortens them, and writes numbers.
 #include "report/markup.hpp"
 
 #include <fmt/format.h>

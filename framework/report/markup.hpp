@@ -1,4 +1,4 @@
-// What every piece of HTML and SVG needs: text made harmless, and numbers written for people.
+// Every piece of HTML and SVG needs this: text made harmless, and numbers written for people.
 #pragma once
 
 #include <string>

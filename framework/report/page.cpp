@@ -1,4 +1,4 @@
-// The frame of a report and the order of its parts.
+// Writes the frame of a report and its parts in their order.
 #include "report/page.hpp"
 
 #include <fmt/format.h>

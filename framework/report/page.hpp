@@ -1,4 +1,4 @@
-// One report as one HTML file that asks the network for nothing: send it, archive it, print it. It knows
+// A report is one HTML file that asks the network for nothing: send it, archive it, print it. It knows
 // tables, charts and pictures, and nothing about training; whoever writes a report decides what is in it.
 #pragma once
 

@@ -1,4 +1,5 @@
-// The style sheet of a report. Dark mode changes variables only, and only on a screen: paper stays white.
+// The style sheet of a report writes its colours as variables. Dark mode changes those alone, and only on a
+// screen: paper stays white.
 #pragma once
 
 #include <string_view>

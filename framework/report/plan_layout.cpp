@@ -1,4 +1,5 @@
-// Columns by longest path, order by barycentres, heights by pulling each box towards its neighbours.
+// Finds columns by longest path, their order by barycentres, and heights by pulling each box towards its
+// neighbours.
 #include "report/plan_layout.hpp"
 
 #include <fmt/format.h>

@@ -1,4 +1,4 @@
-// Where the boxes and arrows of a plan go; no drawing here.
+// Says where the boxes and arrows of a plan go; nothing is drawn here.
 #pragma once
 
 #include <cstddef>

@@ -1,4 +1,4 @@
-// A left-to-right picture of a dataflow as inline SVG: boxes in columns by longest path, arrows that run
+// Draws a dataflow from left to right as inline SVG: boxes in columns by longest path, arrows that run
 // between the boxes, after Sugiyama, Tagawa and Toda, Methods for Visual Understanding of Hierarchical System
 // Structures.
 #pragma once

@@ -1,6 +1,6 @@
-// Charts as inline SVG: no script, no font, no outside file. Colours are CSS variables with a fallback, so that
-// a page can turn them dark; series are told apart by colour (safe for colour-blind readers), dashes and direct
-// labels.
+// Draws charts as inline SVG: no script, no font, no outside file. Colours are CSS variables with a fallback,
+// so that a page can turn them dark; series are told apart by colour (safe for colour-blind readers), dashes
+// and direct labels.
 #pragma once
 
 #include <cstddef>

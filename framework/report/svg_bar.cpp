@@ -1,4 +1,4 @@
-// Horizontal bars with error bars.
+// Draws horizontal bars with error bars.
 #include <fmt/format.h>
 
 #include <algorithm>

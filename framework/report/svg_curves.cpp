@@ -1,4 +1,4 @@
-// ROC and precision-recall curves on the unit square.
+// Draws ROC and precision-recall curves on the unit square.
 #include <fmt/format.h>
 
 #include <cmath>

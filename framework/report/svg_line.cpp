@@ -1,4 +1,4 @@
-// Line charts: gaps, smoothing, thinning of long runs and labels at the line ends.
+// Draws line charts, with gaps, smoothing, thinning of long runs and labels at the line ends.
 #include <fmt/format.h>
 
 #include <algorithm>

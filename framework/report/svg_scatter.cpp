@@ -1,4 +1,4 @@
-// Points in groups: embeddings in the plane.
+// Draws points in groups: embeddings in the plane.
 #include <fmt/format.h>
 
 #include <algorithm>

@@ -1,4 +1,4 @@
-// Tables as text and as Markdown.
+// Writes tables as text and as Markdown.
 #include "report/text.hpp"
 
 #include <algorithm>

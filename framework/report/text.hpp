@@ -1,4 +1,5 @@
-// One table, written three ways: aligned text for the terminal and Markdown here, HTML in html.hpp.
+// A table is written in three ways: as aligned text for the terminal and as Markdown here, as HTML in
+// html.hpp.
 #pragma once
 
 #include <string>

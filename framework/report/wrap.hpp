@@ -1,4 +1,4 @@
-// Prose for a terminal.
+// Wraps prose for a terminal.
 #pragma once
 
 #include <cstddef>

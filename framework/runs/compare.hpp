@@ -1,4 +1,4 @@
-// Two runs against each other on the test rows they share.
+// Holds two runs against each other on the test rows they share.
 #pragma once
 
 #include <span>

@@ -72,7 +72,7 @@ std::unique_ptr<LoadedRun> load_run(const RunQuestion& question) {
         .with = question.with, .overrides = question.overrides, .opens = question.opens, .only = question.only};
     how.only->insert(how.only->end(), of_the_machine.begin(), of_the_machine.end());
     if (!question.device.empty()) how.overrides.push_back(fmt::format("train.device=\"{}\"", question.device));
-    run->recipe = recipe::load(folder / "resolved.toml", how);
+    run->recipe = recipe::stages(recipe::load(folder / "resolved.toml", how)).back();
     run->probed_by = run->recipe.probe;
     if (!run->asked.empty()) {
         recipe::Reading its_own;

@@ -1,4 +1,4 @@
-// A finished (or stopped) run read back: its recipe, its plan and the weights of a checkpoint.
+// A finished (or stopped) run is read back here: its recipe, its plan and the weights of a checkpoint.
 #pragma once
 
 #include <filesystem>

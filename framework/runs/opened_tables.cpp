@@ -103,9 +103,7 @@ Tables open_tables(const recipe::Recipe& recipe, const host::Registry& registry,
     Mistakes mistakes;
     if (recipe::opens_section(opens, "data"))
         mistakes.collect([&] {
-            auto spec = recipe.data;
-            spec.cache = "none";  // packing would read every image
-            out.data = train::open_training_data(spec);
+            out.data = train::open_uncached(recipe.data);  // packing would read every image
             read_one(*out.data->images);
         });
     const auto* trained = out.data ? out.data->images.get() : nullptr;
@@ -128,7 +126,8 @@ Tables open_tables(const recipe::Recipe& recipe, const host::Registry& registry,
             out.detect = std::move(images);
         });
     if (mistakes.empty()) return out;
-    mistakes.collect([&] { static_cast<void>(plan::Plan::build(recipe, registry)); });
+    for (const auto& stage : recipe::stages(recipe))
+        mistakes.collect([&] { static_cast<void>(plan::Plan::build(stage, registry)); });
     mistakes.throw_all(recipe.file.string());
     return out;
 }

@@ -1,5 +1,5 @@
-// The tables of images that a recipe names, opened before anything is trained: what is wrong with them shows
-// now, not after a night.
+// The tables of images that a recipe names are opened before anything is trained: what is wrong with them
+// shows now, not after a night.
 #pragma once
 
 #include <optional>

@@ -1,5 +1,5 @@
-// What a run folder says about its run, read without building the run's networks: for lists and comparisons of
-// many runs.
+// A record is what a run folder says about its run, read without building the run's networks: for lists and
+// comparisons of many runs.
 #pragma once
 
 #include <filesystem>

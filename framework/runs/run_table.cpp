@@ -6,6 +6,7 @@
 #include <cmath>
 #include <hearth/text.hpp>
 
+#include "base/size_text.hpp"
 #include "base/time_text.hpp"
 #include "images/filter.hpp"
 #include "train/progress.hpp"
@@ -111,11 +112,6 @@ void sort(Runs& runs, const std::string& column, bool descending) {
     });
 }
 
-std::string size_text(std::uintmax_t bytes) {
-    const auto mib = static_cast<double>(bytes) / (1024 * 1024);
-    return mib < 1024 ? fmt::format("{:.1f} MiB", mib) : fmt::format("{:.1f} GiB", mib / 1024);
-}
-
 std::string age_text(double seconds) {
     constexpr double day = 86400;
     if (seconds < 0) return "0 s";
@@ -144,7 +140,7 @@ report::Table table_of(const Runs& runs) {
                                         score_text(record.loss)};
         for (const auto& score : scores) row.push_back(score_text(number_of(record, score)));
         row.push_back(age_text(record.age));
-        row.push_back(size_text(record.bytes));
+        row.push_back(base::size_text(static_cast<double>(record.bytes)));
         table.rows.push_back(std::move(row));
     }
     return table;

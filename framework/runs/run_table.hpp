@@ -1,4 +1,4 @@
-// The table of `hearth runs`: one row a run, columns by name, chosen and sorted by them.
+// The table of `hearth runs` has one row a run, and columns by name, chosen and sorted by them.
 #pragma once
 
 #include <string>
@@ -37,7 +37,6 @@ void sort(Runs& runs, const std::string& column, bool descending);
 
 /// For people: rounded, with units.
 report::Table table_of(const Runs& runs);
-std::string size_text(std::uintmax_t bytes);
 std::string age_text(double seconds);
 std::string score_text(double value);  ///< three digits, "-" for NaN
 

@@ -1,4 +1,4 @@
-// What several runs of a recipe, one for each seed, say together.
+// Says what several runs of a recipe, one for each seed, say together.
 #pragma once
 
 #include <optional>

@@ -1,4 +1,4 @@
-// What a sweep runs, and what was published of its rows.
+// Lists what a sweep runs, and what was published of its rows.
 #pragma once
 
 #include <cstdint>

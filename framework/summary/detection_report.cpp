@@ -197,9 +197,7 @@ std::vector<report::Table> detection_tables(const eval::Detection& detection) {
 std::vector<std::string> not_above(const eval::Detection& detection) {
     std::vector<std::string> out;
     for (const auto& d : detection.differences)
-        if (!d.auc.above())
-            out.push_back(fmt::format("{} not shown to be above {}: {}", detection.sum().name, d.baseline,
-                                      eval::interval_text(d.auc, true, " ")));
+        if (!d.auc.above()) out.push_back(not_above_text(detection.sum().name, d.baseline, d.auc));
     return out;
 }
 

@@ -1,4 +1,4 @@
-// What a detection looks like: its table, charts and heat maps.
+// Shows a detection: its table, charts and heat maps.
 #pragma once
 
 #include <filesystem>
@@ -16,8 +16,7 @@ namespace hearth::summary {
 /// Images, pixels where there are masks, and the sum against the baselines.
 std::vector<report::Table> detection_tables(const eval::Detection& detection);
 
-/// A line for each baseline that the sum is not shown to be above:
-/// "sum not shown to be above pixels k-NN: -0.037 [-0.071, -0.004]".
+/// A line for each baseline that the sum is not shown to be above.
 std::vector<std::string> not_above(const eval::Detection& detection);
 
 /// Scores what the run's [detect] names and writes detect.json, scores.csv and plots/detect* into the folder of

@@ -1,4 +1,4 @@
-// Charts and image grids of `hearth pictures`, from what eval/ measures.
+// Makes the charts and image grids of `hearth pictures` from what eval/ measures.
 #pragma once
 
 #include <filesystem>

@@ -1,4 +1,4 @@
-// Pictures as files of a run's folder plots/, and back into a report.
+// Writes pictures as files of a run's folder plots/, and reads them back into a report.
 #pragma once
 
 #include <ATen/core/Tensor.h>

@@ -1,4 +1,4 @@
-// What `hearth plugins list`, `plugins show NAME` and `plugins check FILE` print, as text and as JSON.
+// Writes what `hearth plugins list`, `plugins show NAME` and `plugins check FILE` print, as text and as JSON.
 #pragma once
 
 #include <filesystem>

@@ -1,4 +1,4 @@
-// Tables for a person who looks at them.
+// Prints tables for a person who looks at them.
 #pragma once
 
 #include <cstdio>

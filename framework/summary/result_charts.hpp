@@ -1,4 +1,4 @@
-// What an evaluation measured, as charts: in the report, and as files of a run's folder plots/.
+// Shows what an evaluation measured as charts: in the report, and as files of a run's folder plots/.
 #pragma once
 
 #include <variant>

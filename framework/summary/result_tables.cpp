@@ -142,12 +142,17 @@ std::string notes_text(const std::vector<std::string>& notes) {
     return out;
 }
 
+std::string not_above_text(const std::string& model, const std::string& baseline,
+                           const eval::PairedInterval& difference) {
+    return fmt::format("{} not shown to be above {}: {}", model, baseline,
+                       eval::interval_text(difference, true, " "));
+}
+
 std::vector<std::string> not_above(const eval::Evaluation& evaluation) {
     std::vector<std::string> out;
     for (const auto& d : evaluation.differences)
         if (!d.auc.above())
-            out.push_back(fmt::format("{}: {} not shown to be above {}: {}", classifier_text(d.classifier),
-                                      d.model, d.baseline, eval::interval_text(d.auc, true, " ")));
+            out.push_back(classifier_text(d.classifier) + ": " + not_above_text(d.model, d.baseline, d.auc));
     return out;
 }
 

@@ -1,4 +1,4 @@
-// An evaluation as tables and as lines.
+// Shows an evaluation as tables and as lines.
 #pragma once
 
 #include <string>
@@ -18,6 +18,9 @@ std::vector<std::string> classifiers_of(const std::vector<eval::Evaluation>& eva
 std::string notes_text(const std::vector<std::string>& notes);
 /// The results as tables: scores, the differences to the untrained backbone, each of several labels.
 std::vector<report::Table> result_tables(const eval::Evaluation& evaluation);
+/// "sum not shown to be above pixels k-NN: -0.037 [-0.071, -0.004]".
+std::string not_above_text(const std::string& model, const std::string& baseline,
+                           const eval::PairedInterval& difference);
 /// A line for each difference that is not shown to be above 0:
 /// "k-NN: trained not shown to be above pixels: -0.073 [-0.131, -0.015]".
 std::vector<std::string> not_above(const eval::Evaluation& evaluation);

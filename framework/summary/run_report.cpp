@@ -1,4 +1,4 @@
-// What a run's report.html holds, from its folder and a few example images.
+// Gathers what a run's report.html holds, from its folder and a few example images.
 #include "summary/run_report.hpp"
 
 #include <fmt/format.h>
@@ -15,8 +15,10 @@
 #include "base/json_text.hpp"
 #include "base/time_text.hpp"
 #include "eval/pictures/examples.hpp"
+#include "plan/followers.hpp"
 #include "report/page.hpp"
 #include "runs/loaded_run.hpp"
+#include "runs/metrics.hpp"
 #include "runs/run_record.hpp"
 #include "summary/detection_report.hpp"
 #include "summary/picture_charts.hpp"
@@ -24,6 +26,7 @@
 #include "summary/result_charts.hpp"
 #include "summary/result_tables.hpp"
 #include "train/run_folder.hpp"
+#include "train/terms.hpp"
 
 namespace hearth::summary {
 namespace {
@@ -43,37 +46,38 @@ std::string field(const nlohmann::json& json, const char* key) {
     return found->is_string() ? found->get<std::string>() : base::json_text(*found);
 }
 
-std::vector<nlohmann::json> read_metrics(const std::filesystem::path& file) {
-    std::vector<nlohmann::json> lines;
-    std::ifstream in(file);
-    for (std::string line; std::getline(in, line);) {
-        auto json = nlohmann::json::parse(line, nullptr, false);
-        if (!json.is_discarded()) lines.push_back(std::move(json));
+/// A value of a metrics line, by its keys from the outermost on; null where there is none.
+using Path = std::vector<std::string>;
+const nlohmann::json* find(const nlohmann::json& line, const Path& path) {
+    const auto* at = &line;
+    for (const auto& key : path) {
+        const auto next = at->find(key);
+        if (next == at->end()) return nullptr;
+        at = &*next;
     }
-    return lines;
+    return at;
 }
 
-report::Series series(const std::vector<nlohmann::json>& lines, const std::string& key,
-                      const std::string& name) {
+report::Series series(const std::vector<nlohmann::json>& lines, const Path& path) {
     report::Series out;
-    out.name = name;
+    out.name = path.size() > 2 ? path[1] : path.back();
     for (const auto& line : lines) {
-        if (!line.contains(key) || !line.contains("step")) continue;
+        const auto* value = find(line, path);
+        if (value == nullptr || !line.contains("step")) continue;
         out.x.push_back(line["step"].get<double>());
-        out.y.push_back(line[key].is_number() ? line[key].get<double>()
-                                              : std::numeric_limits<double>::quiet_NaN());
+        out.y.push_back(value->is_number() ? value->get<double>() : std::numeric_limits<double>::quiet_NaN());
     }
     return out;
 }
 
 report::Chart chart(const std::string& title, const std::vector<nlohmann::json>& lines,
-                    const std::vector<std::string>& keys, const std::string& y_label = "") {
+                    const std::vector<Path>& paths, const std::string& y_label = "") {
     report::Chart out;
     out.title = title;
     out.x_label = "step";
     out.y_label = y_label;
-    for (const auto& key : keys) {
-        auto line = series(lines, key, key);
+    for (const auto& path : paths) {
+        auto line = series(lines, path);
         if (!line.x.empty()) out.series.push_back(std::move(line));
     }
     // A loss that falls by two orders of magnitude in its first epoch would hide the rest on a linear axis.
@@ -89,34 +93,41 @@ report::Chart chart(const std::string& title, const std::vector<nlohmann::json>&
     return out;
 }
 
-// Loss terms are the keys of a metrics line that the loop itself does not write.
-std::vector<std::string> term_keys(const std::vector<nlohmann::json>& lines) {
-    static const std::vector<std::string> own = {"step",          "epoch",      "time",  "images_per_second",
-                                                 "loader_stall",  "memory_mib", "lr",    "weight_decay",
-                                                 "gradient_norm", "momentum",   "loss",  "std",
-                                                 "rank",          "entropy",    "event", "phases"};
+/// The keys below one of a line's tables, in the order of the first lines that have them.
+std::vector<std::string> keys_below(const std::vector<nlohmann::json>& lines, const char* table) {
     std::vector<std::string> keys;
     for (const auto& line : lines) {
-        if (line.contains("event")) continue;
-        for (const auto& [key, value] : line.items())
-            if (std::find(own.begin(), own.end(), key) == own.end() &&
-                std::find(keys.begin(), keys.end(), key) == keys.end())
-                keys.push_back(key);
+        const auto found = line.find(table);
+        if (found == line.end()) continue;
+        for (const auto& [key, value] : found->items())
+            if (std::ranges::find(keys, key) == keys.end()) keys.push_back(key);
     }
     return keys;
+}
+
+/// A value of the step, and where a step has several phases, of each of them.
+std::vector<Path> of_phases(const std::vector<std::string>& phases, const std::string& key) {
+    std::vector<Path> out = {{key}};
+    for (const auto& phase : phases) out.push_back({"phases", phase, key});
+    return out;
 }
 
 Section curves(const std::vector<nlohmann::json>& lines) {
     Section section;
     section.title = "Training";
-    std::vector<report::Chart> charts = {chart("Loss", lines, {"loss"})};
-    for (const auto& key : term_keys(lines)) charts.push_back(chart(key, lines, {key}));
-    charts.push_back(chart("Probe while training", lines, {"knn_auc", "knn_accuracy"}));
-    charts.push_back(chart("Effective rank of the features", lines, {"rank"}));
-    charts.push_back(chart("Feature spread and entropy of assignments", lines, {"std", "entropy"}));
-    charts.push_back(chart("Learning rate", lines, {"lr"}));
-    charts.push_back(chart("Images per second", lines, {"images_per_second"}));
-    charts.push_back(chart("Loader stall", lines, {"loader_stall"}, "share of the time"));
+    const auto phases = keys_below(lines, "phases"), terms = keys_below(lines, "terms");
+    const auto titles = train::short_names(terms);
+    auto losses = of_phases(phases, "loss");
+    if (!phases.empty()) losses.erase(losses.begin());  // their sum says nothing
+    std::vector<report::Chart> charts = {chart("Loss", lines, losses)};
+    for (std::size_t i = 0; i < terms.size(); ++i)
+        charts.push_back(chart(titles[i], lines, {{"terms", terms[i]}}));
+    charts.push_back(chart("Probe while training", lines, {{"knn_auc"}, {"knn_accuracy"}}));
+    charts.push_back(chart("Effective rank of the features", lines, {{"rank"}}));
+    charts.push_back(chart("Feature spread and entropy of assignments", lines, {{"std"}, {"entropy"}}));
+    charts.push_back(chart("Learning rate", lines, of_phases(phases, "lr")));
+    charts.push_back(chart("Images per second", lines, {{"images_per_second"}}));
+    charts.push_back(chart("Loader stall", lines, {{"loader_stall"}}, "share of the time"));
     for (auto& c : charts)
         if (!c.series.empty()) section.content.emplace_back(std::move(c));
     return section;
@@ -139,16 +150,8 @@ report::Plan plan_picture(const plan::Plan& plan) {
     }
     for (const auto& source : sources)
         out.nodes.insert(out.nodes.begin(), {source, source, "source", "", false});
-    for (const auto& network : plan.networks()) {
-        std::string leader, follower;
-        for (const auto& node : plan.nodes()) {
-            if (node.kind != Kind::backbone || !node.runs) continue;
-            if (node.network == network.follows) leader = node.id;
-            if (node.network == network.name) follower = node.id;
-        }
-        if (!network.follows.empty() && !leader.empty() && !follower.empty())
-            out.edges.push_back({leader, follower, "EMA", "", true});
-    }
+    for (const auto& [leader, follower] : plan::follower_edges(plan))
+        if (leader->runs && follower->runs) out.edges.push_back({leader->id, follower->id, "EMA", "", true});
     return out;
 }
 
@@ -300,7 +303,7 @@ std::filesystem::path write_report(runs::LoadedRun& run) {
     const auto found = [&](const char* file) {
         return std::filesystem::exists(run.results / file) ? run.results : run.folder;
     };
-    const auto metrics = read_metrics(run.folder / "metrics.jsonl");
+    const auto metrics = runs::read_metrics(run.folder / "metrics.jsonl");
     const auto evaluation = runs::read_evaluation(found("eval.json"));
     const auto detection = detection_parts(found("detect.json"));
     const auto examples = eval::make_examples(run.recipe, run.plan, run.device, 8);

@@ -1,4 +1,4 @@
-// What came out of a sweep, as tables.
+// Shows as tables what came out of a sweep.
 #pragma once
 
 #include <filesystem>

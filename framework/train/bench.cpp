@@ -10,6 +10,7 @@
 
 #include "train/check.hpp"
 #include "train/dry_run.hpp"
+#include "train/fit_batch.hpp"
 #include "train/memory.hpp"
 #include "train/progress.hpp"
 
@@ -73,17 +74,19 @@ double BenchResult::median() const {
     return sorted[sorted.size() / 2];
 }
 
-BenchResult bench(const recipe::Recipe& recipe, const host::Registry& registry, const BenchRequest& request) {
-    auto plan = plan::Plan::initial(recipe, registry);
+BenchResult bench(const recipe::Recipe& written, const host::Registry& registry, const BenchRequest& request) {
+    auto plan = plan::Plan::initial(written, registry);
+    const auto opened = request.generated ? std::nullopt : std::optional(open_uncached(written.data));
+    const auto recipe = with_fitting_batch(written, plan, opened ? opened->images->size() : most_samples);
     DryRun dry_run(recipe, plan);
     const auto device = dry_run.device;
     auto& stepper = dry_run.stepper;
 
     std::unique_ptr<data::Loader> loader;
-    if (request.generated) {
+    if (!opened) {
         loader = generated_batches(recipe, plan, recipe.train.batch);
     } else {
-        const auto data = open_training_data(recipe.data, &Comm::local());
+        const auto data = with_cache(*opened, recipe.data, &Comm::local(), /*quiet=*/true);
         auto options = loader_options(recipe, plan, data.labels, Comm::local(), device);
         options.cache = data.cache.kind == "memory";
         loader = step_loader(data.images, std::move(options), plan);
@@ -100,6 +103,7 @@ BenchResult bench(const recipe::Recipe& recipe, const host::Registry& registry, 
     };
 
     BenchResult result;
+    result.batch = recipe.train.batch;
     result.bf16 = stepper.bf16();
     const auto type = result.bf16 ? at::kBFloat16 : at::kFloat;
     result.gemm_flops = measure_gemm(device, type);

@@ -15,6 +15,7 @@ struct BenchRequest {
 };
 
 struct BenchResult {
+    std::int64_t batch = 0;   ///< that of the recipe, or what train.batch = "auto" comes to
     std::int64_t images = 0;  ///< a step, all micro-steps together
     bool bf16 = false;
     int threads = 0;

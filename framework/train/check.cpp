@@ -4,11 +4,14 @@
 #include <fmt/format.h>
 
 #include <cmath>
+#include <set>
 
+#include "data/requests.hpp"
 #include "recipe/word_list.hpp"
 #include "train/dry_run.hpp"
 #include "train/memory.hpp"
 #include "train/monitor.hpp"
+#include "train/terms.hpp"
 #include "train/training_data.hpp"
 
 namespace hearth::train {
@@ -17,14 +20,9 @@ std::unique_ptr<data::Loader> generated_batches(const recipe::Recipe& recipe, co
                                                 std::int64_t images) {
     const auto copies = recipe.data.samples_per_image;
     images = (images + copies - 1) / copies * copies;
-    const auto phantoms = data::open_dataset({.source = "phantom",
-                                              .where = "",
-                                              .size = static_cast<int>(recipe.data.size),
-                                              .fit = "stretch",
-                                              .max_pixels = 0,
-                                              .phantom_count = images / copies,
-                                              .phantom_seed = 0,
-                                              .phantom_lesions = 0});
+    auto request = data::dataset_request(recipe.data, "phantom", "");
+    request.phantom_count = images / copies;
+    const auto phantoms = data::open_dataset(request);
     data::Labels labels;
     const auto columns = recipe::word_list(recipe.data.label);
     labels.several = columns.size() > 1;
@@ -37,6 +35,15 @@ std::unique_ptr<data::Loader> generated_batches(const recipe::Recipe& recipe, co
     return step_loader(phantoms, std::move(options), plan);
 }
 
+Stepper::Source endless(data::Loader& loader) {
+    loader.begin(0);
+    return [&loader](Tensors& batch) {
+        if (loader.next(batch)) return true;
+        loader.begin(0);
+        return loader.next(batch);
+    };
+}
+
 CheckResult check(const recipe::Recipe& recipe, const host::Registry& registry, std::int64_t images) {
     auto plan = plan::Plan::initial(recipe, registry);
     return check(recipe, plan, images);
@@ -47,35 +54,49 @@ CheckResult check(const recipe::Recipe& recipe, plan::Plan& plan, std::int64_t i
     one_batch.train.accumulate = 1;
     DryRun dry_run(std::move(one_batch), plan);
     const auto loader = generated_batches(dry_run.recipe, dry_run.plan, images);
-    loader->begin(0);
 
     CheckResult result;
     result.images = images;
     Context context;
     context.device = dry_run.device;
+    context.seed = static_cast<std::uint64_t>(recipe.train.seed);
     context.progress.total_steps = std::max<std::int64_t>(1, recipe.train.epochs);
     const auto start = std::chrono::steady_clock::now();
+    double total = 0;
+    Terms terms;
+    std::set<const plan::Phase*> told;
+    std::set<std::string> problems;  // a step may have several updates
     dry_run.stepper.step(
-        context, [&](Tensors& batch) { return loader->next(batch); },
-        [&](const plan::StepOutput& out, std::int64_t, bool finite) {
+        context, endless(*loader), [&](const plan::StepOutput& out, std::int64_t, bool finite) {
             for (const auto& [node, name] : not_finite(dry_run.plan, out.tensors))
-                result.problems.push_back(
+                problems.insert(
                     fmt::format("{}: '{}', written by {}, is not finite", node->where, name, node->id));
-            Monitor(recipe.monitor).require(term_names(out));
-            result.terms.emplace_back("loss", out.total.item<double>());
-            for (const auto& [name, value] : out.terms) result.terms.emplace_back(name, value.item<double>());
-            if (!finite) result.problems.emplace_back("the loss is not finite");
+            if (!finite) problems.insert("the loss is not finite");
+            if (!told.insert(out.phase).second) return;
+            total += out.total.item<double>();
+            for (const auto& [name, value] : out.terms) terms.emplace_back(name, value.item<double>());
         });
     result.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-    result.without_gradient = dry_run.stepper.optimizer().without_gradient();
+    std::vector<std::string> names = {"loss"};
+    for (const auto& [name, value] : terms) names.push_back(name);
+    Monitor(recipe.monitor).require(names);
+    result.terms.emplace_back("loss", total);
+    const auto shorts = short_names(names);
+    for (std::size_t i = 0; i < terms.size(); ++i) result.terms.emplace_back(shorts[i + 1], terms[i].second);
+    result.problems.assign(problems.begin(), problems.end());
+    result.without_gradient = dry_run.stepper.without_gradient();
+    std::set<std::string> trained;
+    for (const auto& [name, tensor] : dry_run.plan.trained_parameters()) {
+        trained.insert(name);
+        result.trained += tensor.numel();
+    }
     for (const auto& [name, tensor] : dry_run.plan.state())
-        if (!tensor.requires_grad() && tensor.grad().defined()) result.follower_gradient.push_back(name);
-    for (const auto& [name, tensor] : dry_run.plan.trained_parameters()) result.trained += tensor.numel();
+        if (trained.count(name) == 0 && tensor.grad().defined()) result.follower_gradient.push_back(name);
     for (const auto& [name, tensor] : dry_run.plan.state()) {
         result.total += tensor.numel();
         result.weight_bytes += static_cast<std::int64_t>(tensor.nbytes());
     }
-    for (const auto& [name, tensor] : dry_run.stepper.optimizer().state())
+    for (const auto& [name, tensor] : dry_run.stepper.state())
         result.optimizer_bytes += static_cast<std::int64_t>(tensor.nbytes());
     result.memory_mib = peak_memory_mib();
     return result;

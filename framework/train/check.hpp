@@ -7,6 +7,7 @@
 #include "host/registry.hpp"
 #include "plan/plan.hpp"
 #include "recipe/recipe.hpp"
+#include "train/stepper.hpp"
 
 namespace hearth::train {
 
@@ -29,6 +30,9 @@ struct CheckResult {
 /// loader.
 std::unique_ptr<data::Loader> generated_batches(const recipe::Recipe& recipe, const plan::Plan& plan,
                                                 std::int64_t images);
+
+/// Batches of a loader without end: after its last one it begins again.
+Stepper::Source endless(data::Loader& loader);
 
 /// `images` phantoms of the recipe's size through the recipe's augments, passes, losses, backward and
 /// optimiser.

@@ -3,21 +3,32 @@
 #include <fmt/format.h>
 
 #include <map>
+#include <set>
 
 namespace hearth::train {
 
 Checkpoints::Checkpoints(const recipe::Recipe& recipe, const RunFolder& folder, plan::Plan& plan,
-                         Optimizer& optimizer, const Comm& comm, std::string images)
+                         Stepper& stepper, const Comm& comm, std::string images, Before before)
     : recipe_(recipe),
       folder_(folder),
       plan_(plan),
-      optimizer_(optimizer),
+      stepper_(stepper),
       comm_(comm),
-      images_(std::move(images)) {}
+      images_(std::move(images)),
+      before_(std::move(before)) {}
+
+NamedTensors Checkpoints::state() const {
+    auto tensors = plan_.state();
+    std::set<std::string> here;
+    for (const auto& [name, tensor] : tensors) here.insert(name);
+    for (const auto& item : before_.state)
+        if (here.count(item.first) == 0) tensors.push_back(item);
+    return tensors;
+}
 
 void Checkpoints::save(const std::string& name, const Progress& progress) const {
-    auto tensors = plan_.state();
-    for (auto& item : optimizer_.state()) tensors.push_back(std::move(item));
+    auto tensors = state();
+    for (auto& item : stepper_.state()) tensors.push_back(std::move(item));
     std::map<std::string, std::string> metadata = {
         {"format", "pt"},
         {"hearth.step", std::to_string(progress.step)},
@@ -27,6 +38,10 @@ void Checkpoints::save(const std::string& name, const Progress& progress) const 
         {"hearth.recipe_hash", recipe_hash(recipe_, comm_.world_size())}};
     if (best_) metadata["hearth.best"] = fmt::format("{}", *best_);
     metadata["hearth.data"] = images_;
+    if (recipe_.stage) {
+        metadata["hearth.stage"] = recipe_.stage->name;
+        metadata["hearth.steps_before"] = std::to_string(before_.steps);
+    }
     base::write_safetensors(folder_.checkpoint(name), tensors, metadata,
                             name == "last" ? folder_.checkpoint("previous") : std::filesystem::path());
 }
@@ -39,7 +54,7 @@ bool Checkpoints::is_best(double score) {
 
 std::string Checkpoints::kept_as(std::int64_t epochs, const Progress& progress) const {
     const auto every = recipe_.train.checkpoint_every;
-    return every > 0 && epochs % every == 0 ? fmt::format("step_{}", progress.step) : "";
+    return every > 0 && epochs % every == 0 ? fmt::format("step_{}", before_.steps + progress.step) : "";
 }
 
 // A crash or a disk may have spoilt the newest.
@@ -74,7 +89,10 @@ std::int64_t Checkpoints::load(const Progress& progress, const Warn& warn) {
                         "filter changed; put it back, or start another run with --out",
                         file.string(), recipe_.data.source));
     plan_.load(saved, file.string());
-    optimizer_.load(saved.tensors);
+    // What this stage does not have goes on from the file too, without the optimisers' state.
+    for (const auto& item : saved.tensors)
+        if (recipe_.stage && !item.first.starts_with("optimizer.")) before_.state.push_back(item);
+    stepper_.load(saved.tensors);
     if (saved.metadata.count("hearth.best") != 0) best_ = std::stod(saved.metadata.at("hearth.best"));
     return number("hearth.step");
 }

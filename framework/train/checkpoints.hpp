@@ -1,4 +1,4 @@
-// The checkpoints of a run hold its weights, the state of its optimiser and how far it is.
+// The checkpoints of a run hold its weights, the state of its optimisers and how far it is.
 #pragma once
 
 #include <filesystem>
@@ -9,10 +9,16 @@
 
 #include "base/safetensors.hpp"
 #include "plan/plan.hpp"
-#include "train/optimizer.hpp"
 #include "train/run_folder.hpp"
+#include "train/stepper.hpp"
 
 namespace hearth::train {
+
+/// What earlier stages of a training left.
+struct Before {
+    std::int64_t steps = 0;
+    NamedTensors state;  ///< by checkpoint name; what this stage does not have is carried on
+};
 
 class Checkpoints {
   public:
@@ -20,8 +26,11 @@ class Checkpoints {
 
     /// All that it is given by reference has to outlive it. `images` says which images the run has, in their
     /// order: a run does not go on with others.
-    Checkpoints(const recipe::Recipe& recipe, const RunFolder& folder, plan::Plan& plan, Optimizer& optimizer,
-                const Comm& comm, std::string images);
+    Checkpoints(const recipe::Recipe& recipe, const RunFolder& folder, plan::Plan& plan, Stepper& stepper,
+                const Comm& comm, std::string images, Before before = {});
+
+    /// The weights and buffers that a checkpoint holds.
+    NamedTensors state() const;
 
     /// Writes checkpoints/<name>.safetensors. The "last" that was there stays as "previous".
     void save(const std::string& name, const Progress& progress) const;
@@ -30,7 +39,7 @@ class Checkpoints {
     /// The name under which the checkpoint after so many epochs is kept; "" where it is not.
     std::string kept_as(std::int64_t epochs, const Progress& progress) const;
 
-    /// Fills the plan and the optimiser from "last", and returns the step that it was made at. Where "last" is
+    /// Fills the plan and the optimisers from "last", and returns the step that it was made at. Where "last" is
     /// broken it is "previous" that is taken, and `warn` is told. Throws DataError where neither can be read or
     /// the data are not those of the run.
     std::int64_t load(const Progress& progress, const Warn& warn);
@@ -45,9 +54,10 @@ class Checkpoints {
     const recipe::Recipe& recipe_;
     const RunFolder& folder_;
     plan::Plan& plan_;
-    Optimizer& optimizer_;
+    Stepper& stepper_;
     const Comm& comm_;
     std::string images_;
+    Before before_;
     std::optional<double> best_;
 };
 

@@ -13,13 +13,11 @@
 #include "train/image_cache.hpp"
 #include "train/memory.hpp"
 #include "train/progress.hpp"
-#include "train/training_data.hpp"
 
 namespace hearth::train {
 namespace {
 
 constexpr double share = 0.8;
-constexpr std::int64_t largest = 1024;
 constexpr double mib = 1024.0 * 1024.0;
 
 /// Largest use of the device's memory so far, and all that this process may use.
@@ -44,11 +42,11 @@ struct Memory {
 /// One step on generated images.
 void step(DryRun& dry_run, std::int64_t batch) {
     const auto loader = generated_batches(dry_run.recipe, dry_run.plan, batch);
-    loader->begin(0);
     Context context;
+    context.seed = static_cast<std::uint64_t>(dry_run.recipe.train.seed);
     context.device = dry_run.device;
     context.progress = {.step = 1, .total_steps = 1000, .steps_per_epoch = 1};
-    dry_run.stepper.step(context, [&](Tensors& next) { return loader->next(next); });
+    dry_run.stepper.step(context, endless(*loader));
 }
 
 /// As they are now, on the CPU.
@@ -72,7 +70,7 @@ void undo_steps(plan::Plan& plan, const base::SafeTensors& before) {
 /// 0: not even the samples of one image fit.
 std::int64_t largest_batch(const recipe::Recipe& recipe, plan::Plan& plan, std::int64_t images) {
     const auto copies = recipe.data.samples_per_image;
-    const auto enough = std::min(largest, images * copies);
+    const auto enough = std::min(most_samples, images * copies);
     std::int64_t batch = 0;
     try {
         auto one_batch = with_batch(recipe, copies);
@@ -119,13 +117,6 @@ recipe::Recipe with_fitting_batch(recipe::Recipe recipe, plan::Plan& plan, std::
             "data.size",
             recipe.data.samples_per_image, pick_device(recipe.train.device).str()));
     return with_batch(std::move(recipe), batch);
-}
-
-recipe::Recipe with_fitting_batch(recipe::Recipe recipe, const host::Registry& registry) {
-    if (recipe.train.batch != recipe::TrainSpec::auto_batch) return recipe;
-    const auto images = open_training_data(recipe.data).images->size();
-    auto plan = plan::Plan::initial(recipe, registry);
-    return with_fitting_batch(std::move(recipe), plan, images);
 }
 
 }  // namespace hearth::train

@@ -1,17 +1,18 @@
 // train.batch = "auto" takes as many samples a step as fit the memory.
 #pragma once
 
-#include "host/registry.hpp"
 #include "plan/plan.hpp"
 #include "recipe/recipe.hpp"
 
 namespace hearth::train {
 
-/// The recipe with a batch instead of "auto"; other recipes as they are. Steps on generated images, of 1, 2, 4
-/// .. times data.samples_per_image samples, until the next would take more than 80 % of what is free on the
-/// device, a batch would be more than the data has, or 1024. Throws OutOfMemory where not even one fits.
-recipe::Recipe with_fitting_batch(recipe::Recipe recipe, const host::Registry& registry);
-/// The same for data of so many images, tried on a plan that is there; it has its weights again afterwards.
+/// The largest batch that is tried.
+inline constexpr std::int64_t most_samples = 1024;
+
+/// The recipe with a batch instead of "auto", for data of so many images; other recipes as they are. Steps of
+/// this plan on generated images, of 1, 2, 4 .. times data.samples_per_image samples, until the next would take
+/// more than 80 % of what is free on the device, a batch would be more than the data has, or most_samples. The
+/// plan has its weights again afterwards. Throws OutOfMemory where not even one fits.
 recipe::Recipe with_fitting_batch(recipe::Recipe recipe, plan::Plan& plan, std::int64_t images);
 
 /// The recipe with this batch, as if it had been written.

@@ -8,7 +8,7 @@
 namespace hearth::train {
 
 Follower::Follower(const plan::Network& follower, const plan::Network& leader)
-    : momentum_(follower.momentum), after_step_(follower.after_step) {
+    : momentum_(follower.momentum), after_step_(follower.after_step), leader_(leader.name) {
     const auto pair = [&](const auto& theirs, const auto& ours, auto& from, auto& to) {
         std::map<std::string, at::Tensor> source;
         for (const auto& [name, tensor] : theirs) source.emplace(name.substr(leader.name.size()), tensor);
@@ -20,7 +20,8 @@ Follower::Follower(const plan::Network& follower, const plan::Network& leader)
         }
     };
     pair(leader.named_parameters(), follower.named_parameters(), from_, to_);
-    pair(leader.named_buffers(), follower.named_buffers(), buffers_from_, buffers_to_);
+    if (!follower.own_buffers)
+        pair(leader.named_buffers(), follower.named_buffers(), buffers_from_, buffers_to_);
 }
 
 void Follower::copy() {

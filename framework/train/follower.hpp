@@ -20,11 +20,14 @@ class Follower {
     /// Makes the follower equal to its leader.
     void copy();
     bool after_step() const { return after_step_; }
+    /// The name of the network that it follows.
+    const std::string& leader() const { return leader_; }
     double momentum(const Progress& progress) const { return momentum_(progress); }
 
   private:
     Schedule momentum_;
     bool after_step_;
+    std::string leader_;
     std::vector<at::Tensor> to_, from_, buffers_to_, buffers_from_;
 };
 

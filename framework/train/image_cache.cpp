@@ -8,18 +8,16 @@
 #include <limits>
 #include <optional>
 
+#include "base/size_text.hpp"
 #include "dist/launch.hpp"
 
 namespace hearth::train {
 namespace {
 
 namespace fs = std::filesystem;
+using base::size_text;
 
 constexpr double bytes_in_memory = 2, bytes_in_file = 1;  // a pixel
-
-std::string size_text(double bytes) {
-    return bytes < 1e9 ? fmt::format("{:.1f} MB", bytes / 1e6) : fmt::format("{:.2f} GB", bytes / 1e9);
-}
 
 /// The number after `name` in a file of lines "name number"; with "" its first. Nothing where there is none
 /// ("max", or no such file).
@@ -55,8 +53,7 @@ std::string ImageCache::text() const {
     if (kind == "packed" && automatic)
         return fmt::format(
             "images are packed into a file of {}: in memory they would take {}{}, more than {:.0f} % of what "
-            "is free, "
-            "{} here{}",
+            "is free, {} here{}",
             size_text(file), size_text(memory), together, 100 * cache_share, size_text(free), why);
     if (kind == "packed") return fmt::format("images are packed into a file of {}", size_text(file));
     return "images are decoded anew each time (data.cache = \"none\")";

@@ -21,7 +21,7 @@ struct ImageCache {
     int processes = 1;          ///< of this machine
     /// What the kind takes: memory, or the size of the file.
     double bytes() const;
-    /// "images are kept in memory: 1.50 GB of 22.10 GB free (data.cache = "auto")".
+    /// "images are kept in memory: 1.50 GiB of 22.10 GiB free (data.cache = "auto")".
     std::string text() const;
 };
 

@@ -7,39 +7,48 @@
 
 #include "base/time_text.hpp"
 #include "train/memory.hpp"
+#include "train/terms.hpp"
 
 namespace hearth::train {
 
 Journal::Journal(const recipe::Recipe& recipe, const plan::Plan& plan, Stepper& stepper, RunFolder& folder,
-                 const Comm& comm, c10::Device device)
+                 const Comm& comm, c10::Device device, std::int64_t steps_before)
     : recipe_(recipe),
       plan_(plan),
       stepper_(stepper),
       folder_(folder),
       comm_(comm),
       device_(device),
+      steps_before_(steps_before),
       monitor_(recipe.monitor) {
     if (comm.rank() == 0) events_ = std::make_unique<EventWriter>(folder.path());
 }
 
+Journal::Window Journal::fresh_window() const {
+    Window window;
+    window.phases.resize(plan_.phases().size());
+    return window;
+}
+
 void Journal::begin() {
-    window_ = {};
+    window_ = fresh_window();
     stepper_.clock().take();
 }
 
-void Journal::add(const plan::StepOutput& out, std::int64_t images, const Progress& progress) {
-    if (progress.step == 0) monitor_.require(term_names(out));
+void Journal::add(const plan::StepOutput& out, std::int64_t images) {
     const auto sum_up = [](at::Tensor& sum, const at::Tensor& value) {
         const auto exact = value.detach().to(at::kDouble).reshape({});
         sum = sum.defined() ? sum + exact : exact;
     };
-    sum_up(window_.loss, out.total);
+    const auto number = static_cast<std::size_t>(out.phase - plan_.phases().data());
+    auto& phase = window_.phases[number];
+    sum_up(phase.loss, out.total);
+    ++phase.micro_steps;
     for (const auto& [name, value] : out.terms) {
-        auto& sum = window_.sums[name];
-        if (!sum.defined()) window_.order.push_back(name);
-        sum_up(sum, value);
+        auto term = std::ranges::find(window_.terms, name, &OfTerm::name);
+        if (term == window_.terms.end()) term = window_.terms.insert(term, {name, number, {}});
+        sum_up(term->sum, value);
     }
-    ++window_.micro_steps;
     window_.images += images;
     const auto& watched = recipe_.monitor;
     const auto features = plan_.watched_features(watched);
@@ -47,61 +56,103 @@ void Journal::add(const plan::StepOutput& out, std::int64_t images, const Progre
         last_features_ = out.tensors[features.name].detach();
         if (features.average) last_features_ = last_features_.mean(-2);
     }
-    if (!watched.assignments.empty()) last_assignments_ = out.tensors[watched.assignments].detach();
+    if (!watched.assignments.empty() && out.tensors.has(watched.assignments))
+        last_assignments_ = out.tensors[watched.assignments].detach();
 }
 
-void Journal::add_update(double gradient_norm) {
-    window_.gradient_norm += gradient_norm;
-    ++window_.steps;
+void Journal::add_updates(const std::vector<Stepper::Updates>& updates, const Progress& progress) {
+    for (const auto& update : updates) {
+        auto& phase = window_.phases[static_cast<std::size_t>(update.phase - plan_.phases().data())];
+        phase.updates += update.count;
+        phase.gradient_norm += update.gradient_norm;
+    }
+    if (progress.step > 0) return;
+    std::vector<std::string> names = {"loss"};
+    for (const auto& term : window_.terms) names.push_back(term.name);
+    monitor_.require(names);
 }
 
-Journal::Sums Journal::global_sums() const {
-    std::vector<at::Tensor> sums = {window_.loss.defined() ? window_.loss : at::zeros({}, at::kDouble)};
-    for (const auto& name : window_.order) sums.push_back(window_.sums.at(name));
+double Journal::Means::loss() const {
+    double sum = 0;
+    for (const double loss : losses)
+        if (!std::isnan(loss)) sum += loss;
+    return sum;
+}
+
+Journal::Means Journal::global_means() const {
+    std::vector<double> counts = {static_cast<double>(window_.images)};
+    std::vector<at::Tensor> sums;
+    for (const auto& phase : window_.phases) {
+        counts.push_back(static_cast<double>(phase.micro_steps));
+        sums.push_back(phase.loss.defined() ? phase.loss : at::zeros({}, at::kDouble));
+    }
+    for (const auto& term : window_.terms) sums.push_back(term.sum);
     for (auto& sum : sums) sum = sum.to(device_);
-    const auto counts = at::tensor(
-        {static_cast<double>(window_.images), static_cast<double>(window_.micro_steps)}, at::kDouble);
-    auto all = at::cat({counts, at::stack(sums).cpu()});
+    auto all = at::cat({at::tensor(counts, at::kDouble), at::stack(sums).cpu()});
     comm_.all_reduce_sum(all);
     const auto* value = all.const_data_ptr<double>();
-    return {.loss = value[2],
-            .images = value[0],
-            .micro_steps = value[1],
-            .terms = {value + 3, value + all.numel()}};
+    const auto* micro_steps = value + 1;
+    const auto* sum = value + counts.size();
+    Means means;
+    means.images = value[0];
+    for (std::size_t i = 0; i < window_.phases.size(); ++i) means.losses.push_back(*sum++ / micro_steps[i]);
+    for (const auto& term : window_.terms)
+        means.terms.emplace_back(term.name, *sum++ / micro_steps[term.phase]);
+    return means;
 }
 
-Report Journal::report_of(const Sums& sums, const Progress& progress, double stalled) const {
+Report Journal::report_of(const Means& means, const Progress& progress, double stalled) const {
     const auto seconds =
         std::chrono::duration<double>(std::chrono::steady_clock::now() - window_.start).count();
-    const auto micro = std::max(1.0, sums.micro_steps);
     Report report;
     report.step = progress.step;
     report.total_steps = progress.total_steps;
     report.epoch = (progress.step - 1) / progress.steps_per_epoch;
     report.total_epochs = recipe_.train.epochs;
-    report.images_per_second = sums.images / seconds;
+    report.images_per_second = means.images / seconds;
     report.stall = stalled / seconds;
-    report.values.emplace_back("loss", sums.loss / micro);
-    for (std::size_t i = 0; i < sums.terms.size(); ++i)
-        report.values.emplace_back(window_.order[i], sums.terms[i] / micro);
+    report.values.emplace_back("loss", means.loss());
+    for (std::size_t i = 0; i < means.losses.size() && means.losses.size() > 1; ++i)
+        if (!std::isnan(means.losses[i]))
+            report.values.emplace_back("loss of " + plan_.phases()[i].name, means.losses[i]);
+    std::vector<std::string> names;
+    for (const auto& [name, value] : means.terms) names.push_back(name);
+    const auto shorts = short_names(names);
+    for (std::size_t i = 0; i < names.size(); ++i) report.values.emplace_back(shorts[i], means.terms[i].second);
     return report;
 }
 
-nlohmann::json Journal::metrics_line(const Report& report, const Progress& progress) {
+nlohmann::json Journal::metrics_line(const Report& report, const Means& means, const Progress& progress) {
     nlohmann::json line = {
-        {"step", progress.step},
+        {"step", steps_before_ + progress.step},
         {"epoch", static_cast<double>(progress.step) / static_cast<double>(progress.steps_per_epoch)},
         {"time", base::utc_now()},
         {"images_per_second", report.images_per_second},
         {"loader_stall", report.stall},
         {"memory_mib", peak_memory_mib()},
-        {"lr", stepper_.optimizer().lr(progress)},
-        {"weight_decay", stepper_.optimizer().weight_decay(progress)},
-        {"gradient_norm",
-         window_.gradient_norm / static_cast<double>(std::max<std::int64_t>(1, window_.steps))}};
+        {"loss", means.loss()}};
+    if (recipe_.stage) line["stage"] = recipe_.stage->name;
+    for (std::size_t i = 0; i < window_.phases.size(); ++i) {
+        const auto& updater = stepper_.updaters()[i];
+        const auto& window = window_.phases[i];
+        const nlohmann::json of_phase = {
+            {"lr", updater.optimizer->lr(progress)},
+            {"weight_decay", updater.optimizer->weight_decay(progress)},
+            {"gradient_norm",
+             window.gradient_norm / static_cast<double>(std::max<std::int64_t>(1, window.updates))}};
+        if (updater.phase->name.empty()) {
+            line.update(of_phase);
+            continue;
+        }
+        auto& entry = line["phases"][updater.phase->name];
+        entry = of_phase;
+        entry["loss"] = means.losses[i];
+        entry["updates"] = window.updates;
+    }
+    for (const auto& [name, value] : means.terms) line["terms"][name] = value;
     const auto parts = stepper_.clock().take();
     for (std::size_t i = 0; i < parts.size(); ++i)
-        if (parts[i] > 0) line["phases"][part_names[i]] = parts[i];
+        if (parts[i] > 0) line["parts"][part_names[i]] = parts[i];
     for (const auto& follower : stepper_.followers()) line["momentum"] = follower.momentum(progress);
     return line;
 }
@@ -117,31 +168,38 @@ std::optional<Health> Journal::global_health() const {
 Journal::Entry Journal::close(const Progress& progress, double stalled) {
     Entry entry;
     auto& report = entry.report;
-    report = report_of(global_sums(), progress, stalled);
-    auto line = metrics_line(report, progress);
-    const auto terms = report.values;
+    const auto means = global_means();
+    report = report_of(means, progress, stalled);
+    auto line = metrics_line(report, means, progress);
+    Terms terms = {{"loss", means.loss()}};
+    terms.insert(terms.end(), means.terms.begin(), means.terms.end());
+    for (const auto& [name, value] : terms) scalar("train/" + name, progress, value);
     const auto health = global_health();
-    if (health) {
-        report.values.emplace_back("std", health->std);
-        report.values.emplace_back("rank", health->rank);
-        if (health->entropy) report.values.emplace_back("entropy", *health->entropy);
-    }
-    entry.alarm = monitor_.check(health, terms);
-    for (const auto& [name, value] : report.values) {
+    const auto tell = [&](const std::string& name, double value) {
+        report.values.emplace_back(name, value);
         line[name] = value;
         scalar("train/" + name, progress, value);
+    };
+    if (health) {
+        tell("std", health->std);
+        tell("rank", health->rank);
+        if (health->entropy) tell("entropy", *health->entropy);
     }
-    scalar("train/lr", progress, stepper_.optimizer().lr(progress));
+    entry.alarm = monitor_.check(health, terms);
+    for (const auto& updater : stepper_.updaters())
+        scalar(updater.phase->name.empty() ? "train/lr" : "train/lr/" + updater.phase->name, progress,
+               updater.optimizer->lr(progress));
     scalar("speed/images_per_second", progress, report.images_per_second);
     scalar("speed/loader_stall", progress, report.stall);
     folder_.metrics(line);
-    window_ = {};
+    window_ = fresh_window();
     return entry;
 }
 
 void Journal::event(const Progress& progress, const std::string& name, nlohmann::json values) {
-    values["step"] = progress.step;
+    values["step"] = steps_before_ + progress.step;
     values["event"] = name;
+    if (recipe_.stage) values["stage"] = recipe_.stage->name;
     folder_.metrics(values);
 }
 
@@ -155,7 +213,7 @@ void Journal::probed(const Progress& progress, std::int64_t epochs, const Terms&
 }
 
 void Journal::scalar(const std::string& name, const Progress& progress, double value) {
-    if (events_) events_->scalar(name, progress.step, value);
+    if (events_) events_->scalar(name, steps_before_ + progress.step, value);
 }
 
 void Journal::flush() {

@@ -22,22 +22,23 @@
 namespace hearth::train {
 
 ///     journal.begin();
-///     journal.add(out, images, progress);   // after each micro-step
-///     journal.add_update(gradient_norm);    // after each step
+///     journal.add(out, images);                 // after each micro-step
+///     journal.add_updates(updates, progress);   // after each step
 ///     const auto [report, alarm] = journal.close(progress, loader.take_stall());
 class Journal {
   public:
-    /// All have to outlive it. Each process of the run sums, the first one writes.
+    /// All have to outlive it. Each process of the run sums, the first one writes. `steps_before`: of earlier
+    /// stages; what is written counts them.
     Journal(const recipe::Recipe& recipe, const plan::Plan& plan, Stepper& stepper, RunFolder& folder,
-            const Comm& comm, c10::Device device);
+            const Comm& comm, c10::Device device, std::int64_t steps_before = 0);
 
     /// Starts a window.
     void begin();
-    /// A micro-step whose loss is finite. Throws RecipeError in the first step of a run where a rule of
+    /// A micro-step whose loss is finite.
+    void add(const plan::StepOutput& out, std::int64_t images);
+    /// The updates of a step. Throws RecipeError after the first step of a run where a rule of
     /// monitor.collapse_if names a term that there is not.
-    void add(const plan::StepOutput& out, std::int64_t images, const Progress& progress);
-    /// An update of the weights, and the norm of its gradient before clipping.
-    void add_update(double gradient_norm);
+    void add_updates(const std::vector<Stepper::Updates>& updates, const Progress& progress);
 
     /// What the window was, over all processes.
     struct Entry {
@@ -54,23 +55,34 @@ class Journal {
     void flush();
 
   private:
-    struct Window {
-        /// Scalars in fp64 where the losses are, so that a step on a GPU does not wait for them.
+    /// Sums of scalars are fp64 tensors where the losses are, so that a step on a GPU does not wait for them.
+    struct OfPhase {
         at::Tensor loss;
-        std::map<std::string, at::Tensor> sums;
-        std::vector<std::string> order;
+        std::int64_t micro_steps = 0, updates = 0;
         double gradient_norm = 0;
-        std::int64_t micro_steps = 0, steps = 0, images = 0;
+    };
+    struct OfTerm {
+        std::string name;
+        std::size_t phase;
+        at::Tensor sum;
+    };
+    struct Window {
+        std::vector<OfPhase> phases;  ///< of the plan
+        std::vector<OfTerm> terms;    ///< in the order in which they came
+        std::int64_t images = 0;
         std::chrono::steady_clock::time_point start = std::chrono::steady_clock::now();
     };
-    /// Of the window, over all processes.
-    struct Sums {
-        double loss, images, micro_steps;
-        std::vector<double> terms;  ///< in the window's order
+    /// Means of the window over all processes.
+    struct Means {
+        double images = 0;           ///< how many there were
+        std::vector<double> losses;  ///< of the phases; NaN of one that had no turn
+        Terms terms;
+        double loss() const;  ///< the sum of the phases' losses
     };
-    Sums global_sums() const;
-    Report report_of(const Sums& sums, const Progress& progress, double stalled) const;
-    nlohmann::json metrics_line(const Report& report, const Progress& progress);
+    Window fresh_window() const;
+    Means global_means() const;
+    Report report_of(const Means& means, const Progress& progress, double stalled) const;
+    nlohmann::json metrics_line(const Report& report, const Means& means, const Progress& progress);
     std::optional<Health> global_health() const;  ///< nothing before the first features
     void scalar(const std::string& name, const Progress& progress, double value);
 
@@ -80,6 +92,7 @@ class Journal {
     RunFolder& folder_;
     const Comm& comm_;
     c10::Device device_;
+    std::int64_t steps_before_;
     Monitor monitor_;
     std::unique_ptr<EventWriter> events_;  ///< null where another process writes
     Window window_;

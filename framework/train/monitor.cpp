@@ -9,6 +9,8 @@
 #include <hearth/error.hpp>
 #include <hearth/text.hpp>
 
+#include "train/terms.hpp"
+
 namespace hearth::train {
 
 Health measure_health(const at::Tensor& features, const at::Tensor& assignments) {
@@ -51,9 +53,10 @@ std::string what_is_wrong(const Health& health, const recipe::MonitorSpec& spec)
 }
 
 const double* find(const Terms& terms, const std::string& name) {
-    const auto at =
-        std::find_if(terms.begin(), terms.end(), [&](const auto& term) { return term.first == name; });
-    return at == terms.end() ? nullptr : &at->second;
+    std::vector<std::string> names;
+    for (const auto& [term, value] : terms) names.push_back(term);
+    const auto at = find_term(names, name);
+    return at ? &terms[*at].second : nullptr;
 }
 
 std::string what_is_wrong(const Terms& terms, const std::vector<recipe::TermRule>& rules) {
@@ -70,10 +73,10 @@ std::string what_is_wrong(const Terms& terms, const std::vector<recipe::TermRule
 
 void Monitor::require(const std::vector<std::string>& terms) const {
     for (const auto& rule : spec_.collapse_if)
-        if (std::find(terms.begin(), terms.end(), rule.term) == terms.end())
-            throw RecipeError(fmt::format("{}: monitor.collapse_if: found no loss term '{}'{}; there are: {}",
-                                          rule.origin.text(), rule.term, did_you_mean(rule.term, terms),
-                                          join(terms)));
+        if (!find_term(terms, rule.term))
+            throw RecipeError(fmt::format(
+                "{}: monitor.collapse_if: found no loss term '{}'{}; there are: {}", rule.origin.text(),
+                rule.term, did_you_mean(rule.term, short_names(terms)), join(short_names(terms))));
 }
 
 std::string Monitor::check(const std::optional<Health>& health, const Terms& terms) {
@@ -81,12 +84,6 @@ std::string Monitor::check(const std::optional<Health>& health, const Terms& ter
     if (wrong.empty()) wrong = what_is_wrong(terms, spec_.collapse_if);
     low_ = wrong.empty() ? 0 : low_ + 1;
     return low_ >= spec_.patience ? "the representation has collapsed: " + wrong : "";
-}
-
-std::vector<std::string> term_names(const plan::StepOutput& out) {
-    std::vector<std::string> names{"loss"};
-    for (const auto& [name, value] : out.terms) names.push_back(name);
-    return names;
 }
 
 std::vector<NotFinite> not_finite(const plan::Plan& plan, const Tensors& tensors) {

@@ -39,7 +39,8 @@ class Monitor {
     /// wrong `patience` times in a row, else "". No health: only terms are judged. The rank is judged only
     /// where the rows could reach twice min_rank: two images never have more than one.
     std::string check(const std::optional<Health>& health, const Terms& terms = {});
-    /// Throws RecipeError, with its place, for a rule of collapse_if whose term is not among `terms`.
+    /// Throws RecipeError, with its place, for a rule of collapse_if whose term is not among `terms`, which are
+    /// all of the recipe and "loss" (terms.hpp).
     void require(const std::vector<std::string>& terms) const;
     const recipe::MonitorSpec& spec() const { return spec_; }
 
@@ -47,9 +48,6 @@ class Monitor {
     recipe::MonitorSpec spec_;
     std::int64_t low_ = 0;
 };
-
-/// The names of a step's loss terms as the log has them, "loss" (the total) first.
-std::vector<std::string> term_names(const plan::StepOutput& out);
 
 /// A tensor with a value that is not finite, and who wrote it.
 struct NotFinite {

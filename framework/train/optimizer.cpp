@@ -5,7 +5,6 @@
 #include <ATen/core/grad_mode.h>
 #include <ATen/record_function.h>
 #include <fmt/format.h>
-#include <fnmatch.h>
 
 #include <algorithm>
 #include <cmath>
@@ -19,45 +18,53 @@
 
 namespace hearth::train {
 
-bool matches(const std::string& name, const std::string& pattern) {
-    if (pattern.find_first_of("*?") != std::string::npos)
-        return ::fnmatch(pattern.c_str(), name.c_str(), 0) == 0;
-    return name.find(pattern) != std::string::npos;
+namespace {
+
+void check_key(const std::vector<std::string>& patterns, const char* key, const recipe::Origin& origin,
+               const NamedTensors& trained) {
+    for (const auto& pattern : patterns)
+        if (std::ranges::none_of(trained, [&](const auto& p) { return matches(p.first, pattern); }))
+            throw RecipeError(fmt::format(
+                "{}: optimizer.{} names '{}', which matches no trained parameter; `hearth check` lists their "
+                "names",
+                origin.text(), key, pattern));
 }
 
-Optimizer::Optimizer(const recipe::OptimizerSpec& spec, NamedTensors parameters, std::int64_t global_batch)
-    : spec_(spec), parameters_(std::move(parameters)) {
+}  // namespace
+
+void check_patterns(const recipe::OptimizerSpec& spec, const NamedTensors& trained) {
+    check_key(spec.freeze, "freeze", spec.origin, trained);
+    check_key(spec.clip_slices, "clip_slices", spec.origin, trained);
+}
+
+Optimizer::Optimizer(const recipe::OptimizerSpec& spec, NamedTensors parameters, std::int64_t global_batch,
+                     const std::string& name)
+    : spec_(spec),
+      parameters_(std::move(parameters)),
+      rule_(update_rule(spec)),
+      prefix_(name.empty() ? "optimizer." : "optimizer." + name + ".") {
     lr_scale_ = spec_.lr_batch > 0 ? static_cast<double>(global_batch) / spec_.lr_batch : 1.0;
     std::vector<std::string> names;
-    for (const auto& [name, parameter] : parameters_) {
-        average_.push_back(at::zeros_like(parameter));
-        square_.push_back(at::zeros_like(parameter));
+    const auto slots = rule_->slots().size();
+    for (const auto& [parameter_name, parameter] : parameters_) {
+        auto& state = slots_.emplace_back();
+        for (std::size_t i = 0; i < slots; ++i) state.push_back(at::zeros_like(parameter));
         steps_.push_back(at::zeros({}, parameter.options().dtype(at::kFloat)));
-        const auto named = [&, &name = name](const std::string& pattern) { return matches(name, pattern); };
-        decays_.push_back(parameter.dim() > 1 && !name.ends_with(".bias") &&
+        const auto named = [&, &full = parameter_name](const std::string& p) { return matches(full, p); };
+        decays_.push_back(parameter.dim() > 1 && !parameter_name.ends_with(".bias") &&
                           std::ranges::none_of(spec_.no_decay, named));
         clips_slices_.push_back(parameter.dim() > 1 && std::ranges::any_of(spec_.clip_slices, named));
-        names.push_back(name);
+        names.push_back(parameter_name);
     }
     gradient_scales_.assign(names.size(), 1.0);
     const auto factors = layer_factors(names, spec_.layer_decay);
     for (std::size_t i = 0; i < names.size(); ++i) groups_[{decays_[i], factors[i]}].push_back(i);
-    check_patterns(spec_.freeze, "freeze");
-    check_patterns(spec_.clip_slices, "clip_slices");
+    if (name.empty()) check_patterns(spec_, parameters_);
     if (!spec_.clip_slices.empty() && spec_.clip_mode != "tensor")
         throw RecipeError(fmt::format(
             "{}: found optimizer.clip_slices with clip_mode \"{}\", expected \"tensor\": one norm over all "
             "parameters leaves nothing to clip by slice",
             spec_.origin.text(), spec_.clip_mode));
-}
-
-void Optimizer::check_patterns(const std::vector<std::string>& patterns, const char* key) const {
-    for (const auto& pattern : patterns)
-        if (std::ranges::none_of(parameters_, [&](const auto& p) { return matches(p.first, pattern); }))
-            throw RecipeError(fmt::format(
-                "{}: optimizer.{} names '{}', which matches no trained parameter; `hearth check` lists their "
-                "names",
-                spec_.origin.text(), key, pattern));
 }
 
 double Optimizer::lr(const Progress& progress) const {
@@ -163,18 +170,22 @@ void Optimizer::step(const Progress& progress, const std::vector<MovingAverage>&
     at::NoGradGuard no_grad;
     PendingAverages pending(averages);
     for (const auto& [group, members] : groups_) {
-        const auto [decay, factor] = group;
-        std::vector<AdamWUpdate> updates;
+        const auto [decays, factor] = group;
+        std::vector<Update> updates;
+        std::vector<at::Tensor> steps;
         for (const auto i : members) {
             const auto& [name, parameter] = parameters_[i];
             if (!parameter.grad().defined() || frozen(name, progress)) continue;
-            steps_[i].add_(1);
-            updates.push_back({parameter, parameter.grad(), average_[i], square_[i], steps_[i],
-                               gradient_scales_[i], pending.take(parameter)});
+            steps.push_back(steps_[i]);
+            updates.push_back({parameter, parameter.grad(), slots_[i], steps_[i], gradient_scales_[i],
+                               pending.take(parameter)});
         }
-        adamw_(
-            {lr(progress) * factor, decay ? weight_decay(progress) : 0.0, spec_.beta1, spec_.beta2, spec_.eps},
-            updates);
+        if (updates.empty()) continue;
+        at::_foreach_add_(steps, 1);
+        rule_->apply({.lr = lr(progress) * factor,
+                      .weight_decay = decays ? weight_decay(progress) : 0.0,
+                      .adapts = decays},
+                     updates);
     }
     pending.update_rest();
     std::ranges::fill(gradient_scales_, 1.0);
@@ -193,11 +204,12 @@ std::vector<std::string> Optimizer::without_gradient() const {
 
 NamedTensors Optimizer::state() const {
     NamedTensors out;
+    const auto slots = rule_->slots();
     for (std::size_t i = 0; i < parameters_.size(); ++i) {
         const auto& name = parameters_[i].first;
-        out.emplace_back("optimizer.average." + name, average_[i]);
-        out.emplace_back("optimizer.square." + name, square_[i]);
-        out.emplace_back("optimizer.steps." + name, steps_[i]);
+        for (std::size_t slot = 0; slot < slots.size(); ++slot)
+            out.emplace_back(prefix_ + slots[slot] + "." + name, slots_[i][slot]);
+        out.emplace_back(prefix_ + "steps." + name, steps_[i]);
     }
     return out;
 }

@@ -1,29 +1,36 @@
-// The optimiser is AdamW (Loshchilov & Hutter 2019; adamw.hpp) as self-supervised training uses it: weight
-// decay acts on matrices only, lr and decay are scheduled, clipping is per parameter or over all, and layers
-// may stay still for the first epochs.
+// An optimiser is a rule (update_rule.hpp) as self-supervised training uses it: weight decay acts on matrices
+// only, lr and decay are scheduled, clipping is per parameter or over all, and layers may stay still for the
+// first epochs.
 #pragma once
 
 #include <ATen/core/Tensor.h>
 
 #include <hearth/schedule.hpp>
 #include <map>
+#include <memory>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "base/name_pattern.hpp"
 #include "recipe/recipe.hpp"
-#include "train/adamw.hpp"
+#include "train/update_rule.hpp"
 
 namespace hearth::train {
 
 using NamedTensors = std::vector<std::pair<std::string, at::Tensor>>;
 
-/// Does a parameter's name match a pattern: a glob when it has `*` or `?`, else a substring.
-bool matches(const std::string& name, const std::string& pattern);
+using base::matches;
+
+/// Throws RecipeError where a pattern of `freeze` or `clip_slices` matches none of the trained parameters.
+void check_patterns(const recipe::OptimizerSpec& spec, const NamedTensors& trained);
 
 class Optimizer {
   public:
-    Optimizer(const recipe::OptimizerSpec& spec, NamedTensors parameters, std::int64_t global_batch);
+    /// `name` tells one of several optimisers of a run: its state is called "optimizer.NAME.SLOT.PARAMETER", and
+    /// who makes them calls check_patterns() with the parameters of all.
+    Optimizer(const recipe::OptimizerSpec& spec, NamedTensors parameters, std::int64_t global_batch,
+              const std::string& name = "");
 
     /// Of layers without optimizer.layer_decay, or above all others.
     double lr(const Progress& progress) const;
@@ -39,18 +46,19 @@ class Optimizer {
     /// Names of parameters without a gradient.
     std::vector<std::string> without_gradient() const;
 
-    /// Moments and step counts by name, for exact resume.
+    /// Slots of the rule and step counts by name, for exact resume.
     NamedTensors state() const;
     void load(const NamedTensors& state);
 
   private:
-    /// Throws RecipeError where a pattern of `key` matches no parameter.
-    void check_patterns(const std::vector<std::string>& patterns, const char* key) const;
     bool frozen(const std::string& name, const Progress& progress) const;
 
     recipe::OptimizerSpec spec_;
     NamedTensors parameters_;
-    std::vector<at::Tensor> average_, square_, steps_;
+    std::unique_ptr<const UpdateRule> rule_;
+    std::string prefix_;                          ///< of names of the state
+    std::vector<std::vector<at::Tensor>> slots_;  ///< of each parameter, as the rule names them
+    std::vector<at::Tensor> steps_;
     std::vector<bool> decays_, clips_slices_;
     std::vector<double> gradient_scales_;  ///< of clip() for the next step()
     /// Parameters that share whether they decay and the factor on lr of their layer.

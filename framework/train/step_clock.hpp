@@ -9,7 +9,7 @@
 namespace hearth::train {
 
 /// The parts of a step. `optimizer` has the followers that move after the step in it, for both take one pass
-/// over memory (adamw.hpp); `follower` has the others.
+/// over memory (rules/adamw.cpp); `follower` has the others.
 enum class Part { data, forward, loss, backward, communication, clip, optimizer, follower, other };
 inline constexpr std::array<const char*, 9> part_names = {
     "data", "forward", "loss", "backward", "communication", "clip", "optimizer", "follower", "other"};

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <deque>
 #include <hearth/mixed_precision.hpp>
 #include <iterator>
 
@@ -41,100 +42,224 @@ bool use_bf16(const std::string& precision, c10::Device device) {
 #endif
 }
 
-Stepper::Stepper(const recipe::Recipe& recipe, const plan::Plan& plan, c10::Device device,
+std::uint64_t seed_of(const recipe::Recipe& recipe) {
+    constexpr std::uint64_t golden = 0x9E3779B97F4A7C15;
+    return static_cast<std::uint64_t>(recipe.train.seed) + (recipe.stage ? recipe.stage->number * golden : 0);
+}
+
+Stepper::Stepper(const recipe::Recipe& recipe, plan::Plan& plan, c10::Device device,
                  const dist::ProcessGroup* group)
     : recipe_(recipe),
       plan_(plan),
       device_(device),
       group_(group),
-      bf16_(use_bf16(recipe.train.precision, device)),
-      optimizer_(recipe.optimizer, plan.trained_parameters(),
-                 recipe.train.batch * recipe.train.accumulate * (group != nullptr ? group->world_size() : 1)) {
-    if (group != nullptr) average_ = std::make_unique<dist::GradientAverage>(plan.trained_parameters(), *group);
+      bf16_(use_bf16(recipe.train.precision, device)) {
+    const auto images =
+        recipe.train.batch * recipe.train.accumulate * (group != nullptr ? group->world_size() : 1);
+    const bool several = plan.phases().size() > 1;
+    std::int64_t updates = 0;
+    for (std::size_t i = 0; i < plan.phases().size(); ++i) {
+        const auto& phase = plan.phases()[i];
+        if (several) plan_.ask_gradients(phase);
+        const auto& spec = recipe.phases.empty() ? recipe.optimizer : recipe.phases[i].optimizer;
+        if (several) check_patterns(spec, plan.trained_parameters());
+        Updater updater{.phase = &phase,
+                        .optimizer = std::make_unique<Optimizer>(spec, plan.trained_parameters(phase), images,
+                                                                 several ? phase.name : ""),
+                        .average = nullptr,
+                        .components = plan.components(phase),
+                        .kept_buffers = {},
+                        .first_update = updates};
+        if (!phase.name.empty()) updater.kept_buffers = plan.buffers_to_keep(phase);
+        if (group != nullptr)
+            updater.average = std::make_unique<dist::GradientAverage>(plan.trained_parameters(phase), *group);
+        updates += phase.repeat;
+        updaters_.push_back(std::move(updater));
+    }
     for (const auto& network : plan.networks())
         if (!network.follows.empty()) followers_.emplace_back(network, *plan.network(network.follows));
 }
 
 template <class Hook>
-void Stepper::call(const char* name, Hook hook) const {
-    for (const auto& [id, component] : plan_.components())
-        host::guarded(id + ": " + name, [&, &c = *component] { hook(c); });
+void Stepper::call(const Updater& updater, const Context& now, const char* name, Hook hook) const {
+    for (const auto& [id, component, learns] : updater.components) {
+        auto context = now;
+        context.learns = learns;
+        host::guarded(id + ": " + name, [&, &c = *component] { hook(c, context); });
+    }
 }
 
-void Stepper::follow_before(const Progress& progress) {
+NamedTensors Stepper::state() const {
+    NamedTensors out;
+    for (const auto& updater : updaters_)
+        std::ranges::move(updater.optimizer->state(), std::back_inserter(out));
+    return out;
+}
+
+void Stepper::load(const NamedTensors& state) {
+    for (auto& updater : updaters_) updater.optimizer->load(state);
+}
+
+std::vector<std::string> Stepper::without_gradient() const {
+    std::vector<std::string> out;
+    for (const auto& updater : updaters_)
+        std::ranges::move(updater.optimizer->without_gradient(), std::back_inserter(out));
+    return out;
+}
+
+void Stepper::follow_before(const plan::Phase& phase, const Progress& progress) {
     for (auto& follower : followers_)
-        if (!follower.after_step()) follower.update(progress);
+        if (!follower.after_step() && phase.updates(follower.leader())) follower.update(progress);
 }
 
-void Stepper::update(const Progress& progress) {
+void Stepper::update(Updater& updater, const Progress& progress) {
+    const auto moves = [&](const Follower& follower) {
+        return follower.after_step() && updater.phase->updates(follower.leader());
+    };
     std::vector<MovingAverage> averages;
     for (const auto& follower : followers_)
-        if (follower.after_step()) std::ranges::copy(follower.averages(progress), std::back_inserter(averages));
+        if (moves(follower)) std::ranges::copy(follower.averages(progress), std::back_inserter(averages));
     clock_.enter(Part::optimizer);
-    optimizer_.step(progress, averages);
+    updater.optimizer->step(progress, averages);
     clock_.enter(Part::follower);
     for (auto& follower : followers_)
-        if (follower.after_step()) follower.copy_buffers();
+        if (moves(follower)) follower.copy_buffers();
 }
 
-bool Stepper::micro_step(const Context& now, const Tensors& batch, std::int64_t micro, const Watch& watch) {
-    // Dropout and its like are keyed by the step too, so that a resumed run draws what an uninterrupted one
-    // would have.
-    const auto number = now.progress.step * recipe_.train.accumulate + micro;
-    at::manual_seed(static_cast<std::uint64_t>(recipe_.train.seed) * 1000003u +
-                    static_cast<std::uint64_t>(number * now.comm->world_size() + now.comm->rank()));
-    Tensors moved;
-    for (const auto& [name, tensor] : batch) moved.set(name, tensor.to(device_, /*non_blocking=*/true));
+/// The batches of a step, each drawn when a phase first asks for it, with what phases keep for later ones.
+class Stepper::Batches {
+  public:
+    Batches(const Source& next, StepClock& clock) : next_(next), clock_(clock) {}
+
+    bool has(std::size_t number) const { return number < batches_.size(); }
+    /// Null where the source ran dry.
+    Tensors* get(std::size_t number) {
+        while (batches_.size() <= number) {
+            Tensors batch;
+            clock_.enter(Part::data);
+            const bool more = next_(batch);
+            clock_.enter(Part::other);
+            if (!more) return nullptr;
+            batches_.push_back(std::move(batch));
+        }
+        return &batches_[number];
+    }
+    /// Frees a batch that no later phase needs.
+    void drop(std::size_t number) { batches_[number] = {}; }
+
+  private:
+    const Source& next_;
+    StepClock& clock_;
+    std::deque<Tensors> batches_;
+};
+
+std::int64_t Stepper::number_of(const Updater& updater, std::int64_t step, std::int64_t repeat,
+                                std::int64_t micro) const {
+    const auto updates_per_step = updaters_.back().first_update + updaters_.back().phase->repeat;
+    return (step * updates_per_step + updater.first_update + repeat) * recipe_.train.accumulate + micro;
+}
+
+bool Stepper::micro_step(Updater& updater, Context now, Tensors& batch, bool fresh, bool last,
+                         const Watch& watch) {
+    // Dropout and its like are keyed by the micro-step too, so that a resumed run draws what an uninterrupted
+    // one would have.
+    at::manual_seed(now.seed * 1000003u + now.draw * static_cast<std::uint64_t>(now.comm->world_size()) +
+                    static_cast<std::uint64_t>(now.comm->rank()));
+    if (fresh) {
+        Tensors moved;
+        for (const auto& [name, tensor] : batch) moved.set(name, tensor.to(device_, /*non_blocking=*/true));
+        batch = std::move(moved);
+    }
     plan::StepOutput out;
     {
         const MixedPrecision mixed(device_.type(), bf16_);
-        out = plan_.step(moved, now, [&](const plan::Node* node) {
+        out = plan_.step(*updater.phase, batch, now, [&](const plan::Node* node) {
             clock_.enter(node == nullptr ? Part::other : node->kind == Kind::loss ? Part::loss : Part::forward);
             if (observer_) observer_(node);
         });
     }
+    for (const auto& name : updater.phase->keeps)
+        if (out.tensors.has(name)) batch.set(name, out.tensors[name].detach());
     clock_.enter(Part::backward);
     const auto loss =
         recipe_.train.accumulate > 1 ? out.total / static_cast<double>(recipe_.train.accumulate) : out.total;
-    if (average_ && micro + 1 == recipe_.train.accumulate) average_->prepare(loss);
+    if (updater.average && last) updater.average->prepare(loss);
     try {
         loss.backward();
     } catch (const c10::DistBackendError& error) {
         group_->lost("averaging gradients", error.what_without_backtrace());
     } catch (const std::runtime_error& error) {
-        if (!average_ || dynamic_cast<const Error*>(&error) != nullptr) throw;
+        if (!updater.average || dynamic_cast<const Error*>(&error) != nullptr) throw;
         group_->lost("averaging gradients", error.what());
     }
     // Read after the backward pass, not before: a GPU has its work by now and does not wait for the question.
     const bool finite = std::isfinite(out.total.item<double>());
     clock_.enter(Part::other);
-    if (watch) watch(out, moved["index"].size(0), finite);
+    if (watch) watch(out, fresh ? batch["index"].size(0) : 0, finite);
     return finite;
 }
 
-Stepper::Result Stepper::step(const Context& now, const Source& next, const Watch& watch) {
-    clock_.enter(Part::follower);
-    follow_before(now.progress);
-    clock_.enter(Part::other);
-    call("before_step", [&](Component& c) { c.before_step(now); });
-    optimizer_.zero_grad();
-    bool finite = true;
-    for (std::int64_t micro = 0; micro < recipe_.train.accumulate; ++micro) {
-        Tensors batch;
-        clock_.enter(Part::data);
-        const bool more = next(batch);
+bool Stepper::turn(Updater& updater, const Context& now, Batches& batches, const Watch& watch, Result& result) {
+    const auto& phase = *updater.phase;
+    if (updaters_.size() > 1) plan_.ask_gradients(phase);
+    std::vector<at::Tensor> kept;
+    for (const auto& buffer : updater.kept_buffers) kept.push_back(buffer.clone());
+    std::int64_t later_repeats = 0;  // of the phases that come after this one, on the same batches
+    for (const auto& other : updaters_)
+        if (other.first_update > updater.first_update)
+            later_repeats = std::max(later_repeats, other.phase->repeat);
+    Updates updates{.phase = &phase};
+    bool good = true;
+    for (std::int64_t repeat = 0; repeat < phase.repeat && good; ++repeat) {
+        auto context = now;
+        context.draw = static_cast<std::uint64_t>(number_of(updater, now.progress.step, repeat, 0));
+        clock_.enter(Part::follower);
+        follow_before(phase, now.progress);
         clock_.enter(Part::other);
-        if (!more) return {.complete = false, .updated = false, .gradient_norm = 0};
-        finite = micro_step(now, batch, micro, watch) && finite;
+        call(updater, context, "before_step", [](Component& c, const Context& at) { c.before_step(at); });
+        updater.optimizer->zero_grad();
+        bool finite = true;
+        for (std::int64_t micro = 0; micro < recipe_.train.accumulate; ++micro) {
+            const auto number = static_cast<std::size_t>(repeat * recipe_.train.accumulate + micro);
+            const bool fresh = !batches.has(number);
+            auto* batch = batches.get(number);
+            if (batch == nullptr) {
+                result.complete = result.updated = false;
+                return false;
+            }
+            context.draw = static_cast<std::uint64_t>(number_of(updater, now.progress.step, repeat, micro));
+            finite =
+                micro_step(updater, context, *batch, fresh, micro + 1 == recipe_.train.accumulate, watch) &&
+                finite;
+            if (repeat >= later_repeats) batches.drop(number);
+        }
+        call(updater, context, "after_backward", [](Component& c, const Context& at) { c.after_backward(at); });
+        clock_.enter(Part::clip);
+        const double norm = updater.optimizer->clip();
+        good = finite && std::isfinite(norm);
+        if (good) update(updater, now.progress);
+        clock_.enter(Part::other);
+        updates.gradient_norm += norm;
+        ++updates.count;
+        if (good)
+            call(updater, context, "after_step", [](Component& c, const Context& at) { c.after_step(at); });
     }
-    call("after_backward", [&](Component& c) { c.after_backward(now); });
-    clock_.enter(Part::clip);
-    const double norm = optimizer_.clip();
-    const bool good = finite && std::isfinite(norm);
-    if (good) update(now.progress);
-    clock_.enter(Part::other);
-    call("after_step", [&](Component& c) { c.after_step(now); });
-    return {.complete = true, .updated = good, .gradient_norm = norm};
+    const at::NoGradGuard no_grad;
+    for (std::size_t i = 0; i < kept.size(); ++i) updater.kept_buffers[i].copy_(kept[i]);
+    result.updates.push_back(updates);
+    result.updated = good;
+    return good;
+}
+
+Stepper::Result Stepper::step(const Context& now, const Source& next, const Watch& watch) {
+    Result result;
+    Batches batches(next, clock_);
+    for (auto& updater : updaters_)
+        if (now.progress.step % updater.phase->every == 0 && !turn(updater, now, batches, watch, result)) break;
+    // A step takes as many batches whatever happens in it, so that its number says which they are.
+    if (result.complete && batches.get(static_cast<std::size_t>(batches_per_step() - 1)) == nullptr)
+        result.complete = result.updated = false;
+    return result;
 }
 
 }  // namespace hearth::train

@@ -1,5 +1,5 @@
-// The stepper makes one optimiser step, which the training loop repeats, `hearth check` tries and
-// `hearth bench` measures.
+// The stepper makes one step, the updates of all phases, which the training loop repeats, `hearth check` tries
+// and `hearth bench` measures.
 #pragma once
 
 #include <functional>
@@ -19,29 +19,57 @@ c10::Device pick_device(const std::string& wanted);
 /// Whether "auto" precision means bf16 on this device.
 bool use_bf16(const std::string& precision, c10::Device device);
 
+/// What moves the parameters of a phase.
+struct Updater {
+    const plan::Phase* phase;
+    std::unique_ptr<Optimizer> optimizer;
+    std::unique_ptr<dist::GradientAverage> average;  ///< null where there is one process alone
+    std::vector<plan::Called> components;            ///< whose hooks are called
+    std::vector<at::Tensor> kept_buffers;            ///< batch statistics that are put back
+    std::int64_t first_update = 0;                   ///< of its updates within a step
+};
+
+/// What a training's randomness is keyed by: its seed, and which stage it is.
+std::uint64_t seed_of(const recipe::Recipe& recipe);
+
 class Stepper {
   public:
     /// Fills a batch; false when there is none left.
     using Source = std::function<bool(Tensors& batch)>;
     /// What a micro-step computed, after its backward pass; `finite` false: its loss is not a finite number,
-    /// and there will be no update.
+    /// and there will be no update. `images` counts those that no phase of this step has seen before.
     using Watch = std::function<void(const plan::StepOutput& out, std::int64_t images, bool finite)>;
+    /// The updates of a phase in a step.
+    struct Updates {
+        const plan::Phase* phase;
+        std::int64_t count = 0;
+        double gradient_norm = 0;  ///< before clipping, summed over the updates
+    };
     struct Result {
-        bool complete = true;      ///< false: the source ran dry, nothing was updated
-        bool updated = true;       ///< false: a loss or a gradient was not finite
-        double gradient_norm = 0;  ///< before clipping
+        bool complete = true;  ///< false: the source ran dry, nothing more was updated
+        bool updated = true;   ///< false: a loss or a gradient was not finite, and the rest was left out
+        std::vector<Updates> updates = {};  ///< by phase, those that had a turn
     };
 
     /// All have to outlive it. The plan's tensors stay where they are from now on. `group`: the other processes
     /// of the run, null where there is one alone.
-    Stepper(const recipe::Recipe& recipe, const plan::Plan& plan, c10::Device device,
+    Stepper(const recipe::Recipe& recipe, plan::Plan& plan, c10::Device device,
             const dist::ProcessGroup* group = nullptr);
 
-    /// Micro-steps, clipping, update, followers, and the hooks of all components.
+    /// The phases in their order, each with its updates: micro-steps, clipping, update, followers, and the hooks
+    /// of the components that it runs.
     Result step(const Context& now, const Source& next, const Watch& watch = {});
 
-    Optimizer& optimizer() { return optimizer_; }
-    const Optimizer& optimizer() const { return optimizer_; }
+    /// How many batches a step takes.
+    std::int64_t batches_per_step() const { return plan_.batches_per_step() * recipe_.train.accumulate; }
+
+    /// By phase, in the order of plan.phases().
+    const std::vector<Updater>& updaters() const { return updaters_; }
+    /// The state of all optimisers by name, for exact resume.
+    NamedTensors state() const;
+    void load(const NamedTensors& state);
+    /// Names of parameters that should have a gradient and have none.
+    std::vector<std::string> without_gradient() const;
     const std::vector<Follower>& followers() const { return followers_; }
     bool bf16() const { return bf16_; }
     StepClock& clock() { return clock_; }
@@ -49,21 +77,26 @@ class Stepper {
     void observe(plan::NodeObserver observer) { observer_ = std::move(observer); }
 
   private:
-    bool micro_step(const Context& now, const Tensors& batch, std::int64_t micro, const Watch& watch);
-    void follow_before(const Progress& progress);
+    class Batches;
+    /// The updates of one phase. False where the source ran dry or something was not finite; `result` says which.
+    bool turn(Updater& updater, const Context& now, Batches& batches, const Watch& watch, Result& result);
+    bool micro_step(Updater& updater, Context now, Tensors& batch, bool fresh, bool last, const Watch& watch);
+    void follow_before(const plan::Phase& phase, const Progress& progress);
     /// One update of the optimiser and of those that follow after it.
-    void update(const Progress& progress);
+    void update(Updater& updater, const Progress& progress);
+    /// The number of a micro-step within the run; no two are alike.
+    std::int64_t number_of(const Updater& updater, std::int64_t step, std::int64_t repeat,
+                           std::int64_t micro) const;
     template <class Hook>
-    void call(const char* name, Hook hook) const;
+    void call(const Updater& updater, const Context& now, const char* name, Hook hook) const;
 
     const recipe::Recipe& recipe_;
-    const plan::Plan& plan_;
+    plan::Plan& plan_;
     c10::Device device_;
     const dist::ProcessGroup* group_;
     bool bf16_;
-    Optimizer optimizer_;
+    std::vector<Updater> updaters_;
     std::vector<Follower> followers_;
-    std::unique_ptr<dist::GradientAverage> average_;
     StepClock clock_;
     plan::NodeObserver observer_;
 };

@@ -3,14 +3,18 @@
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
+#include <algorithm>
 #include <cmath>
+#include <map>
 #include <new>
 #include <utility>
 
 #include "base/atomic_file.hpp"
 #include "base/fnv.hpp"
 #include "base/json_text.hpp"
+#include "base/name_pattern.hpp"
 #include "base/time_text.hpp"
 #include "train/initial_weights.hpp"
 #include "train/signals.hpp"
@@ -66,11 +70,13 @@ Trainer::Trainer(const recipe::Recipe& recipe, const host::Registry& registry, T
       device_(request_.group != nullptr ? request_.group->device() : pick_device(recipe.train.device)),
       plan_(take_plan()),
       data_(take_data()),
-      folder_(open_folder()) {
+      own_folder_(request_.stage ? std::nullopt : std::optional(open_folder(recipe, request_))),
+      folder_(request_.stage ? *request_.stage->folder : *own_folder_) {
     if (recipe.train.threads > 0) at::set_num_threads(static_cast<int>(recipe.train.threads));
     plan_.to(device_);
     plan_.train(true);
-    folder_.describe(recipe, registry, plan::to_text(plan_), plan::to_mermaid(plan_), request_.command);
+    if (!request_.stage)
+        folder_.describe(recipe, registry, plan::to_text(plan_), plan::to_mermaid(plan_), request_.command);
     if (!request_.opening.empty()) folder_.log(request_.opening);
     recorded([&] { prepare(); });
 }
@@ -92,27 +98,56 @@ void Trainer::prepare() {
     auto options = loader_options(recipe_, plan_, data_.labels, comm(), device_);
     options.cache = data_.cache.kind == "memory";
     loader_ = step_loader(data_.images, std::move(options), plan_);
-    progress_.steps_per_epoch = loader_->batches_per_epoch() / recipe_.train.accumulate;
+    stepper_ = std::make_unique<Stepper>(recipe_, plan_, device_, request_.group);
+    progress_.steps_per_epoch = loader_->batches_per_epoch() / stepper_->batches_per_step();
     if (progress_.steps_per_epoch < 1)
         throw DataError(fmt::format(
-            "found {} batches an epoch, expected at least train.accumulate = {}; lower train.batch or "
-            "train.accumulate",
-            loader_->batches_per_epoch(), recipe_.train.accumulate));
+            "found {} batches an epoch, expected at least the {} of a step (train.accumulate = {}{}); lower "
+            "train.batch or train.accumulate",
+            loader_->batches_per_epoch(), stepper_->batches_per_step(), recipe_.train.accumulate,
+            plan_.batches_per_step() > 1 ? fmt::format(", repeat = {}", plan_.batches_per_step()) : ""));
     progress_.total_steps = progress_.steps_per_epoch * recipe_.train.epochs;
-    stepper_ = std::make_unique<Stepper>(recipe_, plan_, device_, request_.group);
-    checkpoints_ = std::make_unique<Checkpoints>(recipe_, folder_, plan_, stepper_->optimizer(), comm(),
-                                                 fingerprint(*data_.images));
-    if (folder_.resumes())
+    checkpoints_ = std::make_unique<Checkpoints>(
+        recipe_, folder_, plan_, *stepper_, comm(), fingerprint(*data_.images),
+        request_.stage ? Before{request_.stage->steps_before, request_.stage->carried} : Before{});
+    if (resumes())
         restore();
     else
-        folder_.rewind(0);  // a run that was killed before its first checkpoint starts again
-    journal_ = std::make_unique<Journal>(recipe_, plan_, *stepper_, folder_, comm(), device_);
+        folder_.rewind(steps_before());  // a run that was killed before its first checkpoint starts again
+    journal_ = std::make_unique<Journal>(recipe_, plan_, *stepper_, folder_, comm(), device_, steps_before());
     view_ = std::make_unique<ProgressView>(first() ? folder_.path() / "train.log" : "/dev/null",
                                            request_.quiet || !first(), progress_.step, progress_.total_steps,
                                            recipe_.train.epochs);
     for (const auto& note : data_.notes) view_->say("warning: " + note);
-    if (!folder_.resumes())
-        for (const auto& warning : load_initial_weights(recipe_, plan_)) view_->say("warning: " + warning);
+    if (!resumes()) start();
+}
+
+bool Trainer::resumes() const {
+    return request_.stage ? request_.stage->resumes : folder_.resumes();
+}
+
+void Trainer::start() {
+    for (const auto& warning : load_initial_weights(recipe_, plan_)) view_->say("warning: " + warning);
+    if (!request_.stage) return;
+    const at::NoGradGuard no_grad;
+    const std::map<std::string, at::Tensor> before(request_.stage->carried.begin(),
+                                                   request_.stage->carried.end());
+    for (auto& [name, tensor] : plan_.state()) {
+        const auto found = before.find(name);
+        const bool fresh = std::ranges::any_of(recipe_.stage->fresh, [&, &name = name](const auto& pattern) {
+            return base::matches(name, pattern);
+        });
+        if (found == before.end() || fresh) continue;
+        if (tensor.numel() == 0) tensor.resize_(found->second.sizes());
+        if (tensor.sizes() != found->second.sizes())
+            throw RecipeError(
+                fmt::format("{}: stage '{}' has {} as [{}], the stage before it as [{}]; name it in `fresh`, "
+                            "or give it the "
+                            "same size",
+                            recipe_.stage->origin.text(), recipe_.stage->name, name,
+                            fmt::join(tensor.sizes(), ", "), fmt::join(found->second.sizes(), ", ")));
+        tensor.copy_(found->second);
+    }
 }
 
 void Trainer::restore() {
@@ -120,7 +155,7 @@ void Trainer::restore() {
         folder_.log("warning: " + warning);
         if (!request_.quiet && first()) fmt::print(stderr, "warning: {}\n", warning);
     });
-    folder_.rewind(progress_.step);
+    folder_.rewind(steps_before() + progress_.step);
 }
 
 void Trainer::save(const std::string& name) {
@@ -130,18 +165,18 @@ void Trainer::save(const std::string& name) {
     view_->step(progress_.step);
 }
 
-RunFolder Trainer::open_folder() const {
-    if (request_.group == nullptr)
-        return RunFolder::open(recipe_, request_.out, request_.resume, request_.overwrite);
-    if (first()) {
-        auto folder =
-            RunFolder::open(recipe_, request_.out, request_.resume, request_.overwrite, comm().world_size());
-        request_.group->from_first(nlohmann::json({{"path", std::filesystem::absolute(folder.path()).string()},
-                                                   {"resumes", folder.resumes()}})
-                                       .dump());
+RunFolder open_folder(const recipe::Recipe& recipe, const TrainRequest& request) {
+    if (request.group == nullptr)
+        return RunFolder::open(recipe, request.out, request.resume, request.overwrite);
+    if (request.group->rank() == 0) {
+        auto folder = RunFolder::open(recipe, request.out, request.resume, request.overwrite,
+                                      request.group->world_size());
+        request.group->from_first(nlohmann::json({{"path", std::filesystem::absolute(folder.path()).string()},
+                                                  {"resumes", folder.resumes()}})
+                                      .dump());
         return folder;
     }
-    const auto opened = nlohmann::json::parse(request_.group->from_first(""));
+    const auto opened = nlohmann::json::parse(request.group->from_first(""));
     return RunFolder::of_other_process(opened["path"].get<std::string>(), opened["resumes"]);
 }
 
@@ -158,7 +193,7 @@ Context Trainer::context() const {
     context.comm = &comm();
     context.progress = progress_;
     context.device = device_;
-    context.seed = static_cast<std::uint64_t>(recipe_.train.seed);
+    context.seed = seed_of(recipe_);
     return context;
 }
 
@@ -170,13 +205,16 @@ TrainSummary Trainer::train() {
     const StopSignals signals;
     const auto start = std::chrono::steady_clock::now();
     const auto from = progress_.step;
-    view_->say(fmt::format(
-        "{} in {}: {} images, {} epochs of {} steps, batch {}{}{}, {} on {}, {} loader workers",
-        folder_.resumes() ? fmt::format("resuming at step {}", from) : "training", folder_.path().string(),
-        data_.images->size(), recipe_.train.epochs, progress_.steps_per_epoch, recipe_.train.batch,
-        recipe_.train.accumulate > 1 ? fmt::format(" x {}", recipe_.train.accumulate) : "",
-        comm().world_size() > 1 ? fmt::format(" x {} processes", comm().world_size()) : "",
-        stepper_->bf16() ? "bf16" : "fp32", device_.str(), loader_->workers()));
+    view_->say(
+        fmt::format("{}{} in {}: {} images, {} epochs of {} steps, batch {}{}{}, {} on {}, {} loader workers",
+                    recipe_.stage ? fmt::format("stage {} ({} of {}): ", recipe_.stage->name,
+                                                recipe_.stage->number + 1, recipe_.stage->count)
+                                  : "",
+                    resumes() ? fmt::format("resuming at step {}", from) : "training", folder_.path().string(),
+                    data_.images->size(), recipe_.train.epochs, progress_.steps_per_epoch, recipe_.train.batch,
+                    recipe_.train.accumulate > 1 ? fmt::format(" x {}", recipe_.train.accumulate) : "",
+                    comm().world_size() > 1 ? fmt::format(" x {} processes", comm().world_size()) : "",
+                    stepper_->bf16() ? "bf16" : "fp32", device_.str(), loader_->workers()));
     view_->say(data_.cache.text());
     for (const auto& warning : plan_.warnings()) view_->say("warning: " + warning);
     if (const auto note = data_.images->note(); !note.empty()) view_->say("note: " + note);
@@ -203,8 +241,9 @@ TrainSummary Trainer::train() {
     } else {  // on the terminal the verb says it
         folder_.log(fmt::format("trained {} steps in {}", summary.steps, base::duration_text(summary.seconds)));
     }
-    const auto status = stopped ? "stopped" : "finished";
-    folder_.update({{"status", status}, {"exit_code", stopped ? 75 : 0}, {"step", progress_.step}});
+    if (stopped || !request_.stage || request_.stage->last)
+        folder_.update({{"status", stopped ? "stopped" : "finished"}, {"exit_code", stopped ? 75 : 0}});
+    folder_.update({{"step", steps_before() + progress_.step}});
     journal_->flush();
     view_->finish();
     return summary;
@@ -213,7 +252,7 @@ TrainSummary Trainer::train() {
 bool Trainer::epoch() {
     const auto number = progress_.epoch();
     const auto done = progress_.step % progress_.steps_per_epoch;
-    loader_->begin(number, done * recipe_.train.accumulate);
+    loader_->begin(number, done * stepper_->batches_per_step());
     for (const auto& [name, component] : plan_.components())
         host::guarded(name + ": on_epoch_begin", [&, &c = component] { c->on_epoch_begin(context()); });
     for (auto i = done; i < progress_.steps_per_epoch; ++i) {
@@ -231,13 +270,13 @@ bool Trainer::step() {
         [&](const plan::StepOutput& out, std::int64_t images, bool good) {
             finite = good && finite;
             if (good)
-                journal_->add(out, images, progress_);
+                journal_->add(out, images);
             else
                 on_nan(out);
         });
     if (!result.complete) return false;
     if (result.updated)
-        journal_->add_update(result.gradient_norm);
+        journal_->add_updates(result.updates, progress_);
     else if (finite)
         on_nan({});
     ++progress_.step;
@@ -330,7 +369,8 @@ void Trainer::end_of_epoch() {
     const auto bad = list_bad_images(epoch);
     save("last");
     if (const auto name = checkpoints_->kept_as(epoch, progress_); !name.empty()) save(name);
-    folder_.update({{"step", progress_.step}, {"epoch", epoch}, {"quarantined", bad}});
+    folder_.update({{"step", steps_before() + progress_.step}, {"epoch", epoch}, {"quarantined", bad}});
+    if (recipe_.stage) folder_.update({{"stage", recipe_.stage->name}});
     journal_->flush();
     // A probe takes as long as it takes.
     if (request_.group != nullptr) request_.group->wait_for_all(std::chrono::hours(24));

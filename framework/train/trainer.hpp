@@ -23,6 +23,15 @@ namespace hearth::train {
 
 using Values = std::vector<std::pair<std::string, double>>;
 
+/// Where a stage of a training stands among the others (staged.hpp). Nothing of it for a recipe without stages.
+struct StageStart {
+    RunFolder* folder = nullptr;  ///< of all stages
+    bool resumes = false;         ///< this stage is the one that the checkpoint is of
+    bool last = true;
+    std::int64_t steps_before = 0;  ///< of earlier stages
+    NamedTensors carried;           ///< weights and buffers of earlier stages, by checkpoint name
+};
+
 struct TrainRequest {
     std::filesystem::path out;  ///< run folder; empty: runs/<name>/<time>
     Resume resume = Resume::no;
@@ -37,6 +46,7 @@ struct TrainRequest {
     /// the data were opened with data.cache = "none".
     std::optional<plan::Plan> plan;
     std::optional<TrainingData> data;
+    std::optional<StageStart> stage;
     /// Called every `probe.every` epochs and after the last: named metrics of the features so far; the first
     /// one decides what is "best".
     std::function<Values(const plan::Plan&, const Context&)> probe;
@@ -58,6 +68,8 @@ class Trainer {
     TrainSummary run();
     const plan::Plan& plan() const { return plan_; }
     const RunFolder& folder() const { return folder_; }
+    /// All that a checkpoint has of weights and buffers, earlier stages' included.
+    NamedTensors state() const { return checkpoints_->state(); }
 
   private:
     /// Does the work; run.json says how it failed where it does.
@@ -65,8 +77,9 @@ class Trainer {
     auto recorded(const Work& work) -> decltype(work());
     plan::Plan take_plan();
     TrainingData take_data();
-    void prepare();  ///< loader, optimizer, log; goes on where the run was, or loads init_from
+    void prepare();  ///< loader, optimizer, log; goes on where the run was, or starts
     void restore();
+    void start();  ///< weights from files and from earlier stages
     TrainSummary train();
     bool epoch();  ///< false when a signal arrived
     bool step();   ///< one optimiser step; false at the end of the epoch
@@ -79,7 +92,8 @@ class Trainer {
     Context context() const;
     const Comm& comm() const { return request_.group != nullptr ? *request_.group : Comm::local(); }
     bool first() const { return comm().rank() == 0; }  ///< this process keeps the run folder
-    RunFolder open_folder() const;
+    bool resumes() const;
+    std::int64_t steps_before() const { return request_.stage ? request_.stage->steps_before : 0; }
     bool stop_asked() const;  ///< by a signal that any process got
 
     const recipe::Recipe& recipe_;
@@ -88,7 +102,8 @@ class Trainer {
     c10::Device device_;
     plan::Plan plan_;
     TrainingData data_;  ///< opened before the run folder is made
-    RunFolder folder_;
+    std::optional<RunFolder> own_folder_;
+    RunFolder& folder_;
     std::unique_ptr<data::Loader> loader_;
     std::unique_ptr<Stepper> stepper_;
     std::unique_ptr<Checkpoints> checkpoints_;
@@ -96,5 +111,8 @@ class Trainer {
     std::unique_ptr<ProgressView> view_;
     Progress progress_;
 };
+
+/// The folder of a run, opened by its first process for all of them.
+RunFolder open_folder(const recipe::Recipe& recipe, const TrainRequest& request);
 
 }  // namespace hearth::train

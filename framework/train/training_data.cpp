@@ -1,42 +1,16 @@
 #include "train/training_data.hpp"
 
 #include <ATen/ATen.h>
-#include <fmt/format.h>
 
 #include <optional>
 
 #include "base/activity.hpp"
-#include "data/packed.hpp"
 #include "data/repeated.hpp"
-#include "data/subset.hpp"
+#include "data/requests.hpp"
 
 namespace hearth::train {
 
-data::LabelRule label_rule(const recipe::DataSpec& spec) {
-    return {.label = spec.label,
-            .positive = spec.positive,
-            .negative = spec.negative,
-            .patient = spec.patient,
-            .uncertain = spec.uncertain,
-            .blank = spec.blank,
-            .where = spec.origin.text(),
-            .places = recipe::texts_of(spec.written)};
-}
-
 namespace {
-
-data::PackRequest pack_request(const recipe::DataSpec& spec, base::Activity& activity) {
-    return {.folder = spec.cache_folder,
-            .size = static_cast<int>(spec.size),
-            .identity = spec.source == "phantom"
-                            ? fmt::format("phantom {} {}", spec.phantom_seed, spec.phantom_lesions)
-                            : fmt::format("{} {} reduced", spec.fit, spec.max_pixels),
-            .workers = static_cast<int>(spec.workers),
-            .progress = [&activity](std::int64_t done, std::int64_t all, const std::filesystem::path& file) {
-                activity.now("packing into " + file.string());
-                activity.count(done, all, "images");
-            }};
-}
 
 ImageCache cache_for(const recipe::DataSpec& spec, std::int64_t trained, std::int64_t all, const Comm* comm) {
     if (comm == nullptr) return {.kind = spec.cache == "packed" ? "packed" : "none"};
@@ -47,39 +21,32 @@ ImageCache cache_for(const recipe::DataSpec& spec, std::int64_t trained, std::in
     return cache;
 }
 
+}  // namespace
+
 TrainingData open_uncached(const recipe::DataSpec& spec) {
     TrainingData out;
-    out.images = data::open_dataset({.source = spec.source,
-                                     .where = spec.where,
-                                     .size = static_cast<int>(spec.size),
-                                     .fit = spec.fit,
-                                     .max_pixels = spec.max_pixels,
-                                     .phantom_count = spec.phantom_count,
-                                     .phantom_seed = spec.phantom_seed,
-                                     .phantom_lesions = spec.phantom_lesions});
+    out.images = data::open_dataset(data::dataset_request(spec));
     out.whole = out.images;
     if (const auto repeated = data::repeated_images(*out.images)) out.notes.push_back(*repeated);
     if (spec.label.empty()) return out;
-    out.labels = data::read_labels(*out.images, label_rule(spec));
+    out.labels = data::read_labels(*out.images, data::label_rule(spec));
     if (spec.fraction >= 1 && spec.folds == 0) return out;
-    out.rows = data::choose(out.labels.strata(), out.labels.patients,
-                            {.fraction = spec.fraction,
-                             .folds = static_cast<int>(spec.folds),
-                             .fold = static_cast<int>(spec.fold),
-                             .held_out = false,
-                             .seed = static_cast<std::uint64_t>(spec.split_seed)});
+    out.rows = data::choose(out.labels.strata(), out.labels.patients, data::subset_rule(spec));
     out.labels = data::rows_of(out.labels, *out.rows);
     out.images = data::part_of(out.whole, *out.rows);
     return out;
 }
 
-}  // namespace
-
 TrainingData with_cache(TrainingData opened, const recipe::DataSpec& spec, const Comm* comm, bool quiet) {
     base::Activity activity(quiet, "opening " + spec.source);
     opened.cache = cache_for(spec, opened.images->size(), opened.whole->size(), comm);
     if (opened.cache.kind != "packed") return opened;
-    const auto packed = data::packed(opened.whole, pack_request(spec, activity));
+    auto request = data::pack_request(spec);
+    request.progress = [&](std::int64_t done, std::int64_t all, const std::filesystem::path& file) {
+        activity.now("packing into " + file.string());
+        activity.count(done, all, "images");
+    };
+    const auto packed = data::packed(opened.whole, request);
     opened.images = opened.rows ? data::part_of(packed, *opened.rows) : packed;
     return opened;
 }

@@ -27,12 +27,10 @@ struct TrainingData {
 /// processes of the run: with data.cache = "auto" they pack where one of them has no room. Without it images
 /// are not cached unless [data] says "packed". Says how far it is where that takes long, unless `quiet`.
 TrainingData open_training_data(const recipe::DataSpec& spec, const Comm* comm = nullptr, bool quiet = true);
-/// Images that were opened with data.cache = "none", cached as `spec` says: for training without opening them
-/// again.
+/// The same without caching anything, whatever [data] says: before a batch or a cache is chosen.
+TrainingData open_uncached(const recipe::DataSpec& spec);
+/// Such images, cached as `spec` says: for training without opening them again.
 TrainingData with_cache(TrainingData opened, const recipe::DataSpec& spec, const Comm* comm, bool quiet);
-
-/// What [data] says about reading the column data.label.
-data::LabelRule label_rule(const recipe::DataSpec& spec);
 
 /// Batches as [data] and [train] ask for them, from images that are not kept in memory, with the views of this
 /// plan, for a step on `device`.

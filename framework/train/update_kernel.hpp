@@ -1,4 +1,4 @@
-// These loops do the arithmetic of an optimiser's update (adamw.hpp) and of norms of gradients on plain memory.
+// These loops do the arithmetic of an optimiser's update (rules/adamw.cpp) and of norms of gradients on plain memory.
 #pragma once
 
 #include <cstdint>

@@ -13,6 +13,7 @@
 #include "support/plugins.hpp"
 #include "support/temporary_folder.hpp"
 #include "train/stepper.hpp"
+#include "train/terms.hpp"
 
 namespace hearth::test {
 
@@ -84,8 +85,9 @@ class Replay {
     }
     /// A loss's term in the last step.
     double term(const std::string& wanted) const {
-        for (const auto& [name, value] : terms_)
-            if (name == wanted) return value.item<double>();
+        std::vector<std::string> names;
+        for (const auto& [name, value] : terms_) names.push_back(name);
+        if (const auto at = train::find_term(names, wanted)) return terms_[*at].second.item<double>();
         FAIL("no loss has the term " << wanted);
         return 0;
     }

@@ -2,6 +2,7 @@
 #include <regex>
 #include <set>
 
+#include "plan/followers.hpp"
 #include "plan/support.hpp"
 
 using namespace hearth;
@@ -69,6 +70,16 @@ TEST_CASE("Mermaid connects declared nodes only, and shows the follower") {
         CHECK(matches(text, "-\\.->\\|(EMA)\\|").size() == 1);
     }
     CHECK_THAT(plan::to_mermaid(planned(renamed_demo())), Contains("ill_backbone -.->|EMA| teacher_backbone"));
+}
+
+TEST_CASE("pictures join a follower to its leader, from backbone to backbone") {
+    const auto demo = planned(small_demo);
+    const auto edges = plan::follower_edges(demo);
+    REQUIRE(edges.size() == 1);
+    CHECK(edges[0].leader->id == "student.backbone");
+    CHECK(edges[0].follower->id == "teacher.backbone");
+    CHECK(edges[0].leader->runs);
+    CHECK(edges[0].follower->runs);
 }
 
 TEST_CASE("Graphviz has an edge for each connected port") {

@@ -132,6 +132,18 @@ TEST_CASE("time is told apart by operation, without the operations it called") {
     CHECK(named("aten::linear").seconds < named("aten::mm").seconds);
 }
 
+TEST_CASE("a bench finds an automatic batch for its data, and opens none for generated images") {
+    const TrainingRun own(linear_map, {"train.batch=auto"});
+    const auto result = train::bench(own.recipe, registry(), {.steps = 1, .warmup = 0});
+    CHECK(result.batch == 16);  // as many as there are
+    CHECK(result.images == 16);
+    auto elsewhere = own.recipe;
+    elsewhere.data.source = "/nowhere.csv";
+    const auto generated = train::bench(elsewhere, registry(), {.steps = 1, .warmup = 0, .generated = true});
+    CHECK(generated.batch >= 1);
+    CHECK(generated.images == generated.batch);
+}
+
 TEST_CASE("a bench says how long a step takes, of what it consists, and what it computes") {
     const TrainingRun made(tiny_demo(), {"probe.every=0"});
     for (const bool generated : {true, false}) {

@@ -50,13 +50,12 @@ TEST_CASE("the choice says how much it takes and why") {
         return train::choose_cache(spec_of(cache), 500'000, 1'000'000, processes, free).text();
     };
     CHECK(text("auto", 1, 25e9) ==
-          "images are kept in memory: 10.00 GB of 25.00 GB free (data.cache = \"auto\")");
-    CHECK(text("memory", 2, 25e9) == "images are kept in memory: 20.00 GB in 2 processes of 25.00 GB free");
+          "images are kept in memory: 9.31 GiB of 23.28 GiB free (data.cache = \"auto\")");
+    CHECK(text("memory", 2, 25e9) == "images are kept in memory: 18.63 GiB in 2 processes of 23.28 GiB free");
     CHECK(text("auto", 2, 25e9) ==
-          "images are packed into a file of 10.00 GB: in memory they would take 20.00 GB in 2 processes, more "
-          "than "
-          "50 % of what is free, 25.00 GB here (data.cache = \"auto\")");
-    CHECK(text("packed", 1, 25e9) == "images are packed into a file of 10.00 GB");
+          "images are packed into a file of 9.31 GiB: in memory they would take 18.63 GiB in 2 processes, more "
+          "than 50 % of what is free, 23.28 GiB here (data.cache = \"auto\")");
+    CHECK(text("packed", 1, 25e9) == "images are packed into a file of 9.31 GiB");
     CHECK_THAT(text("none", 1, 25e9), Contains("decoded anew"));
 }
 
@@ -95,5 +94,5 @@ TEST_CASE("a run says where its images are kept") {
     TrainingRun run(linear_map, {"train.epochs=1"});
     run.run();
     CHECK_THAT(run.folder.read("run/train.log"),
-               Contains("images are kept in memory: 0.0 MB of ") && Contains("(data.cache = \"auto\")"));
+               Contains("images are kept in memory: 0.0 MiB of ") && Contains("(data.cache = \"auto\")"));
 }

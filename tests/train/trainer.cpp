@@ -53,9 +53,10 @@ TEST_CASE("a linear map learns, and the run folder tells how") {
     CHECK(status["step"] == 40);
     CHECK(run.last().metadata.at("hearth.step") == "40");
     for (const auto& line : run.metrics())
-        for (const auto* key : {"step", "epoch", "lr", "weight_decay", "gradient_norm", "mean_square", "std",
-                                "rank", "images_per_second", "loader_stall", "memory_mib"})
+        for (const auto* key : {"step", "epoch", "lr", "weight_decay", "gradient_norm", "terms", "std", "rank",
+                                "images_per_second", "loader_stall", "memory_mib"})
             CHECK(line.contains(key));
+    CHECK(run.metrics().back()["terms"].items().begin().key().ends_with(".mean_square"));
 }
 
 TEST_CASE("the log of a run begins with what was shown before it, and ends with how it ended") {
@@ -286,7 +287,9 @@ TEST_CASE("an automatic batch is a number in the run's recipe, no larger than th
     CHECK_FALSE(train::next_fits({100, 110}, 129));
     TrainingRun run(linear_map, {"train.batch=auto"});
     REQUIRE(run.recipe.train.batch == recipe::TrainSpec::auto_batch);
-    run.recipe = train::with_fitting_batch(run.recipe, registry());
+    auto plan = plan::Plan::initial(run.recipe, registry());
+    const auto images = train::open_uncached(run.recipe.data).images->size();
+    run.recipe = train::with_fitting_batch(run.recipe, plan, images);
     CHECK(run.recipe.train.batch == 16);
     CHECK(run.run().steps == 2);
     CHECK(recipe::load(run.path() / "resolved.toml").train.batch == 16);
@@ -297,15 +300,13 @@ TEST_CASE("a run on an open plan and open data is the run that opens them, also 
     TrainingRun own(tiny_demo(), one_epoch), given(tiny_demo(), one_epoch);
     own.run();
     auto plan = plan::Plan::initial(given.recipe, registry());
-    auto uncached = given.recipe.data;
-    uncached.cache = "none";
     const auto automatic = train::with_batch(given.recipe, recipe::TrainSpec::auto_batch);
     CHECK(train::with_fitting_batch(automatic, plan, 2).train.batch == 2 * given.recipe.data.samples_per_image);
     train::TrainRequest request;
     request.out = given.path();
     request.quiet = true;
     request.plan = std::move(plan);
-    request.data = train::open_training_data(uncached);
+    request.data = train::open_uncached(given.recipe.data);
     train::Trainer(given.recipe, registry(), std::move(request)).run();
     CHECK(difference(own.last(), given.last()) == "");
 }
@@ -315,5 +316,5 @@ TEST_CASE("the log says where the time went") {
     run.run();
     for (const auto& line : run.metrics())
         for (const auto* part : {"data", "forward", "loss", "backward", "clip", "optimizer"})
-            CHECK(line["phases"].contains(part));
+            CHECK(line["parts"].contains(part));
 }

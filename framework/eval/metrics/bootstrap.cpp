@@ -1,10 +1,11 @@
-// Resampling by patient; see the header for the definitions.
+// Resamples by patient; the header has the definitions.
 #include "eval/metrics/bootstrap.hpp"
 
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <cmath>
+#include <iterator>
 #include <limits>
 #include <map>
 #include <numeric>
@@ -35,8 +36,8 @@ std::vector<std::vector<std::size_t>> rows_by_patient(std::span<const int> group
     return patients;
 }
 
-/// The statistic of each resample that has one.
-std::vector<double> resampled(const std::vector<std::vector<std::size_t>>& patients, const Statistic& statistic,
+/// The statistic of each resample.
+std::vector<double> values_of(const std::vector<std::vector<std::size_t>>& patients, const Statistic& statistic,
                               const BootstrapOptions& options) {
     Xoshiro random(options.seed);
     std::vector<std::size_t> rows;
@@ -47,9 +48,8 @@ std::vector<double> resampled(const std::vector<std::vector<std::size_t>>& patie
             const auto& patient = patients[random.below(static_cast<std::uint32_t>(patients.size()))];
             rows.insert(rows.end(), patient.begin(), patient.end());
         }
-        if (const double value = statistic(rows); !std::isnan(value)) values.push_back(value);
+        values.push_back(statistic(rows));
     }
-    std::ranges::sort(values);
     return values;
 }
 
@@ -67,26 +67,39 @@ std::vector<std::size_t> all_rows(std::size_t count) {
     return rows;
 }
 
-/// The statistic's values in the resamples, sorted, and the interval that they are.
-struct Resampling {
-    std::vector<double> values;
-    Interval interval;
-};
-
-Resampling resample(std::span<const int> groups, const Statistic& statistic, const BootstrapOptions& options) {
-    check(groups, options);
-    const auto patients = rows_by_patient(groups);
-    Resampling out{{}, {statistic(all_rows(groups.size())), undefined, undefined, 0, 0, patients.size()}};
-    if (patients.size() < least_patients) return out;
-    out.values = resampled(patients, statistic, options);
-    out.interval.used = out.values.size();
-    out.interval.dropped = options.resamples - out.interval.used;
-    if (static_cast<double>(out.interval.dropped) > most_dropped * static_cast<double>(options.resamples))
-        return out;
-    const double tail = (1 - options.level) / 2;
-    out.interval.low = quantile(out.values, tail);
-    out.interval.high = quantile(out.values, 1 - tail);
+/// The values that there are, sorted.
+std::vector<double> sorted_values(const std::vector<double>& values) {
+    std::vector<double> out;
+    std::ranges::copy_if(values, std::back_inserter(out), [](double value) { return !std::isnan(value); });
+    std::ranges::sort(out);
     return out;
+}
+
+/// `sorted` are the sorted_values() of it.
+Interval interval_of(const Resampled& resampled, const std::vector<double>& sorted) {
+    Interval out{resampled.value, undefined, undefined, 0, 0, resampled.patients};
+    if (resampled.patients < least_patients) return out;
+    out.used = sorted.size();
+    out.dropped = resampled.values.size() - out.used;
+    if (static_cast<double>(out.dropped) > most_dropped * static_cast<double>(resampled.values.size()))
+        return out;
+    const double tail = (1 - resampled.options.level) / 2;
+    out.low = quantile(sorted, tail);
+    out.high = quantile(sorted, 1 - tail);
+    return out;
+}
+
+/// Of the resampled difference of two statistics.
+PairedInterval paired_interval(const Resampled& difference) {
+    const auto values = sorted_values(difference.values);
+    const auto interval = interval_of(difference, values);
+    if (std::isnan(interval.low)) return {interval, undefined};
+    const auto at_most_zero =
+        static_cast<double>(std::ranges::count_if(values, [](double d) { return d <= 0; }));
+    const auto at_least_zero =
+        static_cast<double>(std::ranges::count_if(values, [](double d) { return d >= 0; }));
+    const double tail = (std::min(at_most_zero, at_least_zero) + 1) / (static_cast<double>(values.size()) + 1);
+    return {interval, std::min(1.0, 2 * tail)};
 }
 
 }  // namespace
@@ -111,20 +124,33 @@ std::string interval_text(const Interval& interval, bool sign, const std::string
 }
 
 Interval bootstrap(std::span<const int> groups, const Statistic& statistic, const BootstrapOptions& options) {
-    return resample(groups, statistic, options).interval;
+    const auto resampled = resample(groups, statistic, options);
+    return interval_of(resampled, sorted_values(resampled.values));
 }
 
 PairedInterval paired_bootstrap(std::span<const int> groups, const Statistic& a, const Statistic& b,
                                 const BootstrapOptions& options) {
     const Statistic difference = [&](std::span<const std::size_t> rows) { return a(rows) - b(rows); };
-    const auto [values, interval] = resample(groups, difference, options);
-    if (std::isnan(interval.low)) return {interval, undefined};
-    const auto at_most_zero =
-        static_cast<double>(std::ranges::count_if(values, [](double d) { return d <= 0; }));
-    const auto at_least_zero =
-        static_cast<double>(std::ranges::count_if(values, [](double d) { return d >= 0; }));
-    const double tail = (std::min(at_most_zero, at_least_zero) + 1) / (static_cast<double>(values.size()) + 1);
-    return {interval, std::min(1.0, 2 * tail)};
+    return paired_interval(resample(groups, difference, options));
+}
+
+Resampled resample(std::span<const int> groups, const Statistic& statistic, const BootstrapOptions& options) {
+    check(groups, options);
+    const auto patients = rows_by_patient(groups);
+    Resampled out{statistic(all_rows(groups.size())), {}, patients.size(), options};
+    if (patients.size() >= least_patients) out.values = values_of(patients, statistic, options);
+    return out;
+}
+
+PairedInterval paired_difference(const Resampled& a, const Resampled& b) {
+    if (a.patients != b.patients || a.values.size() != b.values.size() || a.options.seed != b.options.seed)
+        throw DataError(
+            "bootstrap: found statistics that were resampled differently, expected one seed, the same "
+            "patients and as many resamples");
+    auto difference = a;
+    difference.value -= b.value;
+    for (std::size_t i = 0; i < b.values.size(); ++i) difference.values[i] -= b.values[i];
+    return paired_interval(difference);
 }
 
 ResampledAuc::ResampledAuc(std::span<const double> scores, std::span<const int> positive) {

@@ -71,6 +71,19 @@ Interval bootstrap(std::span<const int> groups, const Statistic& statistic,
 PairedInterval paired_bootstrap(std::span<const int> groups, const Statistic& a, const Statistic& b,
                                 const BootstrapOptions& options = {});
 
+/// A statistic of all rows once and of each resample. Of the same groups and options all statistics see the
+/// same resamples, so that one of them can be compared with several without being computed again.
+struct Resampled {
+    double value;
+    std::vector<double> values;  ///< NaN where there is none; empty with fewer than least_patients patients
+    std::size_t patients;
+    BootstrapOptions options;
+};
+Resampled resample(std::span<const int> groups, const Statistic& statistic,
+                   const BootstrapOptions& options = {});
+/// What paired_bootstrap() says of two statistics. Throws DataError where they were not resampled alike.
+PairedInterval paired_difference(const Resampled& a, const Resampled& b);
+
 /// The AUC of resampled rows in O(N): the scores are sorted once, a resample only changes how often each row
 /// counts. A Statistic. Not for two threads at once; copy it instead.
 class ResampledAuc {

@@ -1,4 +1,5 @@
-// AUCs class by class: one class against the rest, or one of several labels over the rows where it is known.
+// Computes AUCs class by class: one class against the rest, or one of several labels over the rows where it
+// is known.
 #pragma once
 
 #include <cstddef>

@@ -1,5 +1,5 @@
-// How well values of pixels point at regions: the area under the per-region overlap curve (PRO), as Bergmann et
-// al. measure anomaly localisation (MVTec AD, IJCV 2021, section 5.2,
+// Measures how well values of pixels point at regions: by the area under the per-region overlap curve (PRO),
+// as Bergmann et al. measure anomaly localisation (MVTec AD, IJCV 2021, section 5.2,
 // https://doi.org/10.1007/s11263-020-01400-4). Small regions count as much as large ones; the AUROC of pixels
 // (metrics.hpp) has the large ones dominate.
 #pragma once

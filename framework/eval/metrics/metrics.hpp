@@ -1,6 +1,6 @@
-// Classification metrics on plain numbers. They agree with scikit-learn wherever it gives a value
-// (tools/check_metrics.py); where a metric has no value (a class is absent) the result is a quiet NaN, never a
-// made-up 0 or 0.5. Scores must be finite, lengths equal and labels in range: otherwise NumericError or
+// Computes classification metrics of plain numbers. They agree with scikit-learn wherever it gives a value
+// (tools/check_metrics.py); where a metric has no value (a class is absent) the result is a quiet NaN, never
+// a made-up 0 or 0.5. Scores must be finite, lengths equal and labels in range: otherwise NumericError or
 // DataError says which row is wrong.
 #pragma once
 

@@ -1,4 +1,4 @@
-// How far numbers are from each other.
+// Says how far numbers are from each other.
 #pragma once
 
 #include <vector>

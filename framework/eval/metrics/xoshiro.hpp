@@ -1,5 +1,5 @@
-// Small random numbers that are the same on every compiler and library (std::uniform_int_distribution is not):
-// SplitMix64 to seed xoshiro256**, https://prng.di.unimi.it, and unbiased bounded integers,
+// Draws small random numbers that are the same on every compiler and library (std::uniform_int_distribution
+// is not): SplitMix64 to seed xoshiro256**, https://prng.di.unimi.it, and unbiased bounded integers,
 // https://arxiv.org/abs/1805.10941.
 #pragma once
 

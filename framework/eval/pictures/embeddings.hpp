@@ -1,5 +1,5 @@
-// Features that t-SNE draws: of whole images by group, and of nine places of the images (Liu et al. 2025, Fig.
-// 5).
+// Collects the features that t-SNE draws: of whole images by group, and of nine places of the images (Liu et
+// al. 2025, Fig. 5).
 #pragma once
 
 #include "eval/probe/features.hpp"

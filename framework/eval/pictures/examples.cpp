@@ -1,5 +1,5 @@
-// Pictures for a report, found from the wiring alone: every image-shaped view and pass output, and each loss
-// that compares an output with a view tells what the output is meant to become.
+// Pictures for a report are found from the wiring alone: every image-shaped view and pass output is one, and
+// each loss that compares an output with a view tells what the output is meant to become.
 #include "eval/pictures/examples.hpp"
 
 #include <ATen/ATen.h>

@@ -1,4 +1,4 @@
-// Images to look at: what the augments make of a few, and how well outputs restore them.
+// Picks images to look at: what the augments make of a few, and how well outputs restore them.
 #pragma once
 
 #include <cstdint>

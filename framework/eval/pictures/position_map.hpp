@@ -1,4 +1,4 @@
-// Which positions of an image resemble which, by the vectors that a network holds for each.
+// Says which positions of an image resemble which, by the vectors that a network holds for each.
 #pragma once
 
 #include <optional>

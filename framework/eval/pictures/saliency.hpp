@@ -1,5 +1,5 @@
-// What of an image a network looks at (attention roll-out), and what speaks for the positive class of a linear
-// probe on its frozen features (Grad-CAM).
+// Shows what of an image a network looks at (attention roll-out), and what speaks for the positive class of a
+// linear probe on its frozen features (Grad-CAM).
 #pragma once
 
 #include <ATen/core/Tensor.h>

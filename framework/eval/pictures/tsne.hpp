@@ -1,6 +1,6 @@
-// t-SNE, exact (van der Maaten & Hinton 2008, https://jmlr.org/papers/v9/vandermaaten08a.html): every pair of
-// points counts, O(N^2) in time and memory, so for a few thousand points. Constants and schedule are those of
-// scikit-learn's TSNE(method="exact"); tools/check_tsne.py compares the two.
+// Computes t-SNE exactly (van der Maaten & Hinton 2008, https://jmlr.org/papers/v9/vandermaaten08a.html):
+// every pair of points counts, O(N^2) in time and memory, so it is for a few thousand points. Constants and
+// schedule are those of scikit-learn's TSNE(method="exact"); tools/check_tsne.py compares the two.
 #pragma once
 
 #include <ATen/core/Tensor.h>

@@ -1,6 +1,6 @@
-// An attentive probe: one learned query reads the frozen patch tokens by multi-head cross-attention, and a
-// linear layer tells classes from what it gathers. For methods whose loss is on patch tokens, which need not
-// have their knowledge in a class token or in a mean. As Chen et al. 2022 (CAE,
+// An attentive probe reads the frozen patch tokens by one learned query with multi-head cross-attention, and
+// a linear layer tells classes from what it gathers. It is for methods whose loss is on patch tokens, which
+// need not have their knowledge in a class token or in a mean. As Chen et al. 2022 (CAE,
 // https://arxiv.org/abs/2202.03026), El-Nouby et al. 2024 (AIM, https://arxiv.org/abs/2401.08541), Bardes et
 // al. 2024 (V-JEPA, https://arxiv.org/abs/2404.08471).
 #pragma once

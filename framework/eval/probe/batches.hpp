@@ -1,4 +1,4 @@
-// All images of a labelled set, batch by batch.
+// Goes through all images of a labelled set, batch by batch.
 #pragma once
 
 #include <ATen/core/Tensor.h>

@@ -1,5 +1,6 @@
-// Classifiers on frozen features: a linear probe and weighted nearest neighbours. They return probabilities
-// (float64): of classes [N, C], or of several labels [N, K], each of which holds or not by itself.
+// Two classifiers work on frozen features: a linear probe and weighted nearest neighbours. They return
+// probabilities (float64): of classes [N, C], or of several labels [N, K], each of which holds or not by
+// itself.
 #pragma once
 
 #include "eval/probe/features.hpp"

@@ -39,8 +39,8 @@ Score score(const std::string& model, const std::string& classifier, const Answe
     }
     if (!answers.thresholds.empty()) out.threshold = answers.thresholds.front();
     if (!answers.l2.empty()) out.l2 = answers.l2.front();
-    out.auc = bootstrap(result.patients, auc_statistic(out.probabilities, task.classes, result.labels),
-                        {.resamples = 2000, .seed = 0});
+    out.auc =
+        bootstrap(result.patients, auc_statistic(out.probabilities, task.classes, result.labels), resampling);
     const auto predicted = task.binary() ? apply_threshold(column(out.probabilities, 2, 1), out.threshold)
                                          : argmax_rows(out.probabilities, task.classes);
     out.accuracy = accuracy(predicted, result.labels);
@@ -126,15 +126,15 @@ class FrozenEvaluation {
 
     Evaluation finish(const std::string& network) {
         for (const auto& classifier : spec_.probes) {
-            const auto statistic = [&](const std::string& model) {
+            const auto resampled = [&](const std::string& model) {
                 const auto& probabilities = find_score(result_, classifier, model)->probabilities;
-                return auc_statistic(probabilities, task_.classes, result_.labels);
+                return resample(result_.patients, auc_statistic(probabilities, task_.classes, result_.labels),
+                                resampling);
             };
-            for (const std::string baseline : {"untrained", "pixels"}) {
-                const auto paired = paired_bootstrap(result_.patients, statistic("trained"),
-                                                     statistic(baseline), {.resamples = 2000, .seed = 0});
-                result_.differences.push_back({classifier, "trained", baseline, paired});
-            }
+            const auto trained = resampled("trained");
+            for (const std::string baseline : {"untrained", "pixels"})
+                result_.differences.push_back(
+                    {classifier, "trained", baseline, paired_difference(trained, resampled(baseline))});
         }
         result_.protocol = protocol_of(network);
         result_.notes = notes_on_rows(recipe_, spec_, splits_.second);

@@ -1,4 +1,4 @@
-// The evaluation of a run: linear probe and k-NN on frozen features, beside the same backbone untrained and a
+// Evaluates a run: linear probe and k-NN on frozen features, beside the same backbone untrained and a
 // projection of raw pixels, with intervals by patient and the paired difference.
 #pragma once
 

@@ -8,7 +8,7 @@
 #include <functional>
 #include <hearth/text.hpp>
 
-#include "data/subset.hpp"
+#include "data/requests.hpp"
 #include "eval/probe/apart.hpp"
 #include "eval/probe/batches.hpp"
 
@@ -20,16 +20,7 @@ NothingReadable::NothingReadable(const data::Dataset& images)
 
 Labels read_labels(const data::Dataset& dataset, const recipe::LabelledSpec& spec,
                    std::vector<std::string> classes) {
-    return data::read_labels(dataset,
-                             {.label = spec.label,
-                              .positive = spec.positive,
-                              .negative = spec.negative,
-                              .patient = spec.patient,
-                              .uncertain = spec.uncertain,
-                              .blank = spec.blank,
-                              .where = spec.origin.text(),
-                              .places = recipe::texts_of(spec.written)},
-                             std::move(classes));
+    return data::read_labels(dataset, data::label_rule(spec), std::move(classes));
 }
 
 namespace {
@@ -54,14 +45,7 @@ std::string without_split(const recipe::LabelledSpec& spec, const std::string& w
 
 std::shared_ptr<const data::Dataset> open_rows(const recipe::Recipe& recipe, const recipe::LabelledSpec& spec,
                                                const std::string& where) {
-    data::DatasetRequest request{.source = spec.source,
-                                 .where = where,
-                                 .size = static_cast<int>(spec.size > 0 ? spec.size : recipe.data.size),
-                                 .fit = recipe.data.fit,
-                                 .max_pixels = recipe.data.max_pixels,
-                                 .phantom_count = spec.phantom_count,
-                                 .phantom_seed = spec.phantom_seed,
-                                 .phantom_lesions = 0.5};
+    auto request = data::dataset_request(recipe.data, spec, where);
     try {
         return data::open_dataset(request);
     } catch (const RecipeError& error) {
@@ -120,11 +104,8 @@ LabelledSet open_pool(const recipe::Recipe& recipe, const recipe::LabelledSpec& 
 std::pair<LabelledSet, LabelledSet> divide_rows(const recipe::Recipe& recipe,
                                                 const recipe::LabelledSpec& spec) {
     const auto pool = open_pool(recipe, spec);
-    data::SubsetRule rule{.fraction = spec.fraction,
-                          .folds = static_cast<int>(recipe.data.folds),
-                          .fold = static_cast<int>(recipe.data.fold),
-                          .held_out = false,
-                          .seed = static_cast<std::uint64_t>(recipe.data.split_seed)};
+    auto rule = data::subset_rule(recipe.data);
+    rule.fraction = spec.fraction;
     if (rule.folds > 0) check_same_rows(recipe.data, spec);
     if (spec.folds > 0) rule.folds = static_cast<int>(spec.folds);
     auto train = part_of(pool, rule);

@@ -1,4 +1,4 @@
-// Frozen features of a labelled data set: what linear probes and nearest neighbours work on.
+// Reads frozen features of a labelled data set, which linear probes and nearest neighbours work on.
 #pragma once
 
 #include <functional>

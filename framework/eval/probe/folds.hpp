@@ -1,4 +1,4 @@
-// Cross-validation of a classifier on frozen features.
+// Cross-validates a classifier on frozen features.
 #pragma once
 
 #include <functional>

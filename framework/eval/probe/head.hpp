@@ -1,4 +1,5 @@
-// The logits of a trained head as the result of a run: fine-tuned networks, and probes that a recipe trains.
+// Takes the logits of a trained head as the result of a run: of fine-tuned networks, and of probes that a
+// recipe trains.
 #pragma once
 
 #include "eval/probe/evaluate.hpp"

@@ -1,4 +1,4 @@
-// An evaluation as JSON (eval.json of a run folder) and back.
+// Writes an evaluation as JSON (eval.json of a run folder) and reads it back.
 #include "eval/probe/json.hpp"
 
 #include <cmath>

@@ -1,5 +1,5 @@
-// Numbers and intervals as JSON and back. NaN and infinity are written as null and read as NaN; `no_interval`
-// is the reason why there is none, else "".
+// Numbers and intervals become JSON and come back. NaN and infinity are written as null and read as NaN;
+// `no_interval` is the reason why there is none, else "".
 #pragma once
 
 #include <nlohmann/json.hpp>

@@ -1,4 +1,4 @@
-// Several labels an image, each of which holds or not by itself, and some of which are unknown.
+// Measures several labels an image, each of which holds or not by itself, and some of which are unknown.
 #pragma once
 
 #include "eval/probe/evaluate.hpp"

@@ -1,4 +1,4 @@
-// What a reader has to know of the rows of a result before its numbers are trusted.
+// Says what a reader has to know of the rows of a result before its numbers are trusted.
 #pragma once
 
 #include "eval/probe/features.hpp"

@@ -1,4 +1,4 @@
-// Small work on one thread.
+// Keeps small work on one thread.
 #pragma once
 
 #include <ATen/Parallel.h>

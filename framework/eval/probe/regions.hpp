@@ -1,4 +1,4 @@
-// Features of what a mask marks on an image, so that places of one image can be told apart.
+// Computes features of what a mask marks on an image, so that places of one image can be told apart.
 #pragma once
 
 #include "eval/probe/features.hpp"

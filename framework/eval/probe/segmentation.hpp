@@ -1,4 +1,4 @@
-// A trained segmentation, measured by Dice as the SIIM-ACR challenge does.
+// Measures a trained segmentation by Dice, as the SIIM-ACR challenge does.
 #pragma once
 
 #include "eval/probe/evaluate.hpp"

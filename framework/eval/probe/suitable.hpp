@@ -1,4 +1,4 @@
-// Whether [probe] and [eval] can do what they ask for: found out before a run trains, not after.
+// Finds out whether [probe] and [eval] can do what they ask for before a run trains, not after.
 #pragma once
 
 #include "eval/probe/features.hpp"

@@ -7,6 +7,7 @@
 
 #include <hearth/tokens.hpp>
 
+#include "base/size_text.hpp"
 #include "eval/probe/batches.hpp"
 
 namespace hearth::eval {
@@ -61,16 +62,14 @@ std::int64_t token_memory() {
 
 void check_token_memory(const recipe::LabelledSpec& spec, std::int64_t images, std::int64_t tokens,
                         std::int64_t width, std::int64_t allowed) {
-    constexpr double gib = 1024.0 * 1024 * 1024;
     const auto bytes = images * tokens * width * static_cast<std::int64_t>(sizeof(float));
     if (bytes <= allowed) return;
     throw RecipeError(fmt::format(
         "{}: probe = \"attentive\" keeps the patch tokens of all images in memory: found {} images x {} tokens "
-        "x "
-        "{} numbers = {:.2f} GiB, expected at most {:.2f} GiB, half of this machine's memory; set limit (it is "
-        "{}, for training and test images each), or use linear and knn",
-        spec.place("probe").text(), images, tokens, width, static_cast<double>(bytes) / gib,
-        static_cast<double>(allowed) / gib, spec.limit));
+        "x {} numbers = {}, expected at most {}, half of this machine's memory; set limit (it is {}, for "
+        "training and test images each), or use linear and knn",
+        spec.place("probe").text(), images, tokens, width, base::size_text(static_cast<double>(bytes)),
+        base::size_text(static_cast<double>(allowed)), spec.limit));
 }
 
 }  // namespace hearth::eval

@@ -1,4 +1,4 @@
-// Patch tokens of all images of a labelled set, for probes that read more of an image than one vector.
+// Reads patch tokens of all images of a labelled set, for probes that read more of an image than one vector.
 #pragma once
 
 #include "eval/probe/features.hpp"

@@ -1,4 +1,4 @@
-// The views that a recipe's augments make of its own images: for pictures.
+// Makes the views that a recipe's augments make of its own images, for pictures.
 #pragma once
 
 #include <string>

@@ -1,4 +1,4 @@
-// Paths and values.
+// Checks paths and values.
 #include <algorithm>
 #include <cctype>
 #include <hearth/text.hpp>

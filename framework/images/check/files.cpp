@@ -1,4 +1,4 @@
-// What only the files themselves can tell.
+// Checks what only the files themselves can tell.
 #include <algorithm>
 #include <map>
 

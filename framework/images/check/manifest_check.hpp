@@ -1,4 +1,4 @@
-// What can be wrong with a manifest and its files. `hearth data check` prints what is found here.
+// Finds what can be wrong with a manifest and its files; `hearth data check` prints it.
 #pragma once
 
 #include <cstddef>

@@ -1,4 +1,4 @@
-// Splits and the patients in them.
+// Checks splits and the patients in them.
 #include <map>
 #include <set>
 

@@ -1,4 +1,5 @@
-// What the attributes of a DICOM data set say about its pixels. For dicom.cpp alone, as it shows DCMTK.
+// Reads what the attributes of a DICOM data set say about its pixels. It is for dicom.cpp alone, as it shows
+// DCMTK.
 #pragma once
 
 #include <dcmtk/config/osconfig.h>

@@ -1,4 +1,4 @@
-// DCMTK set up once for the whole program: decoders of compressed pixels, and no log lines of its own.
+// Sets up DCMTK once for the whole program: decoders of compressed pixels, and no log lines of its own.
 #pragma once
 
 namespace hearth::images {

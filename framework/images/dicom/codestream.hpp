@@ -1,5 +1,5 @@
-// The compressed image in a DICOM file: what its own header says, and JPEG 2000, which DCMTK does not decode
-// (ITU-T T.800; OpenCV brings OpenJPEG along).
+// Reads the compressed image in a DICOM file: what its own header says, and JPEG 2000, which DCMTK does not
+// decode (ITU-T T.800; OpenCV brings OpenJPEG along).
 #pragma once
 
 #include <cstdint>

@@ -1,4 +1,4 @@
-// From stored values to what a viewer shows: modality transformation, VOI transformation, polarity.
+// Turns stored values into what a viewer shows: modality transformation, VOI transformation, polarity.
 // DICOM PS3.3, C.11.1 (modality), C.11.2 (VOI):
 // https://dicom.nema.org/medical/dicom/current/output/html/part03.html
 #pragma once

@@ -1,8 +1,8 @@
-// CheXpert 1.0 (Irvin et al. 2019, https://arxiv.org/abs/1901.07031), the full and the small edition. Tables
-// train.csv, valid.csv and, since its release, test_labels.csv (without sex, age and view). Their column Path
-// begins with a folder that may not be there:
-// "CheXpert-v1.0-small/train/patient00001/study1/view1_frontal.jpg". The full edition unpacks to "CheXpert-v1.0
-// batch 2 (train 1)" and so on, with or without train/ inside.
+// Imports CheXpert 1.0 (Irvin et al. 2019, https://arxiv.org/abs/1901.07031), the full and the small edition.
+// Tables are train.csv, valid.csv and, since its release, test_labels.csv (without sex, age and view). Their
+// column Path begins with a folder that may not be there:
+// "CheXpert-v1.0-small/train/patient00001/study1/view1_frontal.jpg". The full edition unpacks to
+// "CheXpert-v1.0 batch 2 (train 1)" and so on, with or without train/ inside.
 #include <hearth/error.hpp>
 #include <optional>
 

@@ -1,8 +1,8 @@
-// The paediatric chest radiographs of Kermany et al. 2018 (https://doi.org/10.17632/rscbjbr9sj), as Mendeley
-// Data and Kaggle distribute them: chest_xray/{train,test,val}/{NORMAL,PNEUMONIA}/, val/ on Kaggle only. Names
-// tell patients and the kind of pneumonia: person63_bacteria_306.jpeg, IM-0115-0001.jpeg,
+// Imports the paediatric chest radiographs of Kermany et al. 2018 (https://doi.org/10.17632/rscbjbr9sj), as
+// Mendeley Data and Kaggle distribute them: chest_xray/{train,test,val}/{NORMAL,PNEUMONIA}/, val/ on Kaggle
+// only. Names tell patients and the kind of pneumonia: person63_bacteria_306.jpeg, IM-0115-0001.jpeg,
 // NORMAL2-IM-1427-0001.jpeg, and in Mendeley's later versions BACTERIA-1135262-0001.jpeg, VIRUS-...,
-// NORMAL-....  Archives hold __MACOSX folders, and Kaggle's a second copy of everything in
+// NORMAL-.... Archives hold __MACOSX folders, and Kaggle's a second copy of everything in
 // chest_xray/chest_xray.
 #include <algorithm>
 #include <hearth/error.hpp>

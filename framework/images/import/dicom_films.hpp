@@ -1,4 +1,4 @@
-// Films that come as DICOM files, with what their headers say.
+// Lists films that come as DICOM files, with what their headers say.
 #pragma once
 
 #include <opencv2/core.hpp>

@@ -1,4 +1,4 @@
-// Finding a data set's files in the folder it was unpacked to.
+// Finds a data set's files in the folder it was unpacked to.
 #pragma once
 
 #include <filesystem>

@@ -1,6 +1,6 @@
-// Any folder of images. Folders named train, val (valid, validation) or test at the top are splits; the folder
-// that holds an image is its label, where there is one: set/train/nodule/0001.png, or set/nodule/0001.png. The
-// patient comes from the path by a regular expression.
+// Imports any folder of images. Folders named train, val (valid, validation) or test at the top are splits;
+// the folder that holds an image is its label, where there is one: set/train/nodule/0001.png, or
+// set/nodule/0001.png. The patient comes from the path by a regular expression.
 #include <hearth/error.hpp>
 #include <regex>
 

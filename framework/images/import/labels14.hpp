@@ -1,5 +1,6 @@
-// The 14 observations of the CheXpert labeller (Irvin et al. 2019, https://arxiv.org/abs/1901.07031), in the
-// tables of CheXpert and of MIMIC-CXR-JPG: 1 positive, 0 negative, -1 uncertain, blank not mentioned.
+// Reads the 14 observations of the CheXpert labeller (Irvin et al. 2019, https://arxiv.org/abs/1901.07031)
+// from the tables of CheXpert and of MIMIC-CXR-JPG: 1 positive, 0 negative, -1 uncertain, blank not
+// mentioned.
 #pragma once
 
 #include <string>

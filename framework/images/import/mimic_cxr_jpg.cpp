@@ -1,4 +1,4 @@
-// MIMIC-CXR-JPG 2.0.0 and 2.1.0 (Johnson et al. 2019, https://physionet.org/content/mimic-cxr-jpg/):
+// Imports MIMIC-CXR-JPG 2.0.0 and 2.1.0 (Johnson et al. 2019, https://physionet.org/content/mimic-cxr-jpg/):
 //     files/p10/p10000032/s50414267/<dicom_id>.jpg
 //     mimic-cxr-2.0.0-metadata.csv  mimic-cxr-2.0.0-split.csv  mimic-cxr-2.0.0-chexpert.csv
 // A table may also be compressed (.csv.gz).

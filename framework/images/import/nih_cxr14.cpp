@@ -1,8 +1,8 @@
-// NIH ChestX-ray14 (Wang et al. 2017, https://arxiv.org/abs/1705.02315): images_001/images/00000001_000.png to
-// images_012, or all in images/; Data_Entry_2017.csv (also _v2020), whose header says
-// "OriginalImage[Width,Height]" in two fields and ends in a comma; train_val_list.txt and test_list.txt, the
-// official split by patient; BBox_List_2017.csv, boxes that a radiologist drew on some films, whose header says
-// "Bbox [x,y,w,h]" in four fields.
+// Imports NIH ChestX-ray14 (Wang et al. 2017, https://arxiv.org/abs/1705.02315):
+// images_001/images/00000001_000.png to images_012, or all in images/; Data_Entry_2017.csv (also _v2020),
+// whose header says "OriginalImage[Width,Height]" in two fields and ends in a comma; train_val_list.txt and
+// test_list.txt, the official split by patient; BBox_List_2017.csv, boxes that a radiologist drew on some
+// films, whose header says "Bbox [x,y,w,h]" in four fields.
 #include <algorithm>
 #include <array>
 #include <hearth/error.hpp>

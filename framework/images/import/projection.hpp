@@ -1,4 +1,4 @@
-// What is seen from where, and of whom.
+// Says what is seen from where, and of whom.
 #pragma once
 
 #include <string>

@@ -1,5 +1,6 @@
-// RSNA Pneumonia Detection Challenge 2018 (https://www.kaggle.com/c/rsna-pneumonia-detection-challenge): films
-// of NIH ChestX-ray14, read again by radiologists.
+// Imports the RSNA Pneumonia Detection Challenge 2018
+// (https://www.kaggle.com/c/rsna-pneumonia-detection-challenge): films of NIH ChestX-ray14, read again by
+// radiologists.
 //     stage_2_train_images/<patientId>.dcm, stage_2_test_images/...
 //     stage_2_train_labels.csv         patientId,x,y,width,height,Target: a row for each box; without one
 //                                      Target is 0

@@ -1,4 +1,5 @@
-// SIIM-ACR Pneumothorax Segmentation 2019 (https://www.kaggle.com/c/siim-acr-pneumothorax-segmentation):
+// Imports SIIM-ACR Pneumothorax Segmentation 2019
+// (https://www.kaggle.com/c/siim-acr-pneumothorax-segmentation):
 //     first stage   dicom-images-train/<study>/<series>/<image>.dcm, dicom-images-test/..., train-rle.csv
 //     second stage  stage_2_images/<image>.dcm, stage_2_train.csv
 // The table's header is "ImageId, EncodedPixels" with a blank in it; an image has a row for each pneumothorax,

@@ -1,4 +1,5 @@
-// A split for sets that come without one: by patient, each class keeping its share, the same for the same seed.
+// Splits sets that come without a split: by patient, each class keeping its share, the same for the same
+// seed.
 #pragma once
 
 #include <cstdint>

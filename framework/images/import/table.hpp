@@ -1,4 +1,4 @@
-// A table that comes with a data set: CSV, plain or compressed by gzip, read more leniently than a manifest.
+// Reads a table that comes with a data set, CSV, plain or compressed by gzip, more leniently than a manifest.
 #pragma once
 
 #include <array>

@@ -1,4 +1,4 @@
-// From films to the lines of a manifest.
+// Turns films into the lines of a manifest.
 #include <algorithm>
 #include <fstream>
 #include <functional>

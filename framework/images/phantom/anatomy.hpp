@@ -1,4 +1,4 @@
-// The anatomy of one phantom: what varies between subjects, the outlines that follow from it, and its drawn
+// The anatomy of one phantom is what varies between subjects, the outlines that follow from it, and its drawn
 // layers.
 #pragma once
 

@@ -1,4 +1,4 @@
-// Ribs, clavicles, scapulae and humeral heads of the phantom.
+// Draws ribs, clavicles, scapulae and humeral heads of the phantom.
 #include <algorithm>
 #include <cmath>
 

@@ -1,4 +1,4 @@
-// Drawing for the phantom: shapes in body coordinates, anti-aliased into 8-bit layers of any size.
+// Draws the phantom: shapes in body coordinates, anti-aliased into 8-bit layers of any size.
 // Body coordinates (u, v): u = 0 is the midline, positive to the image's right (the patient's left); v = 0 is
 // the top of the image and 1 its bottom; one unit is the image's side.
 #pragma once

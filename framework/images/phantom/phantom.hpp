@@ -1,5 +1,5 @@
-// A generator of radiograph-like frontal chests, for tests, tutorials and sanity checks without patient data.
-// The drawing follows the anatomy of a postero-anterior film (patient's right on the image's left) but is no
+// Generates radiograph-like frontal chests, for tests, tutorials and sanity checks without patient data. The
+// drawing follows the anatomy of a postero-anterior film (patient's right on the image's left) but is no
 // simulation: numbers measured on phantoms say that code works, never that a method works on patients.
 #pragma once
 

@@ -1,4 +1,5 @@
-// The pulmonary vessels of the phantom: trees that leave each hilum, fork, and thin out towards the pleura.
+// Draws the pulmonary vessels of the phantom: trees that leave each hilum, fork, and thin out towards the
+// pleura.
 #include <algorithm>
 #include <cmath>
 

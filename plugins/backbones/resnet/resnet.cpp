@@ -1,6 +1,6 @@
-// Residual network (He et al. 2016, https://arxiv.org/abs/1512.03385) with the stride of a bottleneck on its
-// 3x3 convolution. Parameters and buffers carry torchvision's names and shapes, so weights exchange without a
-// mapping table.
+// This is the residual network (He et al. 2016, https://arxiv.org/abs/1512.03385) with the stride of a
+// bottleneck on its 3x3 convolution. Parameters and buffers carry torchvision's names and shapes, so weights
+// exchange without a mapping table.
 #include <fmt/format.h>
 #include <torch/nn/init.h>
 

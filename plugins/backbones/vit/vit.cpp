@@ -1,5 +1,5 @@
-// Vision transformer (Dosovitskiy et al. 2021, https://arxiv.org/abs/2010.11929). Parameters carry the names
-// and shapes of timm's vit_*_patch16_224, so weights exchange without a mapping table.
+// This is the vision transformer (Dosovitskiy et al. 2021, https://arxiv.org/abs/2010.11929). Parameters
+// carry the names and shapes of timm's vit_*_patch16_224, so weights exchange without a mapping table.
 #include <ATen/core/grad_mode.h>
 #include <fmt/format.h>
 #include <fmt/ranges.h>

@@ -1,5 +1,5 @@
-// The projection head of DINO (Caron et al. 2021, https://arxiv.org/abs/2104.14294, section 3 and appendix C):
-// class token -> logits over K prototypes. Parameters carry the names of the official code.
+// The projection head of DINO (Caron et al. 2021, https://arxiv.org/abs/2104.14294, section 3 and appendix C)
+// turns a class token into logits over K prototypes. Parameters carry the names of the official code.
 #include <fmt/format.h>
 
 #include <cmath>

@@ -1,5 +1,6 @@
-// The token head of AFiRe (Liu et al. 2025, "token probabilities prediction"): tokens -> logits over K
-// clusters. DINO's head (Caron et al. 2021), with a last layer for each position of the image instead of one.
+// The token head of AFiRe (Liu et al. 2025, "token probabilities prediction") turns tokens into logits over K
+// clusters. It is DINO's head (Caron et al. 2021) with a last layer for each position of the image instead of
+// one.
 #include <fmt/format.h>
 
 #include <cmath>

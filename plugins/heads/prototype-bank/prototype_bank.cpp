@@ -1,5 +1,6 @@
-// Spatial-aware prototypes (Liu et al. 2025, AFiRe, eq. 7, Fig. 3): for each token position the running mean of
-// the teacher's cluster assignments. No gradient passes; with several processes every rank holds the same bank.
+// Spatial-aware prototypes (Liu et al. 2025, AFiRe, eq. 7, Fig. 3) are, for each token position, the running
+// mean of the teacher's cluster assignments. No gradient passes; with several processes every rank holds the
+// same bank.
 #include <ATen/ATen.h>
 #include <ATen/core/grad_mode.h>
 

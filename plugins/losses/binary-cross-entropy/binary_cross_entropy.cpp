@@ -1,5 +1,5 @@
-// Binary cross-entropy with several labels an image, some of which may be unknown: chest radiographs with
-// several findings (Irvin et al. 2019, CheXpert, https://arxiv.org/abs/1901.07031).
+// Computes binary cross-entropy with several labels an image, some of which may be unknown: chest radiographs
+// with several findings (Irvin et al. 2019, CheXpert, https://arxiv.org/abs/1901.07031).
 #include <fmt/format.h>
 
 #include <hearth/hearth.hpp>

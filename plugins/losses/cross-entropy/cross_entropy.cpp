@@ -1,5 +1,5 @@
-// Cross-entropy with class labels, some of which may be missing. Label smoothing: Szegedy et al. 2016,
-// https://arxiv.org/abs/1512.00567, section 7.
+// Computes cross-entropy with class labels, some of which may be missing. Label smoothing is that of Szegedy
+// et al. 2016, https://arxiv.org/abs/1512.00567, section 7.
 #include <fmt/format.h>
 
 #include <hearth/hearth.hpp>

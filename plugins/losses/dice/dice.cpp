@@ -1,5 +1,5 @@
-// Soft Dice loss (Milletari et al. 2016, V-Net, https://arxiv.org/abs/1606.04797, section 3) and binary
-// cross-entropy.
+// Computes soft Dice loss (Milletari et al. 2016, V-Net, https://arxiv.org/abs/1606.04797, section 3) and
+// binary cross-entropy.
 #include <hearth/hearth.hpp>
 
 namespace {

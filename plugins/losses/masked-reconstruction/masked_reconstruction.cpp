@@ -1,5 +1,5 @@
-// The loss of masked autoencoders (He et al. 2022, https://arxiv.org/abs/2111.06377, section 3): squared error
-// of the removed patches' pixels, by default normalised within each patch.
+// The loss of masked autoencoders (He et al. 2022, https://arxiv.org/abs/2111.06377, section 3) is the
+// squared error of the removed patches' pixels, by default normalised within each patch.
 #include <ATen/ATen.h>
 #include <ATen/core/grad_mode.h>
 #include <fmt/format.h>

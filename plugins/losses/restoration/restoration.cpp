@@ -1,5 +1,6 @@
-// The restoration loss (Liu et al. 2025, AFiRe, task II, eq. 20): squared error to the lesion-free image, with
-// more weight on patches that carried a lesion; optionally on per-patch normalised pixels (He et al. 2022).
+// The restoration loss (Liu et al. 2025, AFiRe, task II, eq. 20) is the squared error to the lesion-free
+// image, with more weight on patches that carried a lesion; optionally on per-patch normalised pixels (He et
+// al. 2022).
 #include <ATen/ATen.h>
 #include <fmt/format.h>
 

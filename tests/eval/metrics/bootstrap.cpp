@@ -188,6 +188,43 @@ TEST_CASE("pairing narrows the interval of the difference of two correlated mode
     CHECK(paired.p_value > 0.05);
 }
 
+TEST_CASE("a model that is resampled once has the same differences to several as in pairs") {
+    Xoshiro random(12);
+    std::vector<double> model, one, other;
+    std::vector<int> positive, groups;
+    for (int row = 0; row < 60; ++row) {
+        groups.push_back(row / 2);
+        positive.push_back(row % 2);
+        model.push_back(normal(random) + positive.back());
+        one.push_back(normal(random));
+        other.push_back(normal(random));
+    }
+    std::vector<int> rare(60, 0);  // a few resamples of it have no value
+    for (const std::size_t row : {1u, 11u, 21u, 31u}) rare[row] = 1;
+    const BootstrapOptions options{.resamples = 400, .seed = 6};
+    for (const auto* truth : {&positive, &rare}) {
+        const auto resampled = resample(groups, ResampledAuc(model, *truth), options);
+        CHECK(resampled.values.size() == 400);
+        for (const auto* baseline : {&one, &other}) {
+            const auto found =
+                paired_difference(resampled, resample(groups, ResampledAuc(*baseline, *truth), options));
+            const auto expected =
+                paired_bootstrap(groups, ResampledAuc(model, *truth), ResampledAuc(*baseline, *truth), options);
+            CHECK(found.value == expected.value);
+            CHECK(found.low == expected.low);
+            CHECK(found.high == expected.high);
+            CHECK(found.used == expected.used);
+            CHECK(found.dropped == expected.dropped);
+            CHECK((found.dropped > 0) == (truth == &rare));
+            CHECK(found.patients == 30);
+            CHECK(found.p_value == expected.p_value);
+        }
+    }
+    CHECK_THROWS_WITH(paired_difference(resample(groups, mean_of(one), options),
+                                        resample(groups, mean_of(one), {.resamples = 400, .seed = 7})),
+                      Catch::Contains("resampled differently"));
+}
+
 TEST_CASE("the p value is small for a clear difference, 1 for none, and never 0") {
     std::vector<double> a, b;
     Xoshiro random(10);

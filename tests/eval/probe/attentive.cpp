@@ -153,7 +153,7 @@ TEST_CASE("tokens that do not fit into memory are refused with the numbers") {
     CHECK_THROWS_WITH(
         check_token_memory(spec, 1000, 196, 192, 1 << 27),
         Contains("a.toml:11:1: probe = \"attentive\"") &&
-            Contains("1000 images x 196 tokens x 192 numbers = 0.14 GiB, expected at most 0.12 GiB") &&
+            Contains("1000 images x 196 tokens x 192 numbers = 143.6 MiB, expected at most 128.0 MiB") &&
             Contains("set limit (it is 500"));
 }
 

@@ -45,6 +45,9 @@ class Component : public torch::nn::Module {
     /// Called with context.set, once: before the first step or after the last one, as fits() says. What it
     /// finds belongs into buffers. One that is registered empty takes its size from a checkpoint. Main thread.
     virtual void fit(const Context&) {}
+    /// Whether its outputs can be differentiated twice by its inputs, as a gradient penalty does. An autograd
+    /// function of its own without a second derivative makes this false. Main thread.
+    virtual bool differentiates_twice() const { return true; }
     /// Called before the first step of an epoch, and where a resumed run goes on within one: then without
     /// context.set. Main thread.
     virtual void on_epoch_begin(const Context&) {}

@@ -1,0 +1,74 @@
+#include "train/staged.hpp"
+
+#include <fmt/format.h>
+
+#include <utility>
+
+namespace hearth::train {
+namespace {
+
+/// The stage that a run is in, and how many steps those before it had.
+struct Position {
+    std::size_t stage = 0;
+    std::int64_t steps_before = 0;
+    bool resumes = false;
+};
+
+Position position_in(const RunFolder& folder, const std::vector<recipe::Recipe>& stages) {
+    if (!folder.resumes()) return {};
+    for (const auto* name : {"last", "previous"}) {
+        try {
+            const auto saved = base::read_safetensors(folder.checkpoint(name));
+            const auto stage = saved.metadata.find("hearth.stage");
+            for (std::size_t i = 0; i < stages.size() && stage != saved.metadata.end(); ++i)
+                if (stages[i].stage->name == stage->second)
+                    return {i, std::stoll(saved.metadata.at("hearth.steps_before")), true};
+        } catch (const DataError&) {
+            continue;  // what is wrong with it is said where it is loaded
+        }
+    }
+    return {0, 0, true};
+}
+
+}  // namespace
+
+TrainSummary train_stages(const recipe::Recipe& whole, const host::Registry& registry, TrainRequest request) {
+    const auto stages = recipe::stages(whole);
+    if (stages.size() == 1) {
+        Trainer trainer(stages.front(), registry, std::move(request));
+        return trainer.run();
+    }
+    auto folder = open_folder(whole, request);
+    auto at = position_in(folder, stages);
+    std::string text, mermaid;
+    for (const auto& stage : stages) {
+        const auto plan = plan::Plan::build(stage, registry);
+        text += fmt::format("stage {}\n{}\n", stage.stage->name, plan::to_text(plan));
+        mermaid += fmt::format("%% stage {}\n{}\n", stage.stage->name, plan::to_mermaid(plan));
+    }
+    folder.describe(whole, registry, text, mermaid, request.command);
+    TrainSummary summary;
+    NamedTensors carried;
+    double seconds = 0;
+    for (; at.stage < stages.size(); ++at.stage, at.resumes = false) {
+        TrainRequest own = request;
+        if (at.stage > 0) own.plan.reset();
+        own.stage = StageStart{.folder = &folder,
+                               .resumes = at.resumes,
+                               .last = at.stage + 1 == stages.size(),
+                               .steps_before = at.steps_before,
+                               .carried = std::move(carried)};
+        Trainer trainer(stages[at.stage], registry, std::move(own));
+        summary = trainer.run();
+        seconds += summary.seconds;
+        at.steps_before += summary.steps;
+        summary.steps = at.steps_before;
+        summary.seconds = seconds;
+        if (summary.stopped) break;
+        carried = trainer.state();
+        request.opening.clear();
+    }
+    return summary;
+}
+
+}  // namespace hearth::train
