@@ -100,3 +100,17 @@ TEST_CASE("a copied tree is independent of the original") {
     copy.find("data")->table().set("source", Value{std::string("changed"), {}});
     CHECK(test::value_at(tree, {"data", "source"}) == "\"phantom\"");
 }
+
+TEST_CASE("a stage survives printing, whatever is in it") {
+    Attempt a, b;
+    a.file("a.toml",
+           test::smallest +
+               "[[stage]]\nname = \"s\"\n\"odd key\" = 1\ntrain = {}\nloss = []\ndata = { size = 3 }\n"
+               "optimizer = { lr = { from = 1 }, \"b.c\" = 2 }\n[[stage.stage]]\nname = "
+               "\"t\"\n[[stage.stage.pass]]\n"
+               "as = \"p\"\n[stage.stage.networks.n.heads.h]\nuse = \"h\"\n[[stage]]\n[[stage.phase]]\nx = { y "
+               "= 1 }\n");
+    const auto tree = a.tree();
+    b.file("a.toml", to_toml(tree, true));
+    CHECK(b.tree() == tree);
+}
