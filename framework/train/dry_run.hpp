@@ -16,7 +16,7 @@ class DryRun {
 
     const recipe::Recipe recipe;
     const c10::Device device;
-    const plan::Plan& plan;
+    plan::Plan& plan;
     Stepper stepper;
 };
 

@@ -67,7 +67,7 @@ class Replay {
     double step(Tensors batch) {
         Context context;
         context.progress = progress_;
-        batch.set("index", at::arange(recipe_.train.batch));
+        if (!batch.has("index")) batch.set("index", at::arange(recipe_.train.batch));
         double loss = 0;
         const auto result = stepper_->step(
             context,

@@ -1,5 +1,5 @@
-// The projection head of contrastive methods (Chen et al. 2020, SimCLR, https://arxiv.org/abs/2002.05709, section
-// 2; Chen et al. 2020, MoCo v2): one vector an image -> a vector of unit length.
+// The projection head of contrastive methods (Chen et al. 2020, SimCLR, https://arxiv.org/abs/2002.05709,
+// section 2; Chen et al. 2020, MoCo v2): one vector an image -> a vector of unit length.
 #include <ATen/ATen.h>
 #include <torch/nn/modules/batchnorm.h>
 
