@@ -134,15 +134,16 @@ std::string to_text(const Plan& plan) {
 
 std::string to_mermaid(const Plan& plan) {
     std::string out = "flowchart LR\n";
-    std::vector<std::string> seen;
-    for (const auto& edge : plan.edges()) {
-        if (edge.from != nullptr || std::ranges::find(seen, from(edge)) != seen.end()) continue;
-        seen.push_back(from(edge));
-        out += fmt::format("  {}([\"{}\"])\n", quoted_id(seen.back()), seen.back());
-    }
     const auto is_shown = [&](const Node* node) {
         return node == nullptr || plan.phases().front().name.empty() || !is_idle(*node);
     };
+    std::vector<std::string> seen;
+    for (const auto& edge : plan.edges()) {
+        if (edge.from != nullptr || !is_shown(edge.to) || std::ranges::find(seen, from(edge)) != seen.end())
+            continue;
+        seen.push_back(from(edge));
+        out += fmt::format("  {}([\"{}\"])\n", quoted_id(seen.back()), seen.back());
+    }
     for (std::size_t i = 0; i < plan.nodes().size(); ++i) {
         const auto& node = plan.nodes()[i];
         if (!is_shown(&node)) continue;
@@ -156,7 +157,8 @@ std::string to_mermaid(const Plan& plan) {
                                edge.wire->detached || edge.wire->only_for_fit ? "-.->" : "-->", label(edge),
                                quoted_id(edge.to->id));
     for (const auto& [leader, follower] : follower_edges(plan))
-        out += fmt::format("  {} -.->|EMA| {}\n", quoted_id(leader->id), quoted_id(follower->id));
+        if (is_shown(leader) && is_shown(follower))
+            out += fmt::format("  {} -.->|EMA| {}\n", quoted_id(leader->id), quoted_id(follower->id));
     return out;
 }
 
