@@ -143,8 +143,10 @@ def train(official, start, views, dtype):
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-        for name, value in ("key", embeddings[0]), ("query", embeddings[1].detach()), ("query_gradient", embeddings[1].grad):
-            kept[name].append(value.float())
+        # The keys as they went into the queue: the official code makes them in shuffled order.
+        key = model.queue[:, (model.queue_ptr - IMAGES) % s.queue + torch.arange(IMAGES)].T
+        for name, value in ("key", key), ("query", embeddings[1].detach()), ("query_gradient", embeddings[1].grad):
+            kept[name].append(value.float().clone())
     tensors = {name: torch.stack(kept[name]) for name in ("centroids", "concentrations", "assignments", "query", "key", "query_gradient")}
     tensors.update({name: torch.tensor(kept[name], dtype=torch.float64) for name in ("losses", "info_nce")})
     tensors.update(features=features, means=torch.cat(means), last_queue=model.queue.float().T.contiguous())

@@ -6,6 +6,7 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <hearth/precision.hpp>
 #include <hearth/text.hpp>
 #include <hearth/tokens.hpp>
 #include <ranges>

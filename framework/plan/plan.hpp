@@ -44,6 +44,7 @@ struct Node {
     bool trained = false;          ///< its parameters are updated, in some phase
     bool follows = false;          ///< its network is a follower: no gradient goes through it
     bool runs = true;              ///< in some phase; false: no loss or monitor needs it
+    bool serves = false;           ///< does not run in steps, but for a fit or a score of [detect]
     bool fits = false;             ///< takes in the training set, in Component::fit() or at an epoch's start
     std::set<std::string> wanted;  ///< ports that a running node or the monitor reads, in some phase
     std::size_t loss_index = 0;

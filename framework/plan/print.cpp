@@ -66,6 +66,11 @@ std::string phase_text(const Plan& plan, const Phase& phase) {
                        phase.every > 1 ? fmt::format(", every {} steps", phase.every) : "", join(losses));
 }
 
+/// Neither in steps nor for anything else.
+bool is_idle(const Node& node) {
+    return !node.runs && !node.fits && !node.serves;
+}
+
 std::int64_t parameters(const Component& component) {
     std::int64_t count = 0;
     for (const auto& parameter : component.parameters()) count += parameter.numel();
@@ -85,9 +90,16 @@ std::vector<FollowerEdge> follower_edges(const Plan& plan) {
 }
 
 std::string to_text(const Plan& plan) {
+    // With phases most of what does not run here belongs to another stage.
+    const bool several = !plan.phases().front().name.empty();
+    std::vector<std::string> idle;
     std::string out;
     for (std::size_t i = 0; i < plan.nodes().size(); ++i) {
         const auto& node = plan.nodes()[i];
+        if (several && is_idle(node)) {
+            idle.push_back(node.id);
+            continue;
+        }
         const auto count = node.component ? parameters(*node.component) : 0;
         out += fmt::format("{:<28} {} {}{}{}{}\n", node.id, to_string(node.kind), node.use,
                            count > 0 ? fmt::format("  {:.2f} M parameters{}", static_cast<double>(count) / 1e6,
@@ -95,7 +107,8 @@ std::string to_text(const Plan& plan) {
                                      : "",
                            node.on_device ? "  (on the device)"
                            : node.runs    ? ""
-                           : node.fits    ? "  (for its fit)"
+                           : node.fits    ? "  (fits to the training set)"
+                           : node.serves  ? "  (for a fit or a score)"
                                           : "  (not run)",
                            phases_of(plan, i));
         for (const auto& wire : node.reads)
@@ -109,6 +122,7 @@ std::string to_text(const Plan& plan) {
     }
     for (const auto& phase : plan.phases())
         if (!phase.name.empty()) out += phase_text(plan, phase);
+    if (!idle.empty()) out += "not run here: " + join(idle) + "\n";
     for (const auto& network : plan.networks())
         if (!network.follows.empty())
             out += fmt::format("{} follows {}, momentum {}, {}\n", network.name, network.follows,
@@ -120,24 +134,31 @@ std::string to_text(const Plan& plan) {
 
 std::string to_mermaid(const Plan& plan) {
     std::string out = "flowchart LR\n";
+    const auto is_shown = [&](const Node* node) {
+        return node == nullptr || plan.phases().front().name.empty() || !is_idle(*node);
+    };
     std::vector<std::string> seen;
     for (const auto& edge : plan.edges()) {
-        if (edge.from != nullptr || std::ranges::find(seen, from(edge)) != seen.end()) continue;
+        if (edge.from != nullptr || !is_shown(edge.to) || std::ranges::find(seen, from(edge)) != seen.end())
+            continue;
         seen.push_back(from(edge));
         out += fmt::format("  {}([\"{}\"])\n", quoted_id(seen.back()), seen.back());
     }
     for (std::size_t i = 0; i < plan.nodes().size(); ++i) {
         const auto& node = plan.nodes()[i];
+        if (!is_shown(&node)) continue;
         const auto phases = phases_of(plan, i);
         out += fmt::format("  {}[\"{}<br/>{} {}{}\"]\n", quoted_id(node.id), node.id, to_string(node.kind),
                            node.use, phases.empty() ? "" : "<br/>" + phases.substr(2));
     }
     for (const auto& edge : plan.edges())
-        out += fmt::format("  {} {}|\"{}\"| {}\n", quoted_id(from(edge)),
-                           edge.wire->detached || edge.wire->only_for_fit ? "-.->" : "-->", label(edge),
-                           quoted_id(edge.to->id));
+        if (is_shown(edge.from) && is_shown(edge.to))
+            out += fmt::format("  {} {}|\"{}\"| {}\n", quoted_id(from(edge)),
+                               edge.wire->detached || edge.wire->only_for_fit ? "-.->" : "-->", label(edge),
+                               quoted_id(edge.to->id));
     for (const auto& [leader, follower] : follower_edges(plan))
-        out += fmt::format("  {} -.->|EMA| {}\n", quoted_id(leader->id), quoted_id(follower->id));
+        if (is_shown(leader) && is_shown(follower))
+            out += fmt::format("  {} -.->|EMA| {}\n", quoted_id(leader->id), quoted_id(follower->id));
     return out;
 }
 

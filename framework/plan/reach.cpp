@@ -91,11 +91,13 @@ void Builder::reach(Phase& phase) {
         use.learns = use.updates || (network != nullptr && phase.updates(network->follows)) ||
                      draft.node.kind == Kind::loss;
         if (is_loss_of(phase, draft) && !use.carries)
-            problem(
-                draft.origin,
-                fmt::format("{} reads nothing that a network trained{} writes, so it trains nothing; drop it, "
-                            "or point one of its reads at a trained network",
-                            draft.node.id, in_phase(phase)));
+            problem(draft.origin,
+                    fmt::format(
+                        "{} reads nothing that {} writes, so it trains nothing; drop it, or point one of its "
+                        "reads at a trained network",
+                        draft.node.id,
+                        phase.name.empty() ? "a trained network"
+                                           : fmt::format("a network trained in phase '{}'", phase.name)));
     }
 }
 
@@ -169,12 +171,12 @@ void Builder::mark_fits() {
     std::set<std::size_t> used;
     for (auto& draft : drafts_) {
         auto& node = draft.node;
+        // What only a fit reads has to be there for it; without such ports, what the component cannot do without.
+        const bool for_fit = std::ranges::any_of(
+            node.reads, [](const Wire& wire) { return wire.only_for_fit && !wire.name.empty(); });
         std::set<std::string> read;
-        bool for_fit = false;
-        for (const auto& wire : node.reads) {
-            if (!wire.name.empty()) read.insert(wire.name);
-            for_fit = for_fit || (wire.only_for_fit && !wire.name.empty());
-        }
+        for (const auto& wire : node.reads)
+            if (!wire.name.empty() && (for_fit ? wire.only_for_fit : !wire.optional)) read.insert(wire.name);
         node.fits = node.component && (for_fit || node.component->fits() != Fit::never);
         if (!node.fits) continue;
         const auto from = upstream(read, /*for_fit=*/false);
@@ -192,8 +194,9 @@ void Builder::mark_fits() {
     const auto scored = upstream(names_of_scores(recipe_), /*for_fit=*/false);
     used.insert(scored.begin(), scored.end());
     for (std::size_t i = 0; i < drafts_.size(); ++i) {
-        const auto& node = drafts_[i].node;
-        if (node.runs || node.fits || used.count(i) != 0 || recipe_.stage) continue;
+        auto& node = drafts_[i].node;
+        node.serves = !node.runs && used.count(i) != 0;
+        if (node.runs || node.fits || node.serves || recipe_.stage) continue;
         if (node.kind == Kind::head)
             warnings_.push_back(fmt::format("{} is not run: no loss reads what it writes", node.id));
         if (node.kind == Kind::backbone)

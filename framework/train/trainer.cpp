@@ -242,11 +242,12 @@ TrainSummary Trainer::train() {
     summary.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
     summary.stopped = stopped;
     summary.first = first();
-    if (!stopped) {
+    const bool last_stage = !request_.stage || request_.stage->last;
+    if (!stopped && last_stage) {
         fit_best();
         if (fit(Fit::after)) save("last");
-        say_how_it_ended();
     }
+    if (!stopped) say_how_it_ended();
     if (stopped) {
         save("last");
         view_->say(fmt::format("stopped by signal {} at step {}; go on with --resume", StopSignals::received(),
@@ -254,7 +255,7 @@ TrainSummary Trainer::train() {
     } else {  // on the terminal the verb says it
         folder_.log(fmt::format("trained {} steps in {}", summary.steps, base::duration_text(summary.seconds)));
     }
-    if (stopped || !request_.stage || request_.stage->last)
+    if (stopped || last_stage)
         folder_.update({{"status", stopped ? "stopped" : "finished"}, {"exit_code", stopped ? 75 : 0}});
     folder_.update({{"step", steps_before() + progress_.step}});
     journal_->flush();

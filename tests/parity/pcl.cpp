@@ -91,7 +91,7 @@ std::shared_ptr<Loss> loss_of(const std::string& id, std::vector<std::pair<std::
                               const Recording& official) {
     changes.emplace_back("temperature", Schedule(std::stod(official.setting("temperature"))));
     Symbols symbols;
-    symbols.bind("D", std::stoll(official.setting("out")));
+    symbols.bind("D", std::stoi(official.setting("out")));
     return make<Loss>(id, changes, symbols);
 }
 

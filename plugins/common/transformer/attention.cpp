@@ -7,6 +7,7 @@
 
 #include <cmath>
 #include <hearth/error.hpp>
+#include <hearth/precision.hpp>
 #include <hearth/tokens.hpp>
 #include <vector>
 
