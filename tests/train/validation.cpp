@@ -133,8 +133,7 @@ TEST_CASE("a training ends after `patience` measurements without a better one") 
     CHECK(status["exit_code"] == 0);
     const std::string why = "ended at step 60 of 90: total was no better in 2 measurements in a row";
     CHECK_THAT(status["ended_early"].get<std::string>(), Contains(why));
-    CHECK_THAT(run.log(), Contains(why) && Contains("(", Catch::CaseSensitive::Yes) &&
-                              Contains("at step 20 is better, 2 turns ago)"));
+    CHECK_THAT(run.log(), Contains(why) && Contains("at step 20 is better, 2 turns ago)"));
     CHECK(checkpoint(run, "best").metadata.at("hearth.step") == "20");
     // It has ended: nothing more is trained.
     CHECK(run.run(train::Resume::yes).steps == 60);
@@ -229,7 +228,7 @@ name = "two"
 train.epochs = 2
 optimizer.lr = 0.0
 )";
-    const auto words = with({"validate.best=highest", "train.log_every=10"});
+    const auto words = with({"validate.best=highest", "train.log_every=10", "train.checkpoint_every=3"});
     TrainingRun run(text, words);
     const auto summary = train_stages(run);
     CHECK(summary.steps == 50);
@@ -241,14 +240,13 @@ optimizer.lr = 0.0
                               Contains(", from which the next stage goes on") &&
                               Contains("stage two: checkpoint `best` is of step 40: total "));
     CHECK(run.status()["best"]["stage"] == "two");
-    // A run that goes on at the border takes the same weights.
-    fs::copy_file(run.path() / "checkpoints/last.safetensors", run.folder / "whole.safetensors");
-    TrainingRun again(text, words);
-    train_stages(again);
-    const auto checkpoints = again.path() / "checkpoints";
-    CHECK(fs::exists(checkpoints / "best_one.safetensors"));
-    CHECK(train_stages(again, train::Resume::yes).steps == 50);
-    CHECK(difference(again.last(), base::read_safetensors(run.folder / "whole.safetensors")) == "");
+    // Killed at the border, once the next stage had written its `best`: it goes on from what it had.
+    const auto whole = run.last();
+    const auto checkpoints = run.path() / "checkpoints";
+    fs::copy_file(checkpoints / "step_30.safetensors", checkpoints / "last.safetensors",
+                  fs::copy_options::overwrite_existing);
+    CHECK(train_stages(run, train::Resume::yes).steps == 50);
+    CHECK(difference(run.last(), whole) == "");
 }
 
 TEST_CASE("a term that the losses do not have is refused after the first step, and by the check") {
