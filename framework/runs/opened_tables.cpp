@@ -199,14 +199,14 @@ report::Table table_of(const Tables& tables, const recipe::Recipe& recipe) {
     };
     if (tables.data)
         add("[data]" + fold_of_data(recipe), *tables.data->images, tables.data->labels, recipe.data.patient);
-    if (tables.validate) {
+    if (tables.validate && recipe.validate) {
         const auto* section = eval::validated_section(recipe);
         add("[validate]", *tables.validate->images, tables.validate->labels,
             section != nullptr ? section->patient : recipe.data.patient);
     }
     for (const auto& [name, splits, spec] :
          {std::tuple("probe", &tables.probe, &recipe.probe), {"eval", &tables.eval, &recipe.eval}}) {
-        if (!*splits) continue;
+        if (!*splits || !*spec) continue;  // of another stage
         const auto& [train, test] = **splits;
         if ((*spec)->folds > 0 && train.images == test.images) {
             add(fmt::format("[{}] in {} folds", name, (*spec)->folds), *test.images, test.labels,
@@ -217,7 +217,7 @@ report::Table table_of(const Tables& tables, const recipe::Recipe& recipe) {
         add(fmt::format("[{}] training{}", name, fold), *train.images, train.labels, (*spec)->patient);
         add(fmt::format("[{}] test{}", name, fold), *test.images, test.labels, (*spec)->patient);
     }
-    if (tables.detect) {
+    if (tables.detect && recipe.detect) {
         const auto& [normal, validation, test] = *tables.detect;
         const auto& patient = recipe.detect->labelled.patient;
         add("[detect] normal", *normal.images, normal.labels, patient);
