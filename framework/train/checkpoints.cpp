@@ -56,7 +56,7 @@ bool Checkpoints::is_best(double score, std::int64_t step, bool lowest) {
     ++turns_;
     if (!std::isfinite(score)) return false;
     if (best_ && (lowest ? score >= best_->score : score <= best_->score)) return false;
-    best_ = {score, step};
+    best_ = Best{score, step};
     turns_ = 0;
     return true;
 }
@@ -138,7 +138,7 @@ std::int64_t Checkpoints::load(const Progress& progress, const Warn& warn) {
         return saved.metadata.count(key) != 0 ? number(key) : 0;
     };
     if (saved.metadata.count("hearth.best") != 0)
-        best_ = {std::stod(saved.metadata.at("hearth.best")), counted("hearth.best_step")};
+        best_ = Best{std::stod(saved.metadata.at("hearth.best")), counted("hearth.best_step")};
     turns_ = counted("hearth.turns_without_better");
     return number("hearth.step");
 }

@@ -111,7 +111,7 @@ void Trainer::validate(std::int64_t epoch) {
     view_->say(fmt::format("validation after epoch {}: {} {}{}", epoch, spec.watch,
                            std::isfinite(value) ? fmt::format("{:.4g}", value) : "undefined",
                            better ? ", the best so far"
-                           : best ? fmt::format(" ({:.4g} at step {} is better, {} turn{} ago)", best->score,
+                           : best ? fmt::format(" (best {:.4g} at step {}, {} turn{} ago)", best->score,
                                                 steps_before() + best->step, turns, turns == 1 ? "" : "s")
                                   : ""));
     if (better) {

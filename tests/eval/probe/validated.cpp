@@ -19,20 +19,20 @@ namespace {
 const std::string sections = R"([validate]
 where = 'split == "val"'
 [probe]
-phantom_count = 60
+phantom_count = 120
 train_where = 'split == "train"'
 test_where = 'split == "val"'
 label = "abnormal"
 positive = "1"
 [eval]
-phantom_count = 60
+phantom_count = 120
 train_where = 'split == "train"'
 test_where = 'split == "test"'
 label = "abnormal"
 positive = "1"
 [detect]
 source = "phantom"
-phantom_count = 60
+phantom_count = 120
 )" + detect_rows + R"([detect.scores.value]
 use = "output"
 output = "student.score"
@@ -48,11 +48,11 @@ struct Opened {
                                                               "\"test-brightness\"\n" +
                                                               sections),
                               with_films(std::move(overrides)))) {}
-    /// All sections read the same 60 films, half of them with a lesion.
+    /// All sections read the same 120 films, half of them with a lesion.
     static std::vector<std::string> with_films(std::vector<std::string> overrides) {
-        std::vector<std::string> all = {"data.phantom_count=60", "data.phantom_seed=1000",
-                                        "data.phantom_lesions=0.5", "detect.phantom_seed=1000",
-                                        "data.where=split == \"train\""};
+        std::vector<std::string> all = {"data.phantom_count=120",   "data.phantom_seed=1000",
+                                        "data.phantom_lesions=0.5", "data.size=32",
+                                        "detect.phantom_seed=1000", "data.where=split == \"train\""};
         all.insert(all.end(), overrides.begin(), overrides.end());
         return all;
     }
@@ -76,22 +76,22 @@ TEST_CASE("validation rows are opened with the other tables, and listed") {
     const Opened opened;
     const auto tables = opened.tables();
     REQUIRE(tables.validate);
-    CHECK(tables.validate->images->size() == 6);
+    CHECK(tables.validate->images->size() == 12);
     CHECK(tables.validate->notes.empty());
     const auto table = runs::table_of(tables, opened.recipe);
     CHECK(table.rows[1][0] == "[validate]");
-    CHECK(table.rows[1][1] == "6");
+    CHECK(table.rows[1][1] == "12");
 }
 
 TEST_CASE("validation rows that are trained or tested on are refused with counts and examples") {
     CHECK_THAT(Opened({"validate.where=split != \"test\""}).refusal(),
                Contains("argument 'validate.where=") &&
-                   Contains("42 of 48 validation images are known from the images of [data], which the network "
-                            "is trained on: 42 same files (") &&
+                   Contains("84 of 96 validation images are known from the images of [data], which the network "
+                            "is trained on: 84 same files (") &&
                    Contains("divide them by patient, such as data.where = 'split == \"train\"'") &&
                    Contains("or write overlap = true in this section"));
     CHECK_THAT(Opened({"validate.where=split == \"test\""}).refusal(),
-               Contains("12 of 12 validation images are known from the rows that [eval] tests on"));
+               Contains("24 of 24 validation images are known from the rows that [eval] tests on"));
     CHECK_THAT(Opened({"validate.where=split == \"test\"", "eval.phantom_seed=5"}).refusal(),
                Contains("the rows that [detect] tests on"));
 }
@@ -101,7 +101,7 @@ TEST_CASE("overlap = true allows them, and they are told") {
     const auto tables = opened.tables();
     CHECK(tables.validate->notes.size() == 3);
     const auto notes = join(runs::notes_on(tables, opened.recipe), "\n");
-    CHECK_THAT(notes, Contains("[validate]: 42 of 54 validation images are known from the images of [data]") &&
+    CHECK_THAT(notes, Contains("[validate]: 84 of 108 validation images are known from the images of [data]") &&
                           Contains("[validate] chooses the checkpoint `best` on, which flatters `best`"));
 }
 
