@@ -8,6 +8,7 @@
 #include "base/time_text.hpp"
 #include "train/memory.hpp"
 #include "train/terms.hpp"
+#include "train/validation.hpp"
 
 namespace hearth::train {
 
@@ -70,6 +71,7 @@ void Journal::add_updates(const std::vector<Stepper::Updates>& updates, const Pr
     std::vector<std::string> names = {"loss"};
     for (const auto& term : window_.terms) names.push_back(term.name);
     monitor_.require(names);
+    require_watched_term(recipe_, {names.begin() + 1, names.end()});
 }
 
 double Journal::Means::loss() const {
@@ -210,6 +212,18 @@ void Journal::probed(const Progress& progress, std::int64_t epochs, const Terms&
         if (std::isfinite(value)) scalar("probe/" + name, progress, value);
     }
     event(progress, "probe", line);
+}
+
+void Journal::validated(const Progress& progress, std::int64_t epochs, const Terms& values,
+                        std::int64_t turns) {
+    nlohmann::json line = {{"epoch", static_cast<double>(epochs)},
+                           {"watch", recipe_.validate->watch},
+                           {"turns_without_better", turns}};
+    for (const auto& [name, value] : values) {
+        line["validate"][name] = value;
+        if (std::isfinite(value)) scalar("validate/" + name, progress, value);
+    }
+    event(progress, "validate", line);
 }
 
 void Journal::scalar(const std::string& name, const Progress& progress, double value) {
