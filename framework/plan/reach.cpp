@@ -91,11 +91,13 @@ void Builder::reach(Phase& phase) {
         use.learns = use.updates || (network != nullptr && phase.updates(network->follows)) ||
                      draft.node.kind == Kind::loss;
         if (is_loss_of(phase, draft) && !use.carries)
-            problem(
-                draft.origin,
-                fmt::format("{} reads nothing that a network trained{} writes, so it trains nothing; drop it, "
-                            "or point one of its reads at a trained network",
-                            draft.node.id, in_phase(phase)));
+            problem(draft.origin,
+                    fmt::format(
+                        "{} reads nothing that {} writes, so it trains nothing; drop it, or point one of its "
+                        "reads at a trained network",
+                        draft.node.id,
+                        phase.name.empty() ? "a trained network"
+                                           : fmt::format("a network trained in phase '{}'", phase.name)));
     }
 }
 

@@ -59,7 +59,7 @@ CheckResult check(const recipe::Recipe& recipe, plan::Plan& plan, std::int64_t i
     result.images = images;
     Context context;
     context.device = dry_run.device;
-    context.seed = static_cast<std::uint64_t>(recipe.train.seed);
+    context.seed = seed_of(recipe);
     context.progress.total_steps = std::max<std::int64_t>(1, recipe.train.epochs);
     const auto start = std::chrono::steady_clock::now();
     double total = 0;

@@ -42,11 +42,6 @@ bool use_bf16(const std::string& precision, c10::Device device) {
 #endif
 }
 
-std::uint64_t seed_of(const recipe::Recipe& recipe) {
-    constexpr std::uint64_t golden = 0x9E3779B97F4A7C15;
-    return static_cast<std::uint64_t>(recipe.train.seed) + (recipe.stage ? recipe.stage->number * golden : 0);
-}
-
 Stepper::Stepper(const recipe::Recipe& recipe, plan::Plan& plan, c10::Device device,
                  const dist::ProcessGroup* group)
     : recipe_(recipe),

@@ -183,7 +183,7 @@ TEST_CASE("a trained network that no loss reaches is refused") {
     CHECK_NOTHROW(planned(replaced(text, "[networks.other]", "[networks.other]\nfrozen = true")));
 }
 
-TEST_CASE("a network that a loss sees only through a frozen one is not trained by it") {
+TEST_CASE("a network that a loss sees only through a port without gradient is not trained by it") {
     const auto text = restoring + second_network + R"([networks.judge]
 frozen = true
 [networks.judge.heads]
@@ -202,6 +202,29 @@ reads = { logits = "student.logits", prototypes = "judge.prototypes" }
     CHECK_THAT(
         refusal(replaced(text, "[[pass]]", "project = { use = \"position-projector\", out = 8 }\n[[pass]]")),
         Contains("no loss reaches network 'other'") && !Contains("no loss reaches network 'student'"));
+}
+
+TEST_CASE("a gradient goes through a frozen network to what it reads, and not through a follower") {
+    const auto text = restoring + R"([networks.judge]
+frozen = true
+[networks.judge.heads]
+project = { use = "position-projector", out = 8, reads = { tokens = "student.tokens" } }
+[[pass]]
+network = "judge"
+[[loss]]
+use = "structure-contrast"
+reads = { logits = "judge.logits", prototypes = "student.prototypes" }
+)";
+    const auto plan = planned(replaced(text, "[[pass]]", R"(project = { use = "position-projector", out = 8 }
+prototypes = { use = "prototype-bank", reads = { logits = "student.logits" } }
+[[pass]])"));
+    const auto& judge = plan.phases().front().uses;
+    for (std::size_t i = 0; i < plan.nodes().size(); ++i)
+        if (plan.nodes()[i].id == "judge.project") {
+            CHECK(judge[i].carries);
+            CHECK_FALSE(judge[i].updates);
+        }
+    for (const auto& [name, parameter] : plan.trained_parameters()) CHECK(name.starts_with("student."));
 }
 
 TEST_CASE("a network in no pass is refused") {

@@ -124,6 +124,18 @@ void for_each_shipped_recipe(const Look& look) {
     for (const auto* folder : {"CHILDCXR", "NIHBOX"}) unsetenv(folder);
 }
 
+/// A shipped recipe on generated images; a ViT is a small one, for what is planned does not depend on its size.
+inline recipe::Recipe small(const std::filesystem::path& file) {
+    std::vector<std::string> overrides = {"data.source=phantom"};
+    const auto written = recipe::load(file, overrides);
+    const auto* student = written.network("student");
+    if (student != nullptr && student->backbone && student->backbone->use == "vit") {
+        overrides.emplace_back("networks.student.backbone.size=tiny");
+        overrides.emplace_back("networks.student.backbone.depth=2");
+    }
+    return recipe::load(file, overrides);
+}
+
 /// Two images through the plan's augments, as the loader would deliver them.
 inline Tensors batch(const plan::Plan& plan, std::int64_t size) {
     std::map<std::string, std::vector<at::Tensor>> rows;

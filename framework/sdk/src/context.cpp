@@ -13,6 +13,7 @@ at::Tensor rows(const Context& context, const at::Tensor& index, at::IntArrayRef
                 Draw draw) {
     auto sizes = shape.vec();
     sizes.insert(sizes.begin(), index.size(0));
+    if (index.is_meta()) return at::empty(sizes, index.options().dtype(at::kFloat));  // shapes alone are asked
     auto out = at::empty(sizes, at::kFloat);
     const auto on_cpu = index.to(at::kCPU, at::kLong).contiguous();
     const auto* samples = on_cpu.const_data_ptr<std::int64_t>();

@@ -40,7 +40,9 @@ class PrototypeBank : public Head {
             .range(0, 1000000)
             .doc("epochs in which every batch replaces the bank; the official code has 1");
     }
-    static Ports reads(const Options&) { return {Port("logits", "B L K", "the teacher's cluster logits")}; }
+    static Ports reads(const Options&) {
+        return {Port("logits", "B L K", "the teacher's cluster logits").detached()};
+    }
     static Ports writes(const Options& options) {
         Ports ports = {Port("prototypes", "L K", "c, a distribution per position")};
         if (options.text("sinkhorn_on") == "assignments")
