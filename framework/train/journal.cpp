@@ -113,9 +113,10 @@ Report Journal::report_of(const Means& means, const Progress& progress, double s
     report.total_epochs = recipe_.train.epochs;
     report.images_per_second = means.images / seconds;
     report.stall = stalled / seconds;
-    report.values.emplace_back("loss", means.loss());
-    for (std::size_t i = 0; i < means.losses.size() && means.losses.size() > 1; ++i)
-        if (!std::isnan(means.losses[i]))
+    for (std::size_t i = 0; i < means.losses.size(); ++i)
+        if (means.losses.size() == 1)
+            report.values.emplace_back("loss", means.loss());
+        else if (!std::isnan(means.losses[i]))  // their sum says nothing
             report.values.emplace_back("loss of " + plan_.phases()[i].name, means.losses[i]);
     std::vector<std::string> names;
     for (const auto& [name, value] : means.terms) names.push_back(name);
