@@ -32,6 +32,21 @@ std::string fingerprint(const data::Dataset& images) {
     return fmt::format("{:016x}", hash);
 }
 
+/// All processes have the buffers of the first one from here on, as after a resume. Running statistics are of
+/// each process's own batches, but those of the checkpoint are what fits, scores and later stages see.
+void share_buffers(const plan::Plan& plan, const Comm& comm) {
+    const at::NoGradGuard no_grad;
+    for (const auto& [name, component] : plan.components())
+        for (auto& item : component->named_buffers()) {
+            auto& buffer = item.value();
+            if (buffer.numel() == 0) continue;
+            auto of_first = comm.rank() == 0 ? buffer.clone() : at::zeros_like(buffer);
+            if (buffer.scalar_type() == at::kBool) of_first = of_first.to(at::kByte);
+            comm.all_reduce_sum(of_first);
+            buffer.copy_(of_first);
+        }
+}
+
 }  // namespace
 
 template <typename Work>
@@ -407,6 +422,7 @@ std::vector<std::pair<std::string, std::int64_t>> Trainer::counts_of_augments() 
 void Trainer::end_of_epoch() {
     const auto epoch = progress_.step / progress_.steps_per_epoch;  // epochs finished
     const auto counts = counts_of_augments();
+    if (request_.group != nullptr) share_buffers(plan_, comm());
     const bool ends = progress_.step >= progress_.total_steps;
     if (recipe_.validate && (epoch % recipe_.validate->every == 0 || ends)) {
         validate(epoch);
