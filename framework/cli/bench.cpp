@@ -135,7 +135,8 @@ void add_bench(CLI::App& app, Globals& globals) {
         "neither\n"
         "inside an operation of LibTorch nor waiting for data. Nothing is written.");
     verb->callback([=, &globals] {
-        const auto recipe = stage_of(arguments->load(globals, request->generated ? Opens{} : Opens{"data"}), *stage);
+        const auto recipe =
+            stage_of(arguments->load(globals, request->generated ? Opens{} : Opens{"data"}), *stage);
         const auto registry = make_registry(globals, &recipe);
         const auto result = base::during(globals.quiet || globals.json, "measuring",
                                          [&] { return train::bench(recipe, registry, *request); });

@@ -114,8 +114,9 @@ void Builder::check_reach_of_networks(const Phase& phase) {
         if (passed && !reached)
             problem(network.origin,
                     fmt::format("no loss reaches network '{}'{}: nothing would train it; add a loss that reads "
-                                "its outputs, or set frozen = true",
-                                network.name, in_phase(phase)));
+                                "its outputs, or {}",
+                                network.name, in_phase(phase),
+                                phase.name.empty() ? "set frozen = true" : "take it out of `trains`"));
     }
 }
 
@@ -169,6 +170,11 @@ std::set<std::size_t> Builder::upstream(const std::set<std::string>& names, bool
 
 void Builder::mark_fits() {
     std::set<std::size_t> used;
+    struct Call {
+        const Draft* draft;
+        const Node* view;  ///< an augment that its reads are made from; null: none
+    };
+    std::map<const Component*, std::vector<Call>> calls;  // of the components that fit
     for (auto& draft : drafts_) {
         auto& node = draft.node;
         // What only a fit reads has to be there for it; without such ports, what the component cannot do without.
@@ -180,17 +186,20 @@ void Builder::mark_fits() {
         node.fits = node.component && (for_fit || node.component->fits() != Fit::never);
         if (!node.fits) continue;
         const auto from = upstream(read, /*for_fit=*/false);
-        used.insert(from.begin(), from.end());
-        if (node.kind == Kind::augment) continue;  // its own sample of the key
+        Call call{&draft, nullptr};
         for (const auto i : from)
-            if (drafts_[i].node.kind == Kind::augment)
-                problem(
-                    draft.origin,
-                    fmt::format("{} takes in the training set and reads what is made from a view of {}: a fit "
-                                "sees each film as it is, without augments; point its reads at a [[pass]] on "
-                                "view = \"image\"",
-                                node.id, drafts_[i].node.id));
+            if (drafts_[i].node.kind == Kind::augment) call.view = &drafts_[i].node;
+        if (call.view == nullptr) used.insert(from.begin(), from.end());
+        if (node.kind != Kind::augment) calls[node.component.get()].push_back(call);  // that has its own sample
     }
+    for (const auto& [component, list] : calls)
+        if (std::ranges::all_of(list, [](const Call& call) { return call.view != nullptr; }))
+            problem(
+                list.front().draft->origin,
+                fmt::format("{} takes in the training set and reads what is made from a view of {}: a fit sees "
+                            "each film as it is, without augments; point its reads at a [[pass]] on view = "
+                            "\"image\"",
+                            list.front().draft->node.id, list.front().view->id));
     const auto scored = upstream(names_of_scores(recipe_), /*for_fit=*/false);
     used.insert(scored.begin(), scored.end());
     for (std::size_t i = 0; i < drafts_.size(); ++i) {

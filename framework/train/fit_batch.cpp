@@ -43,7 +43,7 @@ struct Memory {
 void step(DryRun& dry_run, std::int64_t batch) {
     const auto loader = generated_batches(dry_run.recipe, dry_run.plan, batch);
     Context context;
-    context.seed = static_cast<std::uint64_t>(dry_run.recipe.train.seed);
+    context.seed = seed_of(dry_run.recipe);
     context.device = dry_run.device;
     context.progress = {.step = 1, .total_steps = 1000, .steps_per_epoch = 1};
     dry_run.stepper.step(context, endless(*loader));

@@ -277,6 +277,7 @@ void RunFolder::metrics(const nlohmann::json& line) {
 
 void RunFolder::rewind(std::int64_t step) {
     if (!writes_) return;
+    metrics_.close();  // the file is replaced
     std::string kept;
     std::ifstream in(path_ / "metrics.jsonl");
     for (std::string line; std::getline(in, line);) {

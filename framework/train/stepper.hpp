@@ -10,6 +10,7 @@
 #include "plan/plan.hpp"
 #include "train/follower.hpp"
 #include "train/optimizer.hpp"
+#include "train/seed.hpp"
 #include "train/step_clock.hpp"
 
 namespace hearth::train {
@@ -28,9 +29,6 @@ struct Updater {
     std::vector<at::Tensor> kept_buffers;            ///< batch statistics that are put back
     std::int64_t first_update = 0;                   ///< of its updates within a step
 };
-
-/// What a training's randomness is keyed by: its seed, and which stage it is.
-std::uint64_t seed_of(const recipe::Recipe& recipe);
 
 class Stepper {
   public:

@@ -7,6 +7,7 @@
 #include "base/activity.hpp"
 #include "data/repeated.hpp"
 #include "data/requests.hpp"
+#include "train/seed.hpp"
 
 namespace hearth::train {
 
@@ -61,7 +62,7 @@ data::LoaderOptions loader_options(const recipe::Recipe& recipe, const plan::Pla
     return {.batch = recipe.train.batch,
             .workers = recipe.data.workers,
             .prefetch = recipe.data.prefetch,
-            .seed = static_cast<std::uint64_t>(recipe.train.seed),
+            .seed = seed_of(recipe),
             .channels = recipe.data.channels,
             .cache = false,
             .copies = recipe.data.samples_per_image,

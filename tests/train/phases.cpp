@@ -2,7 +2,7 @@
 #include <map>
 #include <set>
 
-#include "train/dry_run.hpp"
+#include "train/check.hpp"
 #include "train/staged.hpp"
 #include "train/support.hpp"
 

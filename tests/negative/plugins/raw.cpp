@@ -13,7 +13,7 @@
 #define COMPILER "gcc" STR(__GNUC__)
 #endif
 #ifndef API
-#define API 1
+#define API 2
 #endif
 #define IDENTITY                                                                                   \
     ".hearth.api" STR(API) ".torch" STR(TORCH_VERSION_MAJOR) "_" STR(TORCH_VERSION_MINOR) "_" STR( \

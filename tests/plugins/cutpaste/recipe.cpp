@@ -43,8 +43,8 @@ TEST_CASE("CutPaste: the classifier reads all versions, the density the films as
     CHECK(wire(node(plan, "student.classify"), "logits") == "student.logits: 3 B 3");
     CHECK(wire(node(plan, "loss.cross-entropy"), "label") == "version: 3 B");
     CHECK(wire(node(plan, "plain.backbone"), "image") == "image: B 1 64 64");
-    CHECK(wire(node(plan, "density"), "feature_map") == "plain.features.4: B 512 2 2");
-    CHECK(wire(node(plan, "density"), "map") == "density.map: B 1 2 2");
+    CHECK(wire(node(plan, "head.density"), "feature_map") == "plain.features.4: B 512 2 2");
+    CHECK(wire(node(plan, "head.density"), "map") == "density.map: B 1 2 2");
     CHECK(plan.batch_axes() == std::map<std::string, std::int64_t>{{"version", 1}, {"versions", 1}});
 }
 
@@ -59,7 +59,7 @@ TEST_CASE("AnatPaste: two versions, the same head and density") {
     const auto plan = shipped("baselines/anatpaste.toml");
     CHECK(wire(node(plan, "student.backbone"), "image") == "versions: 2 B 1 64 64");
     CHECK(wire(node(plan, "student.classify"), "logits") == "student.logits: 2 B 2");
-    CHECK(wire(node(plan, "density"), "feature_map") == "plain.features.4: B 512 2 2");
+    CHECK(wire(node(plan, "head.density"), "feature_map") == "plain.features.4: B 512 2 2");
 }
 
 TEST_CASE("a step learns from all versions of a batch, and the density does not run in it") {

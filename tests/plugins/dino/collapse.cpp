@@ -60,5 +60,6 @@ TEST_CASE("with both it does not") {
     CHECK_NOTHROW(run.run());
     CHECK(run.status()["status"] == "finished");
     for (const auto& line : run.metrics()) CHECK(line.value("event", "") != "collapse");
-    CHECK(run.metrics().back()["terms"]["dino.information"].get<double>() > 0.05);  // nats; five times what the monitor asks
+    CHECK(run.metrics().back()["terms"]["dino.information"].get<double>() >
+          0.05);  // nats; five times what the monitor asks
 }

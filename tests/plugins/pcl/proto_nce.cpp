@@ -145,7 +145,7 @@ TEST_CASE("negatives are clusters of no image of the batch, drawn anew for each 
     CHECK(seen.size() > 4);
 }
 
-TEST_CASE("the gradient is that of central differences, and reaches the query alone") {
+TEST_CASE("the gradient of prototypes is that of central differences, and reaches the query alone") {
     const auto loss = with({6}, 5, {{"negatives", std::int64_t{2}}});
     give(*loss, directions(6, 5, 2), at::linspace(0.2, 0.5, 6, at::kDouble), at::arange(6).unsqueeze(0));
     const auto total = [&](const at::Tensor& q) {
