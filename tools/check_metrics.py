@@ -80,6 +80,8 @@ def expected(case):
         "accuracy": metrics.accuracy_score(labels, predicted),
         "f1": metrics.f1_score(labels, predicted, average="macro"),
         "confusion": metrics.confusion_matrix(labels, predicted, labels=range(classes)).ravel().tolist(),
+        "purity": metrics.cluster.contingency_matrix(labels, predicted).max(0).sum() / len(labels),
+        "nmi": metrics.normalized_mutual_info_score(labels, predicted),
     }
 
 

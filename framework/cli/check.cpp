@@ -28,7 +28,7 @@ nlohmann::json to_json(const report::Table& table) {
 /// The most checkpoints that a run of the recipe has at a time: last, previous, best and those by number.
 std::int64_t most_checkpoints(const recipe::Recipe& recipe) {
     const auto every = recipe.train.checkpoint_every;
-    const bool best = recipe.probe && recipe.probe->every > 0;
+    const bool best = recipe.validate || (recipe.probe && recipe.probe->every > 0);
     return 2 + (best ? 1 : 0) + (every > 0 ? recipe.train.epochs / every : 0);
 }
 
@@ -124,8 +124,9 @@ void add_check(CLI::App& app, Globals& globals) {
     arguments->add_to(*verb);
     verb->add_option("--images", *images, "Images in the step")->check(CLI::Range(1, 4096));
     verb->footer(
-        "Opens what [data], [probe], [eval] and [detect] name, reads an image of each, and counts images,\n"
-        "patients and classes. Then says what gets no gradient in a step, and how large a checkpoint is.\n\n"
+        "Opens what [data], [validate], [probe], [eval] and [detect] name, reads an image of each, and counts\n"
+        "images, patients and classes. Then says what gets no gradient in a step, and how large a checkpoint\n"
+        "is.\n\n"
         "Examples:\n  hearth check recipe.toml\n  hearth check recipe.toml --with my-data.toml\n  hearth check "
         "recipe.toml "
         "networks.student.backbone.size=tiny "

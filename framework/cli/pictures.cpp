@@ -1,5 +1,5 @@
-// hearth pictures draws t-SNE, where the network looks, prototypes by position, curves and bars, as files and
-// in the report.
+// hearth pictures draws t-SNE, clusters beside labels, where the network looks, prototypes by position, curves
+// and bars, as files and in the report.
 #include <ATen/ATen.h>
 #include <fmt/format.h>
 
@@ -11,10 +11,12 @@
 #include "base/atomic_file.hpp"
 #include "base/json_text.hpp"
 #include "cli/run.hpp"
+#include "eval/pictures/clusters.hpp"
 #include "eval/pictures/embeddings.hpp"
 #include "eval/pictures/position_map.hpp"
 #include "eval/pictures/saliency.hpp"
 #include "eval/probe/batches.hpp"
+#include "recipe/word_list.hpp"
 #include "report/html.hpp"
 #include "runs/loaded_run.hpp"
 #include "runs/run_record.hpp"
@@ -22,6 +24,7 @@
 #include "summary/plots.hpp"
 #include "summary/result_charts.hpp"
 #include "summary/run_report.hpp"
+#include "train/training_data.hpp"
 
 namespace hearth::cli {
 namespace {
@@ -33,6 +36,7 @@ constexpr std::int64_t location_images = 100;  ///< nine points each
 struct PictureFlags {
     RunArguments run;
     std::string by;
+    std::vector<std::string> clusters;
     std::int64_t images = 1000, films = 8;
 };
 
@@ -48,15 +52,21 @@ class Album {
     void grid(const std::string& name, const report::FigureGrid& grid) {
         grids_.push_back(summary::save_grid(folder_, name, grid));
     }
+    void clusters(const std::string& name, const eval::CrossTable& table) {
+        base::write_atomically(folder_ / (name + ".csv"), summary::to_csv(table));
+        clusters_.push_back(summary::to_json(table));
+    }
+    const nlohmann::json& clusters() const { return clusters_; }
     void chart(const std::string& name, const std::string& svg) const { summary::save_svg(folder_, name, svg); }
     void finish() const {
-        const nlohmann::json all = {{"scatters", scatters_}, {"grids", grids_}};
+        const nlohmann::json all = {{"scatters", scatters_}, {"grids", grids_}, {"clusters", clusters_}};
         base::write_atomically(folder_ / "pictures.json", base::json_text(all, 1) + "\n");
     }
 
   private:
     fs::path folder_;
-    nlohmann::json scatters_ = nlohmann::json::array(), grids_ = nlohmann::json::array();
+    nlohmann::json scatters_ = nlohmann::json::array(), grids_ = nlohmann::json::array(),
+                   clusters_ = nlohmann::json::array();
 };
 
 /// The run's network, and one with the weights that it started from.
@@ -93,6 +103,53 @@ void draw_embeddings(Album& album, const Models& models, const recipe::LabelledS
                                                eval::token_locations(test, data, *plan, models.network,
                                                                      location_images, models.context)));
     }
+}
+
+/// The images that were trained on, divided by what --clusters names and by a column.
+struct TrainingClusters {
+    eval::LabelledSet training;
+    std::vector<eval::Grouping> clusters;
+    eval::Grouping labels;
+};
+
+/// Without --by the labels are those that [data] reads, else those that the run is evaluated on.
+eval::Grouping training_labels(const data::Dataset& images, const recipe::Recipe& recipe,
+                               const recipe::LabelledSpec& spec, const std::string& by) {
+    if (!by.empty()) return eval::divide_by_columns(images, {by}, "--by");
+    const auto& label = recipe.data.label.empty() ? spec.label : recipe.data.label;
+    const auto words = recipe::word_list(label);
+    return eval::divide_by_columns(images, words.empty() ? std::vector{label} : words,
+                                   "--clusters, which without --by compares with the label");
+}
+
+TrainingClusters read_clusters(const PictureFlags& flags, const runs::LoadedRun& run,
+                               const recipe::LabelledSpec& spec) {
+    TrainingClusters out;
+    if (flags.clusters.empty()) return out;
+    // All of them, also those without a label: a buffer has a number for each.
+    out.training.images = train::open_uncached(run.recipe.data).images;
+    for (const auto& buffer : flags.clusters)
+        out.clusters.push_back(
+            eval::divide_by_buffer(run.plan, buffer, out.training.images->size(), "--clusters"));
+    out.labels = training_labels(*out.training.images, run.recipe, spec, flags.by);
+    return out;
+}
+
+void draw_clusters(Album& album, const Models& models, const recipe::LabelledSpec& spec,
+                   const TrainingClusters& all, std::int64_t count) {
+    const auto some = eval::embed_images(
+        all.training, models.run.recipe.data, count,
+        eval::backbone_features(models.run.plan, models.network, spec.features, models.context));
+    const auto drawn = summary::drawn(some.x);
+    for (const auto& clusters : all.clusters) {
+        album.scatter("tsne-clusters-" + clusters.name,
+                      summary::embedding_chart("Training images by " + clusters.name,
+                                               eval::grouped(some, clusters, "no cluster"), drawn));
+        album.clusters("clusters-" + clusters.name, eval::cross_table(clusters, all.labels));
+    }
+    album.scatter("tsne-clusters-labels",
+                  summary::embedding_chart("Training images by " + all.labels.name,
+                                           eval::grouped(some, all.labels, "no label"), drawn));
 }
 
 void draw_saliency(Album& album, const Models& models, const recipe::LabelledSpec& spec,
@@ -134,11 +191,16 @@ void draw(const PictureFlags& flags, Globals& globals) {
         throw RecipeError(fmt::format(
             "recipe '{}' has neither [eval] nor [probe], so there are no images to draw", run->recipe.name));
     base::Activity activity(globals.quiet, "opening the data");
+    const auto clusters = read_clusters(flags, *run, *spec);
     const Models models(*run, *spec);
     const auto splits = eval::open_splits(run->recipe, *spec);
     Album album(run->results / "plots");
     activity.now("t-SNE of classes and locations, trained and untrained");
     draw_embeddings(album, models, *spec, splits.second, flags);
+    if (!clusters.clusters.empty()) {
+        activity.now("t-SNE of the training images by cluster and label");
+        draw_clusters(album, models, *spec, clusters, flags.images);
+    }
     activity.now("attention roll-out and Grad-CAM");
     draw_saliency(album, models, *spec, splits, flags.films);
     if (!spec->mask.empty()) {
@@ -154,10 +216,16 @@ void draw(const PictureFlags& flags, Globals& globals) {
     const auto page = summary::write_report(*run);
     activity.now("");
     const auto folder = (run->results / "plots").string();
-    if (globals.json)
-        base::print_json(nlohmann::json({{"plots", folder}, {"report", page.string()}}));
-    else
-        fmt::print("{}\nreport: {}\n", folder, fs::absolute(page).lexically_normal().string());
+    if (globals.json) {
+        nlohmann::json out = {{"plots", folder}, {"report", page.string()}};
+        if (!flags.clusters.empty()) out["clusters"] = album.clusters();
+        base::print_json(out);
+        return;
+    }
+    for (const auto& table : album.clusters())
+        fmt::print("{} against {}: {}\n", table["buffer"].get<std::string>(), table["by"].get<std::string>(),
+                   summary::agreement_text(table));
+    fmt::print("{}\nreport: {}\n", folder, fs::absolute(page).lexically_normal().string());
 }
 
 }  // namespace
@@ -167,7 +235,12 @@ void add_pictures(CLI::App& app, Globals& globals) {
     auto* verb = app.add_subcommand("pictures", "Draw a run: t-SNE, attention, Grad-CAM, prototypes, curves");
     flags->run.add_to(*verb);
     verb->add_option("--by", flags->by, "Column that colours the t-SNE of images; without it, their class");
-    verb->add_option("--images", flags->images, "Test images in the t-SNE")
+    verb->add_option("--clusters", flags->clusters,
+                     "Buffer with a number for each training image (BUFFER.1: row 1 of several): t-SNE of the "
+                     "training images by it, beside their label or --by; may be repeated")
+        ->type_name("BUFFER")
+        ->allow_extra_args(false);
+    verb->add_option("--images", flags->images, "Images in each t-SNE")
         ->capture_default_str()
         ->check(CLI::Range(100, 20000));
     verb->add_option("--films", flags->films, "Films with attention and Grad-CAM")
@@ -175,6 +248,7 @@ void add_pictures(CLI::App& app, Globals& globals) {
         ->check(CLI::Range(1, 1000));
     verb->footer(
         "Examples:\n  hearth pictures runs/demo\n  hearth pictures runs/demo --by label --films 16\n"
+        "  hearth pictures runs/found --clusters loss.groups.found --clusters loss.groups.found.1 --by label\n"
         "  hearth pictures runs/demo eval.source=other.csv --out other\n\n"
         "Writes SVG and PNG files into the run's folder plots/ and its report.html anew. Needs [eval] or "
         "[probe].\nOf other images (key=value, --with) both go to --out FOLDER, or without it to "

@@ -7,6 +7,7 @@
 #include "cli/run.hpp"
 #include "dist/backend.hpp"
 #include "dist/process_group.hpp"
+#include "eval/anomaly/anomaly.hpp"
 #include "eval/probe/evaluate.hpp"
 #include "eval/probe/notes.hpp"
 #include "host/cuda.hpp"
@@ -96,6 +97,15 @@ std::string say_opened(const runs::Tables& tables, const recipe::Recipe& recipe,
     return text;
 }
 
+/// What [validate] watches of a section, on its own rows.
+double measure_watched(const recipe::Recipe& recipe, const runs::Tables& tables, const plan::Plan& plan,
+                       const Context& context) {
+    const eval::LabelledSet rows{tables.validate->images, tables.validate->labels};
+    if (recipe.validate->section() == "detect")
+        return eval::quick_detection(recipe, tables.detect->normal, rows, plan, context);
+    return eval::quick_probe(recipe, *recipe.probe, {tables.probe->first, rows}, plan, context).front().second;
+}
+
 }  // namespace
 
 void StartFlags::add_to(CLI::App& verb) {
@@ -154,6 +164,12 @@ train::TrainSummary train_recipe(const recipe::Recipe& written, const StartFlags
     if (tables.probe)
         request.probe = [&](const plan::Plan& so_far, const Context& context) {
             return eval::quick_probe(recipe, *recipe.probe, *tables.probe, so_far, context);
+        };
+    if (tables.validate && recipe.validate->section() == "data")
+        request.validation = tables.validate;
+    else if (tables.validate)
+        request.validate = [&](const plan::Plan& so_far, const Context& context) {
+            return measure_watched(recipe, tables, so_far, context);
         };
     auto summary = train::train_stages(recipe, registry, std::move(request));
     if (summary.stopped) globals.exit_code = static_cast<int>(ExitCode::stopped);

@@ -316,8 +316,12 @@ std::string Builder::resolve(const Draft& reader, const Port& port) const {
                    reader.node.id, word, join(candidates), port.name, candidates.front());
     if (port.optional && !explicit_name) return "";
     const auto names = names_in_flow();
-    return "\n" + fmt::format("{} reads '{}' ({}), which nothing writes{}; there are: {}", reader.node.id, word,
-                              port.help, did_you_mean(word, names), join(names));
+    return "\n" + fmt::format("{} reads '{}' ({}), which nothing writes{}; there are: {}{}", reader.node.id,
+                              word, port.help, did_you_mean(word, names), join(names),
+                              explicit_name ? ""
+                                            : fmt::format("; name the one that is meant with reads = {{ {} = "
+                                                          "\"...\" }}, or add what writes it",
+                                                          port.name));
 }
 
 // Over all stages, so that freezing a network in one of them connects nothing otherwise.

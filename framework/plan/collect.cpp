@@ -78,6 +78,7 @@ void Builder::collect(Plan& plan) {
     mark_wanted(plan);
     mark_once_per_image(plan);
     mark_parameters(plan);
+    stop_if_any("the recipe's phases do not make sense");
     plan.phases_ = std::move(phases_);
     plan.warnings_ = std::move(warnings_);
 }
@@ -232,6 +233,13 @@ void Builder::mark_parameters(Plan& plan) {
         for (const auto& [name, head] : plan.heads_)
             if (phase.updates(name)) add("head." + name, *head);
         for (const auto i : phase.losses) add("loss." + plan.losses_[i].first, *plan.losses_[i].second);
+        const auto spec = std::ranges::find(recipe_.phases, phase.name, &recipe::PhaseSpec::name);
+        if (spec != recipe_.phases.end() && phase.parameters.empty())
+            problem(spec->origin,
+                    fmt::format("phase '{}' trains {}, where no parameter is to be trained: those "
+                                "that its losses read have none, or they are frozen; name a "
+                                "network that has some in `trains`",
+                                phase.name, join(phase.trains)));
     }
 }
 

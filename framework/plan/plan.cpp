@@ -275,7 +275,7 @@ std::set<std::string> Plan::needs(const std::set<std::string>& names) const {
             for (const auto& wire : node.writes) written.push_back(wire.name);
     for (const auto& name : names)
         if (std::find(written.begin(), written.end(), name) == written.end())
-            throw RecipeError(fmt::format("no pass writes '{}'{}; there are: {}", name,
+            throw RecipeError(fmt::format("no pass, head or loss writes '{}'{}; there are: {}", name,
                                           did_you_mean(name, written), join(written)));
     auto all = names;
     writers(all);

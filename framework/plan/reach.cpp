@@ -114,8 +114,9 @@ void Builder::check_reach_of_networks(const Phase& phase) {
         if (passed && !reached)
             problem(network.origin,
                     fmt::format("no loss reaches network '{}'{}: nothing would train it; add a loss that reads "
-                                "its outputs, or set frozen = true",
-                                network.name, in_phase(phase)));
+                                "its outputs, or {}",
+                                network.name, in_phase(phase),
+                                phase.name.empty() ? "set frozen = true" : "take it out of `trains`"));
     }
 }
 

@@ -205,13 +205,19 @@ struct DetectSpec {
 /// [validate]: what is measured on rows that are neither trained nor tested on, to choose the weights that are
 /// kept and to end a training that gets no better.
 struct ValidateSpec {
-    std::string where;            ///< rows of [data]'s table
+    std::string where;            ///< rows of [data]'s table, or of that of section()
     std::int64_t every = 1;       ///< epochs
     std::string watch = "total";  ///< "total", "LOSS.term", "detect.auroc" or "probe.auc"
     std::string best = "lowest";  ///< or "highest"
     std::int64_t patience = 0;    ///< turns without a better one after which training ends; 0 = never
+    bool overlap = false;         ///< the rows may have been trained or tested on
     Written written;
     Origin origin;
+
+    /// The section that measures what is watched: "detect", "probe", or "data" where it is a loss.
+    std::string section() const;
+    /// Where `key` was written, or the section where it was not.
+    const Origin& place(const std::string& key) const;
 };
 
 /// [[stage]]: which of several trainings, one after the other, a recipe describes (stages()).

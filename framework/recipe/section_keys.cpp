@@ -261,7 +261,8 @@ Keys<ValidateSpec> validate_keys() {
     return {
         key("where", &S::where)
             .required()
-            .doc("rows of the table of [data] that are measured on, which are neither trained nor tested on"),
+            .doc("rows that are measured on, neither trained nor tested on: of the table of [data], or of the "
+                 "section that is watched"),
         key("every", &S::every).range(1, 1e6).doc("epochs between two measurements"),
         key("watch", &S::watch)
             .doc("what is measured: total, LOSS.TERM of a [[loss]], detect.auroc or probe.auc"),
@@ -269,6 +270,8 @@ Keys<ValidateSpec> validate_keys() {
         key("patience", &S::patience)
             .range(0, 1e6)
             .doc("measurements in a row without a better one after which the training ends; 0 = never"),
+        key("overlap", &S::overlap)
+            .doc("measure on films and patients that are trained or tested on too; else that is refused"),
     };
 }
 

@@ -229,8 +229,9 @@ void keep_sections(Table& tree, bool last) {
     const Value* validate = tree.find("validate");
     const Value* watch =
         validate != nullptr && validate->is_table() ? validate->table().find("watch") : nullptr;
-    if (watch == nullptr || !watch->is_text()) return;
-    if (!can_watch(watch->text(), names_in(tree, "loss"), tree.find("detect") != nullptr,
+    if (validate == nullptr || (watch != nullptr && !watch->is_text())) return;
+    const auto watched = watch == nullptr ? ValidateSpec().watch : watch->text();
+    if (!can_watch(watched, names_in(tree, "loss"), tree.find("detect") != nullptr,
                    tree.find("probe") != nullptr))
         tree.erase("validate");
 }

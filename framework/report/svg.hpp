@@ -79,7 +79,8 @@ struct PrChart {
 };
 std::string pr_chart(const PrChart& chart);
 
-/// Points in the plane in groups, told apart by colour and by the shape of their marks. The axes have no
+/// Points in the plane in groups, told apart by colour and by the shape of their marks. Of more than nine groups
+/// the nine largest are coloured, and the legend says how many others are grey. The axes have no
 /// meaning and no ticks (an embedding).
 struct ScatterGroup {
     std::string name;

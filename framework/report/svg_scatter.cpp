@@ -2,7 +2,9 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <functional>
 #include <limits>
+#include <numeric>
 
 #include "report/canvas.hpp"
 #include "report/markup.hpp"
@@ -21,14 +23,28 @@ struct Extent {
     double extent() const { return high - low; }
 };
 
-/// The eight colours of a chart, then that of text: nine locations are a common case.
-std::string colour(std::size_t group) {
-    return group % 9 == 8 ? std::string(ink::text) : ink::series(group % 9);
+/// The eight colours of a chart, then that of text: nine locations are a common case. Of more groups the
+/// largest have a colour, and what is left is grey.
+constexpr std::size_t most_colours = 9;
+std::string colour(std::size_t number) {
+    if (number == most_colours) return std::string(ink::line);
+    return number == most_colours - 1 ? std::string(ink::text) : ink::series(number);
+}
+
+/// The number of each group's colour and mark; most_colours for grey.
+std::vector<std::size_t> colours_of(const std::vector<ScatterGroup>& groups) {
+    std::vector<std::size_t> order(groups.size()), numbers(groups.size(), most_colours);
+    std::iota(order.begin(), order.end(), std::size_t{0});
+    std::ranges::stable_sort(order, std::greater(), [&](std::size_t g) { return groups[g].x.size(); });
+    order.resize(std::min(order.size(), most_colours));
+    std::ranges::sort(order);
+    for (std::size_t i = 0; i < order.size(); ++i) numbers[order[i]] = i;
+    return numbers;
 }
 
 /// Circles, squares and triangles in turn.
-std::string mark(double x, double y, std::size_t group, double size) {
-    switch (group % 3) {
+std::string mark(double x, double y, std::size_t number, double size) {
+    switch (number % 3) {
         case 0:
             return fmt::format("<circle cx=\"{:.1f}\" cy=\"{:.1f}\" r=\"{}\"/>", x, y, size);
         case 1:
@@ -40,19 +56,27 @@ std::string mark(double x, double y, std::size_t group, double size) {
     }
 }
 
-double draw_legend(Canvas& canvas, const std::vector<ScatterGroup>& groups, double y) {
+double draw_legend(Canvas& canvas, const std::vector<ScatterGroup>& groups,
+                   const std::vector<std::size_t>& numbers, double y) {
     double x = 2;
-    for (std::size_t g = 0; g < groups.size(); ++g) {
-        const auto name = shorten(groups[g].name, 40);
+    const auto entry = [&](const std::string& name, std::size_t number) {
         const double width = 16 + text_width(name, 12) + 16;
         if (x > 2 && x + width > chart_width) {
             x = 2;
             y += 18;
         }
-        canvas.add(fmt::format("<g style=\"fill:{}\">{}</g>", colour(g), mark(x + 5, y - 4, g, 4)));
+        canvas.add(fmt::format("<g style=\"fill:{}\">{}</g>", colour(number), mark(x + 5, y - 4, number, 4)));
         canvas.text(x + 14, y, name);
         x += width;
+    };
+    std::size_t grey = 0, points = 0;
+    for (std::size_t g = 0; g < groups.size(); ++g) {
+        if (numbers[g] < most_colours)
+            entry(shorten(groups[g].name, 40), numbers[g]);
+        else
+            ++grey, points += groups[g].x.size();
     }
+    if (grey > 0) entry(fmt::format("{} smaller ones, {} points", grey, points), most_colours);
     return y + 14;
 }
 
@@ -66,21 +90,25 @@ std::string scatter_chart(const ScatterChart& chart) {
             xs.include(group.x[i]), ys.include(group.y[i]);
     Canvas canvas(0, 0);
     canvas.text(0, 16, shorten(chart.title, 60), {.size = 15, .weight = 600});
-    const double top = draw_legend(canvas, chart.groups, 42);
+    const auto numbers = colours_of(chart.groups);
+    const double top = draw_legend(canvas, chart.groups, numbers, 42);
     const double left = (chart_width - plot_side) / 2;
     canvas.add(fmt::format(
         "<rect x=\"{:.1f}\" y=\"{:.1f}\" width=\"{}\" height=\"{}\" fill=\"none\" style=\"stroke:{}\"/>", left,
         top, plot_side, plot_side, ink::grid));
     // One scale for both axes: distances are what an embedding shows.
     const double extent = std::max({xs.extent(), ys.extent(), 1e-12}) * 1.06;
-    for (std::size_t g = 0; g < chart.groups.size() && points > 0; ++g) {
+    const auto draw = [&](std::size_t g) {
         const auto& group = chart.groups[g];
         std::string marks;
         for (std::size_t i = 0; i < group.x.size(); ++i)
             marks += mark(left + plot_side * (0.5 + (group.x[i] - xs.middle()) / extent),
-                          top + plot_side * (0.5 - (group.y[i] - ys.middle()) / extent), g, 2.4);
-        canvas.add(fmt::format("<g opacity=\"0.75\" style=\"fill:{}\">{}</g>", colour(g), marks));
-    }
+                          top + plot_side * (0.5 - (group.y[i] - ys.middle()) / extent), numbers[g], 2.4);
+        canvas.add(fmt::format("<g opacity=\"0.75\" style=\"fill:{}\">{}</g>", colour(numbers[g]), marks));
+    };
+    for (const bool grey : {true, false})  // grey lies below
+        for (std::size_t g = 0; g < chart.groups.size() && points > 0; ++g)
+            if ((numbers[g] == most_colours) == grey) draw(g);
     canvas.text(left, top + plot_side + 18, shorten(chart.caption, 74), {.size = 11.5, .fill = ink::muted});
     canvas.resize(chart_width, top + plot_side + (chart.caption.empty() ? 8 : 28));
     auto summary = fmt::format("{} points in {} groups:", points, chart.groups.size());

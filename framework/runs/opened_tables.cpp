@@ -7,8 +7,11 @@
 
 #include "data/subset.hpp"
 #include "eval/anomaly/score.hpp"
+#include "eval/probe/apart.hpp"
 #include "eval/probe/notes.hpp"
 #include "eval/probe/suitable.hpp"
+#include "eval/probe/validated.hpp"
+#include "train/validation.hpp"
 
 namespace hearth::runs {
 namespace {
@@ -96,6 +99,56 @@ std::string fold_text(const recipe::Recipe& recipe, const recipe::LabelledSpec& 
     return spec.folds > 0 ? fmt::format(", fold 0 of {}", spec.folds) : fold_of_data(recipe);
 }
 
+/// Whether a section is opened: [validate] needs the one that measures what it watches.
+bool opened(const recipe::Recipe& recipe, const recipe::Opens& opens, const std::string& section) {
+    return recipe::opens_section(opens, section) ||
+           (recipe::opens_section(opens, "data") && recipe.validate && recipe.validate->section() == section);
+}
+
+/// All that the rows of [validate] must not hold.
+std::vector<eval::Taken> taken(const Tables& tables, const recipe::Recipe& recipe) {
+    const auto section = recipe.validate->section();
+    std::vector<eval::Taken> out = {{eval::part_of_section(*tables.data->images, recipe.data),
+                                     "the images of [data], which the network is trained on"}};
+    const auto add = [&](const data::Dataset& images, const recipe::LabelledSpec& spec, const char* whose) {
+        out.push_back({eval::part_of_section(images, spec), whose});
+    };
+    if (section == "probe")
+        add(*tables.probe->first.images, *recipe.probe, "the rows that the probe is fitted on");
+    if (section == "detect")
+        add(*tables.detect->normal.images, recipe.detect->labelled,
+            "the normal images that scores are standardised on");
+    if (tables.eval)
+        add(*tables.eval->second.images, *recipe.eval, "the rows that [eval] tests on");
+    else if (tables.probe && !recipe.eval)
+        add(*tables.probe->second.images, *recipe.probe,
+            "the rows that [probe] tests on, which a recipe without [eval] is evaluated on");
+    if (tables.detect)
+        add(*tables.detect->test.images, recipe.detect->labelled, "the rows that [detect] tests on");
+    return out;
+}
+
+/// Nothing where a table that it needs could not be opened.
+std::optional<train::TrainingData> open_validation_rows(const Tables& tables, const recipe::Recipe& recipe) {
+    const auto section = recipe.validate->section();
+    if (!tables.data || (section == "probe" && !tables.probe) || (section == "detect" && !tables.detect))
+        return std::nullopt;
+    train::TrainingData out;
+    if (section == "data") {
+        out = train::open_validation(recipe, tables.data->labels);
+    } else {
+        // Of [detect] the classes are the two that its test rows have, in any number.
+        auto rows = eval::open_validated(recipe, section == "probe" ? tables.probe->first.labels.classes
+                                                                    : tables.detect->test.labels.classes);
+        out.images = rows.images;
+        out.labels = std::move(rows.labels);
+    }
+    read_one(*out.images);
+    out.notes = eval::expect_validation_apart(*recipe.validate, eval::validated_part(recipe, *out.images),
+                                              taken(tables, recipe));
+    return out;
+}
+
 }  // namespace
 
 Tables open_tables(const recipe::Recipe& recipe, const host::Registry& registry, const recipe::Opens& opens) {
@@ -107,7 +160,7 @@ Tables open_tables(const recipe::Recipe& recipe, const host::Registry& registry,
             read_one(*out.data->images);
         });
     const auto* trained = out.data ? out.data->images.get() : nullptr;
-    if (recipe::opens_section(opens, "probe") && recipe.probe)
+    if (opened(recipe, opens, "probe") && recipe.probe)
         mistakes.collect([&] {
             out.probe = recipe.probe->every > 0 ? eval::open_splits(recipe, *recipe.probe, trained)
                                                 : eval::open_evaluated(recipe, *recipe.probe, trained);
@@ -118,13 +171,15 @@ Tables open_tables(const recipe::Recipe& recipe, const host::Registry& registry,
             out.eval = eval::open_evaluated(recipe, *recipe.eval, trained);
             read_one(*out.eval->second.images);
         });
-    if (recipe::opens_section(opens, "detect") && recipe.detect)
+    if (opened(recipe, opens, "detect") && recipe.detect)
         mistakes.collect([&] {
             auto images = eval::open_anomaly_images(recipe, trained);
             check_columns(*recipe.detect, *images.test.images);
             read_one(*images.test.images);
             out.detect = std::move(images);
         });
+    if (recipe::opens_section(opens, "data") && recipe.validate)
+        mistakes.collect([&] { out.validate = open_validation_rows(out, recipe); });
     if (mistakes.empty()) return out;
     for (const auto& stage : recipe::stages(recipe))
         mistakes.collect([&] { static_cast<void>(plan::Plan::build(stage, registry)); });
@@ -144,9 +199,14 @@ report::Table table_of(const Tables& tables, const recipe::Recipe& recipe) {
     };
     if (tables.data)
         add("[data]" + fold_of_data(recipe), *tables.data->images, tables.data->labels, recipe.data.patient);
+    if (tables.validate && recipe.validate) {
+        const auto* section = eval::validated_section(recipe);
+        add("[validate]", *tables.validate->images, tables.validate->labels,
+            section != nullptr ? section->patient : recipe.data.patient);
+    }
     for (const auto& [name, splits, spec] :
          {std::tuple("probe", &tables.probe, &recipe.probe), {"eval", &tables.eval, &recipe.eval}}) {
-        if (!*splits) continue;
+        if (!*splits || !*spec) continue;  // of another stage
         const auto& [train, test] = **splits;
         if ((*spec)->folds > 0 && train.images == test.images) {
             add(fmt::format("[{}] in {} folds", name, (*spec)->folds), *test.images, test.labels,
@@ -157,7 +217,7 @@ report::Table table_of(const Tables& tables, const recipe::Recipe& recipe) {
         add(fmt::format("[{}] training{}", name, fold), *train.images, train.labels, (*spec)->patient);
         add(fmt::format("[{}] test{}", name, fold), *test.images, test.labels, (*spec)->patient);
     }
-    if (tables.detect) {
+    if (tables.detect && recipe.detect) {
         const auto& [normal, validation, test] = *tables.detect;
         const auto& patient = recipe.detect->labelled.patient;
         add("[detect] normal", *normal.images, normal.labels, patient);
@@ -187,9 +247,13 @@ std::vector<std::string> notes_on(const Tables& tables, const recipe::Recipe& re
     std::vector<std::string> out;
     if (tables.eval) out = eval::notes_on_rows(recipe, *recipe.eval, tables.eval->second);
     if (tables.probe && !recipe.eval) out = eval::notes_on_rows(recipe, *recipe.probe, tables.probe->second);
+    if (tables.validate)
+        for (const auto& note : tables.validate->notes) out.push_back("[validate]: " + note);
     if (tables.probe && recipe.probe->every > 0)
         for (const auto& note : eval::notes_on_absent(
-                 tables.probe->second.labels, "knn_auc while training is undefined and chooses no `best`"))
+                 tables.probe->second.labels,
+                 recipe.validate ? "knn_auc while training is undefined"
+                                 : "knn_auc while training is undefined and chooses no `best`"))
             out.push_back("[probe]: " + note);
     return out;
 }

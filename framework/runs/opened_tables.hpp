@@ -20,10 +20,14 @@ struct Tables {
     /// takes one of them.
     std::optional<std::pair<eval::LabelledSet, eval::LabelledSet>> probe, eval;
     std::optional<eval::AnomalyImages> detect;
+    /// The rows of [validate], with [data]; `notes` say what of them is trained or tested on.
+    std::optional<train::TrainingData> validate;
 };
 
 /// Opens the tables of these sections by the code that trains and evaluates on them: files, filters, columns
-/// and classes; of each table one image is read. Throws what is wrong with all sections at once, and with
+/// and classes; of each table one image is read. The rows of [validate] are opened with [data], and with the
+/// section that measures what is watched; they are refused where they are trained on, or tested on by a section
+/// that is opened too (eval::expect_validation_apart). Throws what is wrong with all sections at once, and with
 /// components and wiring; the exit code is that of the first mistake.
 Tables open_tables(const recipe::Recipe& recipe, const host::Registry& registry, const recipe::Opens& opens);
 

@@ -9,7 +9,6 @@
 #include <opencv2/imgproc.hpp>
 
 #include "base/json_text.hpp"
-#include "eval/pictures/tsne.hpp"
 #include "report/html.hpp"
 #include "summary/plots.hpp"
 
@@ -52,22 +51,30 @@ cv::Mat mosaic(const at::Tensor& similarity) {
 
 }  // namespace
 
-report::ScatterChart embedding_chart(const std::string& title, const eval::Embedding& embedding) {
+Drawn drawn(const at::Tensor& x) {
+    const double perplexity = std::min(30.0, std::floor(static_cast<double>(x.size(0) - 1) / 3));
+    return {eval::tsne(x, {.perplexity = perplexity, .iterations = 1000, .exaggeration = 12}), perplexity};
+}
+
+report::ScatterChart embedding_chart(const std::string& title, const eval::Embedding& embedding,
+                                     const Drawn& drawn) {
     const auto n = embedding.x.size(0);
-    const double perplexity = std::min(30.0, std::floor(static_cast<double>(n - 1) / 3));
-    const auto drawn =
-        eval::tsne(embedding.x, {.perplexity = perplexity, .iterations = 1000, .exaggeration = 12});
     report::ScatterChart chart;
     chart.title = title;
     for (const auto& name : embedding.names) chart.groups.push_back({name, {}, {}});
     for (std::int64_t i = 0; i < n; ++i) {
         auto& group = chart.groups[static_cast<std::size_t>(embedding.groups[static_cast<std::size_t>(i)])];
-        group.x.push_back(drawn.points[i][0].item<double>());
-        group.y.push_back(drawn.points[i][1].item<double>());
+        group.x.push_back(drawn.tsne.points[i][0].item<double>());
+        group.y.push_back(drawn.tsne.points[i][1].item<double>());
     }
-    chart.caption = fmt::format("{} points, perplexity {:.0f}, KL {:.2f}; silhouette of the features {:.3f}", n,
-                                perplexity, drawn.kl, eval::silhouette(embedding.x, embedding.groups));
+    chart.caption =
+        fmt::format("{} points, perplexity {:.0f}, KL {:.2f}; silhouette of the features {:.3f}", n,
+                    drawn.perplexity, drawn.tsne.kl, eval::silhouette(embedding.x, embedding.groups));
     return chart;
+}
+
+report::ScatterChart embedding_chart(const std::string& title, const eval::Embedding& embedding) {
+    return embedding_chart(title, embedding, drawn(embedding.x));
 }
 
 report::FigureGrid saliency_grid(const std::vector<eval::Saliency>& maps, const std::string& explained) {
@@ -132,6 +139,8 @@ std::optional<report::Section> pictures_section(const std::filesystem::path& fol
     report::Section section;
     section.title = "Pictures";
     for (const auto& entry : json["scatters"]) section.content.emplace_back(scatter_from_json(entry));
+    for (const auto& entry : json.value("clusters", nlohmann::json::array()))
+        section.content.emplace_back(cluster_table(entry));
     for (const auto& entry : json["grids"]) section.content.emplace_back(load_grid(folder / "plots", entry));
     return section;
 }

@@ -9,6 +9,7 @@
 #include <fstream>
 #include <iterator>
 #include <limits>
+#include <set>
 #include <sstream>
 
 #include "base/atomic_file.hpp"
@@ -112,6 +113,14 @@ std::vector<Path> of_phases(const std::vector<std::string>& phases, const std::s
     return out;
 }
 
+/// What [validate] watched.
+std::set<std::string> watched_in(const std::vector<nlohmann::json>& lines) {
+    std::set<std::string> out;
+    for (const auto& line : lines)
+        if (line.contains("validate")) out.insert(line.value("watch", "total"));
+    return out;
+}
+
 Section curves(const std::vector<nlohmann::json>& lines) {
     Section section;
     section.title = "Training";
@@ -122,6 +131,8 @@ Section curves(const std::vector<nlohmann::json>& lines) {
     std::vector<report::Chart> charts = {chart("Loss", lines, losses)};
     for (std::size_t i = 0; i < terms.size(); ++i)
         charts.push_back(chart(titles[i], lines, {{"terms", terms[i]}}));
+    for (const auto& watched : watched_in(lines))
+        charts.push_back(chart("Validation: " + watched, lines, {{"validate", watched}}));
     charts.push_back(chart("Probe while training", lines, {{"knn_auc"}, {"knn_accuracy"}}));
     charts.push_back(chart("Effective rank of the features", lines, {{"rank"}}));
     charts.push_back(chart("Feature spread and entropy of assignments", lines, {{"std"}, {"entropy"}}));

@@ -13,6 +13,7 @@
 #include "train/monitor.hpp"
 #include "train/terms.hpp"
 #include "train/training_data.hpp"
+#include "train/validation.hpp"
 
 namespace hearth::train {
 
@@ -80,6 +81,7 @@ CheckResult check(const recipe::Recipe& recipe, plan::Plan& plan, std::int64_t i
     std::vector<std::string> names = {"loss"};
     for (const auto& [name, value] : terms) names.push_back(name);
     Monitor(recipe.monitor).require(names);
+    require_watched_term(recipe, {names.begin() + 1, names.end()});
     result.terms.emplace_back("loss", total);
     const auto shorts = short_names(names);
     for (std::size_t i = 0; i < terms.size(); ++i) result.terms.emplace_back(shorts[i + 1], terms[i].second);

@@ -1,7 +1,9 @@
 #include "train/checkpoints.hpp"
 
+#include <ATen/ATen.h>
 #include <fmt/format.h>
 
+#include <cmath>
 #include <map>
 #include <set>
 
@@ -36,7 +38,11 @@ void Checkpoints::save(const std::string& name, const Progress& progress) const 
         {"hearth.steps_per_epoch", std::to_string(progress.steps_per_epoch)},
         {"hearth.recipe", recipe_.name},
         {"hearth.recipe_hash", recipe_hash(recipe_, comm_.world_size())}};
-    if (best_) metadata["hearth.best"] = fmt::format("{}", *best_);
+    if (best_) metadata["hearth.best"] = fmt::format("{}", best_->score);
+    if (recipe_.validate) {
+        if (best_) metadata["hearth.best_step"] = std::to_string(best_->step);
+        metadata["hearth.turns_without_better"] = std::to_string(turns_);
+    }
     metadata["hearth.data"] = images_;
     if (recipe_.stage) {
         metadata["hearth.stage"] = recipe_.stage->name;
@@ -46,10 +52,45 @@ void Checkpoints::save(const std::string& name, const Progress& progress) const 
                             name == "last" ? folder_.checkpoint("previous") : std::filesystem::path());
 }
 
-bool Checkpoints::is_best(double score) {
-    if (best_ && score <= *best_) return false;
-    best_ = score;
+bool Checkpoints::is_best(double score, std::int64_t step, bool lowest) {
+    ++turns_;
+    if (!std::isfinite(score)) return false;
+    if (best_ && (lowest ? score >= best_->score : score <= best_->score)) return false;
+    best_ = Best{score, step};
+    turns_ = 0;
     return true;
+}
+
+std::string Checkpoints::best_name() const {
+    const bool hands_on = recipe_.validate && recipe_.stage && recipe_.stage->number + 1 < recipe_.stage->count;
+    return hands_on ? "best_" + recipe_.stage->name : "best";
+}
+
+NamedTensors Checkpoints::best_state() const {
+    NamedTensors out;
+    for (auto& item : base::read_safetensors(folder_.checkpoint(best_name())).tensors)
+        if (!item.first.starts_with("optimizer.")) out.push_back(std::move(item));
+    return out;
+}
+
+void Checkpoints::load_best() {
+    const at::NoGradGuard no_grad;
+    const auto saved = base::read_safetensors(folder_.checkpoint(best_name()));
+    for (auto& [name, tensor] : plan_.state()) {
+        const auto source = saved.find(name);
+        if (tensor.sizes() != source.sizes()) tensor.resize_(source.sizes());  // of what fits
+        tensor.copy_(source);
+    }
+}
+
+void Checkpoints::rewrite_best() const {
+    const auto file = folder_.checkpoint(best_name());
+    auto saved = base::read_safetensors(file);
+    std::map<std::string, at::Tensor> now;
+    for (const auto& [name, tensor] : plan_.state()) now.emplace(name, tensor);
+    for (auto& [name, tensor] : saved.tensors)
+        if (const auto found = now.find(name); found != now.end()) tensor = found->second;
+    base::write_safetensors(file, saved.tensors, saved.metadata);
 }
 
 std::string Checkpoints::kept_as(std::int64_t epochs, const Progress& progress) const {
@@ -93,7 +134,12 @@ std::int64_t Checkpoints::load(const Progress& progress, const Warn& warn) {
     for (const auto& item : saved.tensors)
         if (recipe_.stage && !item.first.starts_with("optimizer.")) before_.state.push_back(item);
     stepper_.load(saved.tensors);
-    if (saved.metadata.count("hearth.best") != 0) best_ = std::stod(saved.metadata.at("hearth.best"));
+    const auto counted = [&, &saved = saved](const char* key) {
+        return saved.metadata.count(key) != 0 ? number(key) : 0;
+    };
+    if (saved.metadata.count("hearth.best") != 0)
+        best_ = Best{std::stod(saved.metadata.at("hearth.best")), counted("hearth.best_step")};
+    turns_ = counted("hearth.turns_without_better");
     return number("hearth.step");
 }
 

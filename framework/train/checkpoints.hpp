@@ -20,6 +20,12 @@ struct Before {
     NamedTensors state;  ///< by checkpoint name; what this stage does not have is carried on
 };
 
+/// The best score so far, of a probe or a validation.
+struct Best {
+    double score = 0;
+    std::int64_t step = 0;  ///< that it is of
+};
+
 class Checkpoints {
   public:
     using Warn = std::function<void(const std::string& warning)>;
@@ -34,8 +40,20 @@ class Checkpoints {
 
     /// Writes checkpoints/<name>.safetensors. The "last" that was there stays as "previous".
     void save(const std::string& name, const Progress& progress) const;
-    /// Whether this score is higher than all before; then "best" has to be saved.
-    bool is_best(double score);
+    /// Whether this score is better than all before, which one that is not finite never is; then best_name()
+    /// has to be saved.
+    bool is_best(double score, std::int64_t step, bool lowest = false);
+    const std::optional<Best>& best() const { return best_; }
+    /// How many scores in a row, up to now, were no better.
+    std::int64_t turns_without_better() const { return turns_; }
+    /// "best"; of a stage that hands its best weights on "best_STAGE", which later stages leave alone.
+    std::string best_name() const;
+    /// The weights and buffers that it holds. Throws DataError where it cannot be read.
+    NamedTensors best_state() const;
+    /// Fills the plan with them.
+    void load_best();
+    /// Writes it anew with the weights and buffers that the plan has now; all else in it stays.
+    void rewrite_best() const;
     /// The name under which the checkpoint after so many epochs is kept; "" where it is not.
     std::string kept_as(std::int64_t epochs, const Progress& progress) const;
 
@@ -58,7 +76,8 @@ class Checkpoints {
     const Comm& comm_;
     std::string images_;
     Before before_;
-    std::optional<double> best_;
+    std::optional<Best> best_;
+    std::int64_t turns_ = 0;  ///< since then
 };
 
 }  // namespace hearth::train

@@ -8,6 +8,7 @@
 #include "base/time_text.hpp"
 #include "train/memory.hpp"
 #include "train/terms.hpp"
+#include "train/validation.hpp"
 
 namespace hearth::train {
 
@@ -70,6 +71,7 @@ void Journal::add_updates(const std::vector<Stepper::Updates>& updates, const Pr
     std::vector<std::string> names = {"loss"};
     for (const auto& term : window_.terms) names.push_back(term.name);
     monitor_.require(names);
+    require_watched_term(recipe_, {names.begin() + 1, names.end()});
 }
 
 double Journal::Means::loss() const {
@@ -111,9 +113,10 @@ Report Journal::report_of(const Means& means, const Progress& progress, double s
     report.total_epochs = recipe_.train.epochs;
     report.images_per_second = means.images / seconds;
     report.stall = stalled / seconds;
-    report.values.emplace_back("loss", means.loss());
-    for (std::size_t i = 0; i < means.losses.size() && means.losses.size() > 1; ++i)
-        if (!std::isnan(means.losses[i]))
+    for (std::size_t i = 0; i < means.losses.size(); ++i)
+        if (means.losses.size() == 1)
+            report.values.emplace_back("loss", means.loss());
+        else if (!std::isnan(means.losses[i]))  // their sum says nothing
             report.values.emplace_back("loss of " + plan_.phases()[i].name, means.losses[i]);
     std::vector<std::string> names;
     for (const auto& [name, value] : means.terms) names.push_back(name);
@@ -210,6 +213,18 @@ void Journal::probed(const Progress& progress, std::int64_t epochs, const Terms&
         if (std::isfinite(value)) scalar("probe/" + name, progress, value);
     }
     event(progress, "probe", line);
+}
+
+void Journal::validated(const Progress& progress, std::int64_t epochs, const Terms& values,
+                        std::int64_t turns) {
+    nlohmann::json line = {{"epoch", static_cast<double>(epochs)},
+                           {"watch", recipe_.validate->watch},
+                           {"turns_without_better", turns}};
+    for (const auto& [name, value] : values) {
+        line["validate"][name] = value;
+        if (std::isfinite(value)) scalar("validate/" + name, progress, value);
+    }
+    event(progress, "validate", line);
 }
 
 void Journal::scalar(const std::string& name, const Progress& progress, double value) {

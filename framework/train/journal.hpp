@@ -52,6 +52,8 @@ class Journal {
     void event(const Progress& progress, const std::string& name, nlohmann::json values);
     /// What a probe found after so many epochs.
     void probed(const Progress& progress, std::int64_t epochs, const Terms& values);
+    /// What [validate] measured after so many epochs; `turns` measurements in a row were no better.
+    void validated(const Progress& progress, std::int64_t epochs, const Terms& values, std::int64_t turns);
     void flush();
 
   private:

@@ -65,7 +65,7 @@ TrainSummary train_stages(const recipe::Recipe& whole, const host::Registry& reg
         summary.steps = at.steps_before;
         summary.seconds = seconds;
         if (summary.stopped) break;
-        carried = trainer.state();
+        carried = trainer.handed_on();
         request.opening.clear();
     }
     return summary;

@@ -249,8 +249,11 @@ bool Stepper::turn(Updater& updater, const Context& now, Batches& batches, const
 Stepper::Result Stepper::step(const Context& now, const Source& next, const Watch& watch) {
     Result result;
     Batches batches(next, clock_);
-    for (auto& updater : updaters_)
-        if (now.progress.step % updater.phase->every == 0 && !turn(updater, now, batches, watch, result)) break;
+    for (auto& updater : updaters_) {
+        const auto& phase = *updater.phase;
+        if (phase.losses.empty() || now.progress.step % phase.every != 0) continue;  // a recipe may only fit
+        if (!turn(updater, now, batches, watch, result)) break;
+    }
     // A step takes as many batches whatever happens in it, so that its number says which they are.
     if (result.complete && batches.get(static_cast<std::size_t>(batches_per_step() - 1)) == nullptr)
         result.complete = result.updated = false;

@@ -32,6 +32,21 @@ std::string fingerprint(const data::Dataset& images) {
     return fmt::format("{:016x}", hash);
 }
 
+/// All processes have the buffers of the first one from here on, as after a resume. Running statistics are of
+/// each process's own batches, but those of the checkpoint are what fits, scores and later stages see.
+void share_buffers(const plan::Plan& plan, const Comm& comm) {
+    const at::NoGradGuard no_grad;
+    for (const auto& [name, component] : plan.components())
+        for (auto& item : component->named_buffers()) {
+            auto& buffer = item.value();
+            if (buffer.numel() == 0) continue;
+            auto of_first = comm.rank() == 0 ? buffer.clone() : at::zeros_like(buffer);
+            if (buffer.scalar_type() == at::kBool) of_first = of_first.to(at::kByte);
+            comm.all_reduce_sum(of_first);
+            buffer.copy_(of_first);
+        }
+}
+
 }  // namespace
 
 template <typename Work>
@@ -100,6 +115,11 @@ void Trainer::prepare() {
     auto options = loader_options(recipe_, plan_, data_.labels, comm(), device_);
     options.cache = data_.cache.kind == "memory";
     loader_ = step_loader(data_.images, std::move(options), plan_);
+    if (first() && recipe_.validate && recipe_.validate->section() == "data") {
+        auto rows = request_.validation ? *request_.validation : open_validation(recipe_, data_.labels);
+        rows = with_cache(std::move(rows), recipe_.data, &Comm::local(), request_.quiet);
+        validation_ = std::make_unique<Validation>(recipe_, plan_, std::move(rows), device_);
+    }
     stepper_ = std::make_unique<Stepper>(recipe_, plan_, device_, request_.group);
     progress_.steps_per_epoch = loader_->batches_per_epoch() / stepper_->batches_per_step();
     if (progress_.steps_per_epoch < 1)
@@ -230,7 +250,7 @@ TrainSummary Trainer::train() {
     plan_.train(true);
     journal_->begin();
     bool stopped = false;
-    while (progress_.step < progress_.total_steps && !stopped) stopped = !epoch();
+    while (progress_.step < progress_.total_steps && patience_is_over().empty() && !stopped) stopped = !epoch();
     TrainSummary summary;
     summary.run = folder_.path();
     summary.steps = progress_.step;
@@ -238,7 +258,11 @@ TrainSummary Trainer::train() {
     summary.stopped = stopped;
     summary.first = first();
     const bool last_stage = !request_.stage || request_.stage->last;
-    if (!stopped && last_stage && fit(Fit::after)) save("last");
+    if (!stopped && last_stage) {
+        fit_best();
+        if (fit(Fit::after)) save("last");
+    }
+    if (!stopped) say_how_it_ended();
     if (stopped) {
         save("last");
         view_->say(fmt::format("stopped by signal {} at step {}; go on with --resume", StopSignals::received(),
@@ -254,9 +278,9 @@ TrainSummary Trainer::train() {
     return summary;
 }
 
-SetFor Trainer::set_for() {
-    return [this](const Component& component, const std::string& what) {
-        const WholeSet whole{recipe_, plan_, data_.images, data_.labels, context()};
+SetFor Trainer::set_for(const Context& context) {
+    return [this, context](const Component& component, const std::string& what) {
+        const WholeSet whole{recipe_, plan_, data_.images, data_.labels, context};
         return std::make_unique<PlanTrainingSet>(
             whole, component, [this, what](std::int64_t done, std::int64_t all) {
                 view_->busy(fmt::format("{}: {} of {} images", what, done, all));
@@ -273,7 +297,8 @@ bool Trainer::fit(Fit when) {
             }))
             fitted.insert(component.get());
     const auto done = fit_components(
-        plan_, when, context(), set_for(), [this](const std::string& what) { view_->busy(what); }, fitted);
+        plan_, when, context(), set_for(context()), [this](const std::string& what) { view_->busy(what); },
+        fitted);
     plan_.train(true);
     for (const auto& id : done) folder_.log("fitted " + id);
     return !done.empty();
@@ -282,7 +307,7 @@ bool Trainer::fit(Fit when) {
 bool Trainer::epoch() {
     const auto number = progress_.epoch();
     const auto done = progress_.step % progress_.steps_per_epoch;
-    begin_epoch(plan_, context(), done == 0 ? set_for() : SetFor());
+    begin_epoch(plan_, context(), done == 0 ? set_for(context()) : SetFor());
     loader_->begin(number, done * stepper_->batches_per_step());
     for (auto i = done; i < progress_.steps_per_epoch; ++i) {
         if (!step()) break;
@@ -360,9 +385,9 @@ void Trainer::probe(std::int64_t epoch) {
                                      : fmt::format("  {} undefined", name);
     journal_->probed(progress_, epoch, values);
     view_->say(fmt::format("probe after epoch {}:{}", epoch, text));
-    if (values.empty() || !std::isfinite(values.front().second)) return;
+    if (recipe_.validate || values.empty() || !std::isfinite(values.front().second)) return;
     const auto& [metric, value] = values.front();
-    if (!checkpoints_->is_best(value)) return;
+    if (!checkpoints_->is_best(value, progress_.step)) return;
     save("best");
     folder_.update({{"best", {{"metric", metric}, {"value", value}, {"epoch", epoch}}}});
 }
@@ -385,16 +410,29 @@ std::size_t Trainer::list_bad_images(std::int64_t epoch) {
     return bad.size();
 }
 
-void Trainer::end_of_epoch() {
-    const auto epoch = progress_.step / progress_.steps_per_epoch;  // epochs finished
-    const bool last = progress_.step >= progress_.total_steps;
-    const bool probes = request_.probe && recipe_.probe && recipe_.probe->every > 0 &&
-                        (epoch % recipe_.probe->every == 0 || last);
-    if (probes && first()) probe(epoch);
+std::vector<std::pair<std::string, std::int64_t>> Trainer::counts_of_augments() const {
+    std::vector<std::pair<std::string, std::int64_t>> out;
     for (const auto& [name, component] : plan_.components())
         if (const auto* augment = dynamic_cast<const Augment*>(component.get()))
             for (const auto& [what, count] : augment->counts())
-                if (count > 0) journal_->event(progress_, name + "." + what, {{"count", count}});
+                if (count > 0) out.emplace_back(name + "." + what, count);
+    return out;
+}
+
+void Trainer::end_of_epoch() {
+    const auto epoch = progress_.step / progress_.steps_per_epoch;  // epochs finished
+    const auto counts = counts_of_augments();
+    if (request_.group != nullptr) share_buffers(plan_, comm());
+    const bool ends = progress_.step >= progress_.total_steps;
+    if (recipe_.validate && (epoch % recipe_.validate->every == 0 || ends)) {
+        validate(epoch);
+        static_cast<void>(counts_of_augments());  // they are of no epoch
+    }
+    const bool last = ends || !patience_is_over().empty();
+    const bool probes = request_.probe && recipe_.probe && recipe_.probe->every > 0 &&
+                        (epoch % recipe_.probe->every == 0 || last);
+    if (probes && first()) probe(epoch);
+    for (const auto& [name, count] : counts) journal_->event(progress_, name, {{"count", count}});
     const auto bad = list_bad_images(epoch);
     save("last");
     if (const auto name = checkpoints_->kept_as(epoch, progress_); !name.empty()) save(name);

@@ -19,6 +19,7 @@
 #include "train/run_folder.hpp"
 #include "train/stepper.hpp"
 #include "train/training_data.hpp"
+#include "train/validation.hpp"
 
 namespace hearth::train {
 
@@ -51,6 +52,11 @@ struct TrainRequest {
     /// Called every `probe.every` epochs and after the last: named metrics of the features so far; the first
     /// one decides what is "best".
     std::function<Values(const plan::Plan&, const Context&)> probe;
+    /// What [validate] watches where that is a section's metric: with the weights so far, and what fits fitted
+    /// to them.
+    std::function<double(const plan::Plan&, const Context&)> validate;
+    /// The rows of [validate], where it watches a loss and they are open already (open_validation()).
+    std::optional<TrainingData> validation;
 };
 
 struct TrainSummary {
@@ -69,8 +75,9 @@ class Trainer {
     TrainSummary run();
     const plan::Plan& plan() const { return plan_; }
     const RunFolder& folder() const { return folder_; }
-    /// All that a checkpoint has of weights and buffers, earlier stages' included.
-    NamedTensors state() const { return checkpoints_->state(); }
+    /// All that a checkpoint has of weights and buffers, earlier stages' included: with [validate] of the best,
+    /// else of the last.
+    NamedTensors handed_on() const;
 
   private:
     /// Does the work; run.json says how it failed where it does.
@@ -83,14 +90,22 @@ class Trainer {
     void start();  ///< weights from files and from earlier stages
     TrainSummary train();
     bool epoch();  ///< false when a signal arrived
-    SetFor set_for();
+    SetFor set_for(const Context& context);
     /// Components take in the training set, before the first step or after the last one; whether any did.
     bool fit(Fit when);
-    bool step();  ///< one optimiser step; false at the end of the epoch
+    void fit_best();  ///< what fits at the end, with the weights of "best"
+    bool step();      ///< one optimiser step; false at the end of the epoch
     void report();
     void end_of_epoch();
     void probe(std::int64_t epoch);
-    std::size_t list_bad_images(std::int64_t epoch);  ///< how many
+    void validate(std::int64_t epoch);
+    Terms measure(const std::string& what);  ///< what [validate] watches; by the first process
+    double of_first(double value) const;     ///< what the first process has, on all of them
+    /// "" while the training goes on; else why it ends before its last epoch.
+    std::string patience_is_over() const;
+    void say_how_it_ended();
+    std::vector<std::pair<std::string, std::int64_t>> counts_of_augments() const;  ///< those above 0
+    std::size_t list_bad_images(std::int64_t epoch);                               ///< how many
     void on_nan(const plan::StepOutput& out);
     void save(const std::string& name);  ///< a checkpoint; the first process does
     Context context() const;
@@ -109,11 +124,13 @@ class Trainer {
     std::optional<RunFolder> own_folder_;
     RunFolder& folder_;
     std::unique_ptr<data::Loader> loader_;
+    std::unique_ptr<Validation> validation_;  ///< of the first process, where [validate] watches a loss
     std::unique_ptr<Stepper> stepper_;
     std::unique_ptr<Checkpoints> checkpoints_;
     std::unique_ptr<Journal> journal_;
     std::unique_ptr<ProgressView> view_;
     Progress progress_;
+    bool told_unreadable_ = false;  ///< that validation images cannot be read
 };
 
 /// The folder of a run, opened by its first process for all of them.

@@ -239,3 +239,26 @@ TEST_CASE("check counts images, patients and classes of every table") {
     CHECK(rows[1]["table"] == "[probe] training");
     CHECK(rows[4]["table"] == "[eval] test");
 }
+
+TEST_CASE("[validate] is opened by the check, measured while training and drawn in the report") {
+    const Sandbox box;
+    box.folder.write("val.toml",
+                     "[data]\nwhere = 'split == \"train\"'\n[validate]\nwhere = 'split == \"val\"'\n");
+    const auto checked = box.run({"check", "tiny.toml", "--with", "val.toml", "--json"});
+    INFO(checked.err);
+    REQUIRE(checked.code == 0);
+    CHECK(checked.json()["tables"][1]["table"] == "[validate]");
+    CHECK(checked.json()["tables"][1]["images"] == "4");
+    const auto trained = box.run({"train", "tiny.toml", "--with", "val.toml", "--out", "run"});
+    INFO(trained.err);
+    REQUIRE(trained.code == 0);
+    CHECK_THAT(trained.err, Contains("[validate]") && Contains("validation after epoch 1: total "));
+    CHECK_THAT(box.folder.read("run/metrics.jsonl"), Contains("\"event\":\"validate\""));
+    CHECK_THAT(box.folder.read("run/run.json"), Contains("\"metric\": \"total\""));
+    CHECK_THAT(box.folder.read("run/report.html"), Contains("Validation: total"));
+
+    const auto wrong =
+        box.run({"check", "tiny.toml", "--with", "val.toml", "validate.where=split != \"test\""});
+    CHECK(wrong.code == 2);
+    CHECK_THAT(wrong.err, Contains("28 of 32 validation images are known from the images of [data]"));
+}

@@ -100,3 +100,58 @@ TEST_CASE("pictures of a segmentation: films beside the truth, and Dice") {
     CHECK_THAT(box.run({"runs", "list", "."}).out, Contains("dice"));
     CHECK(box.run({"runs", "best", ".", "--by", "dice"}).out == "./run\n");
 }
+
+TEST_CASE("pictures of clusters: training images by a buffer, beside their label, and how well both agree") {
+    const Sandbox box;
+    box.folder.write("found.toml", tiny_recipe +
+                                       "[[loss]]\nuse = \"test-groups\"\n"
+                                       "reads = { cls = \"student.cls\" }\n");
+    const std::string parts = HEARTH_TEST_BINARY_DIR "/tests/plugins/train";
+    const auto run = [&](std::vector<std::string> words) {
+        words.insert(words.end(), {"--plugin-path", parts});
+        return box.run(words);
+    };
+    const auto trained = run({"train", "found.toml", "--out", "run", "--no-report"});
+    INFO(trained.err);
+    REQUIRE(trained.code == 0);
+    const auto drawn = run({"pictures", "run", "--images", "100", "--films", "2", "--clusters",
+                            "loss.test-groups.found", "--clusters", "loss.test-groups.found.1", "--json"});
+    INFO(drawn.err);
+    REQUIRE(drawn.code == 0);
+    const auto tables = drawn.json()["clusters"];
+    REQUIRE(tables.size() == 2);
+    CHECK(tables[0]["by"] == "label");
+    CHECK(tables[0]["images"] == 40);
+    CHECK(tables[0]["clusters"].size() == 3);
+    CHECK(tables[0]["clusters"][0]["name"] == "cluster 0");  // 14 images, the others have 13
+    CHECK(tables[0]["purity"] <= 1);
+    CHECK(tables[1]["images"] == 39);
+    CHECK(tables[1]["left_out"] == 1);
+    for (const auto* file : {"tsne-clusters-loss.test-groups.found.svg",
+                             "tsne-clusters-loss.test-groups.found.1.svg", "tsne-clusters-labels.svg"})
+        CHECK(exists(box, std::string("run/plots/") + file));
+    CHECK_THAT(box.folder.read("run/plots/tsne-clusters-loss.test-groups.found.1.svg"),
+               Contains("no cluster 1;") && Contains("40 points in 3 groups"));
+    CHECK(box.folder.read("run/plots/clusters-loss.test-groups.found.csv").starts_with("cluster,"));
+    const auto listed = nlohmann::json::parse(box.folder.read("run/plots/pictures.json"));
+    CHECK(listed["scatters"].size() == 9);
+    CHECK(listed["clusters"] == tables);
+    CHECK_THAT(box.folder.read("run/report.html"),
+               Contains("loss.test-groups.found against label") && Contains("normalised mutual information"));
+
+    const auto refused = [&](std::vector<std::string> words) {
+        words.insert(words.begin(), {"pictures", "run"});
+        const auto outcome = run(words);
+        CHECK(outcome.code == 2);
+        return outcome.err;
+    };
+    CHECK_THAT(
+        refused({"--clusters", "loss.test-groups.fuond"}),
+        Contains("--clusters: found no buffer 'loss.test-groups.fuond' in the run's plan; expected one of "
+                 "loss.test-groups.found [2, 40] (did you mean 'loss.test-groups.found'?)"));
+    CHECK_THAT(refused({"--clusters", "loss.test-groups.found", "data.phantom_count=30"}),
+               Contains("found loss.test-groups.found [2, 40], expected 30 along the last axis"));
+    CHECK_THAT(refused({"--clusters", "loss.test-groups.found", "--by", "lable"}),
+               Contains("--by: found no column 'lable', expected one of path") &&
+                   Contains("(did you mean 'label'?) in the table of the training images"));
+}

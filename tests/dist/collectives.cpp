@@ -36,6 +36,10 @@ TEST_CASE("gradients are averaged, accumulated ones too, and where nobody has on
     all_hold("averages");
 }
 
+TEST_CASE("parameters that take turns, as those of phases, are averaged when it is theirs") {
+    all_hold("turns");
+}
+
 TEST_CASE("a process that dies ends the others with a message and exit code 7") {
     const TemporaryFolder folder;
     Processes processes(folder, 2, {HEARTH_TEST_BINARY_DIR "/bin/hearth_dist_worker", "dies"});

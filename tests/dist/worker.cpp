@@ -1,5 +1,5 @@
-// One process of the tests in collectives.cpp: makes the calls that argv names and ends with 0 when each gave
-// what it has to.
+// One process of the tests in collectives.cpp and phases_and_fits.cpp: makes the calls that argv names and ends
+// with 0 when each gave what it has to.
 #include <ATen/ATen.h>
 #include <fmt/format.h>
 #include <unistd.h>
@@ -9,6 +9,11 @@
 #include <thread>
 
 #include "dist/gradients.hpp"
+#include "host/registry.hpp"
+#include "recipe/recipe.hpp"
+#include "train/fitting.hpp"
+#include "train/training_data.hpp"
+#include "train/training_set.hpp"
 
 using namespace hearth;
 
@@ -75,6 +80,68 @@ void averages(const dist::ProcessGroup& group) {
     }
 }
 
+/// Two sets of parameters take turns in a loss of both, as those of phases do.
+void turns(const dist::ProcessGroup& group) {
+    const std::vector<at::Tensor> parts = {at::ones({4}).requires_grad_(), at::ones({3}).requires_grad_()};
+    dist::GradientAverage first({{"first", parts[0]}}, group), second({{"second", parts[1]}}, group);
+    const auto mean = static_cast<float>(group.world_size() + 1) / 2;
+    for (int turn = 0; turn < 6; ++turn) {
+        const bool odd = turn % 2 != 0;
+        const auto &asked = parts[odd ? 1 : 0], &other = parts[odd ? 0 : 1];
+        asked.set_requires_grad(true);
+        other.set_requires_grad(false);
+        asked.mutable_grad() = other.mutable_grad() = at::Tensor();
+        const auto loss = (asked.sum() * other.sum() * (group.rank() + 1));
+        (odd ? second : first).prepare(loss);
+        loss.backward();
+        check(at::allclose(asked.grad(), at::full_like(asked, mean * static_cast<float>(other.numel()))),
+              "the gradient of whose turn it is");
+        check(!other.grad().defined(), "no gradient of whose turn it is not");
+    }
+}
+
+/// Of the recipe that argv names: what a loss is given of the training set, and the clusters it finds in it.
+void fits(const dist::ProcessGroup& group, const std::string& file) {
+    host::Registry registry;
+    registry.scan({{HEARTH_TEST_BINARY_DIR "/lib/hearth/plugins", "test"}});
+    const auto recipe = recipe::load(file);
+    auto plan = plan::Plan::initial(recipe, registry);
+    const auto data = train::open_training_data(recipe.data, &group);
+    const auto set_for = [&](const Comm& comm) {
+        return [&](const Component& component, const std::string&) -> std::unique_ptr<TrainingSet> {
+            Context context;
+            context.comm = &comm;
+            return std::make_unique<train::PlanTrainingSet>(
+                train::WholeSet{recipe, plan, data.images, data.labels, context}, component);
+        };
+    };
+    std::shared_ptr<Component> loss;
+    for (const auto& [name, component] : plan.components())
+        if (name == "loss.proto-nce") loss = component;
+    // All batches, one after the other, and then the buffers that a fit leaves.
+    const auto taken_in = [&](const Comm& comm) {
+        std::vector<at::Tensor> out;
+        set_for(comm)(*loss, "")->each([&](const Tensors& in, const at::Tensor& index) {
+            out.push_back(index.clone());
+            out.push_back(in["features"].clone());
+        });
+        Context context;
+        context.comm = &comm;
+        context.progress = {.step = 10, .total_steps = 100, .steps_per_epoch = 1};
+        train::begin_epoch(plan, context, set_for(comm));
+        for (const auto& buffer : loss->named_buffers()) out.push_back(buffer.value().clone());
+        return out;
+    };
+    const auto together = taken_in(group), alone = taken_in(Comm::local());
+    check(together.size() == alone.size() && together.size() > 6, "as many batches as in one process");
+    for (std::size_t i = 0; i < together.size(); ++i) {
+        check(at::equal(together[i], alone[i]), "the same as in one process");
+        const auto all = group.all_gather(together[i].unsqueeze(0), /*with_grad=*/false);
+        for (int p = 0; p < group.world_size(); ++p)
+            check(at::equal(all[p], together[i]), "the same everywhere");
+    }
+}
+
 /// Process 1 goes to sleep; the others wait for it in vain.
 void hangs(const dist::ProcessGroup& group) {
     auto x = at::ones({1});
@@ -98,12 +165,16 @@ int main(int, char** argv) {
         const auto launch = dist::read_launch(dist::process_environment());
         const dist::ProcessGroup group(launch.value(), c10::kCPU,
                                        std::chrono::seconds(what == "hangs" ? 3 : 20));
-        (what == "sums"       ? sums
-         : what == "gathers"  ? gathers
-         : what == "words"    ? words
-         : what == "averages" ? averages
-         : what == "hangs"    ? hangs
-                              : dies)(group);
+        if (what == "fits")
+            fits(group, argv[2]);
+        else
+            (what == "sums"       ? sums
+             : what == "gathers"  ? gathers
+             : what == "words"    ? words
+             : what == "averages" ? averages
+             : what == "turns"    ? turns
+             : what == "hangs"    ? hangs
+                                  : dies)(group);
     } catch (const Error& error) {
         fmt::print("{}\n", error.what());
         return static_cast<int>(error.code());

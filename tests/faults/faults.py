@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Breaks things while `hearth` works, and prints a table of what became of each run.
 
-  tests/faults/faults.py build/release/bin/hearth            every fault, about two minutes
+  tests/faults/faults.py build/release/bin/hearth            every fault, some minutes
   tests/faults/faults.py build/release/bin/hearth truncated  only those whose name contains the word
 
 Every row has to end as documented: with the exit code and the words expected, and with a run that goes on to the same weights as one that nothing
@@ -42,6 +42,86 @@ log_every = 1
 lr = {{ warmup = 0 }}
 [probe]
 every = 0
+"""
+
+# Trainings of several phases and stages, of a fit at each epoch, and of one at the end. The fits take long enough to be killed in.
+PHASES = f"""schema = 1
+name = "phases"
+extends = ["{ROOT}/recipes/baselines/f-anogan.toml"]
+[data]
+source = "phantom"
+phantom_count = 48
+size = 32
+workers = 1
+[networks.generator.heads]
+make = {{ size = 32, width = 2 }}
+[networks.critic]
+backbone = {{ width = 2 }}
+[networks.encoder]
+backbone = {{ width = 2, out = 16 }}
+[[head]]
+use = "noise"
+name = "z"
+size = 16
+[[phase]]
+name = "critic"
+repeat = 2
+[[stage]]
+name = "gan"
+train.epochs = 4
+[[stage]]
+name = "encoder"
+train.epochs = 3
+[train]
+batch = 4
+threads = 1
+log_every = 1
+"""
+CLUSTERS = f"""schema = 1
+name = "clusters"
+extends = ["{ROOT}/recipes/baselines/pcl.toml"]
+[data]
+source = "phantom"
+phantom_count = 48
+size = 32
+workers = 1
+[[augment]]
+use = "two-view"
+size = 32
+[networks.student]
+backbone = {{ patch = 8, dim = 48, depth = 1, heads = 3 }}
+[networks.student.heads]
+project = {{ out = 16 }}
+[[loss]]
+use = "info-nce"
+queue = 20
+[[loss]]
+use = "proto-nce"
+clusters = [4, 8]
+negatives = 4
+start_epoch = 1
+restarts = 1000
+[train]
+epochs = 5
+batch = 8
+threads = 1
+precision = "fp32"
+log_every = 1
+"""
+DENSITY = f"""schema = 1
+name = "density"
+extends = ["{ROOT}/recipes/baselines/cutpaste.toml"]
+[data]
+source = "phantom"
+phantom_count = 64
+size = 32
+workers = 1
+[train]
+epochs = 2
+batch = 16
+threads = 1
+precision = "fp32"
+log_every = 1
 """
 
 
@@ -104,6 +184,73 @@ class Bench:
         assert code == 0, f"resume ended with {code}: {err}"
         assert self.same_weights(run), "the weights are not those of the run that nothing happened to"
         return "goes on to the same weights"
+
+
+class Training:
+    """A recipe on generated films, and its run that nothing happens to."""
+
+    def __init__(self, bench, name, text):
+        self.bench, self.name, self.kills = bench, name, 0
+        (bench.folder / f"{name}.toml").write_text(text)
+        bench.must(self.train(f"{name}-calm"))
+
+    def train(self, out):
+        return ["train", f"{self.name}.toml", "--no-report", "--out", out]
+
+    def saved(self, run):
+        """Metadata and tensors, by name, of the newest checkpoint; nothing where there is none at this moment."""
+        try:
+            raw = self.bench.last(run).read_bytes()
+        except FileNotFoundError:
+            return {}, {}
+        start = 8 + int.from_bytes(raw[:8], "little")
+        header = json.loads(raw[8:start])
+        metadata = header.pop("__metadata__")
+        data = {name: (entry["dtype"], entry["shape"], raw[start + entry["data_offsets"][0]:start + entry["data_offsets"][1]])
+                for name, entry in header.items()}
+        return metadata, data
+
+    def metrics(self, run):
+        """The lines of the log of figures, without those of time and memory."""
+        lines = [json.loads(line) for line in (self.bench.folder / run / "metrics.jsonl").read_text().splitlines()]
+        return [{key: value for key, value in line.items()
+                 if key not in ("time", "images_per_second", "loader_stall", "memory_mib", "parts")} for line in lines]
+
+    def killed(self, reached, delay):
+        """Starts the run, or goes on with it, until its checkpoint says `reached` and `delay` seconds more; False where it ends before that."""
+        run = self.name
+        there = (self.bench.folder / run / "run.json").exists()
+        process = self.bench.start([*self.train(run), *(["--resume"] if there else [])])
+        while process.poll() is None and not reached(self.saved(run)[0]):
+            time.sleep(0.001)
+        time.sleep(delay)
+        running = process.poll() is None
+        process.kill()
+        process.wait()
+        assert running or process.returncode == 0, process.stderr.read()
+        self.kills += running
+        return running
+
+    def log(self):
+        return (self.bench.folder / self.name / "train.log").read_text()
+
+    def goes_on(self):
+        for what in ("the run", "the run, finished and resumed,"):
+            code, err = self.bench.run([*self.train(self.name), "--resume"])
+            assert code == 0, f"{what} ended with {code}: {err}"
+            calm, here = self.saved(f"{self.name}-calm")[1], self.saved(self.name)[1]
+            assert calm.keys() == here.keys(), f"{what} has other tensors: {sorted(calm.keys() ^ here.keys())}"
+            other = [name for name in calm if calm[name] != here[name]]
+            assert not other, f"{what} has {len(other)} of {len(calm)} tensors that differ: {', '.join(other[:5])}"
+            calm, here = self.metrics(f"{self.name}-calm"), self.metrics(self.name)
+            assert len(calm) == len(here), f"{what} has {len(here)} lines of figures, not {len(calm)}"
+            lines = [f"{a} is {b}" for a, b in zip(calm, here) if a != b]
+            assert not lines, f"{what} has {len(lines)} other lines of figures: {lines[0]}"
+        return f"{self.kills} kills; goes on to the same tensors and figures"
+
+
+def at_step(step, stage=None):
+    return lambda saved: int(saved.get("hearth.step", 0)) >= step and saved.get("hearth.stage") == stage
 
 
 @contextlib.contextmanager
@@ -198,6 +345,35 @@ def killed(bench):
     return bench.goes_on("killed")
 
 
+def killed_phases(bench):
+    """SIGKILL around the borders of phases, epochs and stages"""
+    draw, training = random.Random(6), Training(bench, "phases", PHASES)
+    for reached in (at_step(6, "gan"), at_step(18, "gan"), at_step(24, "gan"), at_step(24, "gan"), at_step(24, "gan"), at_step(12, "encoder"),
+                    at_step(36, "encoder")):
+        training.killed(reached, draw.uniform(0, 0.4))
+    return training.goes_on()
+
+
+def killed_clustering(bench):
+    """SIGKILL at the start of epochs, which fit clusters"""
+    draw, training = random.Random(7), Training(bench, "clusters", CLUSTERS)
+    for epoch in (1, 1, 2, 2, 3, 4, 4):
+        training.killed(at_step(6 * epoch), draw.uniform(0, 0.4))
+    return training.goes_on()
+
+
+def killed_fit(bench):
+    """SIGKILL during a fit after the training, and before its checkpoint"""
+    draw, training = random.Random(8), Training(bench, "density", DENSITY)
+    unfitted = 0
+    for _ in range(6):
+        if not training.killed(at_step(8), draw.uniform(0, 0.2)):
+            break
+        unfitted += "fitted" not in training.log()
+    assert unfitted, "no kill came before the end of the fit"
+    return f"{unfitted} in the fit, " + training.goes_on()
+
+
 def killed_sweep(bench):
     """SIGKILL of a sweep"""
     words = ["sweep", "tiny.toml", "data.source=films/manifest.csv", "data.where=", "train.epochs=500", "--out", "sweep"]
@@ -261,7 +437,8 @@ def damaged_cache(bench):
     return "a flipped bit: that image is set aside; cut short: made anew"
 
 
-FAULTS = [full_disk, truncated, flipped, both_gone, vanished, edited, killed, killed_sweep, two_writers, memory, not_a_number, damaged_cache]
+FAULTS = [full_disk, truncated, flipped, both_gone, vanished, edited, killed, killed_phases, killed_clustering, killed_fit, killed_sweep,
+          two_writers, memory, not_a_number, damaged_cache]
 
 
 def main():

@@ -26,6 +26,62 @@ backbone = { use = "vit", size = "tiny", patch = 8, depth = 1 }
 )";
 const std::string second_network_passes = "[[pass]]\nnetwork = \"other\"\nview = \"normal\"\n";
 
+/// A critic of images that knows their labels.
+const std::string critic = R"(schema = 1
+[data]
+source = "phantom"
+size = 32
+label = "label"
+[networks.critic]
+backbone = { use = "wgan-critic", width = 8 }
+[[pass]]
+network = "critic"
+view = "image"
+[[loss]]
+use = "adversarial"
+side = "real"
+)";
+
+/// A critic and a maker of images, in two phases. The last table is the maker's loss.
+const std::string game = R"(schema = 1
+[data]
+source = "phantom"
+size = 32
+[networks.critic]
+backbone = { use = "wgan-critic", width = 8 }
+[networks.maker.heads]
+make = { use = "wgan-generator", size = 32, width = 8 }
+[[head]]
+use = "noise"
+name = "z"
+size = 16
+[[pass]]
+network = "maker"
+as = "made"
+reads = { latent = "z.noise" }
+[[pass]]
+network = "critic"
+view = "made.picture"
+as = "fake"
+[[phase]]
+name = "critic"
+trains = ["critic"]
+[[phase]]
+name = "maker"
+trains = ["maker"]
+[[loss]]
+use = "adversarial"
+name = "low"
+phase = "critic"
+side = "fake"
+reads = { score = "fake.score" }
+[[loss]]
+use = "adversarial"
+name = "high"
+phase = "maker"
+side = "real"
+)";
+
 }  // namespace
 
 TEST_CASE("a plugin that is not there is refused with the nearest one and its place") {
@@ -239,6 +295,79 @@ use = "structure-contrast"
 )";
     CHECK_THAT(refusal(text), Contains("loss.structure-contrast reads judge.prototypes as 'L K', which "
                                        "judge.prototypes writes as '4 8': dimension 0: L is 16, found 4"));
+}
+
+TEST_CASE("a port of another type than the tensor is refused with both") {
+    const auto text = critic +
+                      "[[loss]]\nuse = \"adversarial\"\nname = \"wrong\"\nside = \"fake\"\n"
+                      "reads = { score = \"label\" }\n";
+    CHECK_THAT(refusal(text),
+               Contains("loss.wrong reads label as float, which the data writes as int64; connect 'score' to a "
+                        "tensor of that type with reads = { score = "));
+}
+
+TEST_CASE("a pass without a view is refused where nothing writes what it needs") {
+    CHECK_THAT(refusal(critic + "[networks.maker.heads]\nmake = { use = \"wgan-generator\", size = 32, width = "
+                                "8 }\n[[pass]]\nnetwork = \"maker\"\n"),
+               Contains("maker.make reads 'latent'") && Contains("which nothing writes") &&
+                   Contains("name the one that is meant with reads = { latent = "));
+}
+
+TEST_CASE("a [[head]] and a pass of one name are refused, for both would write the same names") {
+    CHECK_THAT(refusal(critic + "[[head]]\nuse = \"noise\"\nname = \"critic\"\n"),
+               Contains("head.critic: found the name of the pass at ") &&
+                   Contains("both would write 'critic.PORT'; give one of them another `name` or `as`"));
+}
+
+TEST_CASE("second derivatives through what has none are refused") {
+    const auto text = restoring + R"([networks.critic]
+backbone = { use = "wgan-critic", width = 8 }
+[[pass]]
+network = "critic"
+view = "student.restored"
+[[loss]]
+use = "gradient-penalty"
+reads = { score = "critic.score", input = "abnormal" }
+)";
+    CHECK_THAT(refusal(text),
+               Contains("loss.gradient-penalty needs second derivatives of student.backbone (vit), whose "
+                        "kernels have none; take a component that has them") &&
+                   Contains("student.restore (restoration-decoder)") && !Contains("critic.backbone"));
+    CHECK_NOTHROW(planned(replaced(text, "input = \"abnormal\"", "input = \"student.restored\"")));
+}
+
+TEST_CASE("a fit that reads what is made from a view of training is refused") {
+    const auto text = restoring +
+                      "[[head]]\nuse = \"gaussian-density\"\nname = \"density\"\nreads = { features = "
+                      "\"student.cls\" }\n";
+    CHECK_THAT(refusal(text), Contains("head.density takes in the training set and reads what is made from a "
+                                       "view of augment.slm") &&
+                                  Contains("point its reads at a [[pass]] on view = \"image\""));
+    CHECK_NOTHROW(planned(replaced(text, "student.cls", "plain.cls") +
+                          "[[pass]]\nnetwork = \"student\"\nview = \"image\"\nas = \"plain\"\nheads = []\n"));
+}
+
+TEST_CASE("a loss that reads nothing its phase trains is refused, and so is a network it does not reach") {
+    CHECK_NOTHROW(planned(game));
+    CHECK_THAT(refusal(replaced(game, "as = \"fake\"",
+                                "as = \"fake\"\n[[pass]]\nnetwork = \"critic\"\nview = "
+                                "\"image\"\nas = \"real\"") +
+                       "reads = { score = \"real.score\" }\n"),
+               Contains("loss.high reads nothing that a network trained in phase 'maker' writes") &&
+                   Contains("no loss reaches network 'maker' in phase 'maker'") &&
+                   Contains("or take it out of `trains`"));
+}
+
+TEST_CASE("a phase that has no parameters to train is refused") {
+    CHECK_THAT(refusal(replaced(game, "trains = [\"maker\"]", "trains = [\"z\"]")),
+               Contains("phase 'maker' trains z, where no parameter is to be trained"));
+}
+
+TEST_CASE("what a score reads and nothing writes is refused with the nearest name") {
+    const auto plan = planned(game);
+    CHECK_THAT(message_of<RecipeError>([&] { static_cast<void>(plan.needs({"loss.high.per_sampl"})); }),
+               Contains("no pass, head or loss writes 'loss.high.per_sampl' (did you mean "
+                        "'loss.high.per_sample'?); there are: "));
 }
 
 TEST_CASE("a monitor that watches nothing is refused with the nearest name") {

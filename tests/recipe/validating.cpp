@@ -25,7 +25,8 @@ Attempt& attempt() {
 TEST_CASE("[validate] needs rows, and watches the total every epoch") {
     const auto validate = *attempt().load().validate;
     CHECK((validate.where == "split == \"val\"" && validate.every == 1 && validate.watch == "total"));
-    CHECK((validate.best == "lowest" && validate.patience == 0));
+    CHECK((validate.best == "lowest" && validate.patience == 0 && !validate.overlap));
+    CHECK(validate.section() == "data");
     CHECK_FALSE(Attempt().file("a.toml", test::smallest).load().validate);
     CHECK_THAT(Attempt().file("a.toml", test::smallest + "[validate]\n").error(),
                Contains("a.toml:6:1: validate.where: missing"));
@@ -40,9 +41,13 @@ TEST_CASE("a term, a probe or a detection may be watched, where it is measured")
                                .validate;
     CHECK((validate.watch == "restoration.mse" && validate.best == "highest" && validate.every == 2));
     CHECK(validate.patience == 5);
-    CHECK(attempt().load({"validate.watch=probe.auc", "validate.best=highest", "probe.every=1"}).validate);
+    const auto by_probe =
+        attempt().load({"validate.watch=probe.auc", "validate.best=highest", "probe.every=1"});
+    CHECK(by_probe.validate->section() == "probe");
     CHECK_THAT(attempt().error({"validate.watch=probe.auc", "validate.best=highest"}),
                Contains("validate.watch: found \"probe.auc\" in a recipe without [probe], which measures it"));
+    CHECK_THAT(Attempt().file("a.toml", test::smallest + "[validate]\nwhere = \"w\"\n").error(),
+               Contains("validate.watch: found \"total\" in a recipe without [[loss]], whose total it is"));
     CHECK_THAT(attempt().error({"validate.watch=detect.auroc", "validate.best=highest"}),
                Contains("found \"detect.auroc\" in a recipe without [detect]"));
     CHECK_THAT(

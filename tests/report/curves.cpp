@@ -48,6 +48,19 @@ TEST_CASE("an embedding has one scale for both axes") {
     CHECK(height("cx=\"51.3\" cy=\"") - height("cx=\"428.7\" cy=\"") == Approx(37.7).margin(0.2));
 }
 
+TEST_CASE("of more groups than colours the largest are coloured, and the rest is grey below them") {
+    ScatterChart many{.title = "many", .groups = {}, .caption = "", .description = ""};
+    for (int g = 0; g < 12; ++g) many.groups.push_back({"group " + std::to_string(g), {0, 1}, {0, 1}});
+    for (const std::size_t small : {1u, 4u, 7u}) many.groups[small].x = many.groups[small].y = {0.5};
+    const auto svg = scatter_chart(many);
+    CHECK_THAT(svg, Contains(">3 smaller ones, 3 points<") && Contains(">group 11<") && !Contains(">group 4<"));
+    // One group of marks and one sample in the legend for each colour; the three that are grey come first.
+    CHECK(count(svg, "style=\"fill:var(--line,") == 3 + 1);
+    CHECK(count(svg, "style=\"fill:var(--series-0,") == 1 + 1);
+    CHECK(svg.rfind("fill:var(--line,") < svg.find("<g opacity=\"0.75\" style=\"fill:var(--series-0,"));
+    CHECK_THAT(svg, Contains("21 points in 12 groups") && Contains("group 4 1;"));
+}
+
 TEST_CASE("an embedding without points is an empty frame") {
     CHECK_THAT(scatter_chart({.title = "none", .groups = {}, .caption = "", .description = ""}),
                Contains("0 points in 0 groups") && !Contains("nan"));

@@ -104,6 +104,31 @@ class Gathered : public Loss {
     }
 };
 
+/// The mean of cls^2. From the first epoch on it has two groupings of the training set: by index modulo 3, and by
+/// its parity, where image 0 is in no group.
+class Groups : public Loss {
+  public:
+    static void schema(Schema&) {}
+    static Ports reads(const Options&) { return {Port("cls", "B D", "feature")}; }
+    Groups(const Options&, const Symbols&) {
+        found_ = register_buffer("found", at::empty({2, 0}, at::kLong));
+        means_ = register_buffer("means", at::zeros({3}));
+    }
+    void on_epoch_begin(const Context& context) override {
+        if (context.set == nullptr) return;
+        const auto index = at::arange(context.set->size(), at::kLong);
+        const auto parity = at::where(index == 0, -1, index.remainder(2));
+        found_.resize_({2, index.size(0)}).copy_(at::stack({index.remainder(3), parity}));
+    }
+    LossOutput forward(const Tensors& in, const Context&) override {
+        const auto each = in["cls"].to(at::kFloat).square().mean(1);
+        return {.total = each.mean(), .terms = {}, .per_sample = each.detach()};
+    }
+
+  private:
+    at::Tensor found_, means_;
+};
+
 }  // namespace
 }  // namespace hearth
 
@@ -112,4 +137,5 @@ HEARTH_PLUGIN((hearth::PluginInfo{
               hearth::component<hearth::Darker>("test-darker", "Half as bright"),
               hearth::component<hearth::Density>("test-density", "Distance from the mean"),
               hearth::component<hearth::Brightness>("test-brightness", "Means of pixels"),
-              hearth::component<hearth::Gathered>("test-gathered", "A loss with a port that only a fit reads"))
+              hearth::component<hearth::Gathered>("test-gathered", "A loss with a port that only a fit reads"),
+              hearth::component<hearth::Groups>("test-groups", "A loss that groups the training set"))

@@ -153,6 +153,34 @@ TEST_CASE("a head fits after the training with the weights that are kept") {
     CHECK(run.at("step_16").find("head.density.fits").item<std::int64_t>() == 0);
 }
 
+TEST_CASE("a recipe that only fits trains nothing, and ends with what it fitted") {
+    const StagedRun run(R"(schema = 1
+[data]
+source = "phantom"
+phantom_count = 16
+size = 16
+workers = 1
+[networks.student]
+frozen = true
+backbone = { use = "test-pixels" }
+[[pass]]
+network = "student"
+view = "image"
+[[head]]
+use = "test-density"
+name = "density"
+reads = { cls = "student.cls" }
+[train]
+epochs = 1
+batch = 8
+device = "cpu"
+threads = 1
+)");
+    CHECK(run.summary.steps == 2);
+    CHECK(run.at("last").find("head.density.fits").item<std::int64_t>() == 1);
+    CHECK(run.at("last").find("head.density.mean").abs().sum().item<float>() > 0);
+}
+
 TEST_CASE("a run that was killed in or between stages ends with the same bits") {
     const StagedRun whole;
     for (const auto* kept : {"step_4", "step_8", "step_12", "step_16"}) {

@@ -338,7 +338,33 @@ void compare_with_baselines(Detection& out) {
                                       ResampledAuc(b.scores, out.labels), {.resamples = 2000, .seed = 0})});
 }
 
+Scorers scorers_of(const recipe::Recipe& recipe, const plan::Plan& plan) {
+    Scorers out;
+    for (const auto& score : recipe.detect->scores) out.push_back(make_scorer(score, recipe.data, plan));
+    return out;
+}
+
+void learn(Scorers& scorers, const LabelledSet& normal, const recipe::Recipe& recipe, const Context& context) {
+    const auto& spec = *recipe.detect;
+    for (auto& scorer : scorers)
+        if (scorer->learns())
+            for_each_batch(normal, recipe.data, spec.batch, spec.labelled.limit,
+                           [&](const Tensor& batch, const auto&) { scorer->learn(batch, context); });
+}
+
 }  // namespace
+
+double quick_detection(const recipe::Recipe& recipe, const LabelledSet& normal, const LabelledSet& rows,
+                       const plan::Plan& plan, const Context& context) {
+    const at::NoGradGuard no_grad;
+    auto scorers = scorers_of(recipe, plan);
+    learn(scorers, normal, recipe, context);
+    const PartProgress untold;
+    const Scoring scoring{recipe, scorers, context, untold};
+    const Standard standard(*recipe.detect, make_maps(normal, "normal images", scoring));
+    const auto made = make_maps(rows, "validation images", scoring);
+    return auc(standard.scores(made).back(), labels_of(rows, made));
+}
 
 Detection detect(const recipe::Recipe& recipe, const plan::Plan& plan, c10::Device device,
                  const PartProgress& progress) {
@@ -349,8 +375,7 @@ Detection detect(const recipe::Recipe& recipe, const plan::Plan& plan, c10::Devi
                         recipe.name));
     const at::NoGradGuard no_grad;
     const auto& spec = *recipe.detect;
-    Scorers scorers;
-    for (const auto& score : spec.scores) scorers.push_back(make_scorer(score, recipe.data, plan));
+    auto scorers = scorers_of(recipe, plan);
     const auto images = open_anomaly_images(recipe);
     auto context = evaluation_context(device);
     context.learns = false;
@@ -361,10 +386,7 @@ Detection detect(const recipe::Recipe& recipe, const plan::Plan& plan, c10::Devi
         };
     };
 
-    for (auto& scorer : scorers)
-        if (scorer->learns())
-            for_each_batch(images.normal, recipe.data, spec.batch, spec.labelled.limit,
-                           [&](const Tensor& batch, const auto&) { scorer->learn(batch, context); });
+    learn(scorers, images.normal, recipe, context);
     const auto normal = make_maps(images.normal, "normal images", scoring);
     const Standard standard(spec, normal);
     const PixelBaselines pixels(spec, normal.films, compared("normal images"));

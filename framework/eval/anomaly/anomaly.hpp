@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "eval/metrics/bootstrap.hpp"
+#include "eval/probe/features.hpp"
 #include "plan/plan.hpp"
 
 namespace hearth::eval {
@@ -76,6 +77,11 @@ using PartProgress = std::function<void(const std::string& part, std::int64_t do
 /// `progress` is told of each part of the images as it is scored.
 Detection detect(const recipe::Recipe& recipe, const plan::Plan& plan, c10::Device device,
                  const PartProgress& progress = {});
+
+/// The AUC alone that the sum of the scores has on labelled rows, standardised on the normal images: what a
+/// training measures in between. NaN where no row of a class can be read, DataError where none at all can.
+double quick_detection(const recipe::Recipe& recipe, const LabelledSet& normal, const LabelledSet& rows,
+                       const plan::Plan& plan, const Context& context);
 
 nlohmann::json to_json(const Detection& detection);
 Detection detection_from_json(const nlohmann::json& json);

@@ -33,22 +33,30 @@ void add(Embedding& out, std::vector<Tensor>& parts, const Tensor& rows, int gro
 
 }  // namespace
 
+EmbeddedImages embed_images(const LabelledSet& set, const recipe::DataSpec& data, std::int64_t limit,
+                            const Extractor& extractor) {
+    const at::NoGradGuard no_grad;
+    EmbeddedImages out;
+    std::vector<Tensor> parts;
+    for_each_batch(set, data, batch, limit,
+                   [&](const Tensor& images, const std::vector<std::int64_t>& indices) {
+                       parts.push_back(extractor(images).to(at::kCPU, at::kFloat));
+                       out.images.insert(out.images.end(), indices.begin(), indices.end());
+                   });
+    if (parts.empty()) throw NothingReadable(*set.images);
+    out.x = at::cat(parts);
+    return out;
+}
+
 Embedding image_embedding(const LabelledSet& set, const recipe::DataSpec& data, const std::string& column,
                           std::int64_t limit, const Extractor& extractor) {
-    const at::NoGradGuard no_grad;
-    Embedding out;
-    std::vector<Tensor> parts;
+    if (!column.empty() && !set.images->cell(0, column))
+        throw RecipeError("colour: " + data::no_column(*set.images, column));
+    const auto embedded = embed_images(set, data, limit, extractor);
+    Embedding out{.x = embedded.x, .groups = {}, .names = {}};
     std::vector<std::string> cells;
-    for_each_batch(
-        set, data, batch, limit, [&](const Tensor& images, const std::vector<std::int64_t>& indices) {
-            parts.push_back(extractor(images).to(at::kCPU, at::kFloat));
-            for (const auto index : indices) {
-                const auto cell = column.empty() ? set.labels.name(index) : set.images->cell(index, column);
-                if (!cell) throw RecipeError("colour: " + data::no_column(*set.images, column));
-                cells.push_back(*cell);
-            }
-        });
-    out.x = at::cat(parts);
+    for (const auto image : embedded.images)
+        cells.push_back(column.empty() ? set.labels.name(image) : *set.images->cell(image, column));
     out.names = cells;
     std::sort(out.names.begin(), out.names.end());
     out.names.erase(std::unique(out.names.begin(), out.names.end()), out.names.end());

@@ -12,6 +12,16 @@ struct Embedding {
     std::vector<std::string> names;  ///< of the groups
 };
 
+/// Features of some images, [N, F], float, CPU, and which images of their set they are.
+struct EmbeddedImages {
+    at::Tensor x;
+    std::vector<std::int64_t> images;
+};
+
+/// Of at most `limit` readable images of a set, of a fixed random order.
+EmbeddedImages embed_images(const LabelledSet& set, const recipe::DataSpec& data, std::int64_t limit,
+                            const Extractor& extractor);
+
 /// Features of at most `limit` images of a set; groups are the cells of `column`, or the classes where it is
 /// "" (several labels: each combination of them is a group).
 Embedding image_embedding(const LabelledSet& set, const recipe::DataSpec& data, const std::string& column,

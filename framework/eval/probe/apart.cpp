@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include "eval/probe/validated.hpp"
+
 namespace hearth::eval {
 namespace {
 
@@ -148,21 +150,57 @@ std::vector<std::string> expect_detection_apart(const recipe::Recipe& recipe, co
     return comparison.notes;
 }
 
+data::Part part_of_section(const data::Dataset& images, const recipe::LabelledSpec& spec) {
+    return part(images, spec);
+}
+
+data::Part part_of_section(const data::Dataset& images, const recipe::DataSpec& spec) {
+    return part(images, spec);
+}
+
+std::vector<std::string> expect_validation_apart(const recipe::ValidateSpec& spec, const data::Part& rows,
+                                                 const std::vector<Taken>& taken) {
+    std::vector<std::string> notes;
+    for (const auto& [seen, whose] : taken) {
+        const auto common = data::overlap(seen, rows);
+        if (!common.any()) continue;
+        notes.push_back(sentence(common, "validation images are known from " + whose));
+        if (spec.overlap) continue;
+        throw RecipeError(fmt::format(
+            "{}: validate.where: {}; expected none, since weights chosen on them are not those that do best on "
+            "new films: {}; or write overlap = true in this section, where that is meant",
+            spec.place("where").text(), notes.back(),
+            rows.images.cell(0, "split")
+                ? fmt::format("divide them by patient, such as data.where = 'split == \"train\"', where = "
+                              "'split == \"val\"' and {}",
+                              tested)
+                : "there is no column `split`: add one that holds train, val or test for all films of a "
+                  "patient (`hearth data import folder` writes one)"));
+    }
+    return notes;
+}
+
 std::string chosen_on_test(const recipe::Recipe& recipe, const recipe::LabelledSpec& spec,
                            const data::Dataset& test) {
-    if (!recipe.probe || recipe.probe->every == 0) return "";
-    LabelledSet chosen_on;
+    if (!recipe.validate && (!recipe.probe || recipe.probe->every == 0)) return "";
+    const auto common_rows = [&] {
+        if (!recipe.validate)
+            return data::overlap(part(*divide_rows(recipe, *recipe.probe).second.images, *recipe.probe),
+                                 part(test, spec));
+        const auto rows = validated_images(recipe);
+        return data::overlap(validated_part(recipe, *rows), part(test, spec));
+    };
+    data::Overlap common;
     try {
-        chosen_on = divide_rows(recipe, *recipe.probe).second;
+        common = common_rows();
     } catch (const DataError&) {  // its data are not here any more
         return "";
     }
-    const auto common = data::overlap(part(*chosen_on.images, *recipe.probe), part(test, spec));
     if (!common.any()) return "";
-    return sentence(
-        common,
-        "test images are known from the rows that [probe] chooses the checkpoint `best` on, which flatters "
-        "`best`; let [probe] test on validation rows");
+    const std::string section = recipe.validate ? "[validate]" : "[probe]";
+    return sentence(common, fmt::format("test images are known from the rows that {0} chooses the checkpoint "
+                                        "`best` on, which flatters `best`; let {0} test on validation rows",
+                                        section));
 }
 
 }  // namespace hearth::eval

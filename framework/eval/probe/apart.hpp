@@ -28,7 +28,21 @@ std::vector<std::string> expect_detection_apart(const recipe::Recipe& recipe, co
                                                 const LabelledSet* validation, const LabelledSet& test,
                                                 const data::Dataset* trained = nullptr);
 
-/// That the checkpoint `best` was chosen on rows that this section tests on; "" where [probe] tests on others.
+/// Images of a section, to be compared with others.
+data::Part part_of_section(const data::Dataset& images, const recipe::LabelledSpec& spec);
+data::Part part_of_section(const data::Dataset& images, const recipe::DataSpec& spec);
+
+/// Images that are trained or tested on, and whose they are: "the rows that [eval] tests on".
+struct Taken {
+    data::Part part;
+    std::string whose;
+};
+
+/// The same for the rows of [validate] and all that they must not hold.
+std::vector<std::string> expect_validation_apart(const recipe::ValidateSpec& spec, const data::Part& rows,
+                                                 const std::vector<Taken>& taken);
+
+/// That the checkpoint `best` was chosen on rows that this section tests on; "" where it was chosen on others.
 std::string chosen_on_test(const recipe::Recipe& recipe, const recipe::LabelledSpec& spec,
                            const data::Dataset& test);
 

@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 #include <string>
 
+#include "eval/metrics/agreement.hpp"
 #include "eval/metrics/delong.hpp"
 #include "eval/metrics/metrics.hpp"
 
@@ -39,6 +40,9 @@ int main() {
             result["accuracy"] = eval::accuracy(predicted, labels);
             result["f1"] = eval::macro_f1(predicted, labels, classes);
             result["confusion"] = eval::confusion_matrix(predicted, labels, classes).counts;
+            const auto agreement = eval::agreement(predicted, labels);
+            result["purity"] = agreement.purity;
+            result["nmi"] = agreement.nmi;
         }
         std::cout << result.dump() << '\n';
     }

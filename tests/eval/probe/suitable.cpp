@@ -60,7 +60,8 @@ TEST_CASE("a size that the backbone cannot read is refused") {
 
 TEST_CASE("logits that are not there, or are of another number of classes, are refused") {
     CHECK_THAT(reason("head = \"student.logit\"\n"),
-               Contains(place(1) + "head: no pass writes 'student.logit' (did you mean 'student.logits'?)"));
+               Contains(place(1) +
+                        "head: no pass, head or loss writes 'student.logit' (did you mean 'student.logits'?)"));
     CHECK_THAT(
         reason("head = \"student.logits\"\n", {"networks.student.heads.classify.out=3"}),
         Contains(place(1) + "head: 'student.logits' has shape [B, 3], expected [B, 2]: one column for each of "
