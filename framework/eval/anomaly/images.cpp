@@ -10,7 +10,8 @@ namespace hearth::eval {
 namespace {
 
 /// `classes`: those that need no image; without them each class has to have one.
-LabelledSet labelled(const recipe::Recipe& recipe, const std::string& where, std::vector<std::string> classes) {
+LabelledSet labelled_rows(const recipe::Recipe& recipe, const std::string& where,
+                          std::vector<std::string> classes) {
     LabelledSet set{open_rows(recipe, recipe.detect->labelled, where), {}};
     set.labels = read_labels(*set.images, recipe.detect->labelled, std::move(classes));
     return set;
@@ -38,8 +39,9 @@ AnomalyImages open_anomaly_images(const recipe::Recipe& recipe, const data::Data
     AnomalyImages out;
     out.normal.images = open_rows(recipe, spec.labelled, spec.labelled.train_where);
     expect_normal(*out.normal.images, spec.labelled);
-    if (!spec.validation_where.empty()) out.validation = labelled(recipe, spec.validation_where, {});
-    out.test = labelled(recipe, spec.labelled.test_where, {spec.labelled.negative, spec.labelled.positive});
+    if (!spec.validation_where.empty()) out.validation = labelled_rows(recipe, spec.validation_where, {});
+    out.test =
+        labelled_rows(recipe, spec.labelled.test_where, {spec.labelled.negative, spec.labelled.positive});
     if (!spec.kind.empty() && out.test.images->cell(0, spec.kind))
         data::expect_one_spelling(*out.test.images, spec.kind, spec.labelled.place("kind").text() + ": kind");
     out.test.notes = expect_detection_apart(recipe, out.normal, out.validation ? &*out.validation : nullptr,
