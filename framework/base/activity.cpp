@@ -24,7 +24,7 @@ Activity::Activity(bool quiet, std::string what)
     : quiet_(quiet),
       terminal_(::isatty(STDERR_FILENO) == 1),
       redraws_(!quiet && can_redraw(STDERR_FILENO)),
-      line_(stderr),
+      line_(stderr, STDERR_FILENO),
       what_(std::move(what)) {
     if (!quiet_) ticker_ = std::thread([this] { tick(); });
 }

@@ -98,7 +98,7 @@ std::string StatusLine::to_start(int columns) const {
 }
 
 void StatusLine::draw(const std::vector<StatusPart>& parts) {
-    const int columns = terminal_columns(::fileno(out_));
+    const int columns = terminal_columns(terminal_);
     const auto line = fitted(parts, columns - 1);  // a character in the last column may wrap
     std::fputs((to_start(columns) + line).c_str(), out_);
     std::fflush(out_);
@@ -107,7 +107,7 @@ void StatusLine::draw(const std::vector<StatusPart>& parts) {
 
 void StatusLine::erase() {
     if (drawn_ == 0) return;
-    std::fputs(to_start(terminal_columns(::fileno(out_))).c_str(), out_);
+    std::fputs(to_start(terminal_columns(terminal_)).c_str(), out_);
     std::fflush(out_);
     drawn_ = 0;
 }

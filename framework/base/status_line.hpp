@@ -33,7 +33,9 @@ bool can_redraw(int descriptor);
 
 class StatusLine {
   public:
-    explicit StatusLine(std::FILE* out) : out_(out) {}
+    /// Writes to `out`; `terminal` is the descriptor that its width is asked of. A stream in place of stderr has
+    /// none of its own.
+    StatusLine(std::FILE* out, int terminal) : out_(out), terminal_(terminal) {}
     /// In place of what was drawn before.
     void draw(const std::vector<StatusPart>& parts);
     /// Removes what was drawn.
@@ -44,6 +46,7 @@ class StatusLine {
   private:
     std::string to_start(int columns) const;
     std::FILE* out_;
+    int terminal_;
     int drawn_ = 0;  ///< columns of what is there now
 };
 

@@ -70,8 +70,12 @@ void add_with(CLI::App& verb, std::vector<std::string>& with, const std::string&
 void check_overrides(const std::vector<std::string>& words, const std::string& after) {
     for (const auto& word : words)
         if (word.find('=') == std::string::npos)
-            throw RecipeError(fmt::format("found '{}' after the {}, expected key=value such as {}", word, after,
-                                          after == "recipe" ? "train.epochs=3" : "eval.probe=linear"));
+            throw RecipeError(fmt::format(
+                "found '{}' after the {}, expected key=value such as {}{}", word, after,
+                after == "recipe" ? "train.epochs=3" : "eval.probe=linear",
+                word == "auto" || word == "longer"
+                    ? fmt::format("; --resume takes its word after an equals sign: --resume={}", word)
+                    : ""));
 }
 
 std::vector<fs::path> find_fragments(const std::vector<std::string>& with) {

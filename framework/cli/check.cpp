@@ -47,11 +47,16 @@ nlohmann::json check_stage(const recipe::Recipe& recipe, const host::Registry& r
     auto plan = plan::Plan::initial(recipe, registry);
     const auto weights = train::load_initial_weights(recipe, plan);
     runs::check_fit(last ? tables : runs::Tables(), recipe, plan, /*evaluates=*/last);
+    if (tables.data) train::expect_a_step(recipe, plan, tables.data->images->size());
     const auto rows = runs::table_of(tables, recipe);
     const auto result =
         base::during(quiet, "one step on generated images", [&] { return train::check(recipe, plan, images); });
     const auto there = tables.data ? tables.data->images->size() : 0;
     const auto cache = train::choose_cache(recipe.data, there, there);
+    auto notes = runs::notes_on(tables, recipe);
+    if (tables.data)
+        for (const auto& note : tables.data->notes) notes.push_back("[data]: " + note);
+    if (const auto note = cache.warning(); there > 0 && !note.empty()) notes.push_back(note);
     const nlohmann::json json({{"ok", result.ok()},
                                {"terms", result.terms},
                                {"without_gradient", result.without_gradient},
@@ -59,6 +64,7 @@ nlohmann::json check_stage(const recipe::Recipe& recipe, const host::Registry& r
                                {"problems", result.problems},
                                {"tables", to_json(rows)},
                                {"warnings", weights},
+                               {"notes", notes},
                                {"trained_parameters", result.trained},
                                {"seconds", result.seconds},
                                {"memory_mib", result.memory_mib},
@@ -79,6 +85,8 @@ nlohmann::json check_stage(const recipe::Recipe& recipe, const host::Registry& r
                    result.memory_mib);
         fmt::print("  {:<24} {}\n", "checkpoint", checkpoint_text(result, recipe));
         if (there > 0) fmt::print("  {:<24} {}: {}\n", "training data", there, cache.text());
+        if (last)
+            for (const auto& note : notes) fmt::print("note: {}\n", note);
         for (const auto& warning : weights) fmt::print("warning: {}\n", warning);
         for (const auto& problem : result.problems) fmt::print("problem: {}\n", problem);
         for (const auto& name : result.without_gradient) fmt::print("no gradient: {}\n", name);

@@ -41,13 +41,17 @@ std::string equals(const std::string& column, const std::string& value) {
 struct Columns {
     std::string label;                ///< or several, comma separated; "" = no labels
     std::vector<std::string> values;  ///< of a single label
+    bool finding = false;             ///< they are 1 and 0, and -1 where that is uncertain
     std::string positive, normal;     ///< "" = every class by itself; "" = none is known to be the normal one
+    bool patients = false;            ///< there is a column `patient`
     std::vector<std::string> splits;  ///< values of the column `split`
     std::map<std::string, std::string> part;  ///< "train", "val", "test": which of them it is
 
     bool has(const std::string& name) const { return part.contains(name); }
     /// split == "Train", as the table spells it.
     std::string is(const std::string& name) const { return fmt::format("split == \"{}\"", part.at(name)); }
+    /// Edema == 0: there is a single label, whose name may stand in quotes.
+    std::string normal_rows() const { return equals(recipe::word_list(label).front(), normal); }
     /// The filter of training rows, quoted: all where there is no such split.
     std::string training_rows() const { return has("train") ? "'" + is("train") + "'" : "\"\""; }
 };
@@ -95,16 +99,23 @@ Columns read_columns(const images::Manifest& manifest, const DataRecipeFlags& fl
     for (const auto& column : labels) static_cast<void>(manifest.column(column));
     if (labels.size() == 1) {
         out.values = images::class_names(manifest, labels.front());
-        for (const auto& positive : recipe::word_list(flags.positive)) check_value(out, "--positive", positive);
+        const bool whole = std::ranges::find(out.values, flags.positive) != out.values.end();
+        const auto positive = whole ? std::vector{flags.positive} : recipe::word_list(flags.positive);
+        for (const auto& word : positive) check_value(out, "--positive", word);
         check_value(out, "--normal", flags.normal);
-        out.positive = flags.positive;
+        out.positive = recipe::listed(positive);
+        out.finding = std::ranges::all_of(
+            out.values, [](const auto& value) { return value == "1" || value == "0" || value == "-1"; });
         out.normal = flags.normal;
         for (const auto& word : normal_words)
             if (out.normal.empty() && std::ranges::find(out.values, word) != out.values.end())
                 out.normal = word;
-        if (out.positive.empty() && out.values.size() == 2 && !out.normal.empty())
-            out.positive = out.values[out.values.front() == out.normal ? 1 : 0];
+        if (out.positive.empty() && out.finding)
+            out.positive = "1";
+        else if (out.positive.empty() && out.values.size() == 2 && !out.normal.empty())
+            out.positive = recipe::listed({out.values[out.values.front() == out.normal ? 1 : 0]});
     }
+    out.patients = manifest.has("patient");
     if (manifest.has("split")) out.splits = images::class_names(manifest, "split");
     for (const auto& split : out.splits)
         if (const auto part = part_of(split); !part.empty() && !out.part.emplace(part, split).second)
@@ -122,27 +133,29 @@ std::string rows_of(const Columns& found, const std::string& test) {
         "train_where = {}\ntest_where = \"\"\nfolds = 5    # no rows for tests: by patient, in turn\n", train);
 }
 
+/// What cells count as that say neither.
+const auto* const unknown_ones = "uncertain = \"ignore\"\nblank = \"ignore\"\n";
+
 std::string labels_of(const Columns& found) {
-    return fmt::format(
-        "label = {}\npositive = {}\nnegative = \"\"\nuncertain = \"ignore\"\nblank = \"ignore\"\n",
-        quoted(found.label), quoted(found.positive));
+    return fmt::format("label = {}\npositive = {}\nnegative = \"\"\n{}", quoted(found.label),
+                       quoted(found.positive), unknown_ones);
 }
 
 std::string detect_of(const Columns& found, const std::string& source, const images::Manifest& manifest) {
     std::vector<std::string> abnormal;
     for (const auto& value : found.values)
-        if (value != found.normal) abnormal.push_back(value);
-    const bool comma = std::ranges::any_of(found.values, [](const auto& v) { return v.find(',') != v.npos; });
-    if (found.normal.empty() || abnormal.empty() || comma) return "";
-    const auto normal = equals(found.label, found.normal);
+        if (value != found.normal && !(found.finding && value == "-1")) abnormal.push_back(value);
+    if (found.normal.empty() || abnormal.empty()) return "";
+    const auto normal = found.normal_rows();
     const auto part = [&](const char* split) { return found.has(split) ? found.is(split) : std::string(); };
     const auto train = part("train"), val = part("val"), test = part("test");
     if (train.empty() || test.empty()) return "";
     return fmt::format(
-        "\n[detect]    # counts where the recipe has one\n{}normal_where = '{} and {}'\nvalidation_where = "
+        "\n[detect]    # counts where the recipe has one\n{}normal_where = {}\nvalidation_where = "
         "'{}'\n"
-        "test_where = '{}'\nlabel = {}\npositive = {}\nnegative = {}\nkind = \"\"\nmask = \"{}\"\n",
-        source, train, normal, val, test, quoted(found.label), quoted(join(abnormal)), quoted(found.normal),
+        "test_where = '{}'\nlabel = {}\npositive = {}\nnegative = {}\n{}kind = \"\"\nmask = \"{}\"\n",
+        source, quoted(train + " and " + normal), val, test, quoted(found.label),
+        quoted(recipe::listed(abnormal)), quoted(recipe::listed({found.normal})), unknown_ones,
         manifest.has("mask") ? "mask" : "");
 }
 
@@ -150,7 +163,9 @@ std::string fragment(const images::Manifest& manifest, const Columns& found, con
     const auto file = fs::absolute(manifest.file).lexically_normal();
     auto beside = file.lexically_relative(fs::absolute(out).lexically_normal().parent_path());
     if (beside.empty() || *beside.begin() == "..") beside = file;
-    const auto source = fmt::format("source = {}\npatient = \"patient\"\n", quoted(beside.string()));
+    const auto source = fmt::format(
+        "source = {}\npatient = \"{}\"{}\n", quoted(beside.string()), found.patients ? "patient" : "",
+        found.patients ? "" : "    # there is no such column: every image is its own");
     auto text = fmt::format(
         "# The data of {}, for any recipe: hearth train RECIPE --with {}\n"
         "# It goes on top of the recipe, so every key stands here that says which images and labels are "
@@ -160,9 +175,9 @@ std::string fragment(const images::Manifest& manifest, const Columns& found, con
     if (found.label.empty())
         return text + "\n# No column with labels was found: train recipes without [probe] and [eval].\n";
     if (!found.normal.empty())
-        text += fmt::format("# Normal images alone, for methods that learn from them:\n# where = '{}{}'\n",
-                            found.has("train") ? found.is("train") + " and " : "",
-                            equals(found.label, found.normal));
+        text +=
+            fmt::format("# Normal images alone, for methods that learn from them:\n# where = {}\n",
+                        quoted((found.has("train") ? found.is("train") + " and " : "") + found.normal_rows()));
     text += fmt::format(
         "# Training with labels, as recipes/eval/finetune.toml does:\n# label = {}\n# positive = {}\n",
         quoted(found.label), quoted(found.positive));

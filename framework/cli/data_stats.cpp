@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/countdown.hpp"
+#include "base/counted.hpp"
 #include "base/json_text.hpp"
 #include "cli/data.hpp"
 #include "images/filter.hpp"
@@ -36,6 +37,7 @@ json as_json(const Statistics& statistics) {
     for (const auto& [count, images] : files.bits) bits[std::to_string(count)] = images;
     return {{"images", statistics.images},
             {"patients", statistics.patients},
+            {"repeated", statistics.repeated},
             {"splits", splits},
             {"values", values},
             {"numbers", numbers},
@@ -96,15 +98,22 @@ void print_files(const images::ImageStatistics& files) {
     fmt::print("image means   {:.4f} to {:.4f}\n", files.least_mean, files.most_mean);
 }
 
+std::string patients_text(std::size_t patients) {
+    return base::counted(static_cast<std::int64_t>(patients), "patient");
+}
+
 void print(const Statistics& statistics, const std::string& source) {
     fmt::print("{}: {} images", source, statistics.images);
-    if (statistics.patients > 0) fmt::print(" of {} patients", statistics.patients);
+    if (statistics.patients > 0) fmt::print(" of {}", patients_text(statistics.patients));
     fmt::print("\n");
+    if (statistics.repeated > 0)
+        fmt::print("note: {} of {} rows name an image that an earlier row names, such as {}\n",
+                   statistics.repeated, statistics.images, statistics.first_repeated);
     const bool split = statistics.splits.size() > 1 || statistics.splits.count("") == 0;
     for (const auto& [name, counts] : statistics.splits)
         if (split)
-            fmt::print("  {:<11} {} images, {} patients\n", named(name, "(no split)"), counts.images,
-                       counts.patients);
+            fmt::print("  {:<11} {} images, {}\n", named(name, "(no split)"), counts.images,
+                       patients_text(counts.patients));
     for (const auto& counts : statistics.values) print_values(statistics, counts);
     for (const auto& range : statistics.numbers)
         fmt::print("\n{}: {:g} to {:g}, mean {:.4g}, {} not known\n", range.column, range.least, range.most,

@@ -68,21 +68,7 @@ void refuse_training_flags(const DetectFlags& flags, const Globals& globals) {
                             flags.arguments.file));
 }
 
-/// The run that was named, or the one that is trained first; null when a signal stopped it.
-std::unique_ptr<runs::LoadedRun> run_to_score(const DetectFlags& flags, Globals& globals) {
-    const auto& [file, overrides, with] = flags.arguments;
-    if (is_run(file)) {
-        refuse_training_flags(flags, globals);
-        return load_run({.run = file, .checkpoint = flags.checkpoint, .overrides = overrides, .with = with},
-                        globals, {.opens = {"detect"}, .only = {"detect"}});
-    }
-    const auto folder = train_first(flags, globals);
-    return folder ? load_run(*folder, flags.checkpoint, globals) : nullptr;
-}
-
-void detect(const DetectFlags& flags, Globals& globals) {
-    const auto run = run_to_score(flags, globals);
-    if (!run) return;
+void score(const std::unique_ptr<runs::LoadedRun>& run, const Globals& globals) {
     const auto detection = summary::detect_run(*run, globals.quiet || globals.json);
     const auto page =
         base::during(globals.quiet || globals.json, "report", [&] { return summary::write_report(*run); });
@@ -96,6 +82,20 @@ void detect(const DetectFlags& flags, Globals& globals) {
         summary::print_results(summary::detection_tables(detection), summary::not_above(detection));
         fmt::print("report: {}\n", fs::absolute(page).lexically_normal().string());
     }
+}
+
+/// Of the run that was named, or of one that is trained first, unless a signal stops it.
+void detect(const DetectFlags& flags, Globals& globals) {
+    const auto& [file, overrides, with] = flags.arguments;
+    if (is_run(file)) {
+        refuse_training_flags(flags, globals);
+        score(load_run({.run = file, .checkpoint = flags.checkpoint, .overrides = overrides, .with = with},
+                       globals, {.opens = {"detect"}, .only = {"detect"}}),
+              globals);
+        return;
+    }
+    if (const auto folder = train_first(flags, globals))
+        recorded_evaluation(*folder, [&] { score(load_run(*folder, flags.checkpoint, globals), globals); });
 }
 
 }  // namespace

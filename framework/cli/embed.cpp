@@ -66,7 +66,11 @@ void prepare(const fs::path& file) {
 }
 
 void print(const exporting::FeatureTable& table, const Globals& globals) {
-    for (const auto& bad : table.bad) fmt::print(stderr, "left out: {}: {}\n", bad.name, bad.reason);
+    for (const auto& bad : table.bad)  // most reasons begin with the file
+        fmt::print(stderr, "left out: {}\n",
+                   bad.reason.starts_with(bad.name) ? bad.reason : bad.name + ": " + bad.reason);
+    for (const auto& flat : table.flat)
+        fmt::print(stderr, "note: {} is blank or nearly ({}) and is used\n", flat.name, flat.reason);
     const auto rows = table.features.size(0), width = table.features.size(1);
     if (!globals.json) {
         fmt::print("{}: {} images, {} features each{}\n", globals.out, rows, width,
@@ -75,9 +79,14 @@ void print(const exporting::FeatureTable& table, const Globals& globals) {
     }
     auto left_out = nlohmann::json::array();
     for (const auto& bad : table.bad) left_out.push_back({{"file", bad.name}, {"reason", bad.reason}});
-    base::print_json(
-        nlohmann::json({{"file", globals.out}, {"images", rows}, {"features", width}, {"left_out", left_out}}),
-        2);
+    auto flat = nlohmann::json::array();
+    for (const auto& one : table.flat) flat.push_back({{"file", one.name}, {"reason", one.reason}});
+    base::print_json(nlohmann::json({{"file", globals.out},
+                                     {"images", rows},
+                                     {"features", width},
+                                     {"left_out", left_out},
+                                     {"flat", flat}}),
+                     2);
 }
 
 void embed(const EmbedFlags& flags, const Globals& globals) {

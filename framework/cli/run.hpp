@@ -2,6 +2,7 @@
 #pragma once
 
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -38,6 +39,10 @@ struct StartFlags {
 /// afterwards where `opens` has the section, is refused first. A run that a signal stopped sets the exit code.
 train::TrainSummary train_recipe(const recipe::Recipe& recipe, const StartFlags& start, Globals& globals,
                                  const Opens& opens);
+
+/// Does what follows the training of a run, and says in `evaluation` of its run.json how that went: an error
+/// also goes to its log, and a signal ends the process with exit code 75.
+void recorded_evaluation(const std::filesystem::path& run, const std::function<void()>& work);
 
 /// Throws RecipeError when `folder` is no run, DataError when its checkpoint is missing or broken.
 std::unique_ptr<runs::LoadedRun> load_run(const std::filesystem::path& folder, const std::string& checkpoint,

@@ -76,6 +76,9 @@ void show(const std::string& folder, const Globals& globals) {
         facts.rows.push_back(
             {"best while training", fmt::format("{} {} in epoch {}", best->value("metric", ""),
                                                 (*best)["value"].dump(), (*best)["epoch"].dump())});
+    if (const auto evaluated = record.run.find("evaluation"); evaluated != record.run.end())
+        if (const auto status = evaluated->value("status", ""); status != "finished")
+            facts.rows.push_back({"evaluation", fmt::format("{} {}", status, evaluated->value("error", ""))});
     summary::print_table(facts);
     if (record.evaluation)
         for (const auto& table : summary::result_tables(*record.evaluation)) summary::print_table(table);

@@ -1,5 +1,9 @@
 // hearth train goes from a recipe to a run folder with checkpoints, an evaluation and a report.
+#include <c10/util/Exception.h>
 #include <fmt/format.h>
+
+#include <cstdio>
+#include <new>
 
 #include "base/activity.hpp"
 #include "base/json_text.hpp"
@@ -18,6 +22,8 @@
 #include "summary/result_tables.hpp"
 #include "summary/run_report.hpp"
 #include "train/fit_batch.hpp"
+#include "train/run_folder.hpp"
+#include "train/signals.hpp"
 #include "train/staged.hpp"
 
 namespace hearth::cli {
@@ -60,7 +66,7 @@ void train(const TrainFlags& flags, Globals& globals) {
     const auto recipe = flags.arguments.load(globals, opens);
     const auto summary = train_recipe(recipe, flags.start, globals, opens);
     if (!summary.stopped && !flags.no_report && summary.first)
-        evaluate_and_report(summary.run, recipe, globals);
+        recorded_evaluation(summary.run, [&] { evaluate_and_report(summary.run, recipe, globals); });
 }
 
 /// The other processes of this run, or null.
@@ -126,6 +132,44 @@ train::Resume StartFlags::how() const {
            : resume == "auto"   ? train::Resume::automatic
            : resume == "longer" ? train::Resume::longer
                                 : train::Resume::yes;
+}
+
+void recorded_evaluation(const std::filesystem::path& run, const std::function<void()>& work) {
+    const auto ended = [&run](const char* status, ExitCode code, const std::string& error) {
+        nlohmann::json values = {{"status", status}, {"exit_code", static_cast<int>(code)}};
+        if (!error.empty()) values["error"] = error;
+        train::record_evaluation(run, values);
+    };
+    const auto fail = [&](ExitCode code, const std::string& error) {
+        ended("failed", code, error);
+        train::append_to_log(run, "error: evaluation: " + error);
+    };
+    train::record_evaluation(run, {{"status", "running"}});
+    const train::EndAtSignal stops([&](int signal) {
+        const auto text = fmt::format(
+            "stopped by signal {} while the run was evaluated; its training is finished: the same command with "
+            "--resume evaluates it, or hearth probe, detect and report of {}",
+            signal, run.string());
+        ended("stopped", ExitCode::stopped, text);
+        train::append_to_log(run, text);
+        std::fputs(("\n" + text + "\n").c_str(), stderr);
+    });
+    try {
+        work();
+    } catch (const Error& error) {
+        fail(error.code(), error.what());
+        throw;
+    } catch (const c10::OutOfMemoryError& error) {
+        fail(ExitCode::out_of_memory, error.what_without_backtrace());
+        throw;
+    } catch (const std::bad_alloc&) {
+        fail(ExitCode::out_of_memory, "the system gives no more memory");
+        throw;
+    } catch (const std::exception& error) {
+        fail(ExitCode::internal, error.what());
+        throw;
+    }
+    ended("finished", ExitCode::ok, "");
 }
 
 train::TrainSummary train_recipe(const recipe::Recipe& written, const StartFlags& start, Globals& globals,

@@ -32,16 +32,26 @@ class FileDataset : public Dataset {
     std::optional<cv::Mat> mask(std::int64_t index, const std::string& column) const override {
         const auto found = cell(index, column);
         if (!found) return std::nullopt;
-        const auto& source = manifest_.file;
-        const auto mask =
-            images::read_mask(*found, std::filesystem::is_directory(source) ? source : source.parent_path(),
-                              {options_.size, options_.size});
+        const auto mask = images::read_mask(*found, folder(), {options_.size, options_.size});
         if (!mask) return std::nullopt;
         if (*found != "none") check_shape(index, mask->size());
         return images::resize_mask(*mask, options_.size, options_.aspect);
     }
 
+    std::string missing_mask(std::int64_t index, const std::string& column) const override {
+        const auto found = cell(index, column).value_or("");
+        if (found.empty() || found == "none" || found.starts_with("rle:")) return {};
+        const auto file = folder() / found;
+        std::error_code ignored;
+        return std::filesystem::is_regular_file(file, ignored) ? "" : file.string();
+    }
+
   private:
+    /// Where paths of the manifest start.
+    std::filesystem::path folder() const {
+        const auto& source = manifest_.file;
+        return std::filesystem::is_directory(source) ? source : source.parent_path();
+    }
     /// The image is opened for its size once.
     void check_shape(std::int64_t index, cv::Size mask) const {
         auto& fits = fits_[static_cast<std::size_t>(index)];
@@ -90,6 +100,7 @@ class PhantomDataset : public Dataset {
     std::optional<cv::Mat> mask(std::int64_t index, const std::string&) const override {
         return draw(index).mask > 0.5;
     }
+    bool draws_masks() const override { return true; }
     std::string name(std::int64_t index) const override {
         return manifest_.rows[static_cast<std::size_t>(index)].path;
     }
@@ -134,6 +145,27 @@ std::string most_missing(const Dataset& images) {
         "its "
         "column `path`, or put the table where they start; `hearth data check TABLE` lists them",
         count, images.size(), first, images::hint_for_missing(first));
+}
+
+std::string MissingMasks::text(const std::string& column) const {
+    return fmt::format("found no file for {} of {} mask{} of column '{}', such as {}", count, of,
+                       of == 1 ? "" : "s", column, first);
+}
+
+MissingMasks missing_masks(const Dataset& images, const std::string& column, const std::string& place) {
+    MissingMasks out;
+    if (images.draws_masks()) return out;
+    if (!images.cell(0, column))
+        throw RecipeError(
+            fmt::format("{}: {}; set it to a column with masks", place, no_column(images, column)));
+    for (std::int64_t i = 0; i < images.size(); ++i) {
+        if (images.cell(i, column)->empty()) continue;
+        ++out.of;
+        const auto file = images.missing_mask(i, column);
+        if (file.empty()) continue;
+        if (++out.count == 1) out.first = fmt::format("{} of {}", file, images.name(i));
+    }
+    return out;
 }
 
 std::shared_ptr<const Dataset> open_dataset(const DatasetRequest& request) {

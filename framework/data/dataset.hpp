@@ -26,6 +26,10 @@ class Dataset {
     virtual std::optional<std::string> cell(std::int64_t index, const std::string& column) const = 0;
     /// The columns there are.
     virtual std::vector<std::string> columns() const { return {}; }
+    /// The file that the row's cell of masks names and that is not there, else "".
+    virtual std::string missing_mask(std::int64_t /*index*/, const std::string& /*column*/) const { return {}; }
+    /// Whether masks come without a column: images are generated with them.
+    virtual bool draws_masks() const { return false; }
     /// What was noticed when it was opened, a sentence, or "".
     virtual std::string note() const { return {}; }
     /// CV_8U [size, size], 255 inside, of a column of masks (images/mask.hpp); nothing where it is not known,
@@ -35,6 +39,21 @@ class Dataset {
         return std::nullopt;
     }
 };
+
+/// Rows of a column of masks whose file is not there.
+struct MissingMasks {
+    std::int64_t count = 0;
+    std::int64_t of = 0;  ///< rows that name a mask
+    std::string first;    ///< the first of them: its image, and the file
+    /// Whether the column, or the folder it starts at, is another than is meant.
+    bool most() const { return 2 * count > of; }
+    /// "found no file for 1 of 40 masks of column 'mask', such as .. of ..".
+    std::string text(const std::string& column) const;
+};
+
+/// Looks for the files of a column of masks without opening one. Throws RecipeError, at `place`, where there is
+/// no such column; generated images need none.
+MissingMasks missing_masks(const Dataset& images, const std::string& column, const std::string& place);
 
 /// Where images come from; see DataSpec and LabelledSpec in recipe/recipe.hpp.
 struct DatasetRequest {

@@ -69,6 +69,22 @@ Labels read_several(const Dataset& dataset, const LabelRule& rule, const std::ve
     return labels;
 }
 
+/// By what they have in common: the first value of each spelling, and others of it for which `differ` holds are
+/// an error.
+template <typename Differ>
+void refuse_spellings(const std::set<std::string>& values, const std::vector<std::string>& cells,
+                      const std::string& column, const std::string& place, const Differ& differ) {
+    std::map<std::string, std::string> spelt;
+    for (const auto& value : values) {
+        const auto [other, first] = spelt.emplace(images::folded(value), value);
+        if (!first && differ(other->second, value))
+            throw RecipeError(
+                fmt::format("{}: found '{}' and '{}' for column '{}', which differ only in capitals or "
+                            "blanks; expected one spelling of each class; the column holds {}",
+                            place, other->second, value, column, images::counted_values(cells)));
+    }
+}
+
 bool is_finding(const std::string& value) {
     return value == "0" || value == "1" || value == "-1";
 }
@@ -121,7 +137,7 @@ class OneLabel {
                                 "`positive` and the filters{}",
                                 rule_.place(positive_.empty() ? "label" : "positive"),
                                 classes_[static_cast<std::size_t>(c)], cells_.size(), column_,
-                                images::counted_values(cells_), c == 0 ? hint() : ""));
+                                images::counted_values(cells_), (c == 0 ? hint() : "") + quotes()));
         if (classes_.size() < 2)
             throw RecipeError(fmt::format("{}: column '{}' has {} class(es), expected at least 2; it holds {}",
                                           rule_.place("label"), column_, classes_.size(),
@@ -163,21 +179,24 @@ class OneLabel {
         return blanks && rule_.blank == "ignore" ? ", or count empty cells as negative: blank = \"zeros\"" : "";
     }
 
+    /// How a value is named that holds a comma, where the column has one.
+    std::string quotes() const {
+        for (const auto& cell : cells_)
+            if (const auto value = images::key(cell); value.find(',') != std::string::npos)
+                return fmt::format("; a value that holds a comma stands in double quotes: '{}'",
+                                   recipe::listed({value}));
+        return "";
+    }
+
     /// Values of the column, of the recipe and of the training rows that differ only in capitals or blanks, but
     /// are not of one class.
     void check_spelling(std::set<std::string> values) const {
         if (positive_.empty()) values.insert(classes_.begin(), classes_.end());
         for (const auto* words : {&positive_, &negative_})
             for (const auto& word : *words) values.insert(images::key(word));
-        std::map<std::string, std::string> spelt;  // by what they have in common
-        for (const auto& value : values) {
-            const auto [other, first] = spelt.emplace(images::folded(value), value);
-            if (!first && class_of(other->second) != class_of(value))
-                throw RecipeError(
-                    fmt::format("{}: found '{}' and '{}' for column '{}', which differ only in capitals or "
-                                "blanks; expected one spelling of each class; the column holds {}",
-                                rule_.where, other->second, value, column_, images::counted_values(cells_)));
-        }
+        refuse_spellings(values, cells_, column_, rule_.where, [this](const auto& one, const auto& other) {
+            return class_of(one) != class_of(other);
+        });
     }
 
     std::vector<std::string> cells_;
@@ -229,7 +248,26 @@ std::vector<int> Labels::strata() const {
     return out;
 }
 
+void expect_patients(const Dataset& images, const LabelRule& rule) {
+    if (!rule.places.contains("patient") || rule.patient.empty() || images.cell(0, rule.patient)) return;
+    throw RecipeError(
+        fmt::format("{}: patient: {}; write the column that tells patients apart, or patient = \"\" where "
+                    "every image is its own patient",
+                    rule.place("patient"), no_column(images, rule.patient)));
+}
+
+void expect_one_spelling(const Dataset& images, const std::string& column, const std::string& place) {
+    std::vector<std::string> cells;
+    std::set<std::string> values;
+    for (std::int64_t i = 0; i < images.size(); ++i) {
+        cells.push_back(images.cell(i, column).value_or(""));
+        values.insert(images::key(cells.back()));
+    }
+    refuse_spellings(values, cells, column, place, [](const auto&, const auto&) { return true; });
+}
+
 Labels read_labels(const Dataset& dataset, const LabelRule& rule, const std::vector<std::string>& classes) {
+    expect_patients(dataset, rule);
     const auto columns = word_list(rule.label);
     const auto column = columns.empty() ? rule.label : columns.front();
     auto labels = columns.size() > 1 ? read_several(dataset, rule, columns)

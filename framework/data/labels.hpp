@@ -56,6 +56,14 @@ struct Labels {
 /// values of different classes that differ only in capitals or blanks.
 Labels read_labels(const Dataset& dataset, const LabelRule& rule, const std::vector<std::string>& classes = {});
 
+/// Throws RecipeError where the recipe names a column of patients that is not there: without one nobody is
+/// kept apart. That of the default may be missing, and "" says that there is none.
+void expect_patients(const Dataset& images, const LabelRule& rule);
+
+/// Throws RecipeError where values of a column differ only in capitals or blanks; `place` is that of the key
+/// that names it.
+void expect_one_spelling(const Dataset& images, const std::string& column, const std::string& place);
+
 /// The labels of these images; their classes stay, also those that no image is left of.
 Labels rows_of(const Labels& labels, const std::vector<std::int64_t>& rows);
 

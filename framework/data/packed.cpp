@@ -234,6 +234,10 @@ class PackedDataset : public Dataset {
     std::optional<cv::Mat> mask(std::int64_t index, const std::string& column) const override {
         return whole_->mask(index, column);
     }
+    std::string missing_mask(std::int64_t index, const std::string& column) const override {
+        return whole_->missing_mask(index, column);
+    }
+    bool draws_masks() const override { return whole_->draws_masks(); }
     cv::Mat load(std::int64_t index) const override {
         const auto at = static_cast<std::size_t>(index);
         Entry entry{};

@@ -52,6 +52,10 @@ class PartOfDataset : public Dataset {
     std::optional<cv::Mat> mask(std::int64_t index, const std::string& column) const override {
         return whole_->mask(at(index), column);
     }
+    std::string missing_mask(std::int64_t index, const std::string& column) const override {
+        return whole_->missing_mask(at(index), column);
+    }
+    bool draws_masks() const override { return whole_->draws_masks(); }
 
   private:
     std::int64_t at(std::int64_t index) const { return positions_.at(static_cast<std::size_t>(index)); }

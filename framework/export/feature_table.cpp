@@ -47,6 +47,7 @@ FeatureTable make_feature_table(const std::shared_ptr<const data::Dataset>& imag
         if (progress) progress(static_cast<std::int64_t>(out.rows.size()), images->size());
     }
     out.bad = loader.quarantine();
+    out.flat = loader.flat();
     std::vector<std::size_t> order(features.size());
     std::iota(order.begin(), order.end(), std::size_t{0});
     std::ranges::sort(order, {}, [&](std::size_t i) { return out.rows[i]; });

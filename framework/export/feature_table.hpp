@@ -14,9 +14,10 @@
 namespace hearth::exporting {
 
 struct FeatureTable {
-    at::Tensor features;                 ///< [N, F], float32, CPU
-    std::vector<std::int64_t> rows;      ///< index of each in the data set, rising
-    std::vector<data::Quarantined> bad;  ///< images that could not be read: they have no row
+    at::Tensor features;                  ///< [N, F], float32, CPU
+    std::vector<std::int64_t> rows;       ///< index of each in the data set, rising
+    std::vector<data::Quarantined> bad;   ///< images that could not be read: they have no row
+    std::vector<data::Quarantined> flat;  ///< images that show next to nothing: they have one
 };
 
 /// Called after every batch: images done and images in all.

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cmath>
 #include <set>
+#include <string_view>
+#include <unordered_set>
 
 #include "images/check/manifest_check.hpp"
 #include "images/image_file.hpp"
@@ -96,7 +98,9 @@ Statistics statistics_of(const Manifest& manifest, const StatisticsOptions& opti
     statistics.images = manifest.rows.size();
     std::set<std::string> patients;
     std::map<std::string, std::set<std::string>> patients_of;
+    std::unordered_set<std::string_view> paths;
     for (const Row& row : manifest.rows) {
+        if (!paths.insert(row.path).second && ++statistics.repeated == 1) statistics.first_repeated = row.path;
         ++statistics.splits[row.split].images;
         if (row.patient.empty()) continue;
         patients.insert(row.patient);

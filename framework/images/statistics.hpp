@@ -45,6 +45,8 @@ struct ImageStatistics {
 
 struct Statistics {
     std::size_t images = 0, patients = 0;
+    std::size_t repeated = 0;                   ///< rows whose image an earlier row names
+    std::string first_repeated;                 ///< the first of those images
     std::map<std::string, SplitCounts> splits;  ///< by the split's name, "" = none
     std::vector<ValueCounts> values;
     std::vector<NumberRange> numbers;

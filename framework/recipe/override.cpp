@@ -269,8 +269,11 @@ void apply_override(Table& tree, const std::string& argument, Diagnostics& probl
     try {
         value = parse_argument(argument.substr(equals + 1), origin, keys.size());
     } catch (const RecipeError& error) {
-        problems.add(origin, error.what());
-        return;
+        if (!holds_text(keys)) {
+            problems.add(origin, error.what());
+            return;
+        }
+        value = Value{argument.substr(equals + 1), origin};  // '"No Finding" == 1' is a text
     }
     if (!value.is_text() && !value.is_table() && !value.is_array() && holds_text(keys))
         value.data = argument.substr(equals + 1);

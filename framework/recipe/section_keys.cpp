@@ -220,6 +220,8 @@ Keys<DetectSpec> detect_keys() {
                      .required()
                      .doc("value or values, comma separated, that count as abnormal")),
         labelled(key("negative", &L::negative).doc("value that counts as normal; \"\" = all others")),
+        labelled(uncertain<L>()),
+        labelled(blank<L>()),
         labelled(bootstrap_patient()),
         key("kind", &S::kind).doc("column with kinds of abnormality, for an AUC of each; \"\" = none"),
         key("mask", &S::mask)

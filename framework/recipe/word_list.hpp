@@ -43,4 +43,23 @@ inline std::vector<std::string> word_list(std::string_view list) {
     return words;
 }
 
+/// The reverse: words as one text.
+inline std::string listed(const std::vector<std::string>& words) {
+    std::string out;
+    for (const auto& word : words) {
+        if (!out.empty()) out += ", ";
+        const bool plain = word.find(',') == std::string::npos && !word.starts_with('"') &&
+                           word.find_first_not_of(" \t") == 0 &&
+                           word.find_last_not_of(" \t") + 1 == word.size();
+        if (plain) {
+            out += word;
+            continue;
+        }
+        out += '"';
+        for (const char c : word) out += c == '"' ? std::string("\"\"") : std::string(1, c);
+        out += '"';
+    }
+    return out;
+}
+
 }  // namespace hearth::recipe

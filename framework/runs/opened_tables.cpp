@@ -40,13 +40,40 @@ class Mistakes {
     std::vector<std::string> texts_;
 };
 
+/// Masks of a section by key and column. Most of their files are there, or the column is another one.
+void look_for_masks(const recipe::LabelledSpec& spec, const char* key, const std::string& column,
+                    const data::Dataset& images, const std::string& section) {
+    if (column.empty()) return;
+    const auto place = fmt::format("{}: {}.{}", spec.place(key).text(), section, key);
+    const auto missing = data::missing_masks(images, column, place);
+    if (missing.count > 0 && missing.most())
+        throw DataError(fmt::format(
+            "{}: {}; paths of a table start at its own folder: set {} to the column that holds the masks, or "
+            "correct its cells",
+            place, missing.text(column), key));
+}
+
+void look_for_masks(const recipe::LabelledSpec& spec, const data::Dataset& images, const std::string& section) {
+    look_for_masks(spec, "mask", spec.mask, images, section);
+    look_for_masks(spec, "region", spec.region, images, section);
+}
+
 /// Columns of [detect] that are read only when images are scored.
 void check_columns(const recipe::DetectSpec& spec, const data::Dataset& images) {
     const auto& from = spec.labelled;
-    for (const auto& [key, column] : {std::pair("kind", spec.kind), {"mask", spec.mask}})
-        if (!column.empty() && from.source != "phantom" && !images.cell(0, column))
-            throw RecipeError(
-                fmt::format("{}: detect.{}: {}", from.place(key).text(), key, data::no_column(images, column)));
+    if (!spec.kind.empty() && !images.cell(0, spec.kind))
+        throw RecipeError(
+            fmt::format("{}: detect.kind: {}", from.place("kind").text(), data::no_column(images, spec.kind)));
+    look_for_masks(from, "mask", spec.mask, images, "detect");
+}
+
+/// What is known of masks that are not there before one is opened.
+void note_missing_masks(const data::Dataset& images, const std::string& column, const std::string& part,
+                        std::vector<std::string>& out) {
+    if (column.empty()) return;
+    if (const auto missing = data::missing_masks(images, column, part); missing.count > 0)
+        out.push_back(fmt::format("{}: {}: what needs a mask leaves {} out", part, missing.text(column),
+                                  missing.count == 1 ? "it" : "them"));
 }
 
 /// Reads an image, and others where it cannot be: a table whose paths lead nowhere shows now.
@@ -164,11 +191,15 @@ Tables open_tables(const recipe::Recipe& recipe, const host::Registry& registry,
         mistakes.collect([&] {
             out.probe = recipe.probe->every > 0 ? eval::open_splits(recipe, *recipe.probe, trained)
                                                 : eval::open_evaluated(recipe, *recipe.probe, trained);
+            for (const auto* set : {&out.probe->first, &out.probe->second})
+                look_for_masks(*recipe.probe, *set->images, "probe");
             read_one(*out.probe->second.images);
         });
     if (recipe::opens_section(opens, "eval") && recipe.eval)
         mistakes.collect([&] {
             out.eval = eval::open_evaluated(recipe, *recipe.eval, trained);
+            for (const auto* set : {&out.eval->first, &out.eval->second})
+                look_for_masks(*recipe.eval, *set->images, "eval");
             read_one(*out.eval->second.images);
         });
     if (opened(recipe, opens, "detect") && recipe.detect)
@@ -249,6 +280,22 @@ std::vector<std::string> notes_on(const Tables& tables, const recipe::Recipe& re
     if (tables.probe && !recipe.eval) out = eval::notes_on_rows(recipe, *recipe.probe, tables.probe->second);
     if (tables.validate)
         for (const auto& note : tables.validate->notes) out.push_back("[validate]: " + note);
+    if (tables.probe && recipe.eval)
+        for (const auto& note : tables.probe->second.notes) out.push_back("[probe]: " + note);
+    for (const auto& [section, splits, spec] :
+         {std::tuple("probe", &tables.probe, &recipe.probe), {"eval", &tables.eval, &recipe.eval}}) {
+        if (!*splits) continue;
+        for (const auto& [part, set] :
+             {std::pair("training", &(**splits).first), {"test", &(**splits).second}}) {
+            const auto place = fmt::format("[{}] {}", section, part);
+            note_missing_masks(*set->images, (*spec)->mask, place, out);
+            note_missing_masks(*set->images, (*spec)->region, place, out);
+        }
+    }
+    if (tables.detect) {
+        for (const auto& note : tables.detect->test.notes) out.push_back("[detect]: " + note);
+        note_missing_masks(*tables.detect->test.images, recipe.detect->mask, "[detect] test", out);
+    }
     if (tables.probe && recipe.probe->every > 0)
         for (const auto& note : eval::notes_on_absent(
                  tables.probe->second.labels,

@@ -8,6 +8,7 @@
 
 #include "base/atomic_file.hpp"
 #include "base/countdown.hpp"
+#include "base/counted.hpp"
 #include "base/json_text.hpp"
 #include "eval/metrics/metrics.hpp"
 #include "report/html.hpp"
@@ -111,9 +112,10 @@ report::Table image_table(const eval::Detection& detection) {
         table.rows.push_back({r->name, eval::interval_text(r->auc), three(r->average_precision),
                               three(r->accuracy), three(r->f1), three(r->sensitivity), three(r->specificity)});
     const auto abnormal = std::count(detection.labels.begin(), detection.labels.end(), 1);
-    table.caption = fmt::format("{} test images of {} patients, {} of them abnormal. {}.",
-                                detection.test_images, detection.test_patients, abnormal, detection.protocol) +
-                    notes_text(detection.notes);
+    table.caption =
+        fmt::format("{} of {}, {} of them abnormal. {}.", base::counted(detection.test_images, "test image"),
+                    base::counted(detection.test_patients, "patient"), abnormal, detection.protocol) +
+        notes_text(detection.notes);
     return table;
 }
 

@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "base/counted.hpp"
+
 namespace hearth::summary {
 namespace {
 
@@ -27,10 +29,12 @@ std::string predicted(const eval::Evaluation& evaluation) {
 std::string counted(const eval::Evaluation& evaluation) {
     const auto images =
         evaluation.folds > 0
-            ? fmt::format("{} images of {} patients in {} folds, each tested in its turn",
-                          evaluation.test_images, evaluation.test_patients, evaluation.folds)
-            : fmt::format("{} training images, {} test images of {} patients", evaluation.train_images,
-                          evaluation.test_images, evaluation.test_patients);
+            ? fmt::format("{} of {} in {} folds, each tested in its turn",
+                          base::counted(evaluation.test_images, "image"),
+                          base::counted(evaluation.test_patients, "patient"), evaluation.folds)
+            : fmt::format("{}, {} of {}", base::counted(evaluation.train_images, "training image"),
+                          base::counted(evaluation.test_images, "test image"),
+                          base::counted(evaluation.test_patients, "patient"));
     return predicted(evaluation) + images + ". ";
 }
 

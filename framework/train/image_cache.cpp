@@ -59,6 +59,14 @@ std::string ImageCache::text() const {
     return "images are decoded anew each time (data.cache = \"none\")";
 }
 
+std::string ImageCache::warning() const {
+    if (kind != "memory" || automatic || memory <= free) return "";
+    return fmt::format(
+        "images in memory will take {}{}, and {} are free: the system may end the run when they are all there; "
+        "set data.cache = \"packed\", or \"auto\"",
+        size_text(memory), processes > 1 ? fmt::format(" in {} processes", processes) : "", size_text(free));
+}
+
 ImageCache choose_cache(const recipe::DataSpec& spec, std::int64_t trained, std::int64_t all, int processes,
                         double free) {
     const auto pixels = static_cast<double>(spec.size) * static_cast<double>(spec.size);

@@ -23,6 +23,8 @@ struct ImageCache {
     double bytes() const;
     /// "images are kept in memory: 1.50 GiB of 22.10 GiB free (data.cache = "auto")".
     std::string text() const;
+    /// What to do where a kind that was written takes more memory than is free, else "".
+    std::string warning() const;
 };
 
 /// For `trained` of `all` images of [data]: memory where those of all processes together take at most

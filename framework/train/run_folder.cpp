@@ -140,6 +140,18 @@ bool only_more_epochs(const std::vector<recipe::ValueDifference>& differences) {
 
 }  // namespace
 
+void record_evaluation(const fs::path& run, const nlohmann::json& values) {
+    std::ifstream in(run / "run.json");
+    auto json = nlohmann::json::parse(in, nullptr, false);
+    if (!json.is_object()) return;  // deleted while it was evaluated
+    auto& evaluation = json["evaluation"];
+    if (!evaluation.is_object() || values.value("status", "") == "running")
+        evaluation = nlohmann::json::object();
+    evaluation.update(values);
+    json["heartbeat"] = base::utc_now();
+    base::write_atomically(run / "run.json", base::json_text(json, 2) + "\n");
+}
+
 void append_to_log(const fs::path& run, const std::string& text) {
     std::ofstream(run / "train.log", std::ios::app) << text << "\n";
 }
@@ -246,7 +258,7 @@ void RunFolder::describe(const recipe::Recipe& recipe, const host::Registry& reg
         run_["recipe_hash"] = recipe_hash(recipe, world_);
         run_["processes"] = world_;  // whose batch resolved.toml has
     }
-    for (const auto* of_the_end : {"exit_code", "error"}) run_.erase(of_the_end);
+    for (const auto* of_the_end : {"exit_code", "error", "evaluation"}) run_.erase(of_the_end);
     // First of all: a run that is killed from here on can be resumed.
     update({{"status", "running"}, {"pid", ::getpid()}, {"resumed", resumes_}});
     if (!resumes_ || longer_)

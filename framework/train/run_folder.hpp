@@ -76,6 +76,9 @@ std::string recipe_hash(const recipe::Recipe& recipe, int world = 1);
 /// none does, or the folder's recipe cannot be read. Keys that recipe_hash() leaves out are left out.
 std::string recipe_changes(const std::filesystem::path& folder, const recipe::Recipe& recipe, int world = 1);
 
+/// Merges `values` into `evaluation` of run.json, of a run whose training has ended: nobody else writes it.
+void record_evaluation(const std::filesystem::path& run, const nlohmann::json& values);
+
 /// Appends a text, of one line or several, to train.log of a run: a log has what a person was shown of the run.
 void append_to_log(const std::filesystem::path& run, const std::string& text);
 

@@ -1,5 +1,14 @@
 #include "train/signals.hpp"
 
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdlib>
+#include <exception>
+#include <hearth/error.hpp>
+#include <utility>
+
 namespace hearth::train {
 namespace {
 
@@ -14,14 +23,30 @@ void on_signal(int signal) {
     received_signal = signal;
 }
 
+volatile std::sig_atomic_t signal_pipe = -1;
+
+/// A handler may do next to nothing: it writes the signal's number for a thread that may do all.
+void pass_on(int signal) {
+    const int error = errno;
+    const auto number = static_cast<unsigned char>(signal);
+    static_cast<void>(!::write(signal_pipe, &number, 1));
+    errno = error;
+}
+
+/// Handles the signals by `handler`; what is ignored stays ignored, but for SIGINT.
+void take_signals(std::array<void (*)(int), StopSignals::signals.size()>& before, void (*handler)(int)) {
+    for (std::size_t i = 0; i < before.size(); ++i) {
+        before[i] = std::signal(StopSignals::signals[i], handler);
+        if (before[i] == SIG_IGN && StopSignals::signals[i] != SIGINT)
+            std::signal(StopSignals::signals[i], SIG_IGN);
+    }
+}
+
 }  // namespace
 
 StopSignals::StopSignals() {
     received_signal = 0;
-    for (std::size_t i = 0; i < signals.size(); ++i) {
-        before_[i] = std::signal(signals[i], on_signal);
-        if (before_[i] == SIG_IGN && signals[i] != SIGINT) std::signal(signals[i], SIG_IGN);
-    }
+    take_signals(before_, on_signal);
 }
 
 StopSignals::~StopSignals() {
@@ -30,6 +55,37 @@ StopSignals::~StopSignals() {
 
 int StopSignals::received() {
     return received_signal;
+}
+
+EndAtSignal::EndAtSignal(std::function<void(int signal)> last) {
+    int ends[2] = {-1, -1};
+    if (::pipe2(ends, O_CLOEXEC) != 0) return;  // then a signal ends the process as ever
+    read_ = ends[0];
+    signal_pipe = ends[1];
+    waiter_ = std::thread([in = read_, last = std::move(last)] {
+        unsigned char number = 0;
+        ssize_t got = 0;
+        while ((got = ::read(in, &number, 1)) < 0 && errno == EINTR) {
+        }
+        if (got != 1 || number == 0) return;
+        try {
+            last(number);
+        } catch (const std::exception&) {  // such as a disk that is full: the exit code still counts
+        }
+        std::_Exit(static_cast<int>(ExitCode::stopped));
+    });
+    take_signals(before_, pass_on);
+}
+
+EndAtSignal::~EndAtSignal() {
+    if (read_ < 0) return;
+    for (std::size_t i = 0; i < before_.size(); ++i) std::signal(StopSignals::signals[i], before_[i]);
+    const unsigned char done = 0;
+    static_cast<void>(!::write(signal_pipe, &done, 1));
+    waiter_.join();
+    ::close(read_);
+    ::close(signal_pipe);
+    signal_pipe = -1;
 }
 
 }  // namespace hearth::train

@@ -4,6 +4,8 @@
 
 #include <array>
 #include <csignal>
+#include <functional>
+#include <thread>
 
 namespace hearth::train {
 
@@ -21,6 +23,21 @@ class StopSignals {
 
   private:
     std::array<void (*)(int), signals.size()> before_{};
+};
+
+/// Ends the process with exit code 75 at one of these signals, at once, for work that is not gone on with but
+/// can be done again. `last` is called before, in a thread of its own, while the work goes on.
+class EndAtSignal {
+  public:
+    explicit EndAtSignal(std::function<void(int signal)> last);
+    ~EndAtSignal();
+    EndAtSignal(const EndAtSignal&) = delete;
+    EndAtSignal& operator=(const EndAtSignal&) = delete;
+
+  private:
+    std::array<void (*)(int), StopSignals::signals.size()> before_{};
+    int read_ = -1;
+    std::thread waiter_;
 };
 
 }  // namespace hearth::train

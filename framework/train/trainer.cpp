@@ -403,10 +403,15 @@ std::size_t Trainer::list_bad_images(std::int64_t epoch) {
     base::write_atomically(folder_.path() / name, base::json_text(list, 2) + "\n");
     if (epoch == 1 && !bad.empty())
         view_->say(fmt::format("warning: {} unreadable images were left out; {} names them", bad.size(), name));
-    if (epoch == 1 && !flat.empty())
-        view_->say(
-            fmt::format("warning: {} images are blank or nearly (such as {}: {}) and are used; {} names them",
-                        flat.size(), flat.front().name, flat.front().reason, name));
+    // An epoch leaves out what fills no batch, so later ones may meet more.
+    const bool last = progress_.step >= progress_.total_steps;
+    if ((epoch == 1 || last) && flat.size() > told_flat_) {
+        view_->say(fmt::format(
+            "warning: {} of the images met so far {} blank or nearly (such as {}: {}) and {} used; {} names {}",
+            flat.size(), flat.size() == 1 ? "is" : "are", flat.front().name, flat.front().reason,
+            flat.size() == 1 ? "is" : "are", name, flat.size() == 1 ? "it" : "them"));
+        told_flat_ = flat.size();
+    }
     return bad.size();
 }
 

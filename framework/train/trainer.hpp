@@ -129,6 +129,7 @@ class Trainer {
     std::unique_ptr<Checkpoints> checkpoints_;
     std::unique_ptr<Journal> journal_;
     std::unique_ptr<ProgressView> view_;
+    std::size_t told_flat_ = 0;  ///< images that were said to show next to nothing
     Progress progress_;
     bool told_unreadable_ = false;  ///< that validation images cannot be read
 };

@@ -1,7 +1,9 @@
 #include "train/training_data.hpp"
 
 #include <ATen/ATen.h>
+#include <fmt/format.h>
 
+#include <hearth/error.hpp>
 #include <optional>
 
 #include "base/activity.hpp"
@@ -22,6 +24,19 @@ ImageCache cache_for(const recipe::DataSpec& spec, std::int64_t trained, std::in
     return cache;
 }
 
+/// A mask that cannot be read ends the training, so its file is looked for now.
+void expect_masks(const data::Dataset& images, const recipe::DataSpec& spec) {
+    const auto written = spec.written.find("mask");
+    const auto place =
+        fmt::format("{}: data.mask", (written == spec.written.end() ? spec.origin : written->second).text());
+    const auto missing = data::missing_masks(images, spec.mask, place);
+    if (missing.count > 0)
+        throw DataError(
+            fmt::format("{}: {}; expected a mask for each: put the files there, leave the cells empty where "
+                        "nothing is known, or leave the rows out with data.where",
+                        place, missing.text(spec.mask)));
+}
+
 }  // namespace
 
 TrainingData open_uncached(const recipe::DataSpec& spec) {
@@ -29,6 +44,8 @@ TrainingData open_uncached(const recipe::DataSpec& spec) {
     out.images = data::open_dataset(data::dataset_request(spec));
     out.whole = out.images;
     if (const auto repeated = data::repeated_images(*out.images)) out.notes.push_back(*repeated);
+    data::expect_patients(*out.images, data::label_rule(spec));
+    if (!spec.mask.empty()) expect_masks(*out.images, spec);
     if (spec.label.empty()) return out;
     out.labels = data::read_labels(*out.images, data::label_rule(spec));
     if (spec.fraction >= 1 && spec.folds == 0) return out;
@@ -41,6 +58,7 @@ TrainingData open_uncached(const recipe::DataSpec& spec) {
 TrainingData with_cache(TrainingData opened, const recipe::DataSpec& spec, const Comm* comm, bool quiet) {
     base::Activity activity(quiet, "opening " + spec.source);
     opened.cache = cache_for(spec, opened.images->size(), opened.whole->size(), comm);
+    if (const auto note = opened.cache.warning(); !note.empty()) opened.notes.push_back(note);
     if (opened.cache.kind != "packed") return opened;
     auto request = data::pack_request(spec);
     request.progress = [&](std::int64_t done, std::int64_t all, const std::filesystem::path& file) {
@@ -55,6 +73,20 @@ TrainingData with_cache(TrainingData opened, const recipe::DataSpec& spec, const
 TrainingData open_training_data(const recipe::DataSpec& spec, const Comm* comm, bool quiet) {
     auto opened = base::during(quiet, "opening " + spec.source, [&] { return open_uncached(spec); });
     return with_cache(std::move(opened), spec, comm, quiet);
+}
+
+void expect_a_step(const recipe::Recipe& recipe, const plan::Plan& plan, std::int64_t images) {
+    if (recipe.train.batch == recipe::TrainSpec::auto_batch) return;  // chosen by what there is
+    const auto samples = images * recipe.data.samples_per_image;
+    const auto batches = recipe.train.accumulate * plan.batches_per_step();
+    if (samples / recipe.train.batch >= batches) return;
+    throw DataError(fmt::format(
+        "found {} images{}, expected at least the {} of a step (train.batch = {}{}); lower train.batch{} or "
+        "widen data.where",
+        images, recipe.data.samples_per_image > 1 ? fmt::format(" x {}", recipe.data.samples_per_image) : "",
+        batches * recipe.train.batch, recipe.train.batch,
+        batches > 1 ? fmt::format(", {} batches a step", batches) : "",
+        recipe.train.accumulate > 1 ? ", train.accumulate" : ""));
 }
 
 data::LoaderOptions loader_options(const recipe::Recipe& recipe, const plan::Plan& plan,

@@ -32,6 +32,9 @@ TrainingData open_uncached(const recipe::DataSpec& spec);
 /// Such images, cached as `spec` says: for training without opening them again.
 TrainingData with_cache(TrainingData opened, const recipe::DataSpec& spec, const Comm* comm, bool quiet);
 
+/// Throws DataError where so many images are fewer than a step of the recipe takes, of one process.
+void expect_a_step(const recipe::Recipe& recipe, const plan::Plan& plan, std::int64_t images);
+
 /// Batches as [data] and [train] ask for them, from images that are not kept in memory, with the views of this
 /// plan, for a step on `device`.
 data::LoaderOptions loader_options(const recipe::Recipe& recipe, const plan::Plan& plan,

@@ -85,6 +85,9 @@ TEST_CASE("--resume takes its word after an equals sign alone") {
     const auto unknown = sandbox.run({"train", "tiny.toml", "--resume=always", "--out", "run"});
     CHECK(unknown.code == 2);
     CHECK_THAT(unknown.err, Contains("always") && Contains("longer"));
+    const auto apart = sandbox.run({"train", "tiny.toml", "--resume", "auto", "--out", "run"});
+    CHECK(apart.code == 2);
+    CHECK_THAT(apart.err, Contains("found 'auto'") && Contains("after an equals sign: --resume=auto"));
     const auto nothing =
         sandbox.run({"train", "--resume", "tiny.toml", "--out", "run"});  // no value of --resume
     CHECK(nothing.code == 2);

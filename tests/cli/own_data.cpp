@@ -70,6 +70,94 @@ TEST_CASE("a fragment of a manifest's columns points any recipe at one's own fil
     CHECK(fs::exists(box.folder / "run/eval.json"));
 }
 
+TEST_CASE("a finding of 1, 0, -1 and blanks is read alike in every section, and commas are quoted") {
+    const OwnBox box;
+    std::string table = "path,split,Edema,kind\n";
+    int row = 0;
+    for (const std::string split : {"train", "val", "test"})
+        for (const std::string finding : {"1", "0", "-1", ""})
+            table += std::to_string(row++) + ".png," + split + "," + finding +
+                     (finding == "1" ? ",\"Edema, mild\"\n" : ",normal\n");
+    box.folder.write("chexpert.csv", table);
+    REQUIRE(box.run({"data", "recipe", "chexpert.csv", "--label", "Edema", "-o", "edema.toml"}).code == 0);
+    const auto edema = box.folder.read("edema.toml");
+    int positives = 0;
+    for (auto at = edema.find("\npositive = "); at != std::string::npos;
+         at = edema.find("\npositive = ", at + 1)) {
+        CHECK(edema.substr(at + 1, edema.find('\n', at + 1) - at - 1) == "positive = \"1\"");
+        ++positives;
+    }
+    CHECK(positives == 3);
+    CHECK_THAT(edema.substr(edema.find("[detect]")), Contains("uncertain = \"ignore\"\nblank = \"ignore\"\n"));
+    CHECK_THAT(edema, Contains("patient = \"\"    # there is no such column") && !Contains("\"patient\""));
+
+    REQUIRE(box.run({"data", "recipe", "chexpert.csv", "--label", "kind", "-o", "kind.toml"}).code == 0);
+    const auto kind = box.folder.read("kind.toml");
+    CHECK_THAT(kind, Contains("positive = '\"Edema, mild\"'") && Contains("[detect]") &&
+                         !Contains("positive = \"Edema, mild\""));
+    CHECK(box.run({"data", "recipe", "chexpert.csv", "--label", "kind", "--positive", "Edema, mild", "-o",
+                   "again.toml"})
+              .code == 0);
+}
+
+TEST_CASE("columns that are written and not there are refused in every section") {
+    const OwnBox box;
+    box.folder.write("detect.toml", tiny_recipe + R"([detect]
+source = "films/manifest.csv"
+)" + detect_rows + restore_score);
+    const std::string films = "data.source=films/manifest.csv";
+    for (const auto& [word, found] : std::vector<std::pair<std::string, std::string>>{
+             {"data.patient=patientt", "argument 'data.patient=patientt': patient: found no column 'patientt'"},
+             {"probe.patient=patientt", "patient: found no column 'patientt'"},
+             {"eval.patient=patientt", "patient: found no column 'patientt'"},
+             {"detect.patient=patientt", "(did you mean 'patient'?)"},
+             {"data.mask=maks", "data.mask: found no column 'maks'"},
+             {"data.mask=label", "found no file for "},
+             {"detect.mask=label", "detect.mask: found no file for "}}) {
+        INFO(word);
+        const auto outcome = box.run({"check", "detect.toml", films, "data.where=split == \"train\"", word});
+        CHECK((outcome.code == 2 || outcome.code == 3));
+        CHECK_THAT(outcome.err, Contains(found));
+    }
+    CHECK(box.run({"check", "detect.toml", films, "data.where=split == \"train\"", "data.patient="}).code == 0);
+}
+
+TEST_CASE("check refuses fewer images than a step takes, and says what there is to note") {
+    const OwnBox box;
+    const auto few = box.run({"check", "tiny.toml", "data.source=films/manifest.csv",
+                              "data.where=", "data.label=label", "data.fraction=0.1", "train.batch=64"});
+    CHECK(few.code == 3);
+    CHECK_THAT(few.err, Contains("expected at least the 64 of a step"));
+    const auto table = box.folder.read("films/manifest.csv");
+    const auto second = table.find('\n') + 1;
+    box.folder.write("films/twice.csv", table + table.substr(second, table.find('\n', second) + 1 - second));
+    const auto twice = box.run({"check", "tiny.toml", "data.source=films/twice.csv", "data.where="});
+    INFO(twice.err);
+    REQUIRE(twice.code == 0);
+    CHECK_THAT(twice.out, Contains("note: [data]: 1 of 201 rows name an image that an earlier row names"));
+    CHECK_THAT(box.run({"data", "stats", "films/twice.csv"}).out,
+               Contains("note: 1 of 201 rows name an image"));
+}
+
+TEST_CASE("run.json says how the evaluation after the training went, and the run can go on from there") {
+    const OwnBox box;
+    REQUIRE(box.run({"train", "tiny.toml", "--out", "run", "--no-report"}).code == 0);
+    fs::create_directories(box.folder / "run/eval.json/full");  // so that it cannot be written
+    const auto failed = box.run({"train", "tiny.toml", "--out", "run", "--resume=auto"});
+    CHECK(failed.code != 0);
+    const auto state = [&] { return nlohmann::json::parse(box.folder.read("run/run.json")); };
+    const auto run = state();
+    CHECK(run["status"] == "finished");
+    CHECK(run["evaluation"]["status"] == "failed");
+    CHECK(run["evaluation"]["exit_code"] == failed.code);
+    const auto error = run["evaluation"]["error"].get<std::string>();
+    CHECK_THAT(error, Contains("eval.json"));
+    CHECK_THAT(box.folder.read("run/train.log"), Contains("error: evaluation: " + error));
+    fs::remove_all(box.folder / "run/eval.json");
+    REQUIRE(box.run({"train", "tiny.toml", "--out", "run", "--resume=auto"}).code == 0);
+    CHECK(state()["evaluation"] == nlohmann::json({{"status", "finished"}, {"exit_code", 0}}));
+}
+
 TEST_CASE("a manifest without a split is tested by folds, one without labels is only trained on") {
     const OwnBox box;
     box.folder.write("plain.csv", "path,patient,finding\na.png,1,0\nb.png,2,1\nc.png,3,0\n");

@@ -7,6 +7,7 @@
 #include <set>
 
 #include "data/repeated.hpp"
+#include "data/subset.hpp"
 #include "images/phantom/phantom.hpp"
 #include "support/temporary_folder.hpp"
 
@@ -127,6 +128,27 @@ TEST_CASE("a mask of another shape than its image is an error that names the ima
     CHECK_THROWS_WITH(set->mask(1, "mask"), Contains("film.png: a mask of 20 x 20 for an image of 60 x 20") &&
                                                 Contains("hearth data check"));
     CHECK(cv::countNonZero(*set->mask(2, "mask")) == 0);
+}
+
+TEST_CASE("files of masks are looked for without opening one") {
+    const TemporaryFolder folder;
+    save_png(folder / "film.png", cv::Mat(20, 20, CV_32F, cv::Scalar(0.8)));
+    folder.write("there.png", "no image, which is not asked here");
+    folder.write("m.csv",
+                 "path,mask,where\nfilm.png,there.png,left\nfilm.png,gone.png,right\nfilm.png,none,left\n"
+                 "film.png,,left\nfilm.png,rle:relative:20x20:0 4,\n");
+    const auto set = open_dataset(files((folder / "m.csv").string()));
+    const auto missing = missing_masks(*set, "mask", "a.toml:3: mask");
+    CHECK(missing.count == 1);
+    CHECK(missing.of == 4);
+    CHECK_FALSE(missing.most());
+    CHECK_THAT(missing.text("mask"), Contains("found no file for 1 of 4 masks of column 'mask', such as ") &&
+                                         Contains("gone.png of ") && Contains("film.png"));
+    const auto words = missing_masks(*part_of(set, {1, 2, 3}), "where", "");
+    CHECK((words.count == 3 && words.of == 3 && words.most()));
+    CHECK_THROWS_WITH(missing_masks(*set, "maks", "a.toml:3: mask"),
+                      Contains("a.toml:3: mask: found no column 'maks'") && Contains("did you mean 'mask'?"));
+    CHECK(missing_masks(*open_dataset(phantoms(3)), "mask", "").count == 0);
 }
 
 TEST_CASE("what of a folder is no image is noted") {

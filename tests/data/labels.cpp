@@ -5,6 +5,7 @@
 #include <hearth/error.hpp>
 
 #include "eval/memory_dataset.hpp"
+#include "recipe/word_list.hpp"
 #include "support/temporary_folder.hpp"
 
 using namespace hearth;
@@ -144,6 +145,44 @@ TEST_CASE("a column whose name holds a comma is named in double quotes") {
     CHECK(several.classes == Texts{"opacity, other", "mass"});
     CHECK(several.of == Ints{1, 0, 0, 1});
     CHECK(labels_of({"mass, left", "normal"}, rule("\"mass, left\"")).of == Ints{1, 0});
+}
+
+TEST_CASE("a class with a comma is named in double quotes, and the message shows how") {
+    CHECK_THAT(refusal({"mass, left", "normal"}, rule("mass, left")),
+               Contains("found no image of class 'mass, left'") &&
+                   Contains("a value that holds a comma stands in double quotes: '\"mass, left\"'"));
+    CHECK_THAT(refusal({"mass", "normal"}, rule("nodule")), !Contains("double quotes"));
+    for (const Texts& words : {Texts{"a", "b, c"}, Texts{"\"a\""}, Texts{" a ", "b"}, Texts{"say \"a, b\""}})
+        CHECK(recipe::word_list(recipe::listed(words)) == words);
+    CHECK(recipe::listed({"a", "b, c"}) == "a, \"b, c\"");
+}
+
+TEST_CASE("a column of patients that is written has to be there, the default need not") {
+    const MemoryDataset films({{"edema", {"1", "0"}}, {"subject", {"7", "8"}}});
+    CHECK(read_labels(films, rule()).patients == Ints{0, 1});
+    auto written = rule();
+    written.patient = "subjet";
+    written.places["patient"] = "a.toml:7";
+    CHECK_THAT(message_of<RecipeError>([&] { read_labels(films, written); }),
+               Contains("a.toml:7: patient: found no column 'subjet', expected one of edema, subject") &&
+                   Contains("(did you mean 'subject'?)") && Contains("patient = \"\""));
+    written.patient = "subject";
+    CHECK_NOTHROW(read_labels(films, written));
+    written.patient = "";
+    CHECK(read_labels(films, written).patients == Ints{0, 1});
+}
+
+TEST_CASE("kinds that differ only in capitals or blanks are an error, as labels are") {
+    const auto refused = [](const Texts& cells) {
+        return message_of<RecipeError>([&] {
+            expect_one_spelling(MemoryDataset(MemoryDataset::Columns{{"kind", cells}}), "kind",
+                                "a.toml:9: kind");
+        });
+    };
+    CHECK_THAT(refused({"TRUE", "True", ""}),
+               Contains("a.toml:9: kind: found 'TRUE' and 'True' for column 'kind'") && Contains("TRUE (1)"));
+    CHECK_NOTHROW(expect_one_spelling(
+        MemoryDataset(MemoryDataset::Columns{{"kind", {"mass", "nodule", "1", "1.0", ""}}}), "kind", ""));
 }
 
 TEST_CASE("patients 7 and 7.0 are one, cells for missing nobody") {

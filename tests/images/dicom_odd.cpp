@@ -152,6 +152,20 @@ TEST_CASE("a linear window narrower than 1 is shown by the rule of LINEAR_EXACT"
     CHECK(shown(file).last() == 255);
 }
 
+TEST_CASE("a window without a width above 0, or without a center, is ignored, and said") {
+    for (const auto* width : {"0", "-400"}) {
+        DicomFile file = film();
+        file.center = "2000";
+        file.width = width;
+        const Shown image = shown(file);
+        CHECK(image.is_slope());
+        REQUIRE(image.notices.size() == 1);
+        CHECK_THAT(image.notices[0],
+                   Contains("WindowCenter 2000 and WindowWidth " + std::string(width) + " are ignored"));
+    }
+    CHECK(shown(film()).notices.empty());
+}
+
 TEST_CASE("a window far outside of the values is followed, and said") {
     DicomFile file = film();
     file.center = "30000";

@@ -38,6 +38,11 @@ TEST_CASE("images, patients and labels are counted by split") {
     CHECK(s.values[0].by_value.at("").at("test") == 1);
     CHECK(s.files.sampled == 4);
     CHECK(s.files.unreadable == 4);
+    CHECK(s.repeated == 0);
+    const Statistics twice = statistics_of(
+        read_manifest(folder.write("twice.csv", "path,label\na.png,x\nb.png,x\n./b.png,y\nb.png,x\n")));
+    CHECK(twice.repeated == 2);
+    CHECK(twice.first_repeated == (folder / "b.png").string());
 }
 
 TEST_CASE("columns of many numbers are ranges, of many words nothing") {

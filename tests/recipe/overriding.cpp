@@ -62,6 +62,16 @@ TEST_CASE("where a key holds a text, a number or a flag is one") {
                Contains("eval.positive: found list [1], expected a text"));
 }
 
+TEST_CASE("where a key holds a text, what is no TOML is one, whatever it begins with") {
+    const auto filter = [](const std::string& text) {
+        return attempt().load({"data.where=" + text}).data.where;
+    };
+    for (const std::string text : {R"("No Finding" == "1")", R"('a' == b)", "[a == 1", "{ x", R"("open)"})
+        CHECK(filter(text) == text);
+    CHECK(filter(R"("label == 1")") == "label == 1");
+    CHECK_THAT(attempt().error({"train.epochs=[3"}), Contains("the value is not valid TOML"));
+}
+
 TEST_CASE("entries of lists are addressed by what they are called, or by number") {
     const auto& a = attempt().load({"loss.restoration.weight=2", "loss.second.weight=3",
                                     "augment.0.size=[8, 32]", "pass.student.view=normal"});

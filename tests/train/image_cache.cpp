@@ -59,6 +59,16 @@ TEST_CASE("the choice says how much it takes and why") {
     CHECK_THAT(text("none", 1, 25e9), Contains("decoded anew"));
 }
 
+TEST_CASE("more memory than is free is warned of where a recipe asks for it") {
+    const auto warning = [](const std::string& cache, double free) {
+        return train::choose_cache(spec_of(cache), 500'000, 1'000'000, 2, free).warning();
+    };
+    CHECK_THAT(warning("memory", 10e9), Contains("will take 18.63 GiB in 2 processes, and 9.31 GiB are free") &&
+                                            Contains("set data.cache = \"packed\""));
+    CHECK(warning("memory", 25e9).empty());
+    for (const auto* other : {"auto", "packed", "none"}) CHECK(warning(other, 10e9).empty());
+}
+
 TEST_CASE("a control group and those above it limit what is free; pages of files do not count as used") {
     const TemporaryFolder folder;
     const auto& root = folder.path();

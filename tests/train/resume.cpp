@@ -12,6 +12,7 @@
 #include <sstream>
 
 #include "base/utf8.hpp"
+#include "train/run_folder.hpp"
 #include "train/signals.hpp"
 #include "train/support.hpp"
 
@@ -256,6 +257,31 @@ TEST_CASE("what was ignored stays ignored, as nohup asks for it") {
     }
     CHECK(std::signal(SIGHUP, before) == SIG_IGN);
     CHECK(std::signal(SIGUSR1, SIG_DFL) == SIG_DFL);
+}
+
+TEST_CASE("work that can be done again ends at a signal with 75, and says so before") {
+    const TemporaryFolder folder;
+    folder.write("run.json", R"({"status": "finished", "exit_code": 0})");
+    const auto before = std::signal(SIGHUP, SIG_DFL);  // it may be ignored here
+    const auto pid = ::fork();
+    if (pid == 0) {
+        const train::EndAtSignal ends([&](int signal) {
+            train::record_evaluation(folder.path(), {{"status", "stopped"}, {"error", std::to_string(signal)}});
+        });
+        ::raise(SIGHUP);
+        for (;;) ::pause();  // the work goes on meanwhile
+    }
+    int status = 0;
+    REQUIRE(::waitpid(pid, &status, 0) == pid);
+    REQUIRE(WIFEXITED(status));
+    CHECK(WEXITSTATUS(status) == static_cast<int>(ExitCode::stopped));
+    const auto run = read_json(folder / "run.json");
+    CHECK(run["status"] == "finished");
+    CHECK(run["evaluation"] == nlohmann::json({{"status", "stopped"}, {"error", "1"}}));
+    {
+        const train::EndAtSignal ends([](int) { FAIL("nothing was sent"); });
+    }
+    CHECK(std::signal(SIGHUP, before) == SIG_DFL);
 }
 
 TEST_CASE("another recipe does not go on with a run") {

@@ -1,6 +1,8 @@
 // The line of progress: it never needs more columns than there are, and loses what matters least first.
 #include "base/status_line.hpp"
 
+#include <pty.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include <catch2/catch.hpp>
@@ -43,7 +45,7 @@ std::string written(const std::function<void(base::StatusLine&)>& work) {
     const auto file = (folder / "out").string();
     {
         const std::unique_ptr<std::FILE, int (*)(std::FILE*)> out(std::fopen(file.c_str(), "w"), &std::fclose);
-        base::StatusLine line(out.get());
+        base::StatusLine line(out.get(), ::fileno(out.get()));
         work(line);
     }
     return folder.read("out");
@@ -150,6 +152,38 @@ TEST_CASE("a terminal that became narrower has wrapped the line: all its rows ar
               const Variable narrower("COLUMNS", "10");
               line.draw({{"done", 1}});
           }) == "\r\033[J0123456789012345678901234\033[2A\r\033[Jdone");
+}
+
+TEST_CASE("the width is that of the terminal at the moment, also where the stream is no file") {
+    const Variable elsewhere("COLUMNS", "200");
+    winsize size{};
+    size.ws_row = 24;
+    size.ws_col = 30;
+    int terminal = -1, screen = -1;
+    REQUIRE(::openpty(&screen, &terminal, nullptr, nullptr, &size) == 0);
+    std::string text;
+    const auto keep = [](void* kept, const char* bytes, std::size_t count) {
+        static_cast<std::string*>(kept)->append(bytes, count);
+        return static_cast<ssize_t>(count);
+    };
+    {
+        // As stderr is while films are decoded (images/codec_lines.cpp).
+        const std::unique_ptr<std::FILE, int (*)(std::FILE*)> out(
+            ::fopencookie(&text, "w", {nullptr, keep, nullptr, nullptr}), &std::fclose);
+        REQUIRE(::fileno(out.get()) == -1);
+        base::StatusLine line(out.get(), terminal);
+        line.draw(parts);
+        size.ws_col = 60;
+        REQUIRE(::ioctl(terminal, TIOCSWINSZ, &size) == 0);
+        line.draw(parts);
+        size.ws_col = 20;
+        REQUIRE(::ioctl(terminal, TIOCSWINSZ, &size) == 0);
+        line.draw({{"done", 1}});
+    }
+    CHECK(text ==
+          "\r\033[Jstep 7/36  loss 0.5\r\033[Jepoch 1/4  step 7/36  loss 0.5  memory 9 MiB\033[2A\r\033[Jdone");
+    ::close(terminal);
+    ::close(screen);
 }
 
 TEST_CASE("without a terminal the width is COLUMNS, else 80, and nothing is redrawn") {

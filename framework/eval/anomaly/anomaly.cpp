@@ -7,10 +7,12 @@
 #include <algorithm>
 #include <cmath>
 #include <hearth/text.hpp>
+#include <iterator>
 #include <opencv2/imgproc.hpp>
 #include <optional>
 #include <set>
 
+#include "base/counted.hpp"
 #include "eval/anomaly/images.hpp"
 #include "eval/anomaly/map.hpp"
 #include "eval/anomaly/pixel_baselines.hpp"
@@ -18,6 +20,7 @@
 #include "eval/metrics/localisation.hpp"
 #include "eval/metrics/metrics.hpp"
 #include "eval/probe/batches.hpp"
+#include "images/cell.hpp"
 
 namespace hearth::eval {
 namespace {
@@ -33,7 +36,7 @@ struct Maps {
     Scores values;           ///< empty where an image's value is made of its map
     Tensor films;            ///< [N, s, s], small
     std::vector<std::int64_t> indices;
-    std::vector<data::Quarantined> unreadable = {};
+    OddImages odd = {};
 };
 
 /// What scores the parts of the images, and who is told.
@@ -62,17 +65,17 @@ Maps make_maps(const LabelledSet& set, const std::string& part, const Scoring& s
     std::vector<Tensor> films;
     std::vector<std::vector<Tensor>> maps(scoring.scorers.size());
     out.values.resize(scoring.scorers.size());
-    out.unreadable = for_each_batch(
-        set, data, spec.batch, limit, [&](const Tensor& images, const std::vector<std::int64_t>& indices) {
-            for (std::size_t s = 0; s < maps.size(); ++s) {
-                const auto made = scoring.scorers[s]->score(images, scoring.context);
-                if (made.map.defined()) maps[s].push_back(made.map);
-                if (made.images.defined()) append(out.values[s], made.images);
-            }
-            films.push_back(small_films(images));
-            out.indices.insert(out.indices.end(), indices.begin(), indices.end());
-            tell(std::ssize(out.indices), all);
-        });
+    out.odd = for_each_batch(set, data, spec.batch, limit,
+                             [&](const Tensor& images, const std::vector<std::int64_t>& indices) {
+                                 for (std::size_t s = 0; s < maps.size(); ++s) {
+                                     const auto made = scoring.scorers[s]->score(images, scoring.context);
+                                     if (made.map.defined()) maps[s].push_back(made.map);
+                                     if (made.images.defined()) append(out.values[s], made.images);
+                                 }
+                                 films.push_back(small_films(images));
+                                 out.indices.insert(out.indices.end(), indices.begin(), indices.end());
+                                 tell(std::ssize(out.indices), all);
+                             });
     const auto found = std::ssize(out.indices);
     if (found == 0) throw DataError("detect: found no readable image in a part of the data");
     if (found < all) tell(found, found);  // the rest has no label or cannot be read
@@ -151,11 +154,13 @@ struct Masks {
     std::vector<cv::Mat> of;   ///< empty where it is not known
     std::vector<int> regions;  ///< pixels of the known masks, image by image
     std::int64_t abnormal = 0;
+    std::vector<data::Quarantined> unusable;
 
     Masks(const LabelledSet& set, const Maps& maps, const recipe::Recipe& recipe) {
         int count = 0;
         for (const auto index : maps.indices) {
-            auto mask = load_mask(set, index, recipe.detect->labelled, recipe.detect->mask, recipe.data);
+            auto mask =
+                load_mask(set, index, recipe.detect->labelled, recipe.detect->mask, recipe.data, unusable);
             if (!mask.empty()) {
                 cv::Mat numbers;
                 const int found = cv::connectedComponents(mask, numbers, 8, CV_32S) - 1;
@@ -268,7 +273,7 @@ void describe_rows(Detection& out, const LabelledSet& test, const Maps& maps, co
         if (!kind)
             throw RecipeError(fmt::format("{}: detect.kind: {}", spec.labelled.place("kind").text(),
                                           data::no_column(*test.images, spec.kind)));
-        out.kinds.push_back(*kind);
+        out.kinds.push_back(images::key(*kind));
     }
     out.test_images = std::ssize(out.labels);
     out.test_patients = std::ssize(std::set<int>(out.patients.begin(), out.patients.end()));
@@ -295,8 +300,8 @@ std::vector<std::string> notes_of(const AnomalyImages& images, const Maps& norma
         if (std::ranges::find(labels, c) == labels.end())
             out.push_back(
                 fmt::format("no test image is {}, so there is no AUC", c == 0 ? "normal" : "abnormal"));
-    for (const auto& [unreadable, part] : {std::pair{&normal.unreadable, "normal"}, {&test.unreadable, "test"}})
-        if (!unreadable->empty()) out.push_back(unreadable_note(*unreadable, part));
+    for (const auto& [odd, part] : {std::pair{&normal.odd, "normal"}, {&test.odd, "test"}})
+        std::ranges::move(notes_on_odd(*odd, part), std::back_inserter(out));
     return out;
 }
 
@@ -398,6 +403,7 @@ Detection detect(const recipe::Recipe& recipe, const plan::Plan& plan, c10::Devi
     out.notes = notes_of(images, normal, test, out.labels);
     if (auto note = note_on_maps(spec, scorers); !note.empty()) out.notes.push_back(std::move(note));
     const Masks masks(images.test, test, recipe);
+    std::ranges::move(notes_on_odd({.without_mask = masks.unusable}, "test"), std::back_inserter(out.notes));
     out.images_with_mask = masks.abnormal;
 
     auto scores = standard.scores(test);
@@ -439,9 +445,9 @@ Detection detect(const recipe::Recipe& recipe, const plan::Plan& plan, c10::Devi
     compare_with_baselines(out);
     if (!spec.kind.empty()) out.by_kind = results_by_kind(out);
     out.heat_maps = heat_maps(out, images.test, test, standard.sum_of_maps(test), masks, spec.heatmaps);
-    out.protocol =
-        fmt::format("{}; threshold: {}; intervals: 95 %, bootstrap over {} test patients",
-                    standard_text(spec, scorers, out.normal_images), out.threshold_rule, out.test_patients);
+    out.protocol = fmt::format("{}; threshold: {}; intervals: 95 %, bootstrap over {}",
+                               standard_text(spec, scorers, out.normal_images), out.threshold_rule,
+                               base::counted(out.test_patients, "test patient"));
     out.baseline_protocol = pixels.protocol();
     return out;
 }

@@ -23,8 +23,9 @@ AnomalyImages open_anomaly_images(const recipe::Recipe& recipe, const data::Data
 
 /// The mask of an image of `spec` at data.size: CV_8U, 0 outside and 255 inside; empty where it is not known.
 /// `column` holds the masks; generated images have theirs without one. A normal image without a mask has one
-/// without regions.
+/// without regions. A mask that cannot be used is not known, and added to `unusable`.
 cv::Mat load_mask(const LabelledSet& set, std::int64_t index, const recipe::LabelledSpec& spec,
-                  const std::string& column, const recipe::DataSpec& data);
+                  const std::string& column, const recipe::DataSpec& data,
+                  std::vector<data::Quarantined>& unusable);
 
 }  // namespace hearth::eval

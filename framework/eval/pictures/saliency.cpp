@@ -84,12 +84,14 @@ std::vector<Saliency> saliency_maps(const recipe::Recipe& recipe, const recipe::
     auto asking = context;
     asking.wanted = &wanted;
     std::vector<Saliency> out;
+    std::vector<data::Quarantined> unusable;  // without an outline, then
     for (const auto index : first_of_each_class(test.labels, count)) {
         Saliency one;
         one.name = test.images->name(index);
         one.label = test.labels.name(index);
         one.film = test.images->load(index);
-        one.mask = load_mask(test, index, spec, recipe.detect ? recipe.detect->mask : spec.mask, recipe.data);
+        one.mask = load_mask(test, index, spec, recipe.detect ? recipe.detect->mask : spec.mask, recipe.data,
+                             unusable);
         const auto image = to_batch(one.film, recipe.data.channels).to(context.device);
         const at::AutoGradMode with_graph(true);
         const auto made = plan.features(network, image, asking);

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "data/repeated.hpp"
 #include "eval/probe/validated.hpp"
 
 namespace hearth::eval {
@@ -40,7 +41,10 @@ std::string in_folds(const recipe::LabelledSpec& spec) {
 /// One section's test rows against others, and what is to be said of them.
 class Comparison {
   public:
-    Comparison(const recipe::LabelledSpec& spec, const data::Dataset& test) : spec_(spec), test_(test) {}
+    Comparison(const recipe::LabelledSpec& spec, const data::Dataset& test) : spec_(spec), test_(test) {
+        if (!spec.region.empty()) return;  // a row is a region, and an image may have several
+        if (const auto again = data::repeated_images(test)) notes.push_back("test: " + *again);
+    }
 
     void mention(const data::Part& seen, const std::string& whose) {
         const auto common = data::overlap(seen, part(test_, spec_));

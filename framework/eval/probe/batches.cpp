@@ -9,6 +9,22 @@
 
 namespace hearth::eval {
 
+namespace {
+
+/// "2 test images".
+std::string counted(const std::vector<data::Quarantined>& entries, const std::string& images) {
+    return fmt::format("{} {} image{}", entries.size(), images, entries.size() == 1 ? "" : "s");
+}
+
+std::string names_of(const std::vector<data::Quarantined>& entries) {
+    std::string names;
+    for (std::size_t i = 0; i < std::min<std::size_t>(entries.size(), 3); ++i)
+        names += (i > 0 ? ", " : "") + entries[i].name;
+    return names + (entries.size() > 3 ? ", .." : "");
+}
+
+}  // namespace
+
 bool labelled(const Labels& labels, std::int64_t image) {
     if (labels.of.empty()) return true;
     return std::ranges::any_of(labels.row(image), [](int label) { return label >= 0; });
@@ -20,8 +36,8 @@ std::int64_t count_labelled(const LabelledSet& set, std::int64_t limit) {
     return limit > 0 ? std::min(limit, count) : count;
 }
 
-std::vector<data::Quarantined> for_each_batch(const LabelledSet& set, const recipe::DataSpec& data,
-                                              std::int64_t size, std::int64_t limit, const BatchUse& use) {
+OddImages for_each_batch(const LabelledSet& set, const recipe::DataSpec& data, std::int64_t size,
+                         std::int64_t limit, const BatchUse& use) {
     data::Loader loader(set.images,
                         {.batch = size,
                          .workers = data.workers,
@@ -57,19 +73,42 @@ std::vector<data::Quarantined> for_each_batch(const LabelledSet& set, const reci
         }
         if (!rows.empty()) use(batch["image"].index_select(0, at::tensor(rows, at::kLong)), indices);
     }
-    auto unreadable = loader.quarantine();
-    std::erase_if(unreadable, [&](const auto& bad) { return !labelled(set.labels, bad.index); });
-    return unreadable;
+    OddImages odd{.unreadable = loader.quarantine(), .flat = loader.flat()};
+    std::erase_if(odd.unreadable, [&](const auto& bad) { return !labelled(set.labels, bad.index); });
+    std::erase_if(odd.flat, [&](const auto& flat) { return !seen[static_cast<std::size_t>(flat.index)]; });
+    return odd;
 }
 
 std::string unreadable_note(const std::vector<data::Quarantined>& unreadable, const std::string& images) {
     if (unreadable.empty()) return "";
-    std::string names;
-    for (std::size_t i = 0; i < std::min<std::size_t>(unreadable.size(), 3); ++i)
-        names += (i > 0 ? ", " : "") + unreadable[i].name;
-    return fmt::format("{} {} image{} cannot be read and {} left out: {}{}", unreadable.size(), images,
-                       unreadable.size() == 1 ? "" : "s", unreadable.size() == 1 ? "is" : "are", names,
-                       unreadable.size() > 3 ? ", .." : "");
+    return fmt::format("{} cannot be read and {} left out: {}", counted(unreadable, images),
+                       unreadable.size() == 1 ? "is" : "are", names_of(unreadable));
+}
+
+std::vector<std::string> notes_on_odd(const OddImages& odd, const std::string& images) {
+    std::vector<std::string> out;
+    if (!odd.unreadable.empty()) out.push_back(unreadable_note(odd.unreadable, images));
+    if (!odd.flat.empty())
+        out.push_back(fmt::format("{} {} blank or nearly and {} used: {} ({})", counted(odd.flat, images),
+                                  odd.flat.size() == 1 ? "is" : "are", odd.flat.size() == 1 ? "is" : "are",
+                                  names_of(odd.flat), odd.flat.front().reason));
+    if (!odd.without_mask.empty())
+        out.push_back(fmt::format("{} {} no mask that can be used, and what needs one leaves {} out: {} ({})",
+                                  counted(odd.without_mask, images),
+                                  odd.without_mask.size() == 1 ? "has" : "have",
+                                  odd.without_mask.size() == 1 ? "it" : "them", names_of(odd.without_mask),
+                                  odd.without_mask.front().reason));
+    return out;
+}
+
+std::optional<cv::Mat> usable_mask(const data::Dataset& images, std::int64_t image, const std::string& column,
+                                   std::vector<data::Quarantined>& unusable) {
+    try {
+        return images.mask(image, column);
+    } catch (const DataError& error) {  // not there, broken, or of another shape than its image
+        unusable.push_back({image, images.name(image), error.what()});
+        return std::nullopt;
+    }
 }
 
 }  // namespace hearth::eval

@@ -4,6 +4,7 @@
 #include <ATen/core/Tensor.h>
 
 #include <functional>
+#include <optional>
 
 #include "eval/probe/features.hpp"
 
@@ -20,11 +21,18 @@ std::int64_t count_labelled(const LabelledSet& set, std::int64_t limit);
 
 /// Calls `use` for all readable images that have a label, each once, in the order of the set; with a `limit`
 /// above 0 for so many of a fixed random order. A set without labels is taken whole. Returns those that were
-/// met and cannot be read, however many they are.
-std::vector<data::Quarantined> for_each_batch(const LabelledSet& set, const recipe::DataSpec& data,
-                                              std::int64_t batch, std::int64_t limit, const BatchUse& use);
+/// met and cannot be read, however many they are, and those that were used and show next to nothing.
+OddImages for_each_batch(const LabelledSet& set, const recipe::DataSpec& data, std::int64_t batch,
+                         std::int64_t limit, const BatchUse& use);
 
 /// "2 test images cannot be read and are left out: a.png, b.png", "" where there are none.
 std::string unreadable_note(const std::vector<data::Quarantined>& unreadable, const std::string& images);
+
+/// unreadable_note(), and such notes on the others.
+std::vector<std::string> notes_on_odd(const OddImages& odd, const std::string& images);
+
+/// The mask of an image; nothing where it is not known, or cannot be used: that is added to `unusable`.
+std::optional<cv::Mat> usable_mask(const data::Dataset& images, std::int64_t image, const std::string& column,
+                                   std::vector<data::Quarantined>& unusable);
 
 }  // namespace hearth::eval

@@ -3,9 +3,12 @@
 #include <ATen/ATen.h>
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
+#include <iterator>
 #include <set>
 
+#include "base/counted.hpp"
 #include "eval/metrics/class_auc.hpp"
 #include "eval/metrics/metrics.hpp"
 #include "eval/probe/attentive.hpp"
@@ -138,8 +141,8 @@ class FrozenEvaluation {
         }
         result_.protocol = protocol_of(network);
         result_.notes = notes_on_rows(recipe_, spec_, splits_.second);
-        for (const auto& [set, note] : {std::pair{&test_unreadable_, "test"}, {&train_unreadable_, "training"}})
-            if (!set->empty()) result_.notes.push_back(unreadable_note(*set, note));
+        for (const auto& [odd, images] : {std::pair{&test_odd_, "test"}, {&train_odd_, "training"}})
+            std::ranges::move(notes_on_odd(*odd, images), std::back_inserter(result_.notes));
         return std::move(result_);
     }
 
@@ -155,8 +158,8 @@ class FrozenEvaluation {
     Rows read(const Reader& reader) {
         Rows rows{.train = reader(splits_.first), .test = {}};
         rows.test = spec_.folds > 0 ? rows.train : reader(splits_.second);
-        train_unreadable_ = spec_.folds > 0 ? std::vector<data::Quarantined>() : rows.train.unreadable;
-        test_unreadable_ = rows.test.unreadable;
+        train_odd_ = spec_.folds > 0 ? OddImages() : rows.train.odd;
+        test_odd_ = rows.test.odd;
         result_.train_images = rows.train.x.size(0);
         result_.test_images = rows.test.x.size(0);
         result_.labels = rows.test.labels;
@@ -216,7 +219,8 @@ class FrozenEvaluation {
                 "; {} folds by patient: each image's answer is that of the fit without its fold, and what a "
                 "fit chooses is averaged",
                 spec_.folds);
-        return text + fmt::format("; intervals: 95 %, bootstrap over {} test patients", result_.test_patients);
+        return text + "; intervals: 95 %, bootstrap over " +
+               base::counted(result_.test_patients, "test patient");
     }
 
     const recipe::Recipe& recipe_;
@@ -225,7 +229,7 @@ class FrozenEvaluation {
     std::pair<LabelledSet, LabelledSet> splits_;
     Task task_;
     Evaluation result_;
-    std::vector<data::Quarantined> train_unreadable_, test_unreadable_;
+    OddImages train_odd_, test_odd_;
     std::int64_t width_ = 0, tokens_ = 0, token_width_ = 0, neighbours_ = 0;
 };
 

@@ -167,11 +167,11 @@ FeatureSet extract_rows(const LabelledSet& set, const recipe::DataSpec& data, st
     const at::NoGradGuard no_grad;
     FeatureSet out;
     std::vector<at::Tensor> features;
-    out.unreadable = for_each_batch(set, data, 64, limit,
-                                    [&](const at::Tensor& images, const std::vector<std::int64_t>& rows) {
-                                        features.push_back(extractor(images, rows).to(at::kCPU, at::kFloat));
-                                        add_rows(out, set, rows);
-                                    });
+    out.odd = for_each_batch(set, data, 64, limit,
+                             [&](const at::Tensor& images, const std::vector<std::int64_t>& rows) {
+                                 features.push_back(extractor(images, rows).to(at::kCPU, at::kFloat));
+                                 add_rows(out, set, rows);
+                             });
     if (features.empty()) throw NothingReadable(*set.images);
     out.x = at::cat(features);
     return out;

@@ -55,12 +55,19 @@ std::pair<LabelledSet, LabelledSet> divide_rows(const recipe::Recipe& recipe, co
 LabelledSet open_validation(const recipe::Recipe& recipe, const recipe::LabelledSpec& spec,
                             const LabelledSet& train, const train::TrainingData& trained_on);
 
+/// Images of a set that a result has to speak of, each once, with what is odd about it.
+struct OddImages {
+    std::vector<data::Quarantined> unreadable = {};    ///< labelled ones: they are left out
+    std::vector<data::Quarantined> flat = {};          ///< they show next to nothing and are used
+    std::vector<data::Quarantined> without_mask = {};  ///< theirs cannot be used: that is left out
+};
+
 /// Rows of features with their labels; unlabelled and unreadable images are left out.
 struct FeatureSet {
     at::Tensor x;             ///< [N, F], or [N, L, D] patch tokens; float, CPU
     std::vector<int> labels;  ///< a class each; of several labels [N, K] of 1, 0, or -1 = unknown
     std::vector<int> patients;
-    std::vector<data::Quarantined> unreadable = {};  ///< labelled images that could not be read
+    OddImages odd = {};
 };
 
 /// One batch of images [B, C, H, W] -> features [B, F] or tokens [B, L, D].

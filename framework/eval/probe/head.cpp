@@ -5,9 +5,11 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <algorithm>
 #include <hearth/text.hpp>
-#include <set>
+#include <iterator>
 
+#include "base/counted.hpp"
 #include "eval/metrics/metrics.hpp"
 #include "eval/probe/batches.hpp"
 #include "eval/probe/multilabel.hpp"
@@ -18,16 +20,9 @@ namespace {
 
 /// The image in the place of every view that the logits are made from, groups of one image included.
 Tensors views_of(const plan::Plan& plan, const std::set<std::string>& names, const at::Tensor& images) {
+    check_views(plan, names);
     Tensors views;
-    for (const auto& name : names) {
-        const auto rank = plan.shape(name).size();
-        if (rank != 4 && rank != 5)
-            throw RecipeError(
-                fmt::format("eval.head: '{}' is needed for it, which is no image; evaluate a pass that "
-                            "reads images alone",
-                            name));
-        views.set(name, rank == 5 ? images.unsqueeze(0) : images);
-    }
+    for (const auto& name : names) views.set(name, plan.shape(name).size() == 5 ? images.unsqueeze(0) : images);
     return views;
 }
 
@@ -59,14 +54,23 @@ std::string protocol_of(const recipe::Recipe& recipe, const recipe::LabelledSpec
     if (result.several)
         text += fmt::format("; {} labels, each by itself, unknown ones left out, then averaged",
                             result.classes.size());
-    return text + fmt::format("; intervals: 95 %, bootstrap over {} test patients", result.test_patients);
+    return text + "; intervals: 95 %, bootstrap over " + base::counted(result.test_patients, "test patient");
 }
 
 }  // namespace
 
-std::vector<data::Quarantined> for_each_answer(
-    const plan::Plan& plan, const std::string& logits, const LabelledSet& set, const recipe::DataSpec& data,
-    const Context& context, const std::function<void(std::int64_t, const at::Tensor&)>& body) {
+void check_views(const plan::Plan& plan, const std::set<std::string>& names) {
+    for (const auto& name : names)
+        if (const auto rank = plan.shape(name).size(); rank != 4 && rank != 5)
+            throw RecipeError(
+                fmt::format("eval.head: '{}' is needed for it, which is no image; evaluate a pass that "
+                            "reads images alone",
+                            name));
+}
+
+OddImages for_each_answer(const plan::Plan& plan, const std::string& logits, const LabelledSet& set,
+                          const recipe::DataSpec& data, const Context& context,
+                          const std::function<void(std::int64_t, const at::Tensor&)>& body) {
     const at::NoGradGuard no_grad;
     const auto needs = plan.needs({logits});
     return for_each_batch(
@@ -83,7 +87,7 @@ Predictions predict(const plan::Plan& plan, const std::string& logits, const Lab
                     const recipe::DataSpec& data, const Context& context) {
     const auto width = set.labels.classes.size();
     Predictions out;
-    out.unreadable =
+    out.odd =
         for_each_answer(plan, logits, set, data, context, [&](std::int64_t row, const at::Tensor& answer) {
             if (answer.dim() != 1 || answer.size(0) != static_cast<std::int64_t>(width))
                 throw RecipeError(fmt::format(
@@ -133,10 +137,10 @@ Evaluation evaluate_head(const recipe::Recipe& recipe, const plan::Plan& trained
     out.scores = {std::move(score)};
     out.protocol = protocol_of(recipe, spec, out);
     out.notes = notes_on_rows(recipe, spec, splits.second);
-    for (const auto& [unreadable, images] :
-         {std::pair{&test.unreadable, "test"},
-          {&validation.unreadable, spec.validation_where.empty() ? "training" : "validation"}})
-        if (!unreadable->empty()) out.notes.push_back(unreadable_note(*unreadable, images));
+    for (const auto& [odd, images] :
+         {std::pair{&test.odd, "test"},
+          {&validation.odd, spec.validation_where.empty() ? "training" : "validation"}})
+        std::ranges::move(notes_on_odd(*odd, images), std::back_inserter(out.notes));
     return out;
 }
 

@@ -2,6 +2,8 @@
 // recipe trains.
 #pragma once
 
+#include <set>
+
 #include "eval/probe/evaluate.hpp"
 
 namespace hearth::eval {
@@ -11,16 +13,19 @@ struct Predictions {
     std::vector<double> probabilities;
     std::vector<int> labels;  ///< as data::Labels::of
     std::vector<int> patients;
-    std::vector<data::Quarantined> unreadable = {};  ///< labelled images that could not be read
+    OddImages odd = {};
 };
 
 /// Calls body(image, logits) for each readable image of a set that has a label (of a set without labels: for
 /// each), with what a pass of the plan writes when each view it is made from is the image itself: logits
-/// without the batch axis. Returns the images that cannot be read. Throws RecipeError for a name that no pass
+/// without the batch axis. Returns what for_each_batch() does. Throws RecipeError for a name that no pass
 /// writes.
-std::vector<data::Quarantined> for_each_answer(
-    const plan::Plan& plan, const std::string& logits, const LabelledSet& set, const recipe::DataSpec& data,
-    const Context& context, const std::function<void(std::int64_t image, const at::Tensor& logits)>& body);
+OddImages for_each_answer(const plan::Plan& plan, const std::string& logits, const LabelledSet& set,
+                          const recipe::DataSpec& data, const Context& context,
+                          const std::function<void(std::int64_t image, const at::Tensor& logits)>& body);
+
+/// Throws RecipeError where one of these views, which an image stands for, is none.
+void check_views(const plan::Plan& plan, const std::set<std::string>& names);
 
 /// softmax, or where there are several labels sigmoid, of the logits of the labelled images. Throws RecipeError
 /// where they are not [B, number of classes], NothingReadable without an image.

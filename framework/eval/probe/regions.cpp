@@ -3,9 +3,11 @@
 #include <ATen/ATen.h>
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <hearth/tokens.hpp>
 
 #include "data/loader.hpp"
+#include "data/subset.hpp"
 #include "eval/probe/batches.hpp"
 
 namespace hearth::eval {
@@ -15,17 +17,26 @@ using at::Tensor;
 
 constexpr std::int64_t region_side = 32;
 
-/// [1, 1, S, S]
-Tensor region_mask(const LabelledSet& set, std::int64_t image, const std::string& column) {
-    const auto mask = set.images->mask(image, column);
+/// [1, 1, S, S]; undefined where there is none with something inside, which is added to `unusable`.
+Tensor region_mask(const LabelledSet& set, std::int64_t image, const std::string& column,
+                   std::vector<data::Quarantined>& unusable) {
+    const auto before = unusable.size();
+    const auto mask = usable_mask(*set.images, image, column, unusable);
     if (mask && cv::countNonZero(*mask) > 0) return data::mask_tensor(*mask).unsqueeze(0);
-    if (!mask && !set.images->cell(image, column))
-        throw DataError(
-            fmt::format("region: {}; set it to the column of the masks", data::no_column(*set.images, column)));
-    throw DataError(
-        fmt::format("region: {}: column '{}' {}, expected a mask with something inside; leave "
-                    "such rows out with where",
-                    set.images->name(image), column, mask ? "marks nothing" : "is empty"));
+    if (unusable.size() == before)
+        unusable.push_back({image, set.images->name(image),
+                            fmt::format("column '{}' {}", column, mask ? "marks nothing" : "is empty")});
+    return {};
+}
+
+/// The images of a set that have a region, all of its labels kept.
+LabelledSet with_region(const LabelledSet& set, const std::string& column,
+                        std::vector<data::Quarantined>& unusable) {
+    std::vector<std::int64_t> rows;
+    for (std::int64_t image = 0; image < set.images->size(); ++image)
+        if (labelled(set.labels, image) && region_mask(set, image, column, unusable).defined())
+            rows.push_back(image);
+    return {data::part_of(set.images, rows), data::rows_of(set.labels, rows)};
 }
 
 /// The rectangle of rows and columns that a mask [S, S] reaches, of an image [C, S, S].
@@ -41,19 +52,39 @@ Tensor around(const Tensor& image, const Tensor& mask) {
 
 FeatureSet extract_regions(const LabelledSet& set, const recipe::DataSpec& data, std::int64_t limit,
                            const std::string& column, const RegionExtractor& extractor) {
-    return extract_rows(set, data, limit, [&](const Tensor& images, const std::vector<std::int64_t>& rows) {
-        std::vector<Tensor> masks;
-        for (const auto row : rows) masks.push_back(region_mask(set, row, column));
-        return extractor(images, at::cat(masks));
-    });
+    std::vector<data::Quarantined> unusable, none;
+    const auto kept = with_region(set, column, unusable);
+    if (kept.images->size() == 0) throw NothingReadable(*set.images);
+    auto out =
+        extract_rows(kept, data, limit, [&](const Tensor& images, const std::vector<std::int64_t>& rows) {
+            std::vector<Tensor> masks;
+            for (const auto row : rows) masks.push_back(region_mask(kept, row, column, none));
+            return extractor(images, at::cat(masks));
+        });
+    out.odd.without_mask = std::move(unusable);
+    return out;
 }
 
-void check_regions(const LabelledSet& set, const std::string& column) {
-    for (std::int64_t image = 0; image < set.images->size(); ++image)
-        if (labelled(set.labels, image)) {
-            static_cast<void>(region_mask(set, image, column));
-            return;
-        }
+void check_regions(const LabelledSet& set, const std::string& column, const std::string& place,
+                   bool every_class) {
+    static_cast<void>(data::missing_masks(*set.images, column, place + ": region"));  // is there a column?
+    std::vector<data::Quarantined> unusable;
+    const auto kept = with_region(set, column, unusable);
+    const auto why = [&] {
+        return unusable.empty() ? "" : fmt::format(": {}: {}", unusable.front().name, unusable.front().reason);
+    };
+    if (kept.images->size() == 0)
+        throw DataError(
+            fmt::format("{}: region: found no labelled image with something inside its mask of "
+                        "column '{}'{}; expected at least one",
+                        place, column, why()));
+    if (every_class && !set.labels.several)
+        for (std::size_t c = 0; c < set.labels.classes.size(); ++c)
+            if (std::ranges::find(kept.labels.of, static_cast<int>(c)) == kept.labels.of.end())
+                throw DataError(
+                    fmt::format("{}: region: of class '{}' no training image has something inside "
+                                "its mask of column '{}'{}; expected at least one",
+                                place, set.labels.classes[c], column, why()));
 }
 
 RegionExtractor region_tokens(const plan::Plan& plan, const std::string& network, const Context& context) {

@@ -8,14 +8,16 @@ namespace hearth::eval {
 /// Images [B, C, S, S] and masks [B, 1, S, S], 1 inside and 0 outside -> features [B, F].
 using RegionExtractor = std::function<at::Tensor(const at::Tensor& images, const at::Tensor& masks)>;
 
-/// The features of the images' regions: `column` holds their masks as data::read_mask reads them. Throws
-/// DataError for an image whose mask is not known or marks nothing.
+/// The features of the images' regions: `column` holds their masks as data::read_mask reads them. An
+/// image whose mask is not known, cannot be used or marks nothing is left out. Throws NothingReadable without
+/// one.
 FeatureSet extract_regions(const LabelledSet& set, const recipe::DataSpec& data, std::int64_t limit,
                            const std::string& column, const RegionExtractor& extractor);
 
-/// Throws DataError where the first labelled image of a set has no such mask: before the training, not after
-/// it.
-void check_regions(const LabelledSet& set, const std::string& column);
+/// Throws DataError, at `place`, where no labelled image of a set has such a mask, and with `every_class` where
+/// none of some class has: before the training, not after it.
+void check_regions(const LabelledSet& set, const std::string& column, const std::string& place,
+                   bool every_class);
 
 /// The mean of the patch tokens, each weighted by how much of its patch is inside.
 RegionExtractor region_tokens(const plan::Plan& plan, const std::string& network, const Context& context);

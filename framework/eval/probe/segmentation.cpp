@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <iterator>
 #include <numeric>
 #include <set>
 
@@ -29,7 +30,7 @@ struct Measured {
     std::vector<int> patients;
     std::vector<bool> positive;
     std::vector<std::vector<double>> dice;
-    std::vector<data::Quarantined> unreadable = {};
+    OddImages odd = {};
 };
 
 /// The probabilities [H, W] of the logits [1, H, W] of an image.
@@ -47,16 +48,19 @@ Measured measure(const plan::Plan& plan, const recipe::LabelledSpec& spec, const
                  const recipe::DataSpec& data, const Context& context, const std::vector<double>& at) {
     Measured out;
     // Images without a label may have a mask.
-    out.unreadable = for_each_answer(
-        plan, spec.head, {set.images, {}}, data, context, [&](std::int64_t row, const at::Tensor& logits) {
-            const auto map = probability_of(logits, spec.head);
-            const auto truth = set.images->mask(row, spec.mask);
-            if (!truth) return;
-            out.patients.push_back(set.labels.patients[static_cast<std::size_t>(row)]);
-            out.positive.push_back(cv::countNonZero(*truth) > 0);
-            out.dice.emplace_back();
-            for (const double threshold : at) out.dice.back().push_back(dice(map >= threshold, *truth));
-        });
+    std::vector<data::Quarantined> unusable;
+    out.odd = for_each_answer(plan, spec.head, {set.images, {}}, data, context,
+                              [&](std::int64_t row, const at::Tensor& logits) {
+                                  const auto map = probability_of(logits, spec.head);
+                                  const auto truth = usable_mask(*set.images, row, spec.mask, unusable);
+                                  if (!truth) return;
+                                  out.patients.push_back(set.labels.patients[static_cast<std::size_t>(row)]);
+                                  out.positive.push_back(cv::countNonZero(*truth) > 0);
+                                  out.dice.emplace_back();
+                                  for (const double threshold : at)
+                                      out.dice.back().push_back(dice(map >= threshold, *truth));
+                              });
+    out.odd.without_mask = std::move(unusable);
     if (out.dice.empty())
         throw DataError(fmt::format("{}: found no known mask in column '{}' of {}, expected at least one",
                                     spec.origin.text(), spec.mask, spec.source));
@@ -119,8 +123,10 @@ Evaluation evaluate_segmentation(const recipe::Recipe& recipe, const plan::Plan&
         recipe.data.folds > 0 ? fmt::format(", fold {} of {}", recipe.data.fold, recipe.data.folds) : "");
     Evaluation evaluation;
     evaluation.notes = notes_on_rows(recipe, spec, splits.second);
-    if (auto note = unreadable_note(test.unreadable, "test"); !note.empty())
-        evaluation.notes.push_back(std::move(note));
+    for (const auto& [odd, images] :
+         {std::pair{&test.odd, "test"},
+          {&chosen_on.odd, spec.validation_where.empty() ? "training" : "validation"}})
+        std::ranges::move(notes_on_odd(*odd, images), std::back_inserter(evaluation.notes));
     evaluation.segmentation = std::move(out);
     return evaluation;
 }
@@ -131,8 +137,9 @@ std::vector<SegmentedFilm> segmented_films(const plan::Plan& trained, const reci
     const at::NoGradGuard no_grad;
     std::vector<std::int64_t> rows;
     std::vector<cv::Mat> masks;
+    std::vector<data::Quarantined> unusable;  // the evaluation speaks of them
     for (std::int64_t i = 0; i < set.images->size() && std::ssize(rows) < count; ++i) {
-        const auto mask = set.images->mask(i, spec.mask);
+        const auto mask = usable_mask(*set.images, i, spec.mask, unusable);
         if (!mask || cv::countNonZero(*mask) == 0) continue;
         rows.push_back(i);
         masks.push_back(*mask);

@@ -7,6 +7,7 @@
 #include <hearth/text.hpp>
 
 #include "eval/probe/batches.hpp"
+#include "eval/probe/head.hpp"
 #include "eval/probe/regions.hpp"
 #include "eval/probe/tokens.hpp"
 #include "recipe/word_list.hpp"
@@ -56,21 +57,33 @@ void check_width(const recipe::LabelledSpec& spec, const plan::Plan& plan, std::
                                   spec.place("head").text(), spec.head, join(found), classes, names));
 }
 
+/// A segmentation is log-odds [B, 1, H, W].
+void check_segments(const recipe::LabelledSpec& spec, const plan::Plan& plan) {
+    auto shape = plan.shape(spec.head);
+    if (shape.size() == 5) shape.erase(shape.begin());  // a group of one image has an axis more
+    if (shape.empty() || (shape.size() == 4 && (!shape[1].known() || shape[1] == Dim(1)))) return;
+    throw RecipeError(fmt::format("{}: head: '{}' has shape '{}', expected 'B 1 H W', the log-odds of a mask",
+                                  spec.place("head").text(), spec.head, to_string(shape)));
+}
+
 void check_head(const recipe::LabelledSpec& spec, const plan::Plan& plan) {
     try {
-        static_cast<void>(plan.needs({spec.head}));
+        check_views(plan, plan.needs({spec.head}));
     } catch (const RecipeError& error) {
         throw RecipeError(fmt::format("{}: head: {}", spec.place("head").text(), error.what()));
     }
+    if (!spec.mask.empty()) check_segments(spec, plan);
     const auto columns = recipe::word_list(spec.label);
     if (columns.size() > 1) check_width(spec, plan, columns.size(), join(columns));
 }
 
-void check_masks(const recipe::LabelledSpec& spec, const LabelledSet& test) {
-    for (std::int64_t image = 0; image < test.images->size(); ++image)
-        if (test.images->mask(image, spec.mask)) return;
-    throw DataError(fmt::format("{}: found no known mask in column '{}' of {}, expected at least one",
-                                spec.place("mask").text(), spec.mask, spec.source));
+void check_masks(const recipe::LabelledSpec& spec, const LabelledSet& set) {
+    std::vector<data::Quarantined> unusable;
+    for (std::int64_t image = 0; image < set.images->size(); ++image)
+        if (usable_mask(*set.images, image, spec.mask, unusable)) return;
+    throw DataError(fmt::format("{}: found no known mask in column '{}' of {}{}, expected at least one",
+                                spec.place("mask").text(), spec.mask, spec.source,
+                                unusable.empty() ? "" : " (" + unusable.front().reason + ")"));
 }
 
 void check_tokens(const recipe::Recipe& recipe, const recipe::LabelledSpec& spec,
@@ -123,12 +136,17 @@ void check_data(const recipe::Recipe& recipe, const recipe::LabelledSpec& spec,
     if (!spec.head.empty()) {
         check_width(spec, plan, labels.classes.size(), join(labels.classes));
         if (!spec.mask.empty()) check_masks(spec, splits.second);
-        if (!spec.validation_where.empty()) static_cast<void>(open_validation(recipe, spec, splits.first, {}));
+        if (spec.validation_where.empty()) return;
+        const auto validation = open_validation(recipe, spec, splits.first, {});
+        if (!spec.mask.empty()) check_masks(spec, validation);
         return;
     }
     check_known(spec, labels);
-    if (!spec.region.empty())
-        for (const auto* set : {&splits.first, &splits.second}) check_regions(*set, spec.region);
+    if (!spec.region.empty()) {
+        const auto place = spec.place("region").text();
+        check_regions(splits.first, spec.region, place, /*every_class=*/true);
+        if (spec.folds == 0) check_regions(splits.second, spec.region, place, /*every_class=*/false);
+    }
     if (spec.has_probe("attentive")) check_tokens(recipe, spec, splits, plan);
 }
 

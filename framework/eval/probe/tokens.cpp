@@ -42,7 +42,7 @@ FeatureSet extract_tokens(const LabelledSet& set, const recipe::DataSpec& data, 
     const at::NoGradGuard no_grad;
     FeatureSet out;
     std::int64_t filled = 0;
-    out.unreadable = for_each_batch(
+    out.odd = for_each_batch(
         set, data, 64, limit, [&](const at::Tensor& images, const std::vector<std::int64_t>& rows) {
             const auto tokens = extractor(images).to(at::kCPU, at::kFloat);
             if (!out.x.defined())

@@ -51,7 +51,15 @@ void read_rescale(DcmItem& dataset, DicomDisplay& display, std::vector<std::stri
 std::optional<DicomWindow> read_window(DcmItem& dataset, std::vector<std::string>& notices) {
     const double width = decimal(dataset, DCM_WindowWidth, 0);
     const double center = decimal(dataset, DCM_WindowCenter, std::nan(""));
-    if (!std::isfinite(center) || !std::isfinite(width) || width <= 0) return std::nullopt;
+    if (!std::isfinite(center) || !std::isfinite(width) || width <= 0) {
+        const std::string written = attribute_text(dataset, DCM_WindowWidth);
+        const std::string middle = attribute_text(dataset, DCM_WindowCenter);
+        if (!written.empty() || !middle.empty())
+            notices.push_back("WindowCenter " + (middle.empty() ? "none" : middle) + " and WindowWidth " +
+                              (written.empty() ? "none" : written) +
+                              " are ignored: expected a center, and a width above 0");
+        return std::nullopt;
+    }
     const std::string shape = attribute_text(dataset, DCM_VOILUTFunction);
     DicomWindow window{center, width,
                        shape == "SIGMOID"        ? WindowShape::sigmoid

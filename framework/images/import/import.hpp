@@ -35,6 +35,7 @@ struct Imported {
     std::vector<std::string> labels;  ///< names of the label columns
     std::vector<Film> films;
     std::vector<std::string> notes = {};  ///< what the user should know, one sentence each
+    bool boxes_of_some = false;           ///< a film without boxes may show what others have boxes of
 };
 
 /// What becomes of labels that the set calls uncertain (-1).
@@ -70,6 +71,9 @@ const Importer& find_importer(const std::string& kind);
 /// Keeps films whose view or projection is among `wanted`; a note counts the others by view, those of unknown
 /// view among them. Throws DataError that counts the views found when none is.
 void keep_views(Imported& set, const std::vector<std::string>& wanted);
+
+/// With `boxes_of_some` a note counts the films that have boxes: those that are kept.
+void note_boxes(Imported& set);
 
 /// The manifest's text, with paths relative to `folder` (absolute for files on another root).
 std::string manifest_text(const Imported& set, const std::filesystem::path& folder);

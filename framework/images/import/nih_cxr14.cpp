@@ -97,7 +97,6 @@ Imported import_nih_cxr14(const ImportRequest& request) {
 
     Imported set{findings, {}};
     MissingFiles missing;
-    std::size_t with_boxes = 0;
     for (const base::CsvRecord& row : table.rows()) {
         const auto file = images.find(row.fields[image]);
         if (file == images.end()) {
@@ -113,17 +112,12 @@ Imported import_nih_cxr14(const ImportRequest& request) {
         film.labels = labels_of(row.fields[labels], table.place(row));
         if (const auto found = splits.find(row.fields[image]); found != splits.end())
             film.split = found->second;
-        if (const auto found = boxes.find(row.fields[image]); found != boxes.end()) {
-            film.boxes = found->second;
-            ++with_boxes;
-        }
+        if (const auto found = boxes.find(row.fields[image]); found != boxes.end()) film.boxes = found->second;
         set.films.push_back(std::move(film));
     }
     missing.settle(set, request, table.file().string());
     forget_impossible_ages(set);
-    if (with_boxes > 0)
-        set.notes.push_back(std::to_string(with_boxes) +
-                            " films have boxes; on all others what is where is not known.");
+    set.boxes_of_some = true;
     if (splits.empty())
         set.notes.emplace_back("Found no train_val_list.txt and test_list.txt: there is no official split.");
     return set;

@@ -43,6 +43,14 @@ std::string relative_path(const fs::path& file, const fs::path& folder) {
 
 }  // namespace
 
+void note_boxes(Imported& set) {
+    const auto count =
+        std::count_if(set.films.begin(), set.films.end(), [](const Film& film) { return !film.boxes.empty(); });
+    if (!set.boxes_of_some || count == 0) return;
+    set.notes.push_back(std::to_string(count) + (count == 1 ? " film has" : " films have") +
+                        " boxes; on all others what is where is not known.");
+}
+
 void keep_views(Imported& set, const std::vector<std::string>& wanted) {
     if (wanted.empty()) return;
     std::map<std::string, std::size_t> found, left_out;

@@ -177,6 +177,19 @@ TEST_CASE("an unreadable test film is left out and named, and the evaluation goe
     CHECK_THAT(gone.notes[0], Contains("; found no file for 60 of 60 images, such as "));
 }
 
+TEST_CASE("test rows that name one film twice are said") {
+    const Findings films({"eval.label=left", "eval.probe=knn"});
+    const auto table = films.folder.read("films.csv");
+    const auto row = table.find("000.png");
+    films.folder.write("films.csv", table + table.substr(row, table.find('\n', row) + 1 - row));
+    const auto result = evaluate(films.recipe, registry(), films.built(), *films.recipe.eval, c10::kCPU);
+    CHECK(result.test_images == 31);
+    REQUIRE(result.notes.size() == 1);
+    CHECK_THAT(result.notes[0],
+               Contains("test: 1 of 31 rows name an image that an earlier row names, such as ") &&
+                   Contains("000.png"));
+}
+
 TEST_CASE("the protocol has the k that was used") {
     const auto protocol = [](const std::vector<std::string>& overrides) {
         const Findings films(overrides);

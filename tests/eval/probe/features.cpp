@@ -156,11 +156,16 @@ TEST_CASE("an unreadable image is left out, and what is read in its place is not
         if (i % 3 != 0 && i != 4 && i != 5 && i != 29) expected.push_back(i);
     const auto rows = extract(set, data_spec(), 0, means);  // however small max_bad is
     CHECK(images_of(rows, set) == expected);
-    REQUIRE(rows.unreadable.size() == 3);
-    CHECK(unreadable_note(rows.unreadable, "test") ==
+    REQUIRE(rows.odd.unreadable.size() == 3);
+    CHECK(unreadable_note(rows.odd.unreadable, "test") ==
           "3 test images cannot be read and are left out: image 4, image 5, image 29");
-    CHECK(unreadable_note({rows.unreadable.front()}, "test") ==
+    CHECK(unreadable_note({rows.odd.unreadable.front()}, "test") ==
           "1 test image cannot be read and is left out: image 4");
+    CHECK(rows.odd.flat.size() == expected.size());  // each image of this set has one value
+    CHECK_THAT(
+        notes_on_odd({.flat = {{4, "d.png", "all pixels are 0"}}}, "test").at(0),
+        Catch::Matchers::Contains("1 test image is blank or nearly and is used: d.png (all pixels are 0)"));
+    CHECK(notes_on_odd({}, "test").empty());
     CHECK(unreadable_note({}, "test").empty());
 }
 

@@ -96,10 +96,34 @@ TEST_CASE("regions that are not there are refused before the training") {
         check_data(places.recipe, *places.recipe.eval, open_splits(places.recipe, *places.recipe.eval), plan);
     };
     CHECK_NOTHROW(refused(Places()));
-    CHECK_THROWS_WITH(
-        refused(Places(by_region, "none")),
-        Contains("region: ") && Contains("001.png: column 'region' marks nothing, expected a mask"));
+    CHECK_NOTHROW(refused(Places(by_region, "none")));  // two rows of many
+    Places nowhere;
+    const auto replace_all = [&](const std::string& now) {
+        std::string table = nowhere.folder.read("films.csv");
+        for (const std::string old : {"rle:relative:16x16:0 128", "rle:relative:16x16:128 128"})
+            for (auto at = table.find(old); at != std::string::npos; at = table.find(old, at + now.size()))
+                table.replace(at, old.size(), now);
+        nowhere.folder.write("films.csv", table);
+    };
+    replace_all("none");
+    CHECK_THROWS_WITH(refused(nowhere),
+                      Contains("region: found no labelled image with something inside its mask of column "
+                               "'region'") &&
+                          Contains("column 'region' marks nothing"));
     CHECK_THROWS_WITH(
         refused(Places({"eval.label=bright", "eval.positive=1", "eval.region=regoin", "eval.features=mean"})),
         Contains("region: found no column 'regoin'"));
+}
+
+TEST_CASE("rows whose region cannot be used are left out and noted, repeated films are none here") {
+    for (const auto& [broken, why] : std::vector<std::pair<std::string, std::string>>{
+             {"none", "column 'region' marks nothing"}, {"gone.png", "gone.png: "}}) {
+        const Places places(by_region, broken);
+        const auto result = evaluate(places.recipe, registry(), places.built(), *places.recipe.eval, c10::kCPU);
+        CHECK(result.test_images == 28);
+        REQUIRE(result.notes.size() == 1);
+        CHECK_THAT(result.notes[0], Contains("2 test images have no mask that can be used, and what needs one "
+                                             "leaves them out: ") &&
+                                        Contains("001.png") && Contains(why));
+    }
 }

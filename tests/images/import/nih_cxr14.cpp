@@ -66,11 +66,17 @@ TEST_CASE("NIH ChestX-ray14: the list of boxes comes along, on other films they 
                  "00000001_000.png,Cardiomegaly,225.084745762712,547.0,86.7796610169492,79.5,,,\n"
                  "00000003_000.png,Infiltrate,1,2,3,4,,,\n"
                  "00000001_000.png,Mass,5,6,7,8,,,\n");
-    const auto set = read_set("nih-cxr14", folder.path());
+    auto set = read_set("nih-cxr14", folder.path());
     CHECK(set.films[0].boxes == "225.084745762712 547 86.7796610169492 79.5; 5 6 7 8");
     CHECK(set.films[1].boxes.empty());
     CHECK(set.films[3].boxes == "1 2 3 4");
+    note_boxes(set);
     CHECK_THAT(notes_of(set), Contains("2 films have boxes; on all others what is where is not known"));
+    auto kept = read_set("nih-cxr14", folder.path());
+    kept.films.back().view = "lateral";
+    keep_views(kept, {"frontal"});
+    note_boxes(kept);
+    CHECK_THAT(notes_of(kept), Contains("1 film has boxes; on all others") && !Contains("2 films have"));
     folder.write("BBox_List_2017.csv",
                  "Image Index,Finding Label,Bbox [x,y,w,h],,,\n00000001_000.png,Mass,5,,7,8,,,\n");
     CHECK_THAT(complaint_of("nih-cxr14", folder.path()), Contains("2017.csv:2: found '' for a box"));
