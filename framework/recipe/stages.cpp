@@ -310,7 +310,8 @@ void check_used(const Recipe& whole, const std::vector<Stage>& stages, Diagnosti
 }
 
 void check_watched(const Recipe& whole, const std::vector<Part>& parts, Diagnostics& problems) {
-    if (!whole.validate || std::ranges::any_of(parts, [](const auto& part) { return !!part.recipe.validate; }))
+    if (!whole.validate || parts.empty() ||
+        std::ranges::any_of(parts, [](const auto& part) { return !!part.recipe.validate; }))
         return;
     std::vector<std::string> losses;
     for (const auto& part : parts)

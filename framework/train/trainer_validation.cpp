@@ -18,8 +18,8 @@ std::string Trainer::patience_is_over() const {
     if (!recipe_.validate || recipe_.validate->patience == 0) return "";
     const auto turns = checkpoints_->turns_without_better();
     if (turns < recipe_.validate->patience) return "";
-    return fmt::format("{} was no better in {} measurements in a row (validate.patience)",
-                       recipe_.validate->watch, turns);
+    return fmt::format("{} was no better in {} (validate.patience)", recipe_.validate->watch,
+                       turns == 1 ? "one measurement" : fmt::format("{} measurements in a row", turns));
 }
 
 void Trainer::say_how_it_ended() {
