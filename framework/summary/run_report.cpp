@@ -153,7 +153,7 @@ report::Plan plan_picture(const plan::Plan& plan) {
             out.nodes.push_back({node.id, node.id, to_string(node.kind), node.network,
                                  node.kind != Kind::loss && node.kind != Kind::augment && !node.trained});
     for (const auto& [from, to, wire] : plan.edges()) {
-        if (!to->runs) continue;
+        if (!to->runs || (from != nullptr && !from->runs)) continue;  // the latter is read by a fit alone
         if (from == nullptr && std::find(sources.begin(), sources.end(), wire->name) == sources.end())
             sources.push_back(wire->name);
         out.edges.push_back(
