@@ -1,5 +1,6 @@
 // Phases, and what takes in the whole training set, in two processes: as in one with the batch of both.
 #include "dist/runs.hpp"
+#include "support/players.hpp"
 
 using namespace hearth;
 using namespace hearth::test;
@@ -15,22 +16,7 @@ source = "phantom"
 phantom_count = 32
 size = 16
 workers = 1
-[networks.maker.heads]
-make = { use = "test-map", dim = 3 }
-[networks.judge.heads]
-score = { use = "test-map", dim = 2 }
-[[head]]
-use = "test-noise"
-name = "z"
-[[pass]]
-network = "maker"
-as = "made"
-reads = { in = "z.noise" }
-[[pass]]
-network = "judge"
-as = "fake"
-reads = { in = "made.out" }
-[[phase]]
+)" + players + R"([[phase]]
 name = "judge"
 trains = ["judge"]
 repeat = 2

@@ -2,6 +2,7 @@
 #include <map>
 #include <set>
 
+#include "support/players.hpp"
 #include "train/check.hpp"
 #include "train/staged.hpp"
 #include "train/support.hpp"
@@ -20,22 +21,7 @@ source = "phantom"
 phantom_count = 16
 size = 16
 workers = 1
-[networks.maker.heads]
-make = { use = "test-map", dim = 3 }
-[networks.judge.heads]
-score = { use = "test-map", dim = 2 }
-[[head]]
-use = "test-noise"
-name = "z"
-[[pass]]
-network = "maker"
-as = "made"
-reads = { in = "z.noise" }
-[[pass]]
-network = "judge"
-as = "fake"
-reads = { in = "made.out" }
-[[phase]]
+)" + players + R"([[phase]]
 name = "judge"
 trains = ["judge"]
 repeat = 2

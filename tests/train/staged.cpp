@@ -1,5 +1,6 @@
 // Trainings one after the other in one run folder: what goes on, what starts anew, and where a stopped one goes on.
 #include "train/staged.hpp"
+#include "support/players.hpp"
 #include "train/support.hpp"
 
 using namespace hearth;
@@ -16,15 +17,8 @@ source = "phantom"
 phantom_count = 16
 size = 16
 workers = 1
-[networks.maker.heads]
-make = { use = "test-map", dim = 3 }
-[networks.judge.heads]
-score = { use = "test-map", dim = 2 }
-[networks.student]
+)" + players + R"([networks.student]
 backbone = { use = "test-pixels" }
-[[head]]
-use = "test-noise"
-name = "z"
 [[head]]
 use = "test-density"
 name = "density"
@@ -32,14 +26,6 @@ reads = { cls = "student.cls" }
 [[pass]]
 network = "student"
 view = "image"
-[[pass]]
-network = "maker"
-as = "made"
-reads = { in = "z.noise" }
-[[pass]]
-network = "judge"
-as = "fake"
-reads = { in = "made.out" }
 [[phase]]
 name = "judge"
 trains = ["judge"]
