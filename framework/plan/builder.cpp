@@ -139,11 +139,16 @@ void Builder::draft_losses() {
 
 namespace {
 
+/// Whether a key is a pattern, and a port of it: "a.*" and "a.tokens".
+bool is_of_pattern(const std::string& port, const std::string& key) {
+    return key.ends_with('*') && port.starts_with(key.substr(0, key.size() - 1));
+}
+
 /// What a table of ports says about one: its own entry, else that of a pattern ("a.*" = "student.*").
 std::optional<std::string> named(const std::map<std::string, std::string>& table, const std::string& port) {
     if (const auto found = table.find(port); found != table.end()) return found->second;
     for (const auto& [key, name] : table) {
-        if (!key.ends_with('*') || !port.starts_with(key.substr(0, key.size() - 1))) continue;
+        if (!is_of_pattern(port, key)) continue;
         const auto rest = port.substr(key.size() - 1);
         return name.ends_with('*') ? name.substr(0, name.size() - 1) + rest : name;
     }
@@ -152,9 +157,8 @@ std::optional<std::string> named(const std::map<std::string, std::string>& table
 
 /// Whether an entry of such a table is about one of these ports.
 bool is_about(const std::string& key, const std::vector<std::string>& ports) {
-    return std::ranges::any_of(ports, [&](const std::string& port) {
-        return key == port || (key.ends_with('*') && port.starts_with(key.substr(0, key.size() - 1)));
-    });
+    return std::ranges::any_of(
+        ports, [&](const std::string& port) { return key == port || is_of_pattern(port, key); });
 }
 
 Wire wire_of(const Port& port, std::string name) {

@@ -71,7 +71,7 @@ class Builder {
     void mark_once_per_image(Plan& plan);
     void mark_parameters(Plan& plan);
     /// All nodes that the writers of `names` read from, they included.
-    std::set<std::size_t> upstream(const std::set<std::string>& names, bool for_fit) const;
+    std::set<std::size_t> upstream(const std::set<std::string>& names) const;
     /// Whether the monitor watches what a node writes.
     bool is_watched(const Node& node) const;
     /// Whether it belongs to a follower whose leader the phase updates.

@@ -143,7 +143,7 @@ void Builder::mark_reused() {
             if (!use.runs) continue;
             std::set<std::string> written;
             for (const auto& wire : node.writes) written.insert(wire.name);
-            const auto above = upstream(written, /*for_fit=*/false);
+            const auto above = upstream(written);
             for (std::size_t earlier = later; earlier-- > 0 && !use.carries && node.kind != Kind::loss;) {
                 const auto& before = phases_[earlier];
                 if (std::ranges::any_of(above, [&](std::size_t k) {

@@ -154,7 +154,7 @@ void Builder::check_reach() {
     check_views_are_read();
 }
 
-std::set<std::size_t> Builder::upstream(const std::set<std::string>& names, bool for_fit) const {
+std::set<std::size_t> Builder::upstream(const std::set<std::string>& names) const {
     auto wanted = names;
     std::set<std::size_t> out;
     for (std::size_t i = drafts_.size(); i-- > 0;) {
@@ -163,7 +163,7 @@ std::set<std::size_t> Builder::upstream(const std::set<std::string>& names, bool
             continue;
         out.insert(i);
         for (const auto& wire : node.reads)
-            if (for_fit || !wire.only_for_fit) wanted.insert(wire.name);
+            if (!wire.only_for_fit) wanted.insert(wire.name);
     }
     return out;
 }
@@ -185,7 +185,7 @@ void Builder::mark_fits() {
             if (!wire.name.empty() && (for_fit ? wire.only_for_fit : !wire.optional)) read.insert(wire.name);
         node.fits = node.component && (for_fit || node.component->fits() != Fit::never);
         if (!node.fits) continue;
-        const auto from = upstream(read, /*for_fit=*/false);
+        const auto from = upstream(read);
         Call call{&draft, nullptr};
         for (const auto i : from)
             if (drafts_[i].node.kind == Kind::augment) call.view = &drafts_[i].node;
@@ -200,7 +200,7 @@ void Builder::mark_fits() {
                             "each film as it is, without augments; point its reads at a [[pass]] on view = "
                             "\"image\"",
                             list.front().draft->node.id, list.front().view->id));
-    const auto scored = upstream(names_of_scores(recipe_), /*for_fit=*/false);
+    const auto scored = upstream(names_of_scores(recipe_));
     used.insert(scored.begin(), scored.end());
     for (std::size_t i = 0; i < drafts_.size(); ++i) {
         auto& node = drafts_[i].node;
@@ -223,7 +223,7 @@ void Builder::check_second_derivatives() {
             if (asked.empty()) continue;
             // Between the tensors asked for and the reader.
             auto after = asked;
-            for (const auto i : upstream(read, false)) {
+            for (const auto i : upstream(read)) {
                 const auto& node = drafts_[i].node;
                 if (std::ranges::none_of(node.reads,
                                          [&](const Wire& wire) { return after.count(wire.name) != 0; }))

@@ -47,12 +47,14 @@ TrainSummary train_stages(const recipe::Recipe& whole, const host::Registry& reg
         mermaid += fmt::format("%% stage {}\n{}\n", stage.stage->name, plan::to_mermaid(plan));
     }
     folder.describe(whole, registry, text, mermaid, request.command);
+    auto opened = std::exchange(request.plan, std::nullopt);  // of the first stage, whose weights go with it
     TrainSummary summary;
     NamedTensors carried;
     double seconds = 0;
     for (; at.stage < stages.size(); ++at.stage, at.resumes = false) {
         TrainRequest own = request;
-        if (at.stage > 0) own.plan.reset();
+        if (at.stage == 0) own.plan = std::move(opened);
+        opened.reset();
         own.stage = StageStart{.folder = &folder,
                                .resumes = at.resumes,
                                .last = at.stage + 1 == stages.size(),
