@@ -62,8 +62,9 @@ exporting::Backbone read_backbone(const runs::LoadedRun& run, const std::string&
     const auto& labelled = run.recipe.eval ? run.recipe.eval : run.recipe.probe;
     out.channels = run.recipe.data.channels;
     out.heads_count = attention_heads(options);
-    out.mean = option_or(options, "mean", std::vector<double>{0});
-    out.std = option_or(options, "std", std::vector<double>{1});
+    const auto unit = std::static_pointer_cast<Backbone>(network->backbone)->normalization();
+    out.mean = unit.mean;
+    out.std = unit.std;
     out.size = labelled && labelled->size > 0 ? labelled->size : run.recipe.data.size;
     out.fit = run.recipe.data.fit;
     out.resample = option_or<std::string>(options, "position_resample", "");

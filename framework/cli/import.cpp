@@ -39,15 +39,9 @@ exporting::NamedTensors tensors_of(const Component& component) {
     return out;
 }
 
-void read_normalisation(const Options& options, Target& target) {
-    const auto first = [&](const char* name, double fallback) {
-        const auto found = options.all().find(name);
-        const auto* values =
-            found == options.all().end() ? nullptr : std::get_if<std::vector<double>>(&found->second);
-        return values == nullptr || values->empty() ? fallback : values->front();
-    };
-    target.mean = first("mean", 0);
-    target.std = first("std", 1);
+Target target_of(const Component& backbone, std::string network) {
+    const auto unit = dynamic_cast<const Backbone&>(backbone).normalization();
+    return {tensors_of(backbone), std::move(network), unit.mean.front(), unit.std.front()};
 }
 
 /// The options of a component as a recipe, or key=value words, give them.
@@ -68,9 +62,7 @@ Target target_of_recipe(const ImportFlags& flags, const std::vector<std::string>
         const auto* spec = recipe.network(network.name);
         if (!network.backbone || spec == nullptr || !spec->backbone) continue;
         if (!flags.network.empty() && network.name != flags.network) continue;
-        Target out{tensors_of(*network.backbone), network.name};
-        read_normalisation(bind(registry, *spec->backbone), out);
-        return out;
+        return target_of(*network.backbone, network.name);
     }
     throw RecipeError(fmt::format("{}: found no network{} with a backbone of its own", file,
                                   flags.network.empty() ? "" : " '" + flags.network + "'"));
@@ -91,9 +83,7 @@ Target target_of_options(const ImportFlags& flags, const std::vector<std::string
     symbols.bind("C", flags.channels);
     symbols.bind("H", flags.size);
     symbols.bind("W", flags.size);
-    Target out{tensors_of(*registry.find(Kind::backbone, flags.backbone).create(options, symbols)), "student"};
-    read_normalisation(options, out);
-    return out;
+    return target_of(*registry.find(Kind::backbone, flags.backbone).create(options, symbols), "student");
 }
 
 Target find_target(const ImportFlags& flags, const Globals& globals) {

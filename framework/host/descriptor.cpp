@@ -19,6 +19,27 @@ std::string differs(const char* what, std::uint32_t found, std::size_t expected)
     return fmt::format("{}: found {}, expected {}{}", what, found, expected, rebuild);
 }
 
+// Of everything that crosses the boundary by value or is derived from.
+std::string check_sizes(const HearthPlugin& plugin) {
+    struct Size {
+        const char* what;
+        std::uint32_t found;
+        std::size_t expected;
+    };
+    for (const auto& size : {Size{"size of Component", plugin.component_size, sizeof(Component)},
+                             {"size of Options", plugin.options_size, sizeof(Options)},
+                             {"size of OptionSpec", plugin.option_size, sizeof(OptionSpec)},
+                             {"size of Schema", plugin.schema_size, sizeof(Schema)},
+                             {"size of Port", plugin.port_size, sizeof(Port)},
+                             {"size of Context", plugin.context_size, sizeof(Context)},
+                             {"size of Tensors", plugin.tensors_size, sizeof(Tensors)},
+                             {"size of LossOutput", plugin.loss_output_size, sizeof(LossOutput)},
+                             {"size of Schedule", plugin.schedule_size, sizeof(Schedule)},
+                             {"size of Random", plugin.random_size, sizeof(Random)}})
+        if (auto problem = differs(size.what, size.found, size.expected); !problem.empty()) return problem;
+    return "";
+}
+
 // struct_size, api_major and api_minor never move: they may be read even when the rest does not fit.
 std::string check_layout(const HearthPlugin& plugin) {
     auto problem = differs("API major version", plugin.api_major, HEARTH_API_MAJOR);
@@ -28,11 +49,9 @@ std::string check_layout(const HearthPlugin& plugin) {
             "API version: found {}.{}, expected at most {}.{}; update Hearth, or build the plugin "
             "against this Hearth's SDK",
             plugin.api_major, plugin.api_minor, HEARTH_API_MAJOR, HEARTH_API_MINOR);
-    if (problem.empty()) problem = differs("size of Component", plugin.component_size, sizeof(Component));
     if (problem.empty())
         problem = differs("alignment of Component", plugin.component_align, alignof(Component));
-    if (problem.empty()) problem = differs("size of Options", plugin.options_size, sizeof(Options));
-    if (problem.empty()) problem = differs("size of Port", plugin.port_size, sizeof(Port));
+    if (problem.empty()) problem = check_sizes(plugin);
     return problem;
 }
 

@@ -36,6 +36,8 @@ class Unit {
                                               who, values->size(), channels));
     }
 
+    Normalization normalization() const { return {mean_, std_}; }
+
     /// pixels [.., C, h, w] in [0, 1] -> the same in units of std from the mean.
     at::Tensor normalise(const at::Tensor& pixels) const {
         if (mean_.size() == 1 && std_.size() == 1) return (pixels - mean_[0]) / std_[0];

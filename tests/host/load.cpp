@@ -124,6 +124,7 @@ TEST_CASE("a descriptor that does not fit is refused") {
                                                 ", expected at most " HEARTH_STR(HEARTH_API_MAJOR) "." +
                                                 std::to_string(HEARTH_API_MINOR) + "; update Hearth"));
     CHECK_THAT(message("component_size"), Contains("size of Component: found ") && Contains("rebuild"));
+    CHECK_THAT(message("context_size"), Contains("size of Context: found ") && Contains("rebuild"));
     CHECK_THAT(message("null_function"), Contains("entry 0 of the component table has a null function"));
     CHECK_THAT(message("same_component_twice"), Contains("the component table has head 'x' twice"));
 }

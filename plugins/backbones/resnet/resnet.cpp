@@ -79,6 +79,9 @@ class Resnet : public Backbone {
         init_weights(options.boolean("zero_init_residual"));
     }
 
+    Normalization normalization() const override { return unit_.normalization(); }
+    std::string features() const override { return "cls"; }  // there are no tokens
+
     Tensors forward(const Tensors& in, const Context& context) override {
         const bool training = context.training && is_training();
         auto x = unit_.normalise(in["image"]);

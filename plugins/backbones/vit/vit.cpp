@@ -163,6 +163,8 @@ class Vit : public Backbone {
     }
 
     bool differentiates_twice() const override { return false; }  // attention and the recomputed blocks
+    Normalization normalization() const override { return unit_.normalization(); }
+
     Tensors forward(const Tensors& in, const Context& context) override {
         const auto& image = in["image"];
         const auto grid = patch_grid(image.size(2), image.size(3), patch_);

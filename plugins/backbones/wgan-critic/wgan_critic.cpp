@@ -40,6 +40,8 @@ class WganCritic : public Backbone {
         output_ = register_module("output", wgan::linear(wgan::flat_size(width, halvings), 1));
     }
 
+    Normalization normalization() const override { return unit_.normalization(); }
+
     Tensors forward(const Tensors& in, const Context& context) override {
         const auto features = trunk_->forward(unit_.normalise(in["image"]), context.training);
         Tensors out{{"features", features}};

@@ -38,6 +38,8 @@ class WganEncoder : public Backbone {
             register_module("output", wgan::linear(wgan::flat_size(width, halvings), options.integer("out")));
     }
 
+    Normalization normalization() const override { return unit_.normalization(); }
+
     Tensors forward(const Tensors& in, const Context& context) override {
         const bool training = context.training && is_training();
         const auto latent = output_(trunk_->forward(unit_.normalise(in["image"]), training));

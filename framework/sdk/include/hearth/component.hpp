@@ -92,11 +92,23 @@ class DeviceAugment : public Augment {
     virtual Tensors render(const Tensors& batch, const Tensors& drawn) const = 0;
 };
 
+/// What a backbone subtracts from images in [0, 1], and what it then divides them by: one number, or one for each
+/// channel.
+struct Normalization {
+    std::vector<double> mean = {0}, std = {1};
+};
+
 /// Turns images into features. Reads `image` [B, C, H, W], float, [0, 1]; writes `tokens` [B, L, D] and `cls`
 /// [B, D], or feature maps.
 class Backbone : public Component {
   public:
     static constexpr Kind kind = Kind::backbone;
+    /// What it does to images before anything else, for exports and model cards: the weights mean nothing to a
+    /// program that does otherwise. Main thread.
+    virtual Normalization normalization() const { return {}; }
+    /// What describes an image where neither recipe nor command says it: "cls", "mean" (of the tokens) or
+    /// "cls+mean". Main thread.
+    virtual std::string features() const { return "cls+mean"; }
     /// Called by the main thread, once for each pass of the network and each batch; in evaluation too. Its
     /// backward pass runs in the main thread on the CPU, in LibTorch's own thread on a GPU.
     virtual Tensors forward(const Tensors& in, const Context& context) = 0;

@@ -34,6 +34,7 @@ struct OptionSpec {
     std::optional<std::pair<std::string, std::int64_t>> special;
     bool may_schedule = false;
     bool needed = false;  ///< no default: the recipe must give it
+    bool names_file = false;  ///< see path()
     std::string help;
 
     OptionSpec& range(double lowest, double highest) {
@@ -58,6 +59,13 @@ struct OptionSpec {
     }
     OptionSpec& required() {
         needed = true;
+        return *this;
+    }
+    /// The text, or each of the texts, names a file or folder: relative to the recipe's file where it stands in
+    /// one, to the working folder where it comes from the command line. The component receives an absolute
+    /// path, or the empty text, and the run records what a file held.
+    OptionSpec& path() {
+        names_file = true;
         return *this;
     }
     OptionSpec& doc(std::string line) {

@@ -54,7 +54,8 @@ struct HearthPlugin {
     std::uint32_t struct_size;
     std::uint16_t api_major, api_minor;
     std::uint32_t component_size, component_align;  ///< of hearth::Component
-    std::uint32_t options_size, port_size;
+    std::uint32_t options_size, option_size, schema_size, port_size;
+    std::uint32_t context_size, tensors_size, loss_output_size, schedule_size, random_size;
     const char *id, *version, *summary, *license, *url, *paper;
     const HearthComponent* components;
     std::uint32_t component_count;
@@ -111,9 +112,28 @@ constexpr std::array<HearthComponent, N> entries_of(const PluginInfo& info, cons
 
 constexpr HearthPlugin describe(const PluginInfo& info, const HearthComponent* components,
                                 std::uint32_t count) {
-    return {sizeof(HearthPlugin), HEARTH_API_MAJOR, HEARTH_API_MINOR, sizeof(Component), alignof(Component),
-            sizeof(Options),      sizeof(Port),     info.id,          info.version,      info.summary,
-            info.license,         info.url,         info.paper,       components,        count};
+    return {.struct_size = sizeof(HearthPlugin),
+            .api_major = HEARTH_API_MAJOR,
+            .api_minor = HEARTH_API_MINOR,
+            .component_size = sizeof(Component),
+            .component_align = alignof(Component),
+            .options_size = sizeof(Options),
+            .option_size = sizeof(OptionSpec),
+            .schema_size = sizeof(Schema),
+            .port_size = sizeof(Port),
+            .context_size = sizeof(Context),
+            .tensors_size = sizeof(Tensors),
+            .loss_output_size = sizeof(LossOutput),
+            .schedule_size = sizeof(Schedule),
+            .random_size = sizeof(Random),
+            .id = info.id,
+            .version = info.version,
+            .summary = info.summary,
+            .license = info.license,
+            .url = info.url,
+            .paper = info.paper,
+            .components = components,
+            .component_count = count};
 }
 
 }  // namespace hearth

@@ -1,8 +1,10 @@
 // Ports name the tensors that a component reads and writes.
 #pragma once
 
+#include <array>
 #include <hearth/shape.hpp>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace hearth {
@@ -27,6 +29,7 @@ struct Port {
         copy.optional = true;
         return copy;
     }
+    /// Another type than float, one of port_dtypes. A plugin with a port of any other is refused.
     Port of(std::string type) const {
         Port copy = *this;
         copy.dtype = std::move(type);
@@ -57,5 +60,9 @@ struct Port {
 };
 
 using Ports = std::vector<Port>;
+
+/// The types that Port::of() takes. "float" is float32, or what mixed precision makes of it: bfloat16; the others
+/// are themselves.
+inline constexpr std::array<std::string_view, 3> port_dtypes = {"float", "int64", "bool"};
 
 }  // namespace hearth
