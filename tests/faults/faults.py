@@ -113,12 +113,12 @@ name = "density"
 extends = ["{ROOT}/recipes/baselines/cutpaste.toml"]
 [data]
 source = "phantom"
-phantom_count = 64
+phantom_count = 320
 size = 32
 workers = 1
 [train]
-epochs = 2
-batch = 16
+epochs = 1
+batch = 40
 threads = 1
 precision = "fp32"
 log_every = 1
@@ -366,8 +366,8 @@ def killed_fit(bench):
     """SIGKILL during a fit after the training, and before its checkpoint"""
     draw, training = random.Random(8), Training(bench, "density", DENSITY)
     unfitted = 0
-    for _ in range(6):
-        if not training.killed(at_step(8), draw.uniform(0, 0.2)):
+    for longest in (0, 0.05, 0.05, 0.1, 0.1, 0.2):
+        if not training.killed(at_step(8), draw.uniform(0, longest)):
             break
         unfitted += "fitted" not in training.log()
     assert unfitted, "no kill came before the end of the fit"
