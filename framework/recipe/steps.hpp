@@ -44,6 +44,8 @@ bool is_list_of_entries(std::string_view key);
 /// What an entry of such a list is called: `as` or `network` of a pass, `name` of a phase or stage, `name` or
 /// `use` of the others.
 std::string identity(std::string_view list, const Value& entry);
+/// Keys that say which entry is meant: repeating one sets nothing.
+bool is_identity_key(const std::string& key);
 std::vector<std::string> identities(std::string_view list, const Array& entries);
 
 /// Puts `over` on top of `base`: tables merge, lists of entries merge by identity, the rest replaces.
@@ -58,8 +60,10 @@ void apply_drops(Table& tree, const Value& drop, std::vector<std::string>& dropp
 bool is_among(const std::vector<std::string>& only, const std::string& key);
 /// Puts a fragment (--with) on top of a recipe. It does not rename the recipe. A [detect] without scores tells
 /// of data alone: it counts where the recipe has a [detect]. With `only`, nothing else of the fragment counts,
-/// and a [detect] with scores is in place of the one that is there.
-void merge_fragment(Table& tree, Table fragment, const std::optional<std::vector<std::string>>& only);
+/// and a [detect] with scores is in place of the one that is there. Reports what it sets and stages of the recipe
+/// set themselves.
+void merge_fragment(Table& tree, Table fragment, const std::optional<std::vector<std::string>>& only,
+                    Diagnostics& problems);
 
 // override.cpp ------------------------------------------------------------------------------------------------
 
@@ -155,11 +159,16 @@ void read_sections(const Table& tree, const std::vector<std::string>& opens, Rec
 
 // optimizer.cpp -----------------------------------------------------------------------------------------------
 
-/// The rule that [optimizer] names; the default where it names none.
-std::string optimizer_rule(const Table& section);
-/// Makes place for another rule in [optimizer], to be called before `use` is set: the keys that not every rule
+/// The rule that [optimizer] of a recipe names; the default where it names none.
+std::string general_rule(const Table& tree);
+/// The rule that an `optimizer` table names, or the one that it inherits: [optimizer] the default, that of a phase
+/// or a stage the recipe's.
+std::string optimizer_rule(const Table& section, const std::string& inherited);
+/// Makes place for another rule in such a table, to be called before `use` is set: the keys that not every rule
 /// has are taken out. Says which; none where it has this rule already, or there is no such rule.
-std::vector<std::string> change_rule(Table& section, const std::string& use);
+std::vector<std::string> change_rule(Table& section, const std::string& use, const std::string& inherited);
+/// The rule where nothing names one.
+std::string default_rule();
 /// [optimizer], or such a table under `path`. Without a section it has the defaults, and the recipe's origin.
 OptimizerSpec read_optimizer(const Value* section, const std::string& path, const Origin& recipe,
                              Diagnostics& problems);
