@@ -70,6 +70,7 @@ class Builder {
     void mark_reused();
     void mark_once_per_image(Plan& plan);
     void mark_parameters(Plan& plan);
+    void report_nothing_to_train();
     /// All nodes that the writers of `names` read from, they included.
     std::set<std::size_t> upstream(const std::set<std::string>& names) const;
     /// Whether the monitor watches what a node writes.
