@@ -12,7 +12,10 @@
 namespace hearth::train {
 
 struct CheckResult {
-    std::vector<std::pair<std::string, double>> terms;
+    std::vector<std::pair<std::string, double>> terms;  ///< "loss" first, unless nothing is trained by one
+    std::vector<std::string> fitted;                    ///< nodes whose fit was tried, in its order
+    std::vector<std::string> notes;              ///< what a fit says of so few images: with more it may go well
+    std::int64_t fitted_on = 0;                  ///< images of the set that fits took in; 0: nothing fits
     std::vector<std::string> without_gradient;   ///< trained parameters that got none
     std::vector<std::string> follower_gradient;  ///< parameters that got one and must not
     std::vector<std::string> problems;           ///< not finite, and the like
@@ -35,7 +38,8 @@ std::unique_ptr<data::Loader> generated_batches(const recipe::Recipe& recipe, co
 Stepper::Source endless(data::Loader& loader);
 
 /// `images` phantoms of the recipe's size through the recipe's augments, passes, losses, backward and
-/// optimiser.
+/// optimiser; and what takes in the training set before or after a training takes in a few of them, eight at
+/// least. Throws what a fit throws, unless that are DataError or NumericError, which become notes.
 CheckResult check(const recipe::Recipe& recipe, const host::Registry& registry, std::int64_t images = 2);
 /// The same with a plan that is there, whose weights it moves.
 CheckResult check(const recipe::Recipe& recipe, plan::Plan& plan, std::int64_t images);

@@ -46,6 +46,8 @@ class RunFolder {
                   const std::string& plan_mermaid, const std::vector<std::string>& command);
     /// Merges `values` into run.json, with a fresh heartbeat.
     void update(const nlohmann::json& values);
+    /// What run.json holds; nothing in a process that does not write it.
+    const nlohmann::json& status() const { return run_; }
     /// append_to_log() of this run.
     void log(const std::string& text) const;
     /// Appends one line to metrics.jsonl.
