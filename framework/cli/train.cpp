@@ -187,23 +187,21 @@ train::TrainSummary train_recipe(const recipe::Recipe& written, const StartFlags
     if (written.train.batch == recipe::TrainSpec::auto_batch && (group || stages.size() > 1))
         throw RecipeError(fmt::format("found train.batch = \"auto\" with several {}, expected a number",
                                       group ? "processes" : "stages"));
-    auto plan = base::during(globals.quiet || !first, "planning", [&] {
-        if (stages.size() > 1)  // the last is the one that is evaluated
-            runs::check_fit(tables, stages.back(), plan::Plan::initial(stages.back(), registry),
-                            recipe::opens_section(opens, "eval"));
-        auto made = plan::Plan::initial(stages.front(), registry);
-        if (stages.size() == 1) runs::check_fit(tables, written, made, recipe::opens_section(opens, "eval"));
+    auto plans = base::during(globals.quiet || !first, "planning", [&] {
+        std::vector<plan::Plan> made;
+        for (const auto& stage : stages) made.push_back(plan::Plan::initial(stage, registry));
+        runs::check_fit(tables, stages.back(), made.back(), recipe::opens_section(opens, "eval"));
         return made;
     });
     const auto images = tables.data ? tables.data->images->size() : 0;
-    const auto recipe = with_batch(written, plan, images, start.how(), globals);
+    const auto recipe = with_batch(written, plans.front(), images, start.how(), globals);
     request.out = globals.out;
     request.resume = start.how();
     request.overwrite = start.overwrite;
     request.quiet = globals.quiet;
     request.command = globals.command;
     request.group = group.get();
-    request.plan = std::move(plan);
+    request.plans = std::move(plans);
     request.data = tables.data;
     if (tables.probe)
         request.probe = [&](const plan::Plan& so_far, const Context& context) {

@@ -3,11 +3,9 @@
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
 #include <fmt/format.h>
-#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <cmath>
-#include <map>
 #include <new>
 #include <set>
 #include <utility>
@@ -15,7 +13,6 @@
 #include "base/atomic_file.hpp"
 #include "base/fnv.hpp"
 #include "base/json_text.hpp"
-#include "base/name_pattern.hpp"
 #include "base/time_text.hpp"
 #include "train/initial_weights.hpp"
 #include "train/signals.hpp"
@@ -149,27 +146,9 @@ bool Trainer::resumes() const {
 }
 
 void Trainer::start() {
-    for (const auto& warning : load_initial_weights(recipe_, plan_)) view_->say("warning: " + warning);
-    if (!request_.stage) return;
-    const at::NoGradGuard no_grad;
-    const std::map<std::string, at::Tensor> before(request_.stage->carried.begin(),
-                                                   request_.stage->carried.end());
-    for (auto& [name, tensor] : plan_.state()) {
-        const auto found = before.find(name);
-        const bool fresh = std::ranges::any_of(recipe_.stage->fresh, [&, &name = name](const auto& pattern) {
-            return base::matches(name, pattern);
-        });
-        if (found == before.end() || fresh) continue;
-        if (tensor.numel() == 0) tensor.resize_(found->second.sizes());
-        if (tensor.sizes() != found->second.sizes())
-            throw RecipeError(
-                fmt::format("{}: stage '{}' has {} as [{}], the stage before it as [{}]; name it in `fresh`, "
-                            "or give it the "
-                            "same size",
-                            recipe_.stage->origin.text(), recipe_.stage->name, name,
-                            fmt::join(tensor.sizes(), ", "), fmt::join(found->second.sizes(), ", ")));
-        tensor.copy_(found->second);
-    }
+    const auto warnings =
+        request_.stage ? go_on_from(*request_.stage, recipe_, plan_) : load_initial_weights(recipe_, plan_);
+    for (const auto& warning : warnings) view_->say("warning: " + warning);
 }
 
 void Trainer::restore() {
@@ -238,6 +217,7 @@ TrainSummary Trainer::train() {
                     comm().world_size() > 1 ? fmt::format(" x {} processes", comm().world_size()) : "",
                     stepper_->bf16() ? "bf16" : "fp32", device_.str(), loader_->workers()));
     view_->say(data_.cache.text());
+    if (recipe_.losses.empty()) view_->say("there is no [[loss]]: nothing is trained, components only fit");
     for (const auto& warning : plan_.warnings()) view_->say("warning: " + warning);
     if (const auto note = data_.images->note(); !note.empty()) view_->say("note: " + note);
     if (first() && !folder_.is_locked())

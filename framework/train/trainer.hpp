@@ -17,6 +17,7 @@
 #include "train/journal.hpp"
 #include "train/progress.hpp"
 #include "train/run_folder.hpp"
+#include "train/stage_start.hpp"
 #include "train/stepper.hpp"
 #include "train/training_data.hpp"
 #include "train/validation.hpp"
@@ -24,15 +25,6 @@
 namespace hearth::train {
 
 using Values = std::vector<std::pair<std::string, double>>;
-
-/// Where a stage of a training stands among the others (staged.hpp). Nothing of it for a recipe without stages.
-struct StageStart {
-    RunFolder* folder = nullptr;  ///< of all stages
-    bool resumes = false;         ///< this stage is the one that the checkpoint is of
-    bool last = true;
-    std::int64_t steps_before = 0;  ///< of earlier stages
-    NamedTensors carried;           ///< weights and buffers of earlier stages, by checkpoint name
-};
 
 struct TrainRequest {
     std::filesystem::path out;  ///< run folder; empty: runs/<name>/<time>
@@ -47,6 +39,7 @@ struct TrainRequest {
     /// What is opened already; what is missing the trainer opens. The plan is Plan::initial() of this recipe,
     /// the data were opened with data.cache = "none".
     std::optional<plan::Plan> plan;
+    std::vector<plan::Plan> plans;  ///< the same of several stages, of all or none (train_stages())
     std::optional<TrainingData> data;
     std::optional<StageStart> stage;
     /// Called every `probe.every` epochs and after the last: named metrics of the features so far; the first
