@@ -165,12 +165,12 @@ struct LabelledSpec {
     std::string validation_where;     ///< rows that thresholds are chosen on; "" = the training rows
     std::int64_t every = 10, k = 20;  ///< probe: every n epochs; neighbours
     std::int64_t phantom_count = 400, phantom_seed = 1000;
-    std::int64_t limit = 0;             ///< at most this many training and test images (0 = all)
-    std::int64_t size = 0;              ///< images become size x size pixels (0 = data.size)
-    std::string features = "cls+mean";  ///< "cls", "mean" or "cls+mean"
-    std::string network;                ///< whose backbone is read; "" = the first that is trained
-    std::string region;                 ///< column of masks: features of what is marked, not of the image; ""
-    std::int64_t folds = 0;             ///< cross-validation of probes over the rows of train_where; 0 = none
+    std::int64_t limit = 0;  ///< at most this many training and test images (0 = all)
+    std::int64_t size = 0;   ///< images become size x size pixels (0 = data.size)
+    std::string features;    ///< "cls", "mean" or "cls+mean"; "" = as the backbone says
+    std::string network;     ///< whose backbone is read; "" = the first that is trained
+    std::string region;      ///< column of masks: features of what is marked, not of the image; ""
+    std::int64_t folds = 0;  ///< cross-validation of probes over the rows of train_where; 0 = none
     std::vector<std::string> probes = {"linear", "knn"};  ///< classifiers on frozen features
     bool overlap = false;                                 ///< test rows may have been fitted on
     Written written;                                      ///< where keys of the section were written
