@@ -90,7 +90,7 @@ void detect(const DetectFlags& flags, Globals& globals) {
     if (is_run(file)) {
         refuse_training_flags(flags, globals);
         score(load_run({.run = file, .checkpoint = flags.checkpoint, .overrides = overrides, .with = with},
-                       globals, {.opens = {"detect"}, .only = {"detect"}}),
+                       globals, {.opens = {"detect"}, .only = {"detect"}, .by_override = {"data.patient"}}),
               globals);
         return;
     }

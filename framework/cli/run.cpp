@@ -1,6 +1,21 @@
 #include "cli/run.hpp"
 
+#include <algorithm>
+#include <iterator>
+
 namespace hearth::cli {
+namespace {
+
+/// What these overrides, with the fragments beside them, may change.
+std::vector<std::string> may_change(const RunReading& reading, const std::vector<std::string>& overrides) {
+    auto out = reading.only;
+    std::ranges::copy_if(reading.by_override, std::back_inserter(out), [&](const std::string& key) {
+        return std::ranges::any_of(overrides, [&](const auto& word) { return word.starts_with(key + "="); });
+    });
+    return out;
+}
+
+}  // namespace
 
 void RunArguments::add_to(CLI::App& verb) {
     verb.add_option("run", run, "Run folder")->required();
@@ -18,7 +33,7 @@ std::unique_ptr<runs::LoadedRun> load_run(const RunArguments& arguments, const G
                            .overrides = arguments.overrides,
                            .with = find_fragments(arguments.with),
                            .opens = reading.opens,
-                           .only = reading.only,
+                           .only = may_change(reading, arguments.overrides),
                            .device = globals.device,
                            .out = globals.out,
                            .plugin_paths = {globals.plugin_paths.begin(), globals.plugin_paths.end()}});

@@ -24,6 +24,8 @@ struct RunArguments {
 struct RunReading {
     Opens opens;                    ///< sections whose tables of images it opens
     std::vector<std::string> only;  ///< what the command line may change: recipe::Reading::only
+    /// Keys that overrides may change too, but no fragment, whose [data] is of other rows.
+    std::vector<std::string> by_override = {};
 };
 
 /// --resume[=auto|longer] and --overwrite.
