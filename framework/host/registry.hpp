@@ -48,6 +48,8 @@ class ComponentType {
     std::string summary() const { return entry_->summary; }
     const Library& library() const { return *library_; }
     const Schema& schema() const { return schema_; }
+    /// "head 'gain' of plugin gain 0.1.0 (FILE)", for messages.
+    std::string place() const;
     Ports reads(const Options& options) const;
     /// With bound symbols replaced in the shapes.
     Ports writes(const Options& options, const Symbols& symbols) const;
