@@ -68,15 +68,16 @@ std::string total_misfit(const at::Tensor& total, const Tensors& in, c10::Device
     if (total.dim() != 0)
         return fmt::format("total: found {}, expected a scalar; take its mean() or sum()", sizes_text(total));
     if (!is_of("float", total.scalar_type(), setting))
-        return fmt::format("total: found {}, expected {}; convert it with to()", dtype_text(total.scalar_type()),
-                           type_text("float", setting));
+        return fmt::format("total: found {}, expected {}; convert it with to()",
+                           dtype_text(total.scalar_type()), type_text("float", setting));
     if (elsewhere(total.device(), device))
         return fmt::format("total: found on {}, expected on {}", total.device().str(), device.str());
     if (total.requires_grad() || !at::GradMode::is_enabled()) return "";
     const auto* read = with_gradient(in);
     if (read == nullptr) return "";
     return fmt::format(
-        "total: found no gradient, expected one, since it reads '{}', which has one; what it is computed from is "
+        "total: found no gradient, expected one, since it reads '{}', which has one; what it is computed from "
+        "is "
         "detached, or computed without gradients",
         *read);
 }
@@ -98,7 +99,7 @@ std::string terms_misfit(const LossOutput& out) {
 struct Boundary::Call {
     const CallSetting& setting;
     c10::Device device;
-    bool as_planned = true;  ///< what it read has the sizes that the symbols know
+    bool as_planned = true;  ///< it was given all reads, in the sizes that the symbols know
     c10::SmallVector<std::int64_t, 16> sizes;
 
     Call(const Tensors& in, std::size_t symbols, const CallSetting& given)
@@ -148,12 +149,11 @@ Boundary::Declared Boundary::declared(const Port& port, Of of, const Words& word
 
 std::string Boundary::bind(const Tensors& in, Call& call) const {
     for (const auto& read : reads_) {
-        if (!in.has(read.port.name)) continue;
-        const auto& tensor = in[read.port.name];
-        if (tensor.dim() != std::ssize(read.sizes)) {  // its writer is held to that
+        if (!in.has(read.port.name) || in[read.port.name].dim() != std::ssize(read.sizes)) {
             call.as_planned = false;
             continue;
         }
+        const auto& tensor = in[read.port.name];
         for (std::size_t i = 0; i < read.sizes.size(); ++i) {
             const auto found = tensor.size(static_cast<std::int64_t>(i));
             if (read.sizes[i] >= 0) {
@@ -162,8 +162,8 @@ std::string Boundary::bind(const Tensors& in, Call& call) const {
             }
             auto& size = call.size_of(read.sizes[i]);
             if (size != open && size != found)
-                return fmt::format("input '{}': found {}, expected {}, as in what else it reads", read.port.name,
-                                   sizes_text(tensor), expected(read, call));
+                return fmt::format("input '{}': found {}, expected {}, as in what else it reads",
+                                   read.port.name, sizes_text(tensor), expected(read, call));
             size = found;
         }
     }
@@ -210,8 +210,9 @@ std::string Boundary::misfit(const Declared& declared, const at::Tensor& tensor,
     if (declared.any) return "";
     if (auto text = sizes_misfit(declared, tensor, call); !text.empty()) return text;
     if (is_of(port.dtype, tensor.scalar_type(), call.setting)) return "";
-    return fmt::format("output '{}': found {}, expected {}; convert it with to(), or declare its type with of()",
-                       port.name, dtype_text(tensor.scalar_type()), type_text(port.dtype, call.setting));
+    return fmt::format(
+        "output '{}': found {}, expected {}; convert it with to(), or declare its type with of()", port.name,
+        dtype_text(tensor.scalar_type()), type_text(port.dtype, call.setting));
 }
 
 std::string Boundary::missing(const Declared& declared, const std::vector<std::string>& there) const {
@@ -224,9 +225,10 @@ std::string Boundary::undeclared(const Tensors& out) const {
     for (const auto& write : writes_) names.push_back(write.port.name);
     for (const auto& [name, tensor] : out)
         if (std::ranges::find(names, name) == names.end())
-            return fmt::format("output '{}': found an output that is not declared, expected {}{}; add it to writes()",
-                               base::printable(name), names.empty() ? "none" : "one of: " + join(names),
-                               did_you_mean(name, names));
+            return fmt::format(
+                "output '{}': found an output that is not declared, expected {}{}; add it to writes()",
+                base::printable(name), names.empty() ? "none" : "one of: " + join(names),
+                did_you_mean(name, names));
     return "";
 }
 

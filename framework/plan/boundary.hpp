@@ -23,10 +23,10 @@ namespace hearth::plan {
 
 /// What a call is held to besides its ports.
 struct CallSetting {
-    c10::Device device = c10::kCPU;              ///< where outputs belong; where the call reads something: there
-    at::ScalarType floating = at::kFloat;        ///< what a port of "float" holds
-    std::optional<at::ScalarType> mixed = {};    ///< and what mixed precision may make of it
-    std::int64_t batch = -1;                     ///< B, for a call that reads nothing with a batch axis; -1: not known
+    c10::Device device = c10::kCPU;            ///< where outputs belong; where the call reads something: there
+    at::ScalarType floating = at::kFloat;      ///< what a port of "float" holds
+    std::optional<at::ScalarType> mixed = {};  ///< and what mixed precision may make of it
+    std::int64_t batch = -1;  ///< B, for a call that reads nothing with a batch axis; -1: not known
     const std::set<std::string>* wanted = nullptr;  ///< Context::wanted: the other outputs may be left out
     const std::set<std::string>* needed = nullptr;  ///< of those that may go unread, the ones that are read
 };
@@ -38,8 +38,9 @@ class Boundary {
     enum class Of { batch, sample };
 
     Boundary() = default;
-    /// `reads` as the component declares them, `writes` as it gives them for `symbols`, which are what is known
-    /// about the symbols of `reads`.
+    /// `reads` as the component declares them, those that it is given; `writes` as it gives them for `symbols`,
+    /// which are what is known about the symbols of `reads`. A call that is not given them all, or other sizes,
+    /// may have outputs of other sizes than `symbols` knows: features of a backbone that in the plan sees parts.
     Boundary(const Ports& reads, const Ports& writes, const Symbols& symbols, Of of = Of::batch);
     /// Of outputs whose names alone are declared: DeviceAugment::drawn().
     static Boundary of_names(const std::vector<std::string>& names);

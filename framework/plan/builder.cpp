@@ -6,6 +6,7 @@
 #include <functional>
 #include <optional>
 
+#include "plan/trace.hpp"
 #include "recipe/word_list.hpp"
 
 namespace hearth::plan {
@@ -49,6 +50,7 @@ Plan Builder::build() {
     stop_if_any("the recipe's wiring does not make sense");
     Plan plan;
     collect(plan);
+    if (auto* trace = trace_of_environment()) plan.watches_.push_back(trace);
     return plan;
 }
 
@@ -200,6 +202,7 @@ void Builder::draft(Kind kind, const recipe::ComponentSpec& spec, const std::str
     made.node.kind = kind;
     made.node.use = spec.use;
     made.node.where = spec.origin.text();
+    made.node.place = made.node.where + ": " + id + ": " + made.type->place();
     if (pass != nullptr) {
         made.node.network = pass->network;
         made.node.pass = pass->as;

@@ -98,6 +98,7 @@ void Builder::mark_on_device() {
         const auto split = std::dynamic_pointer_cast<DeviceAugment>(node.component);
         if (split && !read) {
             node.on_device = split;
+            node.drawn_boundary = Boundary::of_names(split->drawn());
             for (const auto& name : split->drawn())
                 node.drawn.push_back({.port = name, .name = node.id + "." + name, .shape = {}, .help = {}});
         } else {

@@ -74,6 +74,7 @@ void Builder::unify_and_create() {
     for (auto& draft : drafts_) {
         if (!draft.node.runs && draft.node.kind != Kind::head && draft.node.kind != Kind::backbone) continue;
         Symbols symbols;
+        Ports reads;  // those that calls are given, as the component declares them
         bool fits = true;
         if (draft.pass == nullptr && draft.node.kind != Kind::augment) draft.node.group = common_group(draft);
         for (auto& wire : draft.node.reads) {
@@ -84,6 +85,7 @@ void Builder::unify_and_create() {
                 continue;
             }
             const auto produced = as_read(draft, wire, known->second);
+            if (!wire.only_for_fit) reads.emplace_back(wire.port, wire.shape, "");
             const auto clash = unify(wire.shape, produced, symbols);
             if (!clash.empty()) {
                 const auto writer = writer_.find(wire.name);
@@ -110,6 +112,8 @@ void Builder::unify_and_create() {
                 draft.node.writes[i].shape = std::move(shape);
                 shapes_[draft.node.writes[i].name] = draft.node.writes[i].shape;
             }
+            draft.node.boundary = Boundary(reads, ports, symbols);
+            draft.node.sample_boundary = Boundary(reads, ports, symbols, Boundary::Of::sample);
             draft.node.component = instance;
         } catch (const RecipeError& error) {
             problem(draft.origin, error.what());

@@ -25,7 +25,8 @@ const std::string* Untouched::changed() const {
 
 std::string changed_text(const std::string& input) {
     return fmt::format(
-        "input '{}': found it changed in place, expected it as it was, since others read it too; change a copy of "
+        "input '{}': found it changed in place, expected it as it was, since others read it too; change a copy "
+        "of "
         "it (clone())",
         input);
 }

@@ -133,6 +133,25 @@ TEST_CASE("a group of views keeps its axis before the batch axis") {
     }
 }
 
+TEST_CASE("a view that has another shape for another image is refused with who writes it") {
+    const auto uneven = [](Tensors& views, const RandomKey& key) {
+        views.set("noise", at::zeros({2, 1 + static_cast<std::int64_t>(key.sample)}));
+    };
+    const auto message_with = [&](LoaderOptions options) {
+        options.batch = 2, options.workers = 1, options.shuffle = false;
+        Loader loader(numbers(2), options, uneven, {"noise"});
+        loader.begin(0);
+        Tensors batch;
+        return test::message_of<PluginError>([&] { loader.next(batch); });
+    };
+    const std::string told =
+        "view 'noise': found [2, 1] of image0 and [2, 2] of image1, expected one shape for all images, which a "
+        "batch puts together";
+    CHECK(message_with({}) == told);
+    CHECK(message_with({.written_by = [](const std::string& view) { return "who writes " + view; }}) ==
+          "who writes noise: " + told);
+}
+
 TEST_CASE("labels come with the samples they belong to") {
     std::vector<int> labels;
     for (int i = 0; i < 8; ++i) labels.push_back(i == 5 ? -1 : 100 + i);
