@@ -10,6 +10,7 @@
 #include "runs/opened_tables.hpp"
 #include "summary/print_table.hpp"
 #include "train/check.hpp"
+#include "train/conduct.hpp"
 #include "train/initial_weights.hpp"
 
 namespace hearth::cli {
@@ -51,6 +52,8 @@ nlohmann::json check_stage(const recipe::Recipe& recipe, const host::Registry& r
     const auto rows = runs::table_of(tables, recipe);
     const auto result =
         base::during(quiet, "one step on generated images", [&] { return train::check(recipe, plan, images); });
+    base::during(quiet, "the state, saved and loaded",
+                 [&] { train::expect_state_comes_back(recipe, registry, plan, images); });
     const auto there = tables.data ? tables.data->images->size() : 0;
     const auto cache = train::choose_cache(recipe.data, there, there);
     auto notes = runs::notes_on(tables, recipe);
@@ -92,7 +95,9 @@ nlohmann::json check_stage(const recipe::Recipe& recipe, const host::Registry& r
         for (const auto& name : result.without_gradient) fmt::print("no gradient: {}\n", name);
         for (const auto& name : result.follower_gradient) fmt::print("gradient where none may be: {}\n", name);
         if (result.ok())
-            fmt::print("ok: finite losses, every trained parameter gets a gradient, followers get none\n");
+            fmt::print(
+                "ok: finite losses, every trained parameter gets a gradient, followers get none, components do "
+                "as they declare\n");
     }
     if (!result.problems.empty())
         globals.exit_code = static_cast<int>(ExitCode::numeric);
@@ -134,7 +139,9 @@ void add_check(CLI::App& app, Globals& globals) {
     verb->footer(
         "Opens what [data], [validate], [probe], [eval] and [detect] name, reads an image of each, and counts\n"
         "images, patients and classes. Then says what gets no gradient in a step, and how large a checkpoint\n"
-        "is.\n\n"
+        "is. A component that returns something else than it declared, changes its inputs, draws from\n"
+        "something else than its Random or keeps something that no checkpoint has is named (exit code 4).\n"
+        "HEARTH_TRACE=1 in the environment prints what every component returns, on standard error.\n\n"
         "Examples:\n  hearth check recipe.toml\n  hearth check recipe.toml --with my-data.toml\n  hearth check "
         "recipe.toml "
         "networks.student.backbone.size=tiny "

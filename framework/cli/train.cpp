@@ -235,7 +235,8 @@ void add_train(CLI::App& app, Globals& globals) {
         "  hearth train recipe.toml data.source=chests.csv train.batch=32 --out runs/first\n"
         "  hearth train recipe.toml data.source=chests.csv train.batch=32 --out runs/first --resume\n\n"
         "  torchrun --no-python --nproc_per_node 2 hearth train recipe.toml\n\n"
-        "Ctrl-C writes a checkpoint and leaves with exit code 75; the same command with --resume goes on.");
+        "Ctrl-C writes a checkpoint and leaves with exit code 75; the same command with --resume goes on.\n"
+        "HEARTH_TRACE=1 in the environment prints what every component returns, on standard error.");
     verb->callback([flags, &globals] { train(*flags, globals); });
 }
 

@@ -3,11 +3,13 @@
 #include <ATen/ATen.h>
 #include <fmt/format.h>
 
+#include <atomic>
 #include <cmath>
 #include <set>
 
 #include "data/requests.hpp"
 #include "recipe/word_list.hpp"
+#include "train/conduct.hpp"
 #include "train/dry_run.hpp"
 #include "train/memory.hpp"
 #include "train/monitor.hpp"
@@ -16,9 +18,20 @@
 #include "train/validation.hpp"
 
 namespace hearth::train {
+namespace {
+
+/// Prepares samples for the step, of which the first two are made several times and compared.
+data::Transform compared(const plan::Plan& plan) {
+    return [&plan, left = std::make_shared<std::atomic<int>>(2)](Tensors& views, const RandomKey& key) {
+        if (left->fetch_sub(1) > 0) expect_same_views(plan, views, key);
+        plan.prepare(views, key);
+    };
+}
+
+}  // namespace
 
 std::unique_ptr<data::Loader> generated_batches(const recipe::Recipe& recipe, const plan::Plan& plan,
-                                                std::int64_t images) {
+                                                std::int64_t images, data::Transform transform) {
     const auto copies = recipe.data.samples_per_image;
     images = (images + copies - 1) / copies * copies;
     auto request = data::dataset_request(recipe.data, "phantom", "");
@@ -33,7 +46,8 @@ std::unique_ptr<data::Loader> generated_batches(const recipe::Recipe& recipe, co
     auto options = loader_options(recipe, plan, labels);
     options.batch = images;
     options.workers = 1;
-    return step_loader(phantoms, std::move(options), plan);
+    if (!transform) return step_loader(phantoms, std::move(options), plan);
+    return std::make_unique<data::Loader>(phantoms, std::move(options), std::move(transform), plan.delivered());
 }
 
 Stepper::Source endless(data::Loader& loader) {
@@ -47,14 +61,18 @@ Stepper::Source endless(data::Loader& loader) {
 
 CheckResult check(const recipe::Recipe& recipe, const host::Registry& registry, std::int64_t images) {
     auto plan = plan::Plan::initial(recipe, registry);
-    return check(recipe, plan, images);
+    auto result = check(recipe, plan, images);
+    expect_state_comes_back(recipe, registry, plan, images);
+    return result;
 }
 
 CheckResult check(const recipe::Recipe& recipe, plan::Plan& plan, std::int64_t images) {
     auto one_batch = recipe;
     one_batch.train.accumulate = 1;
     DryRun dry_run(std::move(one_batch), plan);
-    const auto loader = generated_batches(dry_run.recipe, dry_run.plan, images);
+    InputsKept inputs_kept;
+    const plan::Watching watching(dry_run.plan, inputs_kept);
+    const auto loader = generated_batches(dry_run.recipe, dry_run.plan, images, compared(dry_run.plan));
 
     CheckResult result;
     result.images = images;

@@ -27,17 +27,17 @@ struct CheckResult {
 
 /// One batch an epoch of `images` samples (rounded up to whole data.samples_per_image) of phantoms with the
 /// recipe's size and views, and labels of two classes in turn where it wants labels. `plan` has to outlive the
-/// loader.
+/// loader. `transform` makes the views; none: plan.prepare().
 std::unique_ptr<data::Loader> generated_batches(const recipe::Recipe& recipe, const plan::Plan& plan,
-                                                std::int64_t images);
+                                                std::int64_t images, data::Transform transform = {});
 
 /// Batches of a loader without end: after its last one it begins again.
 Stepper::Source endless(data::Loader& loader);
 
 /// `images` phantoms of the recipe's size through the recipe's augments, passes, losses, backward and
-/// optimiser.
+/// optimiser, and how the components conduct themselves meanwhile (conduct.hpp).
 CheckResult check(const recipe::Recipe& recipe, const host::Registry& registry, std::int64_t images = 2);
-/// The same with a plan that is there, whose weights it moves.
+/// The step of it with a plan that is there, whose weights it moves.
 CheckResult check(const recipe::Recipe& recipe, plan::Plan& plan, std::int64_t images);
 
 }  // namespace hearth::train
