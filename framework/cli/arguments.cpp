@@ -7,6 +7,7 @@
 
 #include "cli/cli.hpp"
 #include "plan/plan.hpp"
+#include "runs/plugins_lock.hpp"
 
 namespace hearth::cli {
 namespace {
@@ -143,11 +144,31 @@ fs::path installed_share() {
     return fs::path(own_program()).parent_path().parent_path() / "share/hearth";
 }
 
+void say_about(const host::Registry& registry, const std::string& bringer, const Globals& globals) {
+    if (globals.quiet) return;
+    for (const auto& warning : registry.warnings()) fmt::print(stderr, "warning: {}\n", warning);
+    for (const auto& library : registry.libraries())
+        if (library->origin == "recipe")
+            fmt::print(stderr, "note: {} brings plugin {} {} with it: {}\n", bringer, library->plugin->id,
+                       library->plugin->version, library->file.string());
+}
+
 host::Registry make_registry(const Globals& globals, const recipe::Recipe* recipe) {
     host::SearchRequest request;
     for (const auto& folder : globals.plugin_paths) request.from_command_line.emplace_back(folder);
-    if (recipe != nullptr) request.from_recipe = recipe->plugin_paths;
-    return host::Registry::found(request);
+    if (recipe == nullptr) return host::Registry::found(request);
+    request.from_recipe = recipe->plugin_paths;
+    const auto lock = runs::PluginsLock::read_beside(recipe->file);
+    if (globals.locked && !lock)
+        throw PluginError(
+            fmt::format("found --locked and no {}, expected the plugins that may run in it; write it with "
+                        "`hearth plugins lock {}`",
+                        runs::PluginsLock::file_beside(recipe->file).string(), recipe->file.string()));
+    if (lock) request.approve = lock->approve(globals.locked);
+    auto registry = host::Registry::found(request);
+    if (lock) lock->check(registry);
+    say_about(registry, recipe->file.string(), globals);
+    return registry;
 }
 
 }  // namespace hearth::cli

@@ -95,7 +95,7 @@ void detect(const DetectFlags& flags, Globals& globals) {
         return;
     }
     if (const auto folder = train_first(flags, globals))
-        recorded_evaluation(*folder, [&] { score(load_run(*folder, flags.checkpoint, globals), globals); });
+        recorded_evaluation(*folder, [&] { score(load_own_run(*folder, flags.checkpoint, globals), globals); });
 }
 
 }  // namespace

@@ -58,6 +58,8 @@ void doctor(Globals& globals) {
                                  {"exists", fs::is_directory(entry.folder)}};
         nlohmann::json files = nlohmann::json::array();
         if (fs::is_directory(entry.folder)) {
+            if (const auto unsafe = host::unsafe_folder(entry.folder); !unsafe.empty())
+                problems.push_back(unsafe);
             for (const auto& file : fs::directory_iterator(entry.folder)) {
                 const auto name = file.path().filename().string();
                 if (!name.starts_with("libhearth_") || file.path().extension() != ".so") continue;

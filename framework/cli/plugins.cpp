@@ -39,21 +39,8 @@ void add_plugins(CLI::App& app, Globals& globals) {
             fmt::print("{}", summary::plugins_show_text(registry, *name));
     });
 
-    auto file = std::make_shared<std::string>();
-    auto* check =
-        verb->add_subcommand("check", "Say what a file would be refused for, without running any of its code");
-    check->add_option("file", *file, "Shared library")->required();
-    check->footer(
-        "Examples:\n  hearth plugins check build/lib/libhearth_head_mine.so\n  hearth plugins check mine.so "
-        "--json");
-    check->callback([file, &globals] {
-        const auto checked = summary::check_plugin(*file);
-        if (globals.json)
-            base::print_json(summary::plugins_check_json(checked), 2);
-        else if (checked.problem.empty())
-            fmt::print("{}", summary::plugins_check_text(checked));
-        if (!checked.problem.empty()) throw PluginError(checked.problem);
-    });
+    add_plugins_check(*verb, globals);
+    add_plugins_lock(*verb, globals);
 }
 
 }  // namespace hearth::cli

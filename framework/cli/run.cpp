@@ -1,5 +1,7 @@
 #include "cli/run.hpp"
 
+#include <fmt/format.h>
+
 namespace hearth::cli {
 
 void RunArguments::add_to(CLI::App& verb) {
@@ -10,31 +12,44 @@ void RunArguments::add_to(CLI::App& verb) {
     verb.add_option("--checkpoint", checkpoint, "last, best, or step_N")->capture_default_str();
 }
 
+namespace {
+
+std::unique_ptr<runs::LoadedRun> load(runs::RunQuestion question, const Globals& globals) {
+    question.device = globals.device;
+    question.plugin_paths = {globals.plugin_paths.begin(), globals.plugin_paths.end()};
+    question.strict = globals.strict;
+    question.trust = globals.trust;
+    auto run = runs::load_run(question);
+    say_about(run->registry, run->folder.string(), globals);
+    if (!run->other_plugins.empty() && !globals.quiet) fmt::print(stderr, "warning: {}\n", run->other_plugins);
+    return run;
+}
+
+}  // namespace
+
 std::unique_ptr<runs::LoadedRun> load_run(const RunArguments& arguments, const Globals& globals,
                                           const RunReading& reading) {
     check_overrides(arguments.overrides, "run");
-    return runs::load_run({.run = arguments.run,
-                           .checkpoint = arguments.checkpoint,
-                           .overrides = arguments.overrides,
-                           .with = find_fragments(arguments.with),
-                           .opens = reading.opens,
-                           .only = reading.only,
-                           .device = globals.device,
-                           .out = globals.out,
-                           .plugin_paths = {globals.plugin_paths.begin(), globals.plugin_paths.end()}});
+    return load({.run = arguments.run,
+                 .checkpoint = arguments.checkpoint,
+                 .overrides = arguments.overrides,
+                 .with = find_fragments(arguments.with),
+                 .opens = reading.opens,
+                 .only = reading.only,
+                 .out = globals.out},
+                globals);
 }
 
 std::unique_ptr<runs::LoadedRun> load_run(const std::filesystem::path& folder, const std::string& checkpoint,
                                           const Globals& globals) {
-    return runs::load_run({.run = folder,
-                           .checkpoint = checkpoint,
-                           .overrides = {},
-                           .with = {},
-                           .opens = {},
-                           .only = {},
-                           .device = globals.device,
-                           .out = {},
-                           .plugin_paths = {globals.plugin_paths.begin(), globals.plugin_paths.end()}});
+    return load({.run = folder, .checkpoint = checkpoint}, globals);
+}
+
+std::unique_ptr<runs::LoadedRun> load_own_run(const std::filesystem::path& folder,
+                                              const std::string& checkpoint, const Globals& globals) {
+    auto own = globals;
+    own.trust = own.quiet = true;  // its plugins have just run here, and what there is to say was said
+    return load_run(folder, checkpoint, own);
 }
 
 }  // namespace hearth::cli

@@ -47,6 +47,9 @@ void recorded_evaluation(const std::filesystem::path& run, const std::function<v
 /// Throws RecipeError when `folder` is no run, DataError when its checkpoint is missing or broken.
 std::unique_ptr<runs::LoadedRun> load_run(const std::filesystem::path& folder, const std::string& checkpoint,
                                           const Globals& globals);
+/// The same of a run that this process has trained: its plugins are known.
+std::unique_ptr<runs::LoadedRun> load_own_run(const std::filesystem::path& folder,
+                                              const std::string& checkpoint, const Globals& globals);
 /// The same with what the arguments change of the recipe that is read back ("detect.top=0.1"), not of the
 /// weights. Results go to --out; without it those of another question to RUN/asked/QUESTION, so that the run's
 /// own stay.

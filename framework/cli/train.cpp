@@ -17,6 +17,7 @@
 #include "host/cuda.hpp"
 #include "runs/loaded_run.hpp"
 #include "runs/opened_tables.hpp"
+#include "runs/trusted_plugins.hpp"
 #include "summary/detection_report.hpp"
 #include "summary/print_table.hpp"
 #include "summary/result_tables.hpp"
@@ -37,7 +38,7 @@ struct TrainFlags {
 
 void evaluate_and_report(const std::filesystem::path& folder, const recipe::Recipe& recipe,
                          const Globals& globals) {
-    const auto run = load_run(folder, "last", globals);
+    const auto run = load_own_run(folder, "last", globals);
     const bool quiet = globals.quiet || globals.json;
     const auto show = [&](const std::vector<report::Table>& tables, const std::vector<std::string>& remarks) {
         train::append_to_log(folder, summary::plain(tables, remarks));
@@ -176,6 +177,7 @@ train::TrainSummary train_recipe(const recipe::Recipe& written, const StartFlags
                                  const Opens& opens) {
     start.check();
     const auto registry = make_registry(globals, &written);
+    runs::trust_those_of_recipe(registry);
     const auto group = join_others(written);
     const bool first = !group || group->rank() == 0;
     const auto tables = first ? base::during(globals.quiet, "opening the tables",
@@ -200,6 +202,7 @@ train::TrainSummary train_recipe(const recipe::Recipe& written, const StartFlags
     request.out = globals.out;
     request.resume = start.how();
     request.overwrite = start.overwrite;
+    request.strict = globals.strict;
     request.quiet = globals.quiet;
     request.command = globals.command;
     request.group = group.get();

@@ -13,6 +13,8 @@
 #include <optional>
 #include <utility>
 
+#include "host/guard.hpp"
+
 namespace hearth::data {
 namespace {
 
@@ -200,6 +202,17 @@ bool Loader::readable(std::int64_t index, cv::Mat& image) {
     }
 }
 
+void Loader::transform(Tensors& views, const RandomKey& key) const {
+    if (!transform_) return;
+    try {
+        transform_(views, key);
+    } catch (...) {
+        const auto epoch = static_cast<std::int64_t>(key.epoch) / options_.copies;
+        host::rethrow_with("", fmt::format(" (image {}, epoch {})",
+                                           dataset_->name(static_cast<std::int64_t>(key.sample)), epoch + 1));
+    }
+}
+
 Tensors Loader::make(std::int64_t epoch, std::int64_t number, const std::vector<std::int64_t>& order) {
     const auto first = (number * options_.world + options_.rank) * options_.batch;
     const auto last = std::min(first + options_.batch, dataset_->size() * options_.copies);
@@ -220,11 +233,10 @@ Tensors Loader::make(std::int64_t epoch, std::int64_t number, const std::vector<
         views.set("image", to_tensor(image, options_.channels));
         if (!options_.mask.empty())
             views.set("segmentation", segmentation_of(dataset_->mask(index, options_.mask), image));
-        if (transform_)
-            transform_(views, {.seed = options_.seed,
-                               .epoch = static_cast<std::uint64_t>(epoch * options_.copies + copy),
-                               .sample = static_cast<std::uint64_t>(index),
-                               .stream = 0});
+        transform(views, {.seed = options_.seed,
+                          .epoch = static_cast<std::uint64_t>(epoch * options_.copies + copy),
+                          .sample = static_cast<std::uint64_t>(index),
+                          .stream = 0});
         for (const auto& name : delivered_)
             if (name != "index" && name != "label") rows[name].push_back(views[name]);
         indices.push_back(index);

@@ -88,6 +88,8 @@ class Loader {
         std::exception_ptr error;
     };
     void work();
+    /// What goes wrong in it says at which image of which epoch.
+    void transform(Tensors& views, const RandomKey& key) const;
     Tensors make(std::int64_t epoch, std::int64_t number, const std::vector<std::int64_t>& order);
     cv::Mat fetch(std::int64_t index);
     bool readable(std::int64_t index, cv::Mat& image);

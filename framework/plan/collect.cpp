@@ -98,7 +98,8 @@ void Builder::mark_on_device() {
         const auto split = std::dynamic_pointer_cast<DeviceAugment>(node.component);
         if (split && !read) {
             node.on_device = split;
-            for (const auto& name : split->drawn())
+            for (const auto& name :
+                 host::guarded(node.where + ": " + node.id + ": drawn", [&] { return split->drawn(); }))
                 node.drawn.push_back({.port = name, .name = node.id + "." + name, .shape = {}, .help = {}});
         } else {
             warnings_.push_back(fmt::format(

@@ -304,6 +304,20 @@ std::string to_toml(const Table& tree, bool origins);
 Options bind_options(const Table& raw, const Schema& schema, const std::string& path, const Origin& where,
                      Diagnostics& problems);
 
+/// The option that a component's own message is about, as the recipe has it: that whose name alone of all its
+/// schema's is quoted in the message or begins it. Null where there is none, or it has its default.
+const Value* named_option(const Table& options, const Schema& schema, const std::string& message);
+
+/// A path option (OptionSpec::path) as it is bound: absolute.
+struct OptionFile {
+    std::string key;            ///< of the component: "file"
+    std::string written, path;  ///< as the recipe has it, and absolute
+    Origin origin;              ///< of the text in the recipe
+};
+std::vector<OptionFile> option_files(const Table& options, const Schema& schema);
+/// A copy of the tree in which each such text, known by its origin, is the absolute path.
+Table with_absolute_files(const Table& tree, const std::vector<OptionFile>& files);
+
 /// The schemas of the fixed sections, for checking and for the reference page.
 Schema data_schema();
 Schema train_schema();

@@ -76,6 +76,14 @@ void apply_override(Table& tree, const std::string& argument, Diagnostics& probl
 /// but not where it is the source of a section that is not among `opens`.
 void resolve_paths(Table& tree, const std::vector<std::string>& opens, Diagnostics& problems);
 
+/// Makes one such text absolute, in place. What is no text, or empty, stays.
+void resolve_path(Value& value, const std::string& path, Diagnostics& problems);
+
+// option_files.cpp --------------------------------------------------------------------------------------------
+
+/// The value of a path option made absolute; reports a file that is not there. False after a report.
+bool resolve_files(Value& value, const std::string& path, Diagnostics& problems);
+
 // bind.cpp ----------------------------------------------------------------------------------------------------
 
 /// "text \"x\"", "number 3.0": type and value, shortened, for messages.

@@ -221,8 +221,9 @@ PluginCheck check_plugin(const std::filesystem::path& file) {
 
 std::string plugins_check_text(const PluginCheck& check) {
     if (!check.problem.empty()) return "refused\n" + check.problem + "\n";
-    return fmt::format("accepted\n{}: built like this Hearth ({}); none of its code was run\n",
-                       check.file.string(), check.expected);
+    return fmt::format(
+        "accepted\n{}: built like this Hearth ({}), and loads beside the plugins that are found\n",
+        check.file.string(), check.expected);
 }
 
 nlohmann::ordered_json plugins_check_json(const PluginCheck& check) {

@@ -41,6 +41,9 @@ class RunFolder {
     /// Whether another process that wants to write this run is refused.
     bool is_locked() const { return lock_ != nullptr && lock_->holds(); }
 
+    /// Of a run that goes on: which of its plugins are not those it used so far (run_plugins.hpp), which its log
+    /// says too; "" where all are. Throws PluginError where some are and `strict` is.
+    std::string check_plugins(const recipe::Recipe& recipe, const host::Registry& registry, bool strict) const;
     /// Writes recipe.toml, resolved.toml, env.json and the first run.json.
     void describe(const recipe::Recipe& recipe, const host::Registry& registry, const std::string& plan_text,
                   const std::string& plan_mermaid, const std::vector<std::string>& command);

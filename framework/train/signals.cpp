@@ -7,12 +7,14 @@
 #include <cstdlib>
 #include <exception>
 #include <hearth/error.hpp>
+#include <string_view>
 #include <utility>
 
 namespace hearth::train {
 namespace {
 
 volatile std::sig_atomic_t received_signal = 0;
+volatile std::sig_atomic_t tells_of_signals = 1;
 
 void on_signal(int signal) {
     // The second time the user means it; a connection that is lost may send SIGHUP twice.
@@ -21,6 +23,11 @@ void on_signal(int signal) {
         std::raise(signal);
     }
     received_signal = signal;
+    constexpr std::string_view text = "\nstopping after this step; once more to quit now\n";
+    const int error = errno;
+    if (tells_of_signals != 0 && (signal == SIGINT || signal == SIGTERM))
+        static_cast<void>(!::write(STDERR_FILENO, text.data(), text.size()));
+    errno = error;
 }
 
 volatile std::sig_atomic_t signal_pipe = -1;
@@ -44,8 +51,9 @@ void take_signals(std::array<void (*)(int), StopSignals::signals.size()>& before
 
 }  // namespace
 
-StopSignals::StopSignals() {
+StopSignals::StopSignals(bool tells) {
     received_signal = 0;
+    tells_of_signals = tells ? 1 : 0;
     take_signals(before_, on_signal);
 }
 

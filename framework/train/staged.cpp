@@ -38,7 +38,7 @@ TrainSummary train_stages(const recipe::Recipe& whole, const host::Registry& reg
         Trainer trainer(stages.front(), registry, std::move(request));
         return trainer.run();
     }
-    auto folder = open_folder(whole, request);
+    auto folder = open_folder(whole, registry, request);
     auto at = position_in(folder, stages);
     std::string text, mermaid;
     for (const auto& stage : stages) {

@@ -17,6 +17,8 @@
 #include "base/json_text.hpp"
 #include "base/name_pattern.hpp"
 #include "base/time_text.hpp"
+#include "host/last_words.hpp"
+#include "host/place.hpp"
 #include "train/initial_weights.hpp"
 #include "train/signals.hpp"
 #include "train/training_set.hpp"
@@ -87,7 +89,7 @@ Trainer::Trainer(const recipe::Recipe& recipe, const host::Registry& registry, T
       device_(request_.group != nullptr ? request_.group->device() : pick_device(recipe.train.device)),
       plan_(take_plan()),
       data_(take_data()),
-      own_folder_(request_.stage ? std::nullopt : std::optional(open_folder(recipe, request_))),
+      own_folder_(request_.stage ? std::nullopt : std::optional(open_folder(recipe, registry, request_))),
       folder_(request_.stage ? *request_.stage->folder : *own_folder_) {
     if (recipe.train.threads > 0) at::set_num_threads(static_cast<int>(recipe.train.threads));
     plan_.to(device_);
@@ -187,12 +189,14 @@ void Trainer::save(const std::string& name) {
     view_->step(progress_.step);
 }
 
-RunFolder open_folder(const recipe::Recipe& recipe, const TrainRequest& request) {
-    if (request.group == nullptr)
-        return RunFolder::open(recipe, request.out, request.resume, request.overwrite);
-    if (request.group->rank() == 0) {
+RunFolder open_folder(const recipe::Recipe& recipe, const host::Registry& registry,
+                      const TrainRequest& request) {
+    if (request.group == nullptr || request.group->rank() == 0) {
         auto folder = RunFolder::open(recipe, request.out, request.resume, request.overwrite,
-                                      request.group->world_size());
+                                      request.group == nullptr ? 1 : request.group->world_size());
+        const auto others = folder.check_plugins(recipe, registry, request.strict);
+        if (!others.empty() && !request.quiet) fmt::print(stderr, "warning: {}\n", others);
+        if (request.group == nullptr) return folder;
         request.group->from_first(nlohmann::json({{"path", std::filesystem::absolute(folder.path()).string()},
                                                   {"resumes", folder.resumes()}})
                                       .dump());
@@ -224,7 +228,9 @@ TrainSummary Trainer::run() {
 }
 
 TrainSummary Trainer::train() {
-    const StopSignals signals;
+    const StopSignals signals(first());
+    const host::ProcessKeeper keeper("a plugin");
+    keeper_ = &keeper;
     const auto start = std::chrono::steady_clock::now();
     const auto from = progress_.step;
     view_->say(
@@ -275,6 +281,7 @@ TrainSummary Trainer::train() {
     folder_.update({{"step", steps_before() + progress_.step}});
     journal_->flush();
     view_->finish();
+    host::set_step(-1);
     return summary;
 }
 
@@ -307,7 +314,9 @@ bool Trainer::fit(Fit when) {
 bool Trainer::epoch() {
     const auto number = progress_.epoch();
     const auto done = progress_.step % progress_.steps_per_epoch;
+    host::set_step(steps_done());
     begin_epoch(plan_, context(), done == 0 ? set_for(context()) : SetFor());
+    keeper_->put_back();
     loader_->begin(number, done * stepper_->batches_per_step());
     for (auto i = done; i < progress_.steps_per_epoch; ++i) {
         if (!step()) break;
@@ -319,6 +328,7 @@ bool Trainer::epoch() {
 
 bool Trainer::step() {
     bool finite = true;
+    host::set_step(steps_done());
     const auto result = stepper_->step(
         context(), [&](Tensors& batch) { return loader_->next(batch); },
         [&](const plan::StepOutput& out, std::int64_t images, bool good) {
@@ -328,6 +338,7 @@ bool Trainer::step() {
             else
                 on_nan(out);
         });
+    keeper_->put_back_folder();
     if (!result.complete) return false;
     if (result.updated)
         journal_->add_updates(result.updates, progress_);
@@ -417,10 +428,13 @@ std::size_t Trainer::list_bad_images(std::int64_t epoch) {
 
 std::vector<std::pair<std::string, std::int64_t>> Trainer::counts_of_augments() const {
     std::vector<std::pair<std::string, std::int64_t>> out;
-    for (const auto& [name, component] : plan_.components())
-        if (const auto* augment = dynamic_cast<const Augment*>(component.get()))
-            for (const auto& [what, count] : augment->counts())
-                if (count > 0) out.emplace_back(name + "." + what, count);
+    for (const auto& [name, component] : plan_.components()) {
+        const auto* augment = dynamic_cast<const Augment*>(component.get());
+        if (augment == nullptr) continue;
+        for (const auto& [what, count] :
+             host::guarded(host::place_of(*augment, name) + ": counts", [&] { return augment->counts(); }))
+            if (count > 0) out.emplace_back(name + "." + what, count);
+    }
     return out;
 }
 

@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "host/process_keeper.hpp"
 #include "plan/plan.hpp"
 #include "train/checkpoints.hpp"
 #include "train/fitting.hpp"
@@ -38,6 +39,7 @@ struct TrainRequest {
     std::filesystem::path out;  ///< run folder; empty: runs/<name>/<time>
     Resume resume = Resume::no;
     bool overwrite = false;  ///< a run that is there is deleted
+    bool strict = false;     ///< a run that goes on with other plugins than it had is refused
     bool quiet = false;
     std::vector<std::string> command;  ///< as typed, for env.json
     /// The other processes of the run; null where there is one alone. Process 0 keeps the run folder, logs and
@@ -110,6 +112,7 @@ class Trainer {
     void save(const std::string& name);  ///< a checkpoint; the first process does
     Context context() const;
     const Comm& comm() const { return request_.group != nullptr ? *request_.group : Comm::local(); }
+    std::int64_t steps_done() const { return steps_before() + progress_.step; }
     bool first() const { return comm().rank() == 0; }  ///< this process keeps the run folder
     bool resumes() const;
     std::int64_t steps_before() const { return request_.stage ? request_.stage->steps_before : 0; }
@@ -131,10 +134,13 @@ class Trainer {
     std::unique_ptr<ProgressView> view_;
     std::size_t told_flat_ = 0;  ///< images that were said to show next to nothing
     Progress progress_;
-    bool told_unreadable_ = false;  ///< that validation images cannot be read
+    const host::ProcessKeeper* keeper_ = nullptr;  ///< while it trains
+    bool told_unreadable_ = false;                 ///< that validation images cannot be read
 };
 
-/// The folder of a run, opened by its first process for all of them.
-RunFolder open_folder(const recipe::Recipe& recipe, const TrainRequest& request);
+/// The folder of a run, opened by its first process for all of them. Says which plugins are others than those of
+/// the run that goes on.
+RunFolder open_folder(const recipe::Recipe& recipe, const host::Registry& registry,
+                      const TrainRequest& request);
 
 }  // namespace hearth::train
