@@ -30,7 +30,7 @@ struct OwnPlugins : Misbehaving {
         CHECK_THAT(outcome.err, Contains("own.toml brings plugin misbehave 0.1.0 with it"));
     }
     Outcome embed(std::vector<std::string> more = {}) const {
-        std::vector<std::string> words = {"embed", "run", "films", "-o", "features.csv"};
+        std::vector<std::string> words = {"embed", "run", "films/manifest.csv", "-o", "features.csv"};
         words.insert(words.end(), more.begin(), more.end());
         return run(words);
     }
