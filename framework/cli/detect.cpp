@@ -94,6 +94,7 @@ void detect(const DetectFlags& flags, Globals& globals) {
               globals);
         return;
     }
+    refuse_flags_of_runs(globals, /*strict=*/false);
     if (const auto folder = train_first(flags, globals))
         recorded_evaluation(*folder, [&] { score(load_own_run(*folder, flags.checkpoint, globals), globals); });
 }

@@ -35,6 +35,7 @@ std::unique_ptr<runs::LoadedRun> load_model(const EmbedFlags& flags, const Globa
         return load_run({.run = file, .checkpoint = flags.checkpoint, .overrides = overrides, .with = with},
                         globals, {.opens = {}, .only = {"data.fit", "data.max_pixels", "data.max_bad"}});
     }
+    refuse_flags_of_runs(globals, /*strict=*/true);
     auto run = std::make_unique<runs::LoadedRun>();
     run->recipe = recipe::stages(flags.model.load(globals, {})).back();
     run->registry = make_registry(globals, &run->recipe);

@@ -15,6 +15,11 @@ void RunArguments::add_to(CLI::App& verb) {
 namespace {
 
 std::unique_ptr<runs::LoadedRun> load(runs::RunQuestion question, const Globals& globals) {
+    if (globals.locked)
+        throw RecipeError(fmt::format(
+            "found --locked and the run {}, which has no plugins.lock; --strict refuses plugins that "
+            "it did not use",
+            question.run.string()));
     question.device = globals.device;
     question.plugin_paths = {globals.plugin_paths.begin(), globals.plugin_paths.end()};
     question.strict = globals.strict;
@@ -26,6 +31,12 @@ std::unique_ptr<runs::LoadedRun> load(runs::RunQuestion question, const Globals&
 }
 
 }  // namespace
+
+void refuse_flags_of_runs(const Globals& globals, bool strict) {
+    if (globals.trust || (strict && globals.strict))
+        throw RecipeError(fmt::format("found {} and a recipe, expected it with a run folder alone",
+                                      globals.trust ? "--trust" : "--strict"));
+}
 
 std::unique_ptr<runs::LoadedRun> load_run(const RunArguments& arguments, const Globals& globals,
                                           const RunReading& reading) {
@@ -48,6 +59,7 @@ std::unique_ptr<runs::LoadedRun> load_run(const std::filesystem::path& folder, c
 std::unique_ptr<runs::LoadedRun> load_own_run(const std::filesystem::path& folder,
                                               const std::string& checkpoint, const Globals& globals) {
     auto own = globals;
+    own.locked = false;
     own.trust = own.quiet = true;  // its plugins have just run here, and what there is to say was said
     return load_run(folder, checkpoint, own);
 }

@@ -40,6 +40,9 @@ struct StartFlags {
 train::TrainSummary train_recipe(const recipe::Recipe& recipe, const StartFlags& start, Globals& globals,
                                  const Opens& opens);
 
+/// Throws RecipeError for --trust, and with `strict` for --strict: they are of a run, and this is a recipe.
+void refuse_flags_of_runs(const Globals& globals, bool strict);
+
 /// Does what follows the training of a run, and says in `evaluation` of its run.json how that went: an error
 /// also goes to its log, and a signal ends the process with exit code 75.
 void recorded_evaluation(const std::filesystem::path& run, const std::function<void()>& work);

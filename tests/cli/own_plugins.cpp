@@ -78,6 +78,21 @@ TEST_CASE("--plugin-path stands in for the folder of plugins that a run named an
     CHECK(box.run({"report", "run", "--plugin-path", "moved"}).code == 0);
 }
 
+TEST_CASE("flags of runs are refused with a recipe, and those of recipes with a run") {
+    const OwnPlugins box;
+    box.folder.write("films/manifest.csv", "path\n");
+    for (const auto& [words, found] : std::vector<std::pair<std::vector<std::string>, std::string>>{
+             {{"embed", "own.toml", "films", "-o", "x.csv", "--trust"}, "found --trust and a recipe"},
+             {{"embed", "own.toml", "films", "-o", "x.csv", "--strict"}, "found --strict and a recipe"},
+             {{"report", "run", "--locked"}, "found --locked, which `hearth report` does not obey"},
+             {{"embed", "films", "films", "-o", "x.csv", "--locked"}, "found --locked and the run films"},
+             {{"plan", "own.toml", "--trust"}, "found --trust, which `hearth plan` does not obey"}}) {
+        const auto outcome = box.run(words);
+        CHECK(outcome.code == 2);
+        CHECK_THAT(outcome.err, Contains(found));
+    }
+}
+
 TEST_CASE("plugins.lock is obeyed, and --locked refuses what it does not name") {
     const OwnPlugins box;
     const auto none = box.run({"plan", "own.toml", "--locked"});

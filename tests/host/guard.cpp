@@ -86,10 +86,9 @@ TEST_CASE("the place of a component names its plugin in what is thrown there, an
     CHECK(thrown(place) == place + plugin + ": no");
     CHECK(thrown(place + ": after_step") == place + plugin + ": after_step: no");
     CHECK(thrown(place + "r") == place + "r: no");  // another component, whose name begins alike
-    const auto* address = component.get();
-    component.reset();
     CHECK(host::find_place(place.c_str())->component == "student.scale");
-    CHECK(host::place_of(*address, "gone") == "gone");
+    host::forget_place(component.get());
+    CHECK(host::place_of(*component, "gone") == "gone");
 }
 
 TEST_CASE("a thread knows the innermost guard it is in") {
