@@ -361,7 +361,7 @@ TEST_CASE("a data set without a single readable image is an error each time, how
     CHECK(loader.quarantine().size() == 4);
 }
 
-TEST_CASE("what a transform throws reaches the caller, and the loader lives on") {
+TEST_CASE("what a transform throws reaches the caller with image and epoch, and the loader lives on") {
     std::atomic<bool> broken = true;
     Loader loader(numbers(12), {.batch = 4, .workers = 3, .shuffle = false},
                   [&](Tensors&, const RandomKey& key) {
@@ -375,7 +375,7 @@ TEST_CASE("what a transform throws reaches the caller, and the loader lives on")
         loader.next(batch);
         FAIL("expected a PluginError");
     } catch (const PluginError& error) {
-        CHECK(std::string(error.what()) == "augment.x: no such luck");
+        CHECK(std::string(error.what()) == "augment.x: no such luck (image image5, epoch 1)");
     }
     CHECK(loader.next(batch));
     CHECK_FALSE(loader.next(batch));
