@@ -27,7 +27,7 @@ struct OwnPlugins : Misbehaving {
         const auto outcome = run({"train", recipe, "--out", "run", "--no-report"});
         INFO(outcome.err);
         REQUIRE(outcome.code == 0);
-        CHECK_THAT(outcome.err, Contains("own.toml brings plugin misbehave 0.1.0 with it"));
+        CHECK_THAT(outcome.err, Contains("brings plugin misbehave 0.1.0 with it"));
     }
     Outcome embed(std::vector<std::string> more = {}) const {
         std::vector<std::string> words = {"embed", "run", "films/manifest.csv", "-o", "features.csv"};
@@ -45,7 +45,7 @@ TEST_CASE("a run names the plugins it used, and says where one was swapped") {
     const auto environment = box.json_of("run/env.json");
     REQUIRE(environment["plugins"].size() == 2);
     CHECK(environment["plugins"][0]["id"] == "misbehave");
-    CHECK(environment["plugins"][0]["components"] == nlohmann::json({"loss misbehave"}));
+    CHECK(environment["plugins"][0]["components"] == nlohmann::json::array({"loss misbehave"}));
 
     const auto same = box.embed();
     CHECK(same.code == 0);
@@ -97,11 +97,11 @@ TEST_CASE("plugins.lock is obeyed, and --locked refuses what it does not name") 
     const OwnPlugins box;
     const auto none = box.run({"plan", "own.toml", "--locked"});
     CHECK(none.code == 4);
-    CHECK_THAT(none.err, Contains("write it with `hearth plugins lock own.toml`"));
+    CHECK_THAT(none.err, Contains("write it with `hearth plugins lock ") && Contains("own.toml`"));
 
     const auto locked = box.run({"plugins", "lock", "own.toml"});
     CHECK(locked.code == 0);
-    CHECK_THAT(locked.out, Contains("misbehave 0.1.0") && Contains("lock: plugins.lock"));
+    CHECK_THAT(locked.out, Contains("misbehave 0.1.0") && Contains("lock: ") && Contains("plugins.lock\n"));
     const auto lock = box.json_of("plugins.lock");
     CHECK(lock["plugins"]["misbehave"]["file"] == "libhearth_loss_misbehave.so");
     CHECK(lock["plugins"]["misbehave"]["sha256"].get<std::string>().size() == 64);
@@ -118,7 +118,7 @@ TEST_CASE("plugins.lock is obeyed, and --locked refuses what it does not name") 
     const auto swapped = box.run({"plan", "own.toml"});
     CHECK(swapped.code == 4);
     CHECK_THAT(swapped.err, Contains("mine/libhearth_loss_misbehave.so: found a plugin with sha256 ") &&
-                                Contains("of misbehave 0.1.0, as plugins.lock says"));
+                                Contains("of misbehave 0.1.0, as ") && Contains("plugins.lock says"));
     box.folder.write("plugins.lock", "what is this\n");
     CHECK(box.run({"plan", "own.toml"}).code == 4);
 }
