@@ -1,6 +1,7 @@
 # hearth_add_plugin(KIND NAME SOURCES ... [LINK ...])
 #   Builds libhearth_<KIND>_<NAME>.so: the one exported symbol is hearth_plugin, everything else stays hidden. Used by Hearth's own
-#   plugins and, after find_package(Hearth), by third parties alike. KIND is augment, backbone, head or loss.
+#   plugins and, after find_package(Hearth), by third parties alike. KIND is augment, backbone, head or loss. A file NAME.test.toml
+#   beside the sources tells `hearth plugins test` about the plugin and goes where the library goes.
 set(_hearth_plugin_script ${CMAKE_CURRENT_LIST_DIR}/plugin.map)
 function(hearth_add_plugin kind name)
   cmake_parse_arguments(ARG "" "" "SOURCES;LINK" ${ARGN})
@@ -22,6 +23,11 @@ function(hearth_add_plugin kind name)
     INSTALL_RPATH "$ORIGIN/../..")
   if(TARGET hearth_app)
     add_dependencies(hearth_app ${target})
+  endif()
+  if(EXISTS ${CMAKE_CURRENT_SOURCE_DIR}/${name}.test.toml)
+    set(settings ${CMAKE_BINARY_DIR}/lib/hearth/plugins/lib${target}.test.toml)
+    configure_file(${name}.test.toml ${settings} COPYONLY)
+    install(FILES ${settings} DESTINATION lib/hearth/plugins)
   endif()
   install(TARGETS ${target} LIBRARY DESTINATION lib/hearth/plugins)
 endfunction()

@@ -49,6 +49,7 @@ const std::map<std::string, Flags>& obeyed() {
         {"plugins list", prints + Flags{"--plugin-path"}},
         {"plugins show", prints + Flags{"--plugin-path"}},
         {"plugins check", prints},
+        {"plugins test", prints + Flags{"--seed"}},
         {"doctor", prints + Flags{"--plugin-path"}}};
     return by_verb;
 }

@@ -1,4 +1,5 @@
-// hearth plugins says which plugins are there, what they can be told, and what a file would be refused for.
+// hearth plugins says which plugins are there, what they can be told, and what a file would be refused for; it
+// tests them, too.
 #include <fmt/format.h>
 
 #include <nlohmann/json.hpp>
@@ -10,7 +11,7 @@
 namespace hearth::cli {
 
 void add_plugins(CLI::App& app, Globals& globals) {
-    auto* verb = app.add_subcommand("plugins", "List plugins, show their options and ports, check a file");
+    auto* verb = app.add_subcommand("plugins", "List plugins, show their options and ports, check and test a file");
     verb->require_subcommand(1);
     verb->footer("Examples:\n  hearth plugins list\n  hearth plugins show vit");
 
@@ -54,6 +55,7 @@ void add_plugins(CLI::App& app, Globals& globals) {
             fmt::print("{}", summary::plugins_check_text(checked));
         if (!checked.problem.empty()) throw PluginError(checked.problem);
     });
+    add_plugins_test(*verb, globals);
 }
 
 }  // namespace hearth::cli
