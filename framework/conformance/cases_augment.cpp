@@ -39,6 +39,11 @@ std::string differences(const Rig& rig, const Component& component, const Tensor
     return "";
 }
 
+/// The same views as sample() writes, with their batch axis.
+std::string render_misfit(const Rig& rig, const Tensors& in, const Tensors& out) {
+    return plan::Boundary(rig.reads(), rig.writes(), rig.symbols()).problem(in, out, {});
+}
+
 }  // namespace
 
 void check_key(Rig& rig) {
@@ -88,7 +93,7 @@ void check_halves(Rig& rig) {
         if (const auto found = views.find(port.name); found != views.end())
             expected.set(port.name, at::stack(found->second, batch_axis(port.shape)));
     const auto out = augment->render(in, drawn);
-    auto problem = misfit(rig, out, usual_batch);
+    auto problem = render_misfit(rig, in, out);
     require(problem.empty(), "render(): {}", problem);
     // A pixel on an edge may fall to the other side of it by rounding: means are compared.
     for (const auto& [name, tensor] : expected) {

@@ -99,8 +99,9 @@ std::string in_words(const Rig& rig, const Options& options) {
 std::string try_options(Rig& rig) {
     const auto component = rig.create();
     const auto in = rig.inputs();
-    if (rig.kind() == Kind::augment) return misfit(rig, rig.draw(*component, in, 0), -1);
-    return misfit(rig, rig.run(*component, in), usual_batch);
+    if (rig.kind() == Kind::augment)
+        return misfit(rig, sample_of(rig.reads(), in, 0), rig.draw(*component, in, 0));
+    return misfit(rig, in, rig.run(*component, in));
 }
 
 }  // namespace

@@ -10,6 +10,7 @@
 #include "conformance/cases.hpp"
 #include "conformance/compare.hpp"
 #include "conformance/elsewhere.hpp"
+#include "plan/untouched.hpp"
 
 namespace hearth::conformance {
 namespace {
@@ -35,14 +36,14 @@ void check_declared(Rig& rig) {
     const auto in = rig.inputs();
     if (rig.kind() == Kind::augment) {
         for (std::int64_t i = 0; i < usual_batch; ++i) {
-            const auto problem = misfit(rig, rig.draw(*component, in, i), -1);
+            const auto problem = misfit(rig, sample_of(rig.reads(), in, i), rig.draw(*component, in, i));
             require(problem.empty(), "{}", problem);
         }
         return;
     }
     for (const bool training : {true, false}) {
         const auto out = rig.run(*component, in, {.training = training});
-        const auto problem = misfit(rig, out, usual_batch);
+        const auto problem = misfit(rig, in, out);
         require(problem.empty(), "{}{}", problem, training ? "" : " (in evaluation)");
     }
 }
@@ -129,8 +130,7 @@ void check_inputs_kept(Rig& rig) {
     const auto component = rig.create();
     const auto in = rig.inputs();
     const auto before = copied(in);
-    std::map<std::string, std::uint32_t> versions;
-    for (const auto& [name, tensor] : in) versions[name] = tensor._version();
+    const plan::Untouched untouched(in);
     if (rig.kind() == Kind::augment)
         for (std::int64_t i = 0; i < usual_batch; ++i) rig.draw(*component, in, i);
     else
@@ -138,9 +138,8 @@ void check_inputs_kept(Rig& rig) {
             rig.run(*component, in, {.training = training, .learns = true});
     const auto problem = apart(in, before);
     require(problem.empty(), "an input was changed: {}", problem);
-    for (const auto& [name, tensor] : in)
-        require(tensor._version() == versions[name], "{}: written in place, expected inputs to be left alone",
-                name);
+    const auto* changed = untouched.changed();
+    require(changed == nullptr, "{}", changed == nullptr ? "" : plan::changed_text(*changed));
 }
 
 void check_batch_of_one(Rig& rig) {
@@ -149,7 +148,7 @@ void check_batch_of_one(Rig& rig) {
     // Batch statistics of one vector are refused by LibTorch itself: networks are asked in evaluation.
     const bool training = rig.kind() == Kind::loss;
     const auto out = rig.run(*component, in, {.training = training});
-    auto problem = misfit(rig, out, 1);
+    auto problem = misfit(rig, in, out);
     if (problem.empty()) problem = not_finite(out);
     require(problem.empty(), "{}", problem);
 }
@@ -169,8 +168,11 @@ void check_masks(Rig& rig) {
 
 void check_mixed_precision(Rig& rig) {
     const auto component = rig.create();
+    const auto in = rig.inputs();
     const MixedPrecision autocast(at::kCPU, true);
-    require_finite(rig, *component, rig.inputs(), "");
+    const auto problem = misfit(rig, in, rig.run(*component, in), {.mixed = at::kBFloat16});
+    require(problem.empty(), "{}", problem);
+    require_finite(rig, *component, in, "");
 }
 
 void check_without_data(Rig& rig) {
@@ -182,7 +184,7 @@ void check_without_data(Rig& rig) {
     for (const auto& [name, tensor] : in) there.set(name, tensor.to(elsewhere));
     const MixedDevices mixed;
     const auto out = rig.run(*component, asking(rig, there), {.device = elsewhere});
-    const auto problem = misfit(rig, out, usual_batch, elsewhere);
+    const auto problem = misfit(rig, there, out, {.device = elsewhere});
     require(problem.empty(), "{}", problem);
     if (const auto sum = differentiable_sum(rig, out); sum.defined()) sum.backward();
     const auto& found = MixedDevices::found();

@@ -24,35 +24,26 @@ std::string type_name(const Tensor& tensor) {
     return c10::toString(tensor.scalar_type());
 }
 
-/// "float" is what mixed precision makes of it too, and double where a case asked for it.
-bool has_type(const Port& port, const Tensor& tensor) {
-    if (port.dtype == "int64") return tensor.scalar_type() == at::kLong;
-    if (port.dtype == "bool") return tensor.scalar_type() == at::kBool;
-    return tensor.is_floating_point();
-}
-
-/// What a loss may write besides its ports.
+/// Of a loss with what it may write undeclared, for nobody to read.
 Ports with_outputs_of_loss(Ports ports) {
-    const auto add = [&](const char* name, Shape shape, bool optional) {
+    const auto add = [&](const char* name, Shape shape) {
         if (std::ranges::find(ports, name, &Port::name) != ports.end()) return;
         ports.emplace_back(name, std::move(shape), "");
-        ports.back().optional = optional;
+        ports.back().optional = true;
     };
-    add("total", Shape{}, false);
-    add("per_sample", Shape{"B"}, true);
-    add("per_pixel", Shape{"B", 1, "h", "w"}, true);
+    add("per_sample", Shape{"B"});
+    add("per_pixel", Shape{"B", 1, "rows of per_pixel", "columns of per_pixel"});
     return ports;
 }
 
-std::string undeclared(const Ports& writes, const Tensors& found) {
-    for (const auto& [name, tensor] : found) {
-        if (std::ranges::find(writes, name, &Port::name) != writes.end()) continue;
-        if (!name.starts_with("term."))
-            return fmt::format("found an output '{}' that is not declared; declare it in writes()", name);
-        if (!tensor.defined() || tensor.numel() != 1)
-            return fmt::format("found no single number as the term '{}', expected one", name.substr(5));
-    }
-    return "";
+/// The inverse of what Rig::run() makes of a loss's output.
+LossOutput as_loss(const Tensors& out) {
+    const auto get = [&](const char* name) { return out.has(name) ? out[name] : Tensor(); };
+    LossOutput loss;
+    loss.total = get("total"), loss.per_sample = get("per_sample"), loss.per_pixel = get("per_pixel");
+    for (const auto& [name, tensor] : out)
+        if (name.starts_with("term.")) loss.terms.emplace_back(name.substr(5), tensor);
+    return loss;
 }
 
 }  // namespace
@@ -95,38 +86,13 @@ std::string not_finite(const Tensors& tensors) {
     return "";
 }
 
-std::string misfit(const Port& port, const Tensor& found, std::int64_t batch, c10::Device device) {
-    if (!found.defined()) return fmt::format("{}: found an undefined tensor, expected one", port.name);
-    Shape shape = port.shape;
-    if (batch < 0) std::erase(shape, Dim("B"));
-    const auto expected =
-        fmt::format("{}: found sizes {}, expected '{}'", port.name, found.sizes(), to_string(shape));
-    if (found.dim() != static_cast<std::int64_t>(shape.size())) return expected;
-    for (std::size_t i = 0; i < shape.size(); ++i) {
-        const auto size = shape[i].known() ? shape[i].value() : shape[i] == Dim("B") ? batch : -1;
-        if (size >= 0 && found.size(static_cast<std::int64_t>(i)) != size)
-            return batch < 0 ? expected : fmt::format("{} with B = {}", expected, batch);
-    }
-    if (!has_type(port, found))
-        return fmt::format("{}: found {}, expected {}", port.name, type_name(found), port.dtype);
-    if (found.device().type() != device.type())
-        return fmt::format("{}: found it on {}, expected it on {}", port.name, found.device().str(),
-                           device.str());
-    return "";
-}
-
-std::string misfit(const Rig& rig, const Tensors& found, std::int64_t batch, c10::Device device) {
-    const auto writes = rig.kind() == Kind::loss ? with_outputs_of_loss(rig.writes()) : rig.writes();
-    if (auto problem = undeclared(writes, found); !problem.empty()) return problem;
-    for (const auto& port : writes) {
-        if (!found.has(port.name)) {
-            if (!port.optional)
-                return fmt::format("{}: found no such output, expected it as declared", port.name);
-            continue;
-        }
-        if (auto problem = misfit(port, found[port.name], batch, device); !problem.empty()) return problem;
-    }
-    return "";
+std::string misfit(const Rig& rig, const Tensors& in, const Tensors& found, const plan::CallSetting& setting) {
+    using plan::Boundary;
+    if (rig.kind() == Kind::loss)
+        return Boundary(rig.reads(), with_outputs_of_loss(rig.writes()), rig.symbols())
+            .problem(in, as_loss(found), setting);
+    const auto of = rig.kind() == Kind::augment ? Boundary::Of::sample : Boundary::Of::batch;
+    return Boundary(rig.reads(), rig.writes(), rig.symbols(), of).problem(in, found, setting);
 }
 
 Tensors copied(const Tensors& tensors) {

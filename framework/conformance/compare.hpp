@@ -4,6 +4,7 @@
 #include <string>
 
 #include "conformance/rig.hpp"
+#include "plan/boundary.hpp"
 
 namespace hearth::conformance {
 
@@ -22,11 +23,10 @@ std::string apart(const Tensors& found, const Tensors& expected, Tolerance toler
 /// "cls: found 3 of 64 values that are not finite" for the first tensor with such; "" for none.
 std::string not_finite(const Tensors& tensors);
 
-/// "" where `found` is what was declared of `port`: rank, sizes (`batch` samples; -1: views of one sample,
-/// without the axis), type and device; else what was found and expected.
-std::string misfit(const Port& port, const at::Tensor& found, std::int64_t batch, c10::Device device);
-/// The same of all outputs of a call: declared ones that are missing, and others, too.
-std::string misfit(const Rig& rig, const Tensors& found, std::int64_t batch, c10::Device device = c10::kCPU);
+/// "" where what a call wrote for `in` is what was declared (plan/boundary.hpp), else what was found and
+/// expected. Of an augment: the views of one sample.
+std::string misfit(const Rig& rig, const Tensors& in, const Tensors& found,
+                   const plan::CallSetting& setting = {});
 
 Tensors copied(const Tensors& tensors);
 Tensors detached(const Tensors& tensors);

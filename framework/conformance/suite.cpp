@@ -125,8 +125,8 @@ std::vector<Tested> components_of(const std::filesystem::path& library, const Li
     return out;
 }
 
-std::vector<Result> run_suite(const std::vector<Tested>& components, const Request& request, const Limits& limits,
-                         const std::function<void(const Result&)>& done) {
+std::vector<Result> run_suite(const std::vector<Tested>& components, const Request& request,
+                              const Limits& limits, const std::function<void(const Result&)>& done) {
     check_settings(components, limits);
     std::vector<Result> results;
     Jobs jobs;

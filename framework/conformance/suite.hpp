@@ -48,8 +48,8 @@ struct Request {
 };
 /// One result for each component and case, in their order; `done` is told each as it ends. Throws RecipeError
 /// for settings that do not fit a component, before any case runs.
-std::vector<Result> run_suite(const std::vector<Tested>& components, const Request& request, const Limits& limits,
-                         const std::function<void(const Result&)>& done = nullptr);
+std::vector<Result> run_suite(const std::vector<Tested>& components, const Request& request,
+                              const Limits& limits, const std::function<void(const Result&)>& done = nullptr);
 
 /// A table of components, or of the cases where there is but one, and what failed with the command that shows
 /// it again; no line is longer than `width`, commands excepted.

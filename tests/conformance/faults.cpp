@@ -52,21 +52,23 @@ TEST_CASE("each fault is found by its case, in words that name it") {
              {Kind::head, "gradient", "gradients", "gradient of the parameters: found"},
              {Kind::head, "split", "split", "half of a batch in evaluation: louder"},
              {Kind::head, "order", "order", "with the samples in another order: louder"},
-             {Kind::head, "shape", "outputs", "louder: found sizes [4, 16], expected 'B 16 16'"},
-             {Kind::head, "type", "outputs", "louder: found Long, expected float"},
-             {Kind::head, "undefined", "outputs", "louder: found an undefined tensor"},
-             {Kind::head, "missing", "outputs", "louder: found no such output, expected it as declared"},
-             {Kind::head, "undeclared", "outputs", "found an output 'more' that is not declared"},
+             {Kind::head, "shape", "outputs",
+              "output 'louder': found [4, 16], expected [4, 16, 16] ('B 16 16')"},
+             {Kind::head, "type", "outputs", "output 'louder': found int64, expected float32"},
+             {Kind::head, "undefined", "outputs", "output 'louder': found an undefined tensor"},
+             {Kind::head, "missing", "outputs", "output 'louder': found none of that name, expected 'B 16 16'"},
+             {Kind::head, "undeclared", "outputs", "output 'more': found an output that is not declared"},
              {Kind::head, "bf16", "bf16", "values that are not finite"},
              {Kind::head, "value", "meta", "asks for values: a GPU would be waited for"},
              {Kind::head, "throws", "outputs", "threw a value of type int"},
              {Kind::augment, "rand", "key", "draw from `random` alone"},
              {Kind::augment, "counts", "key", "for the same key again"},
              {Kind::augment, "threads", "threads", "where four threads call sample() at once"},
-             {Kind::augment, "batch", "outputs", "view: found sizes [1, 1, 32, 32], expected '1 32 32'"},
+             {Kind::augment, "batch", "outputs",
+              "output 'view': found [1, 1, 32, 32], expected [1, 32, 32] ('1 32 32')"},
              {Kind::loss, "empty", "masks", "total: found 1 of 1 values that are not finite with mask all 0"},
-             {Kind::loss, "vector", "outputs", "total: found sizes [4], expected ''"},
-             {Kind::loss, "per_sample", "outputs", "per_sample: found sizes [4, 16], expected 'B' with B = 4"},
+             {Kind::loss, "vector", "outputs", "total: found [4], expected a scalar"},
+             {Kind::loss, "per_sample", "outputs", "output 'per_sample': found [4, 16], expected [4] ('B')"},
              {Kind::loss, "sums", "processes", "two processes with half of the batch each: total"}}) {
         INFO(fault.name);
         const auto results = tested(fault.kind, fault.name, {fault.found_by});
@@ -92,8 +94,8 @@ TEST_CASE("a component that ends its process is a result like any other") {
 TEST_CASE("results are a table of 80 columns, with the command of each failure") {
     auto results = tested(Kind::head, "shape", {"schema", "outputs", "second"});
     const auto one = results_text(results, 80);
-    CHECK_THAT(one,
-               Contains("outputs  failed") && Contains("head/unruly: outputs failed\n  louder: found sizes"));
+    CHECK_THAT(
+        one, Contains("outputs  failed") && Contains("head/unruly: outputs failed\n  output 'louder': found"));
     CHECK_THAT(one, Contains("  hearth plugins test ") && Contains("1 passed, 2 failed, 0 skipped\n"));
     results.push_back({"loss/gain", "create", Verdict::passed, "", "", 0});
     const auto several = results_text(results, 80);
@@ -115,11 +117,13 @@ TEST_CASE("options and sizes that do not fit are the user's mistake, before any 
     std::erase_if(components, [](const Tested& one) { return one.kind != Kind::head; });
     auto& settings = components[0].settings;
     set_option(settings, "widht=3");
-    CHECK_THROWS_WITH(run_suite(components, {}, {1, 60}), Contains("widht: unknown key") && Contains("'width'"));
+    CHECK_THROWS_WITH(run_suite(components, {}, {1, 60}),
+                      Contains("widht: unknown key") && Contains("'width'"));
     settings = {};
     set_option(settings, "width=100");
     CHECK_THROWS_WITH(run_suite(components, {}, {1, 60}), Contains("found 100, expected between 1 and 64"));
     settings = {};
     set_symbol(settings, "Q=3");
-    CHECK_THROWS_WITH(run_suite(components, {}, {1, 60}), Contains("the symbol Q, expected a symbol of its reads"));
+    CHECK_THROWS_WITH(run_suite(components, {}, {1, 60}),
+                      Contains("the symbol Q, expected a symbol of its reads"));
 }

@@ -44,7 +44,7 @@ class UnrulyHead : public Head {
         if (fault_ == "shape") x = x.mean(1);
         if (fault_ == "type") x = x.to(at::kLong);
         if (fault_ == "undefined") x = Tensor();
-        if (fault_ == "bf16") x = x.to(at::kFloat) / (x.scalar_type() == at::kDouble ? 1 : 0 * x);
+        if (fault_ == "bf16") x = x / (x * 0);
         if (fault_ == "missing") return {};
         if (fault_ == "undeclared") return {{"louder", x}, {"more", x}};
         return {{"louder", x}};
