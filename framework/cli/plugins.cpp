@@ -11,7 +11,8 @@
 namespace hearth::cli {
 
 void add_plugins(CLI::App& app, Globals& globals) {
-    auto* verb = app.add_subcommand("plugins", "List plugins, show their options and ports, check and test a file");
+    auto* verb =
+        app.add_subcommand("plugins", "List plugins, show their options and ports, check and test a file");
     verb->require_subcommand(1);
     verb->footer("Examples:\n  hearth plugins list\n  hearth plugins show vit");
 

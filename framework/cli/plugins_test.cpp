@@ -177,7 +177,9 @@ void add_plugins_test(CLI::App& plugins, Globals& globals) {
     test->add_option("--symbol", flags->symbols, "Size of a symbol of its reads, such as D=64; repeatable")
         ->allow_extra_args(false);
     test->add_option("--settings", flags->settings, "Options, sizes and more; otherwise LIBRARY.test.toml");
-    test->add_option("--timeout", flags->timeout, "Seconds for a case")->capture_default_str()->check(CLI::PositiveNumber);
+    test->add_option("--timeout", flags->timeout, "Seconds for a case")
+        ->capture_default_str()
+        ->check(CLI::PositiveNumber);
     test->add_option("--jobs", flags->jobs, "Cases at once")->capture_default_str()->check(CLI::Range(1, 1024));
     test->add_flag("--list", flags->list, "Name the cases and what each holds a component to");
     test->add_flag("--tsan", flags->tsan, "Say how to run the case `threads` under ThreadSanitizer");

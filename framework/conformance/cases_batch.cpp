@@ -1,7 +1,7 @@
 // Batches: a sample does not depend on those beside it, and processes share the work of one.
 #include <ATen/ATen.h>
 
-#include <atomic>
+#include <algorithm>
 
 #include "conformance/cases.hpp"
 #include "conformance/compare.hpp"

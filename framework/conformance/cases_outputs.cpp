@@ -121,7 +121,7 @@ void check_wanted(Rig& rig) {
             continue;
         }
         require(out.has(port.name), "{}: found no such output where it alone is read, expected it", port.name);
-        const auto problem = apart(port.name, out[port.name], all[port.name], {1e-5, 1e-6});
+        const auto problem = apart(port.name, out[port.name], all[port.name], {1e-4, 1e-5});
         require(problem.empty(), "{} where it alone is read", problem);
     }
 }

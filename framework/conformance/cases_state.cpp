@@ -49,7 +49,7 @@ void load(Component& component, const Tensors& state) {
 void check_hooks(Rig& rig) {
     auto component = rig.create();
     for (std::int64_t step = 1; step < 6; ++step) {  // over the end of an epoch
-        if (step == 4) rig.prepare(*component, {.step = step});
+        if (step == 4) rig.begin_epoch(*component, {.step = step});
         train_once(rig, *component, step);
     }
     host::guarded(place(rig, "on_epoch_begin of a resumed run"),

@@ -57,7 +57,8 @@ void write_all(int file, const std::string& text) {
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     const rlimit no_core = {0, 0};
     setrlimit(RLIMIT_CORE, &no_core);
-    for (const int signal : {SIGINT, SIGTERM, SIGPIPE}) std::signal(signal, SIG_DFL);
+    for (const int signal : {SIGINT, SIGTERM, SIGPIPE, SIGSEGV, SIGABRT, SIGBUS, SIGFPE, SIGILL})
+        std::signal(signal, SIG_DFL);
     if (const int nothing = open("/dev/null", O_RDONLY); nothing >= 0) dup2(nothing, 0);
     dup2(printed, 1);
     dup2(printed, 2);

@@ -107,7 +107,8 @@ Rig Rig::with(Connected connected) const {
 
 std::shared_ptr<Component> Rig::create(std::uint64_t salt) {
     auto component = create_only(salt);
-    prepare(*component, {});
+    fit(*component);
+    begin_epoch(*component, {});
     return component;
 }
 
@@ -140,14 +141,20 @@ std::shared_ptr<Component> Rig::create_of(const Sizes& sizes, std::uint64_t salt
     return type_->create(options_, symbols_);
 }
 
-void Rig::prepare(Component& component, const Call& call) const {
+void Rig::fit(Component& component) const {
+    if (component.fits() == Fit::never) return;
+    const MadeSet set(*this);
+    auto now = context({});
+    now.set = &set;
+    at::manual_seed(seed_);
+    host::guarded(place(*this, "fit"), [&] { component.fit(now); });
+}
+
+void Rig::begin_epoch(Component& component, const Call& call) const {
     const MadeSet set(*this);
     auto now = context(call);
     now.set = &set;
     at::manual_seed(seed_);
-    host::guarded(place(*this, "fit"), [&] {
-        if (component.fits() != Fit::never) component.fit(now);
-    });
     host::guarded(place(*this, "on_epoch_begin"), [&] { component.on_epoch_begin(now); });
 }
 

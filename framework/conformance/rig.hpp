@@ -48,8 +48,9 @@ class Rig {
     std::shared_ptr<Component> create(std::uint64_t salt = 0);
     /// The same without fit and epoch.
     std::shared_ptr<Component> create_only(std::uint64_t salt = 0);
-    /// Fit and the begin of an epoch, with a made training set.
-    void prepare(Component& component, const Call& call) const;
+    /// With a made training set: what comes before the first step, once, and what begins each epoch.
+    void fit(Component& component) const;
+    void begin_epoch(Component& component, const Call& call) const;
 
     /// Connected reads, and writes with the numbers of their symbols. Once something was created.
     const Ports& reads() const { return reads_; }

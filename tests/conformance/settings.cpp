@@ -1,6 +1,8 @@
 // Settings: what a file beside a library and a command line say about the tests of a component.
 #include "conformance/settings.hpp"
 
+#include <ATen/ATen.h>
+
 #include <catch2/catch.hpp>
 #include <hearth/error.hpp>
 

@@ -20,13 +20,15 @@ class UnrulyHead : public Head {
   public:
     static void schema(Schema& schema) {
         schema.text("fault", "none").doc("what it does wrong");
-        schema.integer("width", 4).range(1, 64).doc("of nothing");
+        for (const char* name : {"width", "height", "depth"})
+            schema.integer(name, 4).range(1, 64).doc("of nothing");
     }
     static Ports reads(const Options&) { return {Port("tokens", "B L D", "patch tokens")}; }
     static Ports writes(const Options&) { return {Port("louder", "B L D", "multiplied tokens")}; }
     UnrulyHead(const Options& options, const Symbols& symbols) : fault_(options.text("fault")) {
         if (fault_ == "creates") throw std::runtime_error("no head today");
-        if (fault_ == "options" && options.integer("width") != 4) throw std::runtime_error("only four");
+        for (const char* name : {"width", "height", "depth"})
+            if (fault_ == "options" && options.integer(name) != 4) throw std::runtime_error("only four");
         gain_ = register_parameter("gain", at::ones({symbols.value("D")}));
         calls_ = register_buffer("calls", at::zeros({}));
     }
