@@ -49,6 +49,8 @@ const std::map<std::string, Flags>& obeyed() {
         {"plugins list", prints + Flags{"--plugin-path"}},
         {"plugins show", prints + Flags{"--plugin-path"}},
         {"plugins check", prints},
+        {"plugins pages", prints + Flags{"--plugin-path"}},
+        {"plugins new", prints + Flags{"--out", "--plugin-path"}},
         {"doctor", prints + Flags{"--plugin-path"}}};
     return by_verb;
 }
