@@ -33,6 +33,8 @@ void doctor(Globals& globals) {
     nlohmann::json facts = {{"hearth", HEARTH_VERSION},
                             {"build", HEARTH_BUILD_IDENTITY},
                             {"libtorch", TORCH_VERSION},
+                            {"libtorch_folder", host::libtorch_folder().string()},
+                            {"libtorch_build", host::libtorch_has_cuda() ? "CUDA" : "CPU only"},
                             {"opencv", CV_VERSION},
                             {"cores", std::thread::hardware_concurrency()},
                             {"torch_threads", at::get_num_threads()},
