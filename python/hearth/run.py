@@ -25,6 +25,14 @@ def _flat(line: "dict[str, Any]", before: str = "") -> Iterator["tuple[str, Any]
             yield before + key, value
 
 
+def _by_class(found: "dict[str, Any]") -> "dict[str, Any]":
+    """eval.json with what it has of each row and class as [N, C]; the file holds it row after row."""
+    classes = len(found.get("classes", []))
+    scores = [{**score, "probabilities": np.reshape(score["probabilities"], (-1, classes))} if classes else score for score in found["scores"]]
+    labels = np.reshape(found["labels"], (-1, classes)) if found.get("several") and classes else found["labels"]
+    return {**found, "labels": labels, "scores": scores}
+
+
 class Run:
     """What `hearth train` wrote into a folder.
 
@@ -68,7 +76,8 @@ class Run:
         pairs = [(line["step"], line[key]) for line in lines if key in line]
         if not pairs or any(isinstance(value, (str, list, bool)) for _, value in pairs):
             known = sorted({name for line in lines for name, value in line.items() if isinstance(value, (int, float))})
-            raise KeyError(f"{key}: found {'text' if pairs else 'none'} in metrics.jsonl of {self.path}, expected one of {', '.join(known) or 'nothing'}")
+            found = "no numbers" if pairs else "none"
+            raise KeyError(f"{key}: found {found} in metrics.jsonl of {self.path}, expected one of {', '.join(known) or 'nothing yet'}")
         values = np.array([np.nan if value is None else value for _, value in pairs], dtype=np.float64)
         return np.array([step for step, _ in pairs], dtype=np.int64), values
 
@@ -79,9 +88,13 @@ class Run:
 
     def results(self) -> "dict[str, Any]":
         """What was found, by file: "eval", "detect", "restorations", "quarantine", those that are there. Lists of numbers are
-        arrays: results()["eval"]["labels"] is int64 [N], ["scores"][0]["probabilities"] float64 [N, C]."""
+        arrays: results()["eval"]["labels"] is int64 [N] (with several labels [N, C]; -1: not known), ["scores"][0]["probabilities"]
+        float64 [N, C]."""
         files = {name: self.path / f"{name}.json" for name in RESULTS}
-        return {name: as_arrays(read(file)) for name, file in files.items() if file.exists()}
+        found = {name: as_arrays(read(file)) for name, file in files.items() if file.exists()}
+        if "eval" in found:
+            found["eval"] = _by_class(found["eval"])
+        return found
 
     def scores(self) -> "pd.DataFrame":
         """The scores of eval.json: model, classifier, auc with low and high, accuracy, f1. RunError where nothing was evaluated."""
@@ -90,11 +103,11 @@ class Run:
         if not file.exists():
             raise RunError(f"{self.path}: found no eval.json, expected one: `hearth probe {self.path}` writes it")
         rows = [
-            {"model": score["model"], "classifier": score["classifier"], "auc": score["auc"]["value"], "auc_low": score["auc"]["low"],
-             "auc_high": score["auc"]["high"], "accuracy": score["accuracy"], "f1": score["f1"]}
+            [score["model"], score["classifier"], *(score["auc"][part] for part in ("value", "low", "high")), score["accuracy"], score["f1"]]
             for score in read_object(file)["scores"]
         ]
-        found: "pd.DataFrame" = module.DataFrame(rows)
+        numbers = ["auc", "auc_low", "auc_high", "accuracy", "f1"]
+        found: "pd.DataFrame" = module.DataFrame(rows, columns=["model", "classifier", *numbers]).astype(dict.fromkeys(numbers, float))
         return found
 
     def image_scores(self) -> "pd.DataFrame":

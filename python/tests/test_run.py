@@ -21,7 +21,7 @@ EVAL = {
     "classes": ["normal", "abnormal"],
     "notes": [],
     "scores": [
-        {"model": "trained", "classifier": "knn", "auc": INTERVAL, "accuracy": 0.8, "f1": None, "probabilities": [[0.9, 0.1], [0.2, 0.8], [0.5, 0.5]]}
+        {"model": "trained", "classifier": "knn", "auc": INTERVAL, "accuracy": 0.8, "f1": None, "probabilities": [0.9, 0.1, 0.2, 0.8, 0.5, 0.5]}
     ],
 }
 PANDAS = importlib.util.find_spec("pandas") is not None
@@ -64,7 +64,7 @@ class RunFolder(unittest.TestCase):
     def test_an_unknown_key_names_the_known_ones(self) -> None:
         with self.assertRaisesRegex(KeyError, "los: found none in .*expected one of epoch, loss, rank, step, terms"):
             self.run_folder.series("los")
-        with self.assertRaisesRegex(KeyError, "time: found text"):
+        with self.assertRaisesRegex(KeyError, "time: found no numbers"):
             self.run_folder.series("time")
 
     def test_a_broken_line_is_named(self) -> None:
@@ -76,9 +76,14 @@ class RunFolder(unittest.TestCase):
         found = self.run_folder.results()
         self.assertEqual(list(found), ["eval"])
         self.assertEqual(found["eval"]["labels"].dtype, np.int64)
-        self.assertEqual(found["eval"]["scores"][0]["probabilities"].shape, (3, 2))
+        np.testing.assert_array_equal(found["eval"]["scores"][0]["probabilities"], [[0.9, 0.1], [0.2, 0.8], [0.5, 0.5]])
         self.assertEqual(found["eval"]["classes"], ["normal", "abnormal"])
         self.assertEqual(found["eval"]["notes"], [])
+
+    def test_several_labels_are_a_table(self) -> None:
+        several = {**EVAL, "several": True, "labels": [0, 1, 1, -1, 0, 0]}
+        (self.path / "eval.json").write_text(json.dumps(several))
+        np.testing.assert_array_equal(self.run_folder.results()["eval"]["labels"], [[0, 1], [1, -1], [0, 0]])
 
     def test_broken_results_are_refused(self) -> None:
         (self.path / "eval.json").write_text("{")
@@ -91,6 +96,7 @@ class RunFolder(unittest.TestCase):
         self.assertEqual(self.run_folder.metrics("probe")["knn.auc"].tolist(), [0.75])
         scores = self.run_folder.scores()
         self.assertEqual([scores[name][0] for name in ("model", "classifier", "auc")], ["trained", "knn", 0.9])
+        self.assertEqual(scores["auc_high"].isna().tolist(), [True])
         (self.path / "eval.json").unlink()
         with self.assertRaisesRegex(hearth.RunError, "found no eval.json, expected one: `hearth probe"):
             self.run_folder.scores()

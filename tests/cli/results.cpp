@@ -267,12 +267,14 @@ TEST_CASE("outside a checkout recipes list shows the installed ones, or where th
     const auto wrong = fmt::format("cd '{}' && '{}' recipes show mine/oen 2>said.txt",
                                    sandbox.folder.path().string(), program);
     CHECK(std::system(wrong.c_str()) != 0);
-    CHECK_THAT(sandbox.folder.read("said.txt"), Contains("mine/oen: found no such recipe (did you mean 'mine/one'?)"));
+    CHECK_THAT(sandbox.folder.read("said.txt"),
+               Contains("mine/oen: found no such recipe (did you mean 'mine/one'?)"));
 }
 
 TEST_CASE("a recipe of recipes/ goes by its name, and a file as given comes first") {
     const Sandbox sandbox;
-    sandbox.folder.write("recipes/mine/one.toml", "schema = 1\nname = \"one\"\ndescription = \"of recipes/\"\n");
+    sandbox.folder.write("recipes/mine/one.toml",
+                         "schema = 1\nname = \"one\"\ndescription = \"of recipes/\"\n");
     CHECK_THAT(sandbox.run({"recipes", "show", "mine/one"}).out, Contains("of recipes/"));
     sandbox.folder.write("mine/one.toml", "schema = 1\nname = \"one\"\ndescription = \"as given\"\n");
     CHECK_THAT(sandbox.run({"recipes", "show", "mine/one.toml"}).out, Contains("as given"));
