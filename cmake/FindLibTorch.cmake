@@ -4,7 +4,8 @@
 # Input   HEARTH_LIBTORCH (a variable, or of the environment): a folder with lib/libtorch.so and include/torch/, and no other is
 #         looked at. Else _hearth_own_libtorch (of HearthConfig.cmake), CMAKE_PREFIX_PATH, the environment of scripts/setup, the
 #         active Python environment, and what python3 would import.
-# Output  target hearth::libtorch; where there is CUDA hearth::libtorch_cuda, for what refers to its symbols; LibTorch_VERSION; LibTorch_ROOT; LibTorch_CUDA (whether libtorch_cuda is there).
+# Output  target hearth::libtorch; where there is CUDA hearth::libtorch_cuda, for what refers to its symbols; LibTorch_VERSION;
+#         LibTorch_ROOT; LibTorch_CUDA (whether libtorch_cuda is there).
 set(_hearth_torch_hints ${HEARTH_LIBTORCH})
 if(NOT _hearth_torch_hints)
   set(_hearth_torch_hints $ENV{HEARTH_LIBTORCH})

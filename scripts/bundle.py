@@ -19,7 +19,7 @@ import tempfile
 SYSTEM = re.compile(r"(libc|libm|libdl|libpthread|librt|libgcc_s|libstdc\+\+|ld-linux-x86-64|ld-linux-aarch64)\.so")
 LIBTORCH = re.compile(r"lib(torch|c10|gomp|cudart|cupti|nccl)[\w-]*\.so")
 # What OpenCV and DCMTK of Debian link and Hearth has no use for: formats of geography and DICOM in OpenCV (DCMTK reads it here), XML,
-# windows, JBIG in TIFF. They would bring 115 more libraries, 150 MB, some of them under the GPL (Poppler, x265, JBIG-KIT).
+# windows, JBIG in TIFF. They would bring 108 more libraries, 147 MB, some of them under the GPL (Poppler, x265, JBIG-KIT).
 ABSENT = re.compile(r"lib(gdal|gdcm\w+|xml2|GLX|jbig)\.so")
 # A function of a stand-in says on stderr that it was called, and returns 0: "not opened", "not read". Otherwise do: OpenCV calls the
 # first whenever it looks for a decoder; libtiff takes 0 of the second for a success and prints what the third returns.
