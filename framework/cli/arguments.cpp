@@ -100,7 +100,8 @@ std::vector<fs::path> find_fragments(const std::vector<std::string>& with) {
 }
 
 void RecipeArguments::add_to(CLI::App& verb) {
-    verb.add_option("recipe", file, "Recipe file, or the name of one in recipes/: afire, demo/afire")->required();
+    verb.add_option("recipe", file, "Recipe file, or the name of one in recipes/: afire, demo/afire")
+        ->required();
     verb.add_option("overrides", overrides,
                     "key=value, for example optimizer.lr=1e-4 or loss.restoration.weight=2");
     add_with(
