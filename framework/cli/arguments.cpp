@@ -13,7 +13,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-/// The recipes below a folder, as `find_recipe` takes them when they stand in its recipes/: "afire", "demo/afire".
+/// The recipes below a folder, as `find_recipe` takes them when they stand in its recipes/: "base/phantom-tiny".
 std::vector<std::string> short_names(const fs::path& recipes) {
     std::vector<std::string> out;
     if (!fs::is_directory(recipes)) return out;
@@ -23,8 +23,8 @@ std::vector<std::string> short_names(const fs::path& recipes) {
     return out;
 }
 
-/// A recipe as given, else below the installed share/hearth; else "afire" is recipes/afire.toml of the current
-/// folder, else the installed one.
+/// A recipe as given, else below the installed share/hearth; else "eval/finetune" is recipes/eval/finetune.toml of the
+/// current folder, else the installed one.
 fs::path find_recipe(const std::string& file) {
     if (fs::exists(file)) return file;
     const auto in_recipes = fs::path("recipes") / (file.ends_with(".toml") ? file : file + ".toml");
@@ -100,7 +100,7 @@ std::vector<fs::path> find_fragments(const std::vector<std::string>& with) {
 }
 
 void RecipeArguments::add_to(CLI::App& verb) {
-    verb.add_option("recipe", file, "Recipe file, or the name of one in recipes/: afire, demo/afire")
+    verb.add_option("recipe", file, "Recipe file, or the name of one in recipes/, such as base/phantom-tiny")
         ->required();
     verb.add_option("overrides", overrides,
                     "key=value, for example optimizer.lr=1e-4 or loss.restoration.weight=2");
