@@ -1,14 +1,31 @@
 # Finds LibTorch without needing the CUDA toolkit: Torch's own TorchConfig.cmake refuses to configure a CUDA build of
 # LibTorch where nvcc is missing, and a laptop that only trains on the CPU has no nvcc. See docs/decisions/0002-libtorch.md.
 #
-# Input   HEARTH_LIBTORCH or CMAKE_PREFIX_PATH: a folder with lib/libtorch.so and include/torch/, or the venv's site-packages/torch.
-# Output  target hearth::libtorch; where there is CUDA hearth::libtorch_cuda, for what refers to its symbols; LibTorch_VERSION; LibTorch_ROOT; LibTorch_CUDA (whether libtorch_cuda is there).
-set(_hearth_torch_hints ${HEARTH_LIBTORCH} $ENV{HEARTH_LIBTORCH})
-foreach(_prefix IN LISTS CMAKE_PREFIX_PATH)
-  list(APPEND _hearth_torch_hints ${_prefix} ${_prefix}/../..)   # wheels point at torch/share/cmake
-endforeach()
-file(GLOB _hearth_venv ${CMAKE_SOURCE_DIR}/.deps/venv/lib/python3*/site-packages/torch)
-list(APPEND _hearth_torch_hints ${_hearth_venv})
+# Input   HEARTH_LIBTORCH (a variable, or of the environment): a folder with lib/libtorch.so and include/torch/, and no other is
+#         looked at. Else _hearth_own_libtorch (of HearthConfig.cmake), CMAKE_PREFIX_PATH, the environment of scripts/setup, the
+#         active Python environment, and what python3 would import.
+# Output  target hearth::libtorch; where there is CUDA hearth::libtorch_cuda, for what refers to its symbols; LibTorch_VERSION;
+#         LibTorch_ROOT; LibTorch_CUDA (whether libtorch_cuda is there).
+set(_hearth_torch_hints ${HEARTH_LIBTORCH})
+if(NOT _hearth_torch_hints)
+  set(_hearth_torch_hints $ENV{HEARTH_LIBTORCH})
+endif()
+if(NOT _hearth_torch_hints)
+  # Beside Hearth's own wheel is that of torch.
+  list(APPEND _hearth_torch_hints ${_hearth_own_libtorch} ${CMAKE_CURRENT_LIST_DIR}/../../../../../torch)
+  foreach(_prefix IN LISTS CMAKE_PREFIX_PATH)
+    list(APPEND _hearth_torch_hints ${_prefix} ${_prefix}/../..)   # wheels point at torch/share/cmake
+  endforeach()
+  foreach(_environment ${CMAKE_SOURCE_DIR}/.deps/venv $ENV{VIRTUAL_ENV} $ENV{CONDA_PREFIX})
+    file(GLOB _hearth_venv ${_environment}/lib/python3*/site-packages/torch)
+    list(APPEND _hearth_torch_hints ${_hearth_venv})
+  endforeach()
+  if(NOT LibTorch_INCLUDE_DIR)   # not from the current folder, where something else may be called torch
+    execute_process(COMMAND python3 -c "import importlib.util; print(importlib.util.find_spec('torch').submodule_search_locations[0])"
+      WORKING_DIRECTORY / OUTPUT_VARIABLE _hearth_of_python OUTPUT_STRIP_TRAILING_WHITESPACE ERROR_QUIET)
+    list(APPEND _hearth_torch_hints ${_hearth_of_python})
+  endif()
+endif()
 
 find_path(LibTorch_INCLUDE_DIR torch/headeronly/version.h PATHS ${_hearth_torch_hints} PATH_SUFFIXES include NO_DEFAULT_PATH)
 if(LibTorch_INCLUDE_DIR)
@@ -24,7 +41,7 @@ endforeach()
 include(FindPackageHandleStandardArgs)
 find_package_handle_standard_args(LibTorch
   REQUIRED_VARS LibTorch_torch_cpu LibTorch_c10 LibTorch_INCLUDE_DIR VERSION_VAR LibTorch_VERSION
-  REASON_FAILURE_MESSAGE "run scripts/setup, or pass -DHEARTH_LIBTORCH=<folder with lib/ and include/>")
+  REASON_FAILURE_MESSAGE "run scripts/setup, or activate a Python environment with torch, or pass -DHEARTH_LIBTORCH=<folder with lib/ and include/>")
 
 if(LibTorch_FOUND AND NOT TARGET hearth::libtorch)
   add_library(hearth::libtorch INTERFACE IMPORTED)

@@ -10,9 +10,11 @@ export(EXPORT HearthTargets NAMESPACE hearth:: FILE ${CMAKE_BINARY_DIR}/HearthTa
 set(hearth_config ${CMAKE_CURRENT_LIST_DIR}/HearthConfig.cmake.in)
 set(hearth_module_dir ${CMAKE_CURRENT_LIST_DIR})   # build tree: the modules stay where they are
 set(hearth_binary_dir ${CMAKE_BINARY_DIR}/bin)
+set(hearth_libtorch ${LibTorch_ROOT})
 configure_file(${hearth_config} ${CMAKE_BINARY_DIR}/HearthConfig.cmake @ONLY)
 set(hearth_module_dir [[${CMAKE_CURRENT_LIST_DIR}]])
 set(hearth_binary_dir [[${CMAKE_CURRENT_LIST_DIR}/../../../bin]])
+set(hearth_libtorch [[${CMAKE_CURRENT_LIST_DIR}/../../hearth/libtorch]])
 configure_file(${hearth_config} ${CMAKE_BINARY_DIR}/install/HearthConfig.cmake @ONLY)
 
 # Before 1.0 a minor version may change the interface.
@@ -21,3 +23,17 @@ install(FILES ${CMAKE_BINARY_DIR}/install/HearthConfig.cmake ${CMAKE_BINARY_DIR}
               ${CMAKE_CURRENT_LIST_DIR}/FindLibTorch.cmake ${CMAKE_CURRENT_LIST_DIR}/HearthPlugin.cmake
               ${CMAKE_CURRENT_LIST_DIR}/plugin.map
   DESTINATION lib/cmake/Hearth)
+
+# The command, and what a user reads: bin/hearth runs libexec/hearth (docs/install.md has the folders).
+configure_file(${CMAKE_CURRENT_LIST_DIR}/package/hearth.sh.in ${CMAKE_BINARY_DIR}/install/hearth @ONLY)
+install(PROGRAMS ${CMAKE_BINARY_DIR}/install/hearth DESTINATION bin)
+install(DIRECTORY recipes docs DESTINATION share/hearth)
+install(FILES LICENSE README.md CHANGELOG.md CONTRIBUTING.md DESTINATION share/hearth)
+# An installation on this machine uses the LibTorch that it was built with; scripts/package takes the link out again.
+install(CODE "set(libtorch [[${LibTorch_ROOT}]])")
+install(CODE [[
+  set(folder "$ENV{DESTDIR}${CMAKE_INSTALL_PREFIX}/lib/hearth")
+  file(MAKE_DIRECTORY "${folder}")
+  file(REMOVE "${folder}/libtorch")
+  file(CREATE_LINK "${libtorch}" "${folder}/libtorch" SYMBOLIC)
+]])

@@ -16,10 +16,17 @@ std::string json_text(const Json& json, int indent = -1) {
     return json.dump(indent, ' ', false, Json::error_handler_t::replace);
 }
 
+/// From here on standard output has nothing but what print_json() prints: what plugins and libraries print goes to
+/// standard error.
+void keep_stdout_for_json();
+
+/// Prints a text and a line end, past what keep_stdout_for_json() keeps away. Throws DataError where it cannot.
+void print_past(const std::string& text);
+
 /// Prints it and a line end, for `--json`.
 template <typename Json>
 void print_json(const Json& json, int indent = -1) {
-    fmt::print("{}\n", json_text(json, indent));
+    print_past(json_text(json, indent));
 }
 
 /// A JSON file, or null when it is not there or no JSON.

@@ -24,6 +24,20 @@ std::size_t length_of_character(std::string_view text) {
     return wrong ? 0 : length;
 }
 
+/// C0, DEL and C1, which in UTF-8 is two bytes: U+0080 to U+009F.
+bool is_control(std::string_view text) {
+    const auto lead = static_cast<unsigned char>(text.front());
+    if (lead < 0x20 || lead == 0x7F) return true;
+    return lead == 0xC2 && text.size() > 1 && static_cast<unsigned char>(text[1]) < 0xA0;
+}
+
+/// "\xF6".
+std::string hexadecimal(char character) {
+    constexpr std::string_view digits = "0123456789ABCDEF";
+    const auto byte = static_cast<unsigned char>(character);
+    return std::string("\\x") + digits[byte >> 4U] + digits[byte & 15U];
+}
+
 struct Range {
     char32_t first, last;
 };
@@ -84,16 +98,37 @@ std::size_t find_invalid_utf8(std::string_view text) {
 }
 
 std::string escaped(std::string_view text) {
-    constexpr std::string_view digits = "0123456789ABCDEF";
     std::string out;
     for (;;) {
         const std::size_t at = std::min(find_invalid_utf8(text), text.size());
         out += text.substr(0, at);
         if (at == text.size()) return out;
-        const auto byte = static_cast<unsigned char>(text[at]);
-        out.append("\\x").append(1, digits[byte >> 4U]).append(1, digits[byte & 15U]);
+        out += hexadecimal(text[at]);
         text.remove_prefix(at + 1);
     }
+}
+
+bool is_printable(std::string_view text) {
+    while (!text.empty()) {
+        const auto length = length_of_character(text);
+        if (length == 0 || is_control(text)) return false;
+        text.remove_prefix(length);
+    }
+    return true;
+}
+
+std::string printable(std::string_view text) {
+    std::string out;
+    while (!text.empty()) {
+        const auto length = std::max<std::size_t>(1, length_of_character(text));
+        const auto character = text.substr(0, length);
+        if (is_printable(character))
+            out += character;
+        else
+            for (const char byte : character) out += hexadecimal(byte);
+        text.remove_prefix(length);
+    }
+    return out;
 }
 
 }  // namespace hearth::base

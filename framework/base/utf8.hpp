@@ -14,6 +14,12 @@ std::size_t find_invalid_utf8(std::string_view text);
 /// With those bytes written as "\xF6".
 std::string escaped(std::string_view text);
 
+/// Whether a terminal shows a text as it is: UTF-8 without control characters (C0, DEL, C1), line breaks included.
+bool is_printable(std::string_view text);
+
+/// With the bytes of what is not printable written as "\x1B".
+std::string printable(std::string_view text);
+
 struct Character {
     std::size_t bytes;
     std::size_t width;  ///< columns of a terminal

@@ -7,22 +7,38 @@
 
 #include "cli/cli.hpp"
 #include "plan/plan.hpp"
+#include "runs/plugins_lock.hpp"
 
 namespace hearth::cli {
 namespace {
 
 namespace fs = std::filesystem;
 
-// Recipes are found as given, or below the installed share/hearth.
+/// The recipes below a folder, as `find_recipe` takes them when they stand in its recipes/: "base/phantom-tiny".
+std::vector<std::string> short_names(const fs::path& recipes) {
+    std::vector<std::string> out;
+    if (!fs::is_directory(recipes)) return out;
+    for (const auto& entry : fs::recursive_directory_iterator(recipes))
+        if (entry.path().extension() == ".toml")
+            out.push_back(entry.path().lexically_relative(recipes).replace_extension().string());
+    return out;
+}
+
+/// A recipe as given, else below the installed share/hearth; else "eval/finetune" is recipes/eval/finetune.toml of the
+/// current folder, else the installed one.
 fs::path find_recipe(const std::string& file) {
     if (fs::exists(file)) return file;
-    if (const auto installed = installed_share() / file; fs::exists(installed)) return installed;
+    const auto in_recipes = fs::path("recipes") / (file.ends_with(".toml") ? file : file + ".toml");
+    for (const auto& place : {installed_share() / file, in_recipes, installed_share() / in_recipes})
+        if (fs::exists(place)) return place;
     std::vector<std::string> candidates;
     const auto folder = fs::path(file).has_parent_path() ? fs::path(file).parent_path() : fs::path(".");
     if (fs::is_directory(folder))
         for (const auto& entry : fs::directory_iterator(folder))
             if (entry.path().extension() == ".toml")
                 candidates.push_back((fs::path(file).parent_path() / entry.path().filename()).string());
+    for (const auto& recipes : {fs::path("recipes"), installed_share() / "recipes"})
+        for (auto& name : short_names(recipes)) candidates.push_back(std::move(name));
     throw RecipeError(fmt::format("{}: found no such recipe{}; `hearth recipes list` shows those at hand", file,
                                   did_you_mean(file, candidates)));
 }
@@ -85,7 +101,8 @@ std::vector<fs::path> find_fragments(const std::vector<std::string>& with) {
 }
 
 void RecipeArguments::add_to(CLI::App& verb) {
-    verb.add_option("recipe", file, "Recipe file")->required();
+    verb.add_option("recipe", file, "Recipe file, or the name of one in recipes/, such as base/phantom-tiny")
+        ->required();
     verb.add_option("overrides", overrides,
                     "key=value, for example optimizer.lr=1e-4 or loss.restoration.weight=2");
     add_with(
@@ -143,11 +160,31 @@ fs::path installed_share() {
     return fs::path(own_program()).parent_path().parent_path() / "share/hearth";
 }
 
+void say_about(const host::Registry& registry, const std::string& bringer, const Globals& globals) {
+    if (globals.quiet) return;
+    for (const auto& warning : registry.warnings()) fmt::print(stderr, "warning: {}\n", warning);
+    for (const auto& library : registry.libraries())
+        if (library->origin == "recipe")
+            fmt::print(stderr, "note: {} brings plugin {} {} with it: {}\n", bringer, library->plugin->id,
+                       library->plugin->version, library->file.string());
+}
+
 host::Registry make_registry(const Globals& globals, const recipe::Recipe* recipe) {
     host::SearchRequest request;
     for (const auto& folder : globals.plugin_paths) request.from_command_line.emplace_back(folder);
-    if (recipe != nullptr) request.from_recipe = recipe->plugin_paths;
-    return host::Registry::found(request);
+    if (recipe == nullptr) return host::Registry::found(request);
+    request.from_recipe = recipe->plugin_paths;
+    const auto lock = runs::PluginsLock::read_beside(recipe->file);
+    if (globals.locked && !lock)
+        throw PluginError(
+            fmt::format("found --locked and no {}, expected the plugins that may run in it; write it with "
+                        "`hearth plugins lock {}`",
+                        runs::PluginsLock::file_beside(recipe->file).string(), recipe->file.string()));
+    if (lock) request.approve = lock->approve(globals.locked);
+    auto registry = host::Registry::found(request);
+    if (lock) lock->check(registry);
+    say_about(registry, recipe->file.string(), globals);
+    return registry;
 }
 
 }  // namespace hearth::cli

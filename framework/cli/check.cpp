@@ -1,6 +1,7 @@
 // hearth check opens every table of a recipe and makes one micro-step of the real code on generated images.
 #include <fmt/format.h>
 
+#include <hearth/text.hpp>
 #include <nlohmann/json.hpp>
 
 #include "base/activity.hpp"
@@ -10,6 +11,8 @@
 #include "runs/opened_tables.hpp"
 #include "summary/print_table.hpp"
 #include "train/check.hpp"
+#include "train/checkpoints.hpp"
+#include "train/conduct.hpp"
 #include "train/initial_weights.hpp"
 
 namespace hearth::cli {
@@ -25,24 +28,34 @@ nlohmann::json to_json(const report::Table& table) {
     return out;
 }
 
-/// The most checkpoints that a run of the recipe has at a time: last, previous, best and those by number.
-std::int64_t most_checkpoints(const recipe::Recipe& recipe) {
-    const auto every = recipe.train.checkpoint_every;
-    const bool best = recipe.validate || (recipe.probe && recipe.probe->every > 0);
-    return 2 + (best ? 1 : 0) + (every > 0 ? recipe.train.epochs / every : 0);
-}
-
 /// "1.30 GiB, of which the optimiser 0.87 GiB; a run keeps up to 3".
-std::string checkpoint_text(const train::CheckResult& result, const recipe::Recipe& recipe) {
+std::string checkpoint_text(const train::CheckResult& result, std::int64_t most) {
     const auto size = [](std::int64_t bytes) { return base::size_text(static_cast<double>(bytes)); };
     return fmt::format("{}, of which the optimiser {}; a run keeps up to {}",
-                       size(result.weight_bytes + result.optimizer_bytes), size(result.optimizer_bytes),
-                       most_checkpoints(recipe));
+                       size(result.weight_bytes + result.optimizer_bytes), size(result.optimizer_bytes), most);
 }
 
-/// One step of a stage; `last`: the one that is evaluated. What it found, as JSON.
+/// "head.density, on 8 generated images"; "" where nothing fits.
+std::string fits_text(const train::CheckResult& result) {
+    if (result.fitted.empty()) return "";
+    return fmt::format("{}, on {} generated images", join(result.fitted), result.fitted_on);
+}
+
+/// What went well.
+std::string ok_text(const train::CheckResult& result) {
+    std::string out = "ok: ";
+    if (!result.terms.empty())
+        out += "finite losses, every trained parameter gets a gradient, followers get none";
+    out += result.terms.empty() ? "components do as they declare" : ", components do as they declare";
+    if (result.fitted.empty()) return out;
+    return out + "; " + (result.notes.empty() ? "what fits was fitted" : "what fits was tried, see the note");
+}
+
+/// One step of a stage, of which the last is evaluated. `most`: checkpoints of all stages. What it found, as JSON.
 nlohmann::json check_stage(const recipe::Recipe& recipe, const host::Registry& registry,
-                           const runs::Tables& tables, bool last, std::int64_t images, Globals& globals) {
+                           const runs::Tables& tables, std::int64_t most, std::int64_t images,
+                           Globals& globals) {
+    const bool last = !recipe.stage || recipe.stage->number + 1 == recipe.stage->count;
     const auto quiet = globals.quiet || globals.json;
     auto plan = plan::Plan::initial(recipe, registry);
     const auto weights = train::load_initial_weights(recipe, plan);
@@ -51,14 +64,19 @@ nlohmann::json check_stage(const recipe::Recipe& recipe, const host::Registry& r
     const auto rows = runs::table_of(tables, recipe);
     const auto result =
         base::during(quiet, "one step on generated images", [&] { return train::check(recipe, plan, images); });
+    base::during(quiet, "the state, saved and loaded",
+                 [&] { train::expect_state_comes_back(recipe, registry, plan, images); });
     const auto there = tables.data ? tables.data->images->size() : 0;
     const auto cache = train::choose_cache(recipe.data, there, there);
     auto notes = runs::notes_on(tables, recipe);
     if (tables.data)
         for (const auto& note : tables.data->notes) notes.push_back("[data]: " + note);
     if (const auto note = cache.warning(); there > 0 && !note.empty()) notes.push_back(note);
+    if (!last) notes.clear();  // they are of the recipe, not of a stage
+    notes.insert(notes.end(), result.notes.begin(), result.notes.end());
     const nlohmann::json json({{"ok", result.ok()},
                                {"terms", result.terms},
+                               {"fitted", result.fitted},
                                {"without_gradient", result.without_gradient},
                                {"follower_gradient", result.follower_gradient},
                                {"problems", result.problems},
@@ -72,27 +90,27 @@ nlohmann::json check_stage(const recipe::Recipe& recipe, const host::Registry& r
                                 {{"bytes", result.weight_bytes + result.optimizer_bytes},
                                  {"weights", result.weight_bytes},
                                  {"optimizer", result.optimizer_bytes},
-                                 {"most", most_checkpoints(recipe)}}},
+                                 {"most", most}}},
                                {"cache", {{"kind", cache.kind}, {"bytes", cache.bytes()}}}});
     if (!globals.json) {
         fmt::print("{}: one step on {} generated images of {} x {}\n", recipe.name, result.images,
                    recipe.data.size, recipe.data.size);
         if (!recipe.stage || recipe.stage->number == 0) summary::print_table(rows);
         for (const auto& [name, value] : result.terms) fmt::print("  {:<24} {:.6g}\n", name, value);
+        if (result.terms.empty()) fmt::print("  {:<24} none: nothing is trained by gradients\n", "loss");
+        if (const auto fits = fits_text(result); !fits.empty()) fmt::print("  {:<24} {}\n", "fitted", fits);
         fmt::print("  {:<24} {:.2f} M trained, {:.2f} M in all\n", "parameters",
                    static_cast<double>(result.trained) / 1e6, static_cast<double>(result.total) / 1e6);
         fmt::print("  {:<24} {:.2f} s for this step, {:.0f} MiB peak\n", "cost", result.seconds,
                    result.memory_mib);
-        fmt::print("  {:<24} {}\n", "checkpoint", checkpoint_text(result, recipe));
+        fmt::print("  {:<24} {}\n", "checkpoint", checkpoint_text(result, most));
         if (there > 0) fmt::print("  {:<24} {}: {}\n", "training data", there, cache.text());
-        if (last)
-            for (const auto& note : notes) fmt::print("note: {}\n", note);
+        for (const auto& note : notes) fmt::print("note: {}\n", note);
         for (const auto& warning : weights) fmt::print("warning: {}\n", warning);
         for (const auto& problem : result.problems) fmt::print("problem: {}\n", problem);
         for (const auto& name : result.without_gradient) fmt::print("no gradient: {}\n", name);
         for (const auto& name : result.follower_gradient) fmt::print("gradient where none may be: {}\n", name);
-        if (result.ok())
-            fmt::print("ok: finite losses, every trained parameter gets a gradient, followers get none\n");
+        if (result.ok()) fmt::print("{}\n", ok_text(result));
     }
     if (!result.problems.empty())
         globals.exit_code = static_cast<int>(ExitCode::numeric);
@@ -110,11 +128,12 @@ void check(const RecipeArguments& arguments, std::int64_t images, Globals& globa
     });
     auto json = nlohmann::json::array();
     const auto stages = recipe::stages(recipe);
+    const auto most = train::most_checkpoints(stages);
     for (const auto& stage : stages) {
         if (stage.stage && !globals.json)
             fmt::print("{}stage {} ({} of {})\n", &stage == &stages.front() ? "" : "\n", stage.stage->name,
                        stage.stage->number + 1, stage.stage->count);
-        auto one = check_stage(stage, registry, tables, &stage == &stages.back(), images, globals);
+        auto one = check_stage(stage, registry, tables, most, images, globals);
         if (stage.stage) one["stage"] = stage.stage->name;
         json.push_back(std::move(one));
     }
@@ -134,7 +153,9 @@ void add_check(CLI::App& app, Globals& globals) {
     verb->footer(
         "Opens what [data], [validate], [probe], [eval] and [detect] name, reads an image of each, and counts\n"
         "images, patients and classes. Then says what gets no gradient in a step, and how large a checkpoint\n"
-        "is.\n\n"
+        "is. A component that returns something else than it declared, changes its inputs, draws from\n"
+        "something else than its Random or keeps something that no checkpoint has is named (exit code 4).\n"
+        "HEARTH_TRACE=1 in the environment prints what every component returns, on standard error.\n\n"
         "Examples:\n  hearth check recipe.toml\n  hearth check recipe.toml --with my-data.toml\n  hearth check "
         "recipe.toml "
         "networks.student.backbone.size=tiny "

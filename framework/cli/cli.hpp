@@ -17,6 +17,9 @@ namespace hearth::cli {
 /// Flags every verb understands.
 struct Globals {
     bool json = false, quiet = false;
+    bool locked = false;  ///< plugins that plugins.lock does not name are refused
+    bool strict = false;  ///< a run whose plugins were swapped is refused
+    bool trust = false;   ///< plugins that a run brings with it are run unasked
     std::string out, device;
     long long seed = -1;
     std::vector<std::string> plugin_paths;
@@ -64,8 +67,12 @@ void add_stage(CLI::App& verb, std::string& stage, const std::string& otherwise 
 /// The stage of that name, for "" the first. Throws RecipeError where there is no such stage.
 recipe::Recipe stage_of(const recipe::Recipe& recipe, const std::string& stage);
 
-/// Scans the search order, recipe folders included.
+/// Scans the search order, recipe folders included, held to the recipe's plugins.lock. Says which plugins came with
+/// the recipe, and which folders others may write to.
 host::Registry make_registry(const Globals& globals, const recipe::Recipe* recipe = nullptr);
+
+/// On standard error, unless quiet: what its folders and the recipe or run that brought plugins should be known for.
+void say_about(const host::Registry& registry, const std::string& bringer, const Globals& globals);
 
 void add_train(CLI::App& app, Globals& globals);
 void add_bench(CLI::App& app, Globals& globals);
@@ -85,6 +92,9 @@ void add_data(CLI::App& app, Globals& globals);
 void add_preview(CLI::App& data, Globals& globals);  // a verb of `data`
 void add_recipes(CLI::App& app, Globals& globals);
 void add_plugins(CLI::App& app, Globals& globals);
+void add_plugins_check(CLI::App& plugins, Globals& globals);  // verbs of `plugins`
+void add_plugins_lock(CLI::App& plugins, Globals& globals);
+void add_plugins_test(CLI::App& plugins, Globals& globals);
 void add_doctor(CLI::App& app, Globals& globals);
 
 }  // namespace hearth::cli

@@ -132,6 +132,7 @@ void import_set(const ImportFlags& flags, const Globals& globals) {
                               .patient_pattern = flags.patient});
     });
     if (!flags.views.empty()) images::keep_views(set, CLI::detail::split(flags.views, ','));
+    images::forget_impossible_ages(set);
     images::note_boxes(set);
     apply_split(flags, set, globals.seed < 0 ? 0 : static_cast<std::uint64_t>(globals.seed));
     images::write_manifest(set, globals.out);

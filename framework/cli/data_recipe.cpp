@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/atomic_file.hpp"
+#include "base/json_text.hpp"
 #include "cli/data.hpp"
 #include "images/cell.hpp"
 #include "images/manifest.hpp"
@@ -205,13 +206,13 @@ void data_recipe(const DataRecipeFlags& flags, const Globals& globals) {
     if (out.has_parent_path()) fs::create_directories(out.parent_path());
     base::write_atomically(out, fragment(manifest, found, out));
     if (globals.json) {
-        fmt::print("{}\n", nlohmann::json({{"recipe", globals.out},
-                                           {"images", manifest.rows.size()},
-                                           {"label", found.label},
-                                           {"classes", found.values},
-                                           {"positive", found.positive},
-                                           {"splits", found.splits}})
-                               .dump(2));
+        base::print_json(nlohmann::json({{"recipe", globals.out},
+                                         {"images", manifest.rows.size()},
+                                         {"label", found.label},
+                                         {"classes", found.values},
+                                         {"positive", found.positive},
+                                         {"splits", found.splits}}),
+                         2);
         return;
     }
     fmt::print("{}: {} images, {}, {}\n", globals.out, manifest.rows.size(),

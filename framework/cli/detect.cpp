@@ -90,12 +90,13 @@ void detect(const DetectFlags& flags, Globals& globals) {
     if (is_run(file)) {
         refuse_training_flags(flags, globals);
         score(load_run({.run = file, .checkpoint = flags.checkpoint, .overrides = overrides, .with = with},
-                       globals, {.opens = {"detect"}, .only = {"detect"}}),
+                       globals, {.opens = {"detect"}, .only = {"detect"}, .by_override = {"data.patient"}}),
               globals);
         return;
     }
+    refuse_flags_of_runs(globals, /*strict=*/false);
     if (const auto folder = train_first(flags, globals))
-        recorded_evaluation(*folder, [&] { score(load_run(*folder, flags.checkpoint, globals), globals); });
+        recorded_evaluation(*folder, [&] { score(load_own_run(*folder, flags.checkpoint, globals), globals); });
 }
 
 }  // namespace

@@ -33,6 +33,8 @@ void doctor(Globals& globals) {
     nlohmann::json facts = {{"hearth", HEARTH_VERSION},
                             {"build", HEARTH_BUILD_IDENTITY},
                             {"libtorch", TORCH_VERSION},
+                            {"libtorch_folder", host::libtorch_folder().string()},
+                            {"libtorch_build", host::libtorch_has_cuda() ? "CUDA" : "CPU only"},
                             {"opencv", CV_VERSION},
                             {"cores", std::thread::hardware_concurrency()},
                             {"torch_threads", at::get_num_threads()},
@@ -58,6 +60,8 @@ void doctor(Globals& globals) {
                                  {"exists", fs::is_directory(entry.folder)}};
         nlohmann::json files = nlohmann::json::array();
         if (fs::is_directory(entry.folder)) {
+            if (const auto unsafe = host::unsafe_folder(entry.folder); !unsafe.empty())
+                problems.push_back(unsafe);
             for (const auto& file : fs::directory_iterator(entry.folder)) {
                 const auto name = file.path().filename().string();
                 if (!name.starts_with("libhearth_") || file.path().extension() != ".so") continue;

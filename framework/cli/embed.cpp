@@ -21,7 +21,7 @@ namespace fs = std::filesystem;
 
 struct EmbedFlags {
     RecipeArguments model;  ///< of a recipe, or of a run's folder
-    std::string source, features = "cls+mean", checkpoint = "last", network, where, columns;
+    std::string source, features, checkpoint = "last", network, where, columns;
     std::int64_t size = 0;
 };
 
@@ -35,6 +35,7 @@ std::unique_ptr<runs::LoadedRun> load_model(const EmbedFlags& flags, const Globa
         return load_run({.run = file, .checkpoint = flags.checkpoint, .overrides = overrides, .with = with},
                         globals, {.opens = {}, .only = {"data.fit", "data.max_pixels", "data.max_bad"}});
     }
+    refuse_flags_of_runs(globals, /*strict=*/true);
     auto run = std::make_unique<runs::LoadedRun>();
     run->recipe = recipe::stages(flags.model.load(globals, {})).back();
     run->registry = make_registry(globals, &run->recipe);
@@ -94,16 +95,17 @@ void embed(const EmbedFlags& flags, const Globals& globals) {
     const auto run = load_model(flags, globals);
     const auto& data = run->recipe.data;
     const auto network = eval::backbone_network(run->plan, flags.network, "--network");
+    const auto features = eval::features_of(run->plan, network, flags.features);
     const auto images = data::open_dataset(data::dataset_request(data, flags.source, flags.where, flags.size));
     const auto columns = columns_of(flags, *images);
     const auto table = exporting::make_feature_table(
         images, data,
-        eval::backbone_features(run->plan, network, flags.features, eval::evaluation_context(run->device)),
+        eval::backbone_features(run->plan, network, features, eval::evaluation_context(run->device)),
         base::Countdown(globals.quiet || globals.json));
     exporting::write_feature_table(globals.out, table, exporting::text_columns(*images, table.rows, columns),
                                    {{"hearth.recipe", run->recipe.name},
                                     {"hearth.network", network},
-                                    {"hearth.features", flags.features},
+                                    {"hearth.features", features},
                                     {"hearth.checkpoint", run->checkpoint}});
     print(table, globals);
 }
@@ -121,8 +123,8 @@ void add_embed(CLI::App& app, Globals& globals) {
     verb->add_option("overrides", flags->model.overrides,
                      "key=value; of a run data.fit, data.max_pixels and data.max_bad");
     add_with(*verb, flags->model.with, "Put this recipe on top; of a run, the same keys count");
-    verb->add_option("--features", flags->features, "Of the backbone's outputs")
-        ->capture_default_str()
+    verb->add_option("--features", flags->features,
+                     "Of the backbone's outputs; default: what it says describes an image")
         ->check(CLI::IsMember({"cls", "mean", "cls+mean"}));
     verb->add_option("--where", flags->where, "Only these rows, such as 'split == \"test\"'");
     verb->add_option("--columns", flags->columns,

@@ -7,6 +7,7 @@
 #include "base/safetensors.hpp"
 #include "cli/run.hpp"
 #include "export/model_card.hpp"
+#include "host/place.hpp"
 #include "runs/loaded_run.hpp"
 #include "runs/run_record.hpp"
 
@@ -62,12 +63,22 @@ exporting::Backbone read_backbone(const runs::LoadedRun& run, const std::string&
     const auto& labelled = run.recipe.eval ? run.recipe.eval : run.recipe.probe;
     out.channels = run.recipe.data.channels;
     out.heads_count = attention_heads(options);
-    const auto unit = std::static_pointer_cast<Backbone>(network->backbone)->normalization();
+    const auto unit = host::guarded(host::place_of(*network->backbone, name) + ": normalization", [&] {
+        return std::static_pointer_cast<Backbone>(network->backbone)->normalization();
+    });
     out.mean = unit.mean;
     out.std = unit.std;
     out.size = labelled && labelled->size > 0 ? labelled->size : run.recipe.data.size;
     out.fit = run.recipe.data.fit;
     out.resample = option_or<std::string>(options, "position_resample", "");
+    return out;
+}
+
+/// "vit 0.1.0" of each that env.json lists.
+std::vector<std::string> plugins_of(const nlohmann::json& environment) {
+    std::vector<std::string> out;
+    for (const auto& plugin : environment.value("plugins", nlohmann::json::array()))
+        out.push_back(fmt::format("{} {}", plugin.value("id", "?"), plugin.value("version", "?")));
     return out;
 }
 
@@ -94,7 +105,9 @@ void export_run(const ExportFlags& flags, const Globals& globals) {
                                                   .checkpoint = run->checkpoint,
                                                   .network = network,
                                                   .format = flags.format,
+                                                  .version = run->environment.value("hearth", ""),
                                                   .commit = run->environment.value("git_commit", ""),
+                                                  .plugins = plugins_of(run->environment),
                                                   .texts = flags.texts},
                                                  backbone, package));
     if (globals.json) {

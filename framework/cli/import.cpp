@@ -10,6 +10,7 @@
 #include "base/safetensors.hpp"
 #include "cli/cli.hpp"
 #include "export/import_weights.hpp"
+#include "host/place.hpp"
 #include "plan/plan.hpp"
 #include "recipe/steps.hpp"
 
@@ -40,7 +41,8 @@ exporting::NamedTensors tensors_of(const Component& component) {
 }
 
 Target target_of(const Component& backbone, std::string network) {
-    const auto unit = dynamic_cast<const Backbone&>(backbone).normalization();
+    const auto unit = host::guarded(host::place_of(backbone, "backbone") + ": normalization",
+                                    [&] { return dynamic_cast<const Backbone&>(backbone).normalization(); });
     return {tensors_of(backbone), std::move(network), unit.mean.front(), unit.std.front()};
 }
 

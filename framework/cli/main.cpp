@@ -15,7 +15,9 @@
 #include <set>
 #include <string_view>
 
+#include "base/json_text.hpp"
 #include "cli/obeyed.hpp"
+#include "host/last_words.hpp"
 #include "recipe/synonyms.hpp"
 #include "train/memory.hpp"
 
@@ -88,7 +90,7 @@ int run(int argc, char** argv) {
         "data.source=chests.csv optimizer.lr=1e-4\n\n"
         "Exit codes: 0 ok, 1 internal, 2 usage or recipe, 3 data, 4 plugin, 5 not-a-number or collapse, 6 out "
         "of memory,\n"
-        "7 a process of several was lost, 75 stopped and resumable.");
+        "7 a process of several was lost, 75 stopped and resumable, 128 + N died of signal N.");
     add_train(app, globals);
     add_check(app, globals);
     add_bench(app, globals);
@@ -108,7 +110,10 @@ int run(int argc, char** argv) {
     add_plugins(app, globals);
     add_doctor(app, globals);
     mention_common_flags(app);
-    app.parse_complete_callback([&] { check_common_flags(app, globals); });
+    app.parse_complete_callback([&] {
+        check_common_flags(app, globals);
+        if (globals.json) base::keep_stdout_for_json();
+    });
     try {
         app.parse(argc, argv);
     } catch (const CLI::Success& success) {  // --help, --version
@@ -146,27 +151,20 @@ void end_with_parent() {
     unsetenv(parent_variable);
 }
 
-}  // namespace
-}  // namespace hearth::cli
+int fail(ExitCode code, const std::string& message) {
+    // fmt::print would throw where nobody can read it, and the code still counts.
+    std::fputs(("error: " + message + "\n").c_str(), stderr);
+    return static_cast<int>(code);
+}
 
-int main(int argc, char** argv) {
-    using hearth::ExitCode;
-    if (hearth::cli::computes(argc, argv)) {
-        hearth::cli::shorten_openmp_spin(argv);
-        hearth::train::keep_freed_memory();
-    }
-    hearth::cli::end_with_parent();
-    const auto fail = [](ExitCode code, const std::string& message) {
-        // fmt::print would throw where nobody can read it, and the code still counts.
-        std::fputs(("error: " + message + "\n").c_str(), stderr);
-        return static_cast<int>(code);
-    };
+/// Runs a verb; an exception becomes a message and an exit code.
+int run_guarded(int argc, char** argv) {
     const auto lost = [] { return fmt::format("cannot write the output: {}", std::strerror(errno)); };
     try {
-        const int code = hearth::cli::run(argc, argv);
+        const int code = run(argc, argv);
         if (std::fflush(stdout) == 0 && std::ferror(stdout) == 0) return code;
         return code != 0 ? code : fail(ExitCode::data, lost());
-    } catch (const hearth::Error& error) {
+    } catch (const Error& error) {
         return fail(error.code(), error.what());
     } catch (const c10::OutOfMemoryError& error) {
         return fail(ExitCode::out_of_memory, error.what_without_backtrace());
@@ -180,4 +178,19 @@ int main(int argc, char** argv) {
         if (std::ferror(stdout) != 0) return fail(ExitCode::data, lost());
         return fail(ExitCode::internal, std::string("internal error: ") + error.what());
     }
+}
+
+}  // namespace
+}  // namespace hearth::cli
+
+int main(int argc, char** argv) {
+    if (hearth::cli::computes(argc, argv)) {
+        hearth::cli::shorten_openmp_spin(argv);
+        hearth::train::keep_freed_memory();
+    }
+    hearth::cli::end_with_parent();
+    hearth::host::leave_last_words();
+    const int code = hearth::cli::run_guarded(argc, argv);
+    hearth::host::expect_the_end();
+    return code;
 }

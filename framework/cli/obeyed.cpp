@@ -21,18 +21,19 @@ Flags operator+(Flags flags, const Flags& more) {
 /// By verb, as typed. --seed of a sweep is answered by the verb itself, which has --seeds.
 const std::map<std::string, Flags>& obeyed() {
     const Flags computes = prints + Flags{"--device", "--plugin-path"};
+    const Flags of_a_run = computes + Flags{"--strict", "--trust"};
     static const std::map<std::string, Flags> by_verb = {
-        {"train", computes + Flags{"--out", "--seed"}},
-        {"check", computes + Flags{"--seed"}},
-        {"bench", computes + Flags{"--seed"}},
-        {"plan", prints + Flags{"--plugin-path"}},
-        {"sweep", computes + Flags{"--out", "--seed"}},
-        {"probe", computes + Flags{"--out"}},
-        {"detect", computes + Flags{"--out", "--seed"}},
-        {"pictures", computes + Flags{"--out"}},
-        {"report", computes + Flags{"--out"}},
-        {"embed", computes + Flags{"--out", "--seed"}},
-        {"export", computes + Flags{"--out"}},
+        {"train", computes + Flags{"--out", "--seed", "--locked", "--strict"}},
+        {"check", computes + Flags{"--seed", "--locked"}},
+        {"bench", computes + Flags{"--seed", "--locked"}},
+        {"plan", prints + Flags{"--plugin-path", "--locked"}},
+        {"sweep", computes + Flags{"--out", "--seed", "--locked", "--strict"}},
+        {"probe", of_a_run + Flags{"--out"}},
+        {"detect", of_a_run + Flags{"--out", "--seed", "--locked"}},
+        {"pictures", of_a_run + Flags{"--out"}},
+        {"report", of_a_run + Flags{"--out"}},
+        {"embed", of_a_run + Flags{"--out", "--seed", "--locked"}},
+        {"export", of_a_run + Flags{"--out"}},
         {"import", prints + Flags{"--out", "--plugin-path"}},
         {"runs list", prints},
         {"runs show", prints},
@@ -43,12 +44,16 @@ const std::map<std::string, Flags>& obeyed() {
         {"data recipe", prints + Flags{"--out"}},
         {"data check", prints},
         {"data stats", prints},
-        {"data preview", prints + Flags{"--out", "--seed", "--plugin-path"}},
+        {"data preview", prints + Flags{"--out", "--seed", "--plugin-path", "--locked"}},
         {"recipes list", prints},
         {"recipes show", prints + Flags{"--seed", "--device"}},
         {"plugins list", prints + Flags{"--plugin-path"}},
         {"plugins show", prints + Flags{"--plugin-path"}},
-        {"plugins check", prints},
+        {"plugins check", prints + Flags{"--plugin-path"}},
+        {"plugins lock", prints + Flags{"--plugin-path"}},
+        {"plugins test", prints + Flags{"--seed"}},
+        {"plugins pages", prints + Flags{"--plugin-path"}},
+        {"plugins new", prints + Flags{"--out", "--plugin-path"}},
         {"doctor", prints + Flags{"--plugin-path"}}};
     return by_verb;
 }
@@ -83,6 +88,9 @@ void add_common_flags(CLI::App& app, Globals& globals) {
     app.add_option("--plugin-path", globals.plugin_paths, "Folder with plugins, searched first")
         ->type_name("DIR")
         ->allow_extra_args(false);
+    app.add_flag("--locked", globals.locked, "Refuse plugins that the recipe's plugins.lock does not name");
+    app.add_flag("--strict", globals.strict, "Refuse a run whose plugins are not those it used");
+    app.add_flag("--trust", globals.trust, "Run the plugins that a run brings with it");
 }
 
 void mention_common_flags(CLI::App& app) {
@@ -97,7 +105,8 @@ void check_common_flags(const CLI::App& app, const Globals& globals) {
     const auto* verb = chosen_verb(app);
     const auto known = obeyed().find(verb == &app ? "" : name_of(*verb));
     if (known == obeyed().end()) return;  // a verb of verbs alone: CLI11 asks for one
-    for (const auto* flag : {"--json", "--quiet", "--out", "--seed", "--device", "--plugin-path"})
+    for (const auto* flag : {"--json", "--quiet", "--out", "--seed", "--device", "--plugin-path", "--locked",
+                             "--strict", "--trust"})
         if (app.get_option(flag)->count() > 0 && std::ranges::find(known->second, flag) == known->second.end())
             throw RecipeError(
                 fmt::format("found {}, which `hearth {}` does not obey; it takes {}; see `hearth {} "

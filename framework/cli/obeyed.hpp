@@ -8,7 +8,7 @@
 
 namespace hearth::cli {
 
-/// Adds --json, --quiet, --out, --seed, --device and --plugin-path.
+/// Adds --json, --quiet, --out, --seed, --device, --plugin-path, --locked, --strict and --trust.
 void add_common_flags(CLI::App& app, Globals& globals);
 
 /// Names them in the help of each verb that obeys them.

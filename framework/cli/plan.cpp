@@ -6,6 +6,7 @@
 #include "base/json_text.hpp"
 #include "cli/run.hpp"
 #include "plan/plan.hpp"
+#include "plan/used_plugins.hpp"
 #include "runs/opened_tables.hpp"
 
 namespace hearth::cli {
@@ -43,6 +44,28 @@ nlohmann::json to_json(const plan::Plan& plan) {
                           {"runs", runs}});
     }
     return {{"nodes", nodes}, {"phases", phases}, {"warnings", plan.warnings()}};
+}
+
+/// The files whose code the recipe runs.
+std::string plugins_text(const std::vector<plan::UsedPlugin>& plugins) {
+    std::string out = "\nplugins\n";
+    for (const auto& [library, components] : plugins)
+        out += fmt::format("  {:<24} {} ({})\n",
+                           fmt::format("{} {}", library->plugin->id, library->plugin->version),
+                           library->file.string(), library->origin);
+    return out;
+}
+
+nlohmann::json plugins_json(const std::vector<plan::UsedPlugin>& plugins) {
+    auto out = nlohmann::json::array();
+    for (const auto& [library, components] : plugins)
+        out.push_back({{"id", library->plugin->id},
+                       {"version", library->plugin->version},
+                       {"file", library->file.string()},
+                       {"origin", library->origin},
+                       {"sha256", library->sha256},
+                       {"components", components}});
+    return out;
 }
 
 /// The plan of one stage as it is printed.
@@ -83,6 +106,7 @@ void add_plan(CLI::App& app, Globals& globals) {
             if (&stage == &stages.back()) runs::check_readable(stage, plan);
             if (globals.json) {
                 json.push_back(to_json(plan));
+                json.back()["plugins"] = plugins_json(plan::used_plugins(stage, registry));
                 if (stage.stage) json.back()["stage"] = stage.stage->name;
                 continue;
             }
@@ -91,7 +115,11 @@ void add_plan(CLI::App& app, Globals& globals) {
                            stage.stage->number + 1, stage.stage->count);
             fmt::print("{}", shown(plan, flags->mermaid, flags->dot));
         }
-        if (!globals.json) return;
+        if (!globals.json) {
+            if (!flags->mermaid && !flags->dot)
+                fmt::print("{}", plugins_text(plan::used_plugins(recipe, registry)));
+            return;
+        }
         base::print_json(stages.front().stage ? nlohmann::json({{"stages", json}}) : json.front(), 2);
     });
 }

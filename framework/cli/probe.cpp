@@ -25,7 +25,9 @@ void add_probe(CLI::App& app, Globals& globals) {
         "  hearth probe runs/demo --with my-data.toml\n"
         "  hearth probe runs/mine/20261124-200130 --checkpoint best --json");
     verb->callback([arguments, &globals] {
-        const auto run = load_run(*arguments, globals, {.opens = {"probe", "eval"}, .only = {"probe", "eval"}});
+        const auto run =
+            load_run(*arguments, globals,
+                     {.opens = {"probe", "eval"}, .only = {"probe", "eval"}, .by_override = {"data.patient"}});
         const auto evaluation = runs::evaluate_run(*run, globals.quiet || globals.json);
         if (globals.json) {
             base::print_json(eval::to_json(evaluation), 2);

@@ -1,6 +1,23 @@
 #include "cli/run.hpp"
 
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <iterator>
+
 namespace hearth::cli {
+namespace {
+
+/// What these overrides, with the fragments beside them, may change.
+std::vector<std::string> may_change(const RunReading& reading, const std::vector<std::string>& overrides) {
+    auto out = reading.only;
+    std::ranges::copy_if(reading.by_override, std::back_inserter(out), [&](const std::string& key) {
+        return std::ranges::any_of(overrides, [&](const auto& word) { return word.starts_with(key + "="); });
+    });
+    return out;
+}
+
+}  // namespace
 
 void RunArguments::add_to(CLI::App& verb) {
     verb.add_option("run", run, "Run folder")->required();
@@ -10,31 +27,56 @@ void RunArguments::add_to(CLI::App& verb) {
     verb.add_option("--checkpoint", checkpoint, "last, best, or step_N")->capture_default_str();
 }
 
+namespace {
+
+std::unique_ptr<runs::LoadedRun> load(runs::RunQuestion question, const Globals& globals) {
+    if (globals.locked)
+        throw RecipeError(fmt::format(
+            "found --locked and the run {}, which has no plugins.lock; --strict refuses plugins that "
+            "it did not use",
+            question.run.string()));
+    question.device = globals.device;
+    question.plugin_paths = {globals.plugin_paths.begin(), globals.plugin_paths.end()};
+    question.strict = globals.strict;
+    question.trust = globals.trust;
+    auto run = runs::load_run(question);
+    say_about(run->registry, run->folder.string(), globals);
+    if (!run->other_plugins.empty() && !globals.quiet) fmt::print(stderr, "warning: {}\n", run->other_plugins);
+    return run;
+}
+
+}  // namespace
+
+void refuse_flags_of_runs(const Globals& globals, bool strict) {
+    if (globals.trust || (strict && globals.strict))
+        throw RecipeError(fmt::format("found {} and a recipe, expected it with a run folder alone",
+                                      globals.trust ? "--trust" : "--strict"));
+}
+
 std::unique_ptr<runs::LoadedRun> load_run(const RunArguments& arguments, const Globals& globals,
                                           const RunReading& reading) {
     check_overrides(arguments.overrides, "run");
-    return runs::load_run({.run = arguments.run,
-                           .checkpoint = arguments.checkpoint,
-                           .overrides = arguments.overrides,
-                           .with = find_fragments(arguments.with),
-                           .opens = reading.opens,
-                           .only = reading.only,
-                           .device = globals.device,
-                           .out = globals.out,
-                           .plugin_paths = {globals.plugin_paths.begin(), globals.plugin_paths.end()}});
+    return load({.run = arguments.run,
+                 .checkpoint = arguments.checkpoint,
+                 .overrides = arguments.overrides,
+                 .with = find_fragments(arguments.with),
+                 .opens = reading.opens,
+                 .only = may_change(reading, arguments.overrides),
+                 .out = globals.out},
+                globals);
 }
 
 std::unique_ptr<runs::LoadedRun> load_run(const std::filesystem::path& folder, const std::string& checkpoint,
                                           const Globals& globals) {
-    return runs::load_run({.run = folder,
-                           .checkpoint = checkpoint,
-                           .overrides = {},
-                           .with = {},
-                           .opens = {},
-                           .only = {},
-                           .device = globals.device,
-                           .out = {},
-                           .plugin_paths = {globals.plugin_paths.begin(), globals.plugin_paths.end()}});
+    return load({.run = folder, .checkpoint = checkpoint}, globals);
+}
+
+std::unique_ptr<runs::LoadedRun> load_own_run(const std::filesystem::path& folder,
+                                              const std::string& checkpoint, const Globals& globals) {
+    auto own = globals;
+    own.locked = false;
+    own.trust = own.quiet = true;  // its plugins have just run here, and what there is to say was said
+    return load_run(folder, checkpoint, own);
 }
 
 }  // namespace hearth::cli

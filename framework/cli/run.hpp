@@ -24,6 +24,8 @@ struct RunArguments {
 struct RunReading {
     Opens opens;                    ///< sections whose tables of images it opens
     std::vector<std::string> only;  ///< what the command line may change: recipe::Reading::only
+    /// Keys that overrides may change too, but no fragment, whose [data] is of other rows.
+    std::vector<std::string> by_override = {};
 };
 
 /// --resume[=auto|longer] and --overwrite.
@@ -40,6 +42,9 @@ struct StartFlags {
 train::TrainSummary train_recipe(const recipe::Recipe& recipe, const StartFlags& start, Globals& globals,
                                  const Opens& opens);
 
+/// Throws RecipeError for --trust, and with `strict` for --strict: they are of a run, and this is a recipe.
+void refuse_flags_of_runs(const Globals& globals, bool strict);
+
 /// Does what follows the training of a run, and says in `evaluation` of its run.json how that went: an error
 /// also goes to its log, and a signal ends the process with exit code 75.
 void recorded_evaluation(const std::filesystem::path& run, const std::function<void()>& work);
@@ -47,6 +52,9 @@ void recorded_evaluation(const std::filesystem::path& run, const std::function<v
 /// Throws RecipeError when `folder` is no run, DataError when its checkpoint is missing or broken.
 std::unique_ptr<runs::LoadedRun> load_run(const std::filesystem::path& folder, const std::string& checkpoint,
                                           const Globals& globals);
+/// The same of a run that this process has trained: its plugins are known.
+std::unique_ptr<runs::LoadedRun> load_own_run(const std::filesystem::path& folder,
+                                              const std::string& checkpoint, const Globals& globals);
 /// The same with what the arguments change of the recipe that is read back ("detect.top=0.1"), not of the
 /// weights. Results go to --out; without it those of another question to RUN/asked/QUESTION, so that the run's
 /// own stay.

@@ -1,27 +1,22 @@
 // hearth sweep trains every recipe with every seed, in one run folder each, and makes one table of what came
 // out.
-#include <fcntl.h>
 #include <fmt/format.h>
-#include <spawn.h>
-#include <sys/wait.h>
 
 #include <algorithm>
 #include <csignal>
-#include <cstring>
 #include <hearth/text.hpp>
 #include <numeric>
 
 #include "base/activity.hpp"
 #include "base/json_text.hpp"
 #include "base/time_text.hpp"
+#include "cli/child.hpp"
 #include "cli/run.hpp"
 #include "summary/plots.hpp"
 #include "summary/print_table.hpp"
 #include "summary/sweep_table.hpp"
 #include "train/progress.hpp"
 #include "train/run_folder.hpp"
-
-extern char** environ;
 
 namespace hearth::cli {
 namespace {
@@ -95,35 +90,15 @@ std::string state_of(const runs::Job& job, const recipe::Recipe& recipe) {
                                                                                            : "unfinished";
 }
 
-// Runs this program again, so that a run that fails or runs out of memory takes nothing else with it. What it
-// prints goes to the terminal, or to `log` with --quiet.
-int run_hearth(const std::vector<std::string>& arguments, const fs::path& log) {
-    std::vector<char*> argv;
-    std::string program = "hearth";
-    argv.push_back(program.data());
-    auto words = arguments;
-    for (auto& word : words) argv.push_back(word.data());
-    argv.push_back(nullptr);
-    posix_spawn_file_actions_t actions;
-    posix_spawn_file_actions_init(&actions);
-    if (!log.empty()) {
-        posix_spawn_file_actions_addopen(&actions, 1, log.c_str(), O_WRONLY | O_CREAT | O_APPEND, 0644);
-        posix_spawn_file_actions_adddup2(&actions, 1, 2);
-    }
-    pid_t child = 0;
-    setenv(parent_variable, std::to_string(getpid()).c_str(), 1);
-    const int failed = posix_spawn(&child, own_program().c_str(), &actions, nullptr, argv.data(), environ);
-    unsetenv(parent_variable);
-    posix_spawn_file_actions_destroy(&actions);
-    if (failed != 0)
-        throw Error(ExitCode::internal, fmt::format("cannot start a run: {}", std::strerror(failed)));
-    // Ctrl-C reaches the run too, which writes its checkpoint; this process only waits for it.
-    const auto previous = std::signal(SIGINT, SIG_IGN);
-    int status = 0;
-    while (waitpid(child, &status, 0) < 0 && errno == EINTR) {
-    }
-    std::signal(SIGINT, previous);
-    return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+/// What became of a run whose process has ended. Only run.json says that it is finished.
+std::string state_after(const Ended& ended, const fs::path& folder) {
+    const auto run = base::read_json_file(folder / "run.json");
+    const auto status = run.is_object() ? run.value("status", "") : "";
+    if (ended.code == static_cast<int>(ExitCode::stopped)) return "unfinished";
+    if (ended.signal == SIGINT || ended.signal == SIGTERM) return "unfinished";  // somebody means it
+    if (ended.signal != 0 || status == "died") return fmt::format("died ({})", ended.text());
+    if (ended.code != 0) return fmt::format("failed ({})", ended.text());
+    return status == "finished" ? "finished" : "died (it ended without a word)";
 }
 
 std::vector<std::string> train_arguments(const runs::Job& job, const std::vector<std::string>& with,
@@ -134,6 +109,8 @@ std::vector<std::string> train_arguments(const runs::Job& job, const std::vector
     for (const auto& fragment : with) out.insert(out.end(), {"--with", fragment});
     out.insert(out.end(), {"--out", job.folder.string()});
     for (const auto& folder : globals.plugin_paths) out.insert(out.end(), {"--plugin-path", folder});
+    if (globals.locked) out.emplace_back("--locked");
+    if (globals.strict) out.emplace_back("--strict");
     if (!globals.device.empty()) out.insert(out.end(), {"--device", globals.device});
     if (job.state != "new") out.emplace_back("--resume");
     if (globals.quiet || globals.json) out.emplace_back("--quiet");
@@ -219,6 +196,14 @@ runs::Published find_published(const std::vector<std::string>& words) {
     return out;
 }
 
+nlohmann::json json_of(const std::vector<runs::Job>& jobs) {
+    auto rows = nlohmann::json::array();
+    for (const auto& job : jobs)
+        rows.push_back(
+            {{"recipe", job.recipe}, {"seed", job.seed}, {"state", job.state}, {"run", job.folder.string()}});
+    return rows;
+}
+
 void sweep(const SweepFlags& flags, Globals& globals) {
     std::vector<std::string> assignments;
     std::copy_if(flags.words.begin(), flags.words.end(), std::back_inserter(assignments),
@@ -231,8 +216,10 @@ void sweep(const SweepFlags& flags, Globals& globals) {
         if (!globals.quiet && !globals.json) fmt::print(stderr, "{}\n", line);
     };
     if (flags.dry_run) {
+        if (globals.json) base::print_json(nlohmann::json({{"runs", json_of(jobs)}}), 2);
         for (const auto& job : jobs)
-            fmt::print("{}  seed {}  {}  {}\n", job.recipe, job.seed, job.state, job.folder.string());
+            if (!globals.json)
+                fmt::print("{}  seed {}  {}  {}\n", job.recipe, job.seed, job.state, job.folder.string());
         return;
     }
     const auto start = std::chrono::steady_clock::now();
@@ -253,16 +240,16 @@ void sweep(const SweepFlags& flags, Globals& globals) {
         const auto log = globals.quiet || globals.json
                              ? job.folder.parent_path() / (job.folder.filename().string() + ".log")
                              : fs::path();
-        const int code = run_hearth(train_arguments(job, flags.with, globals), log);
+        const auto ended = run_hearth(train_arguments(job, flags.with, globals), log);
         ++ran;
-        job.state = code == 0 ? "finished" : fmt::format("failed (exit code {})", code);
-        if (code == static_cast<int>(ExitCode::stopped)) {
-            job.state = "unfinished";
-            globals.exit_code = code;
+        job.state = state_after(ended, job.folder);
+        if (job.state == "unfinished") {
+            globals.exit_code = ended.code;
             print("stopped; the same command goes on from here");
             break;
         }
-        if (code != 0) {
+        if (job.state != "finished") {
+            const int code = ended.code != 0 ? ended.code : static_cast<int>(ExitCode::plugin);
             if (globals.exit_code == 0) globals.exit_code = code;
             print(fmt::format("{} seed {} {}; going on with the others", job.recipe, job.seed, job.state));
         }
@@ -271,13 +258,7 @@ void sweep(const SweepFlags& flags, Globals& globals) {
     base::during(globals.quiet || globals.json, "table of the sweep",
                  [&] { summary::write_sweep_tables(jobs, published, out); });
     if (globals.json) {
-        auto rows = nlohmann::json::array();
-        for (const auto& job : jobs)
-            rows.push_back({{"recipe", job.recipe},
-                            {"seed", job.seed},
-                            {"state", job.state},
-                            {"run", job.folder.string()}});
-        base::print_json(nlohmann::json({{"runs", rows}, {"table", (out / "sweep.csv").string()}}), 2);
+        base::print_json(nlohmann::json({{"runs", json_of(jobs)}, {"table", (out / "sweep.csv").string()}}), 2);
         return;
     }
     fmt::print("\n");

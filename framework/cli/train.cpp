@@ -17,6 +17,7 @@
 #include "host/cuda.hpp"
 #include "runs/loaded_run.hpp"
 #include "runs/opened_tables.hpp"
+#include "runs/trusted_plugins.hpp"
 #include "summary/detection_report.hpp"
 #include "summary/print_table.hpp"
 #include "summary/result_tables.hpp"
@@ -37,7 +38,7 @@ struct TrainFlags {
 
 void evaluate_and_report(const std::filesystem::path& folder, const recipe::Recipe& recipe,
                          const Globals& globals) {
-    const auto run = load_run(folder, "last", globals);
+    const auto run = load_own_run(folder, "last", globals);
     const bool quiet = globals.quiet || globals.json;
     const auto show = [&](const std::vector<report::Table>& tables, const std::vector<std::string>& remarks) {
         train::append_to_log(folder, summary::plain(tables, remarks));
@@ -176,6 +177,7 @@ train::TrainSummary train_recipe(const recipe::Recipe& written, const StartFlags
                                  const Opens& opens) {
     start.check();
     const auto registry = make_registry(globals, &written);
+    runs::trust_those_of_recipe(registry);
     const auto group = join_others(written);
     const bool first = !group || group->rank() == 0;
     const auto tables = first ? base::during(globals.quiet, "opening the tables",
@@ -187,23 +189,22 @@ train::TrainSummary train_recipe(const recipe::Recipe& written, const StartFlags
     if (written.train.batch == recipe::TrainSpec::auto_batch && (group || stages.size() > 1))
         throw RecipeError(fmt::format("found train.batch = \"auto\" with several {}, expected a number",
                                       group ? "processes" : "stages"));
-    auto plan = base::during(globals.quiet || !first, "planning", [&] {
-        if (stages.size() > 1)  // the last is the one that is evaluated
-            runs::check_fit(tables, stages.back(), plan::Plan::initial(stages.back(), registry),
-                            recipe::opens_section(opens, "eval"));
-        auto made = plan::Plan::initial(stages.front(), registry);
-        if (stages.size() == 1) runs::check_fit(tables, written, made, recipe::opens_section(opens, "eval"));
+    auto plans = base::during(globals.quiet || !first, "planning", [&] {
+        std::vector<plan::Plan> made;
+        for (const auto& stage : stages) made.push_back(plan::Plan::initial(stage, registry));
+        runs::check_fit(tables, stages.back(), made.back(), recipe::opens_section(opens, "eval"));
         return made;
     });
     const auto images = tables.data ? tables.data->images->size() : 0;
-    const auto recipe = with_batch(written, plan, images, start.how(), globals);
+    const auto recipe = with_batch(written, plans.front(), images, start.how(), globals);
     request.out = globals.out;
     request.resume = start.how();
     request.overwrite = start.overwrite;
+    request.strict = globals.strict;
     request.quiet = globals.quiet;
     request.command = globals.command;
     request.group = group.get();
-    request.plan = std::move(plan);
+    request.plans = std::move(plans);
     request.data = tables.data;
     if (tables.probe)
         request.probe = [&](const plan::Plan& so_far, const Context& context) {
@@ -235,7 +236,8 @@ void add_train(CLI::App& app, Globals& globals) {
         "  hearth train recipe.toml data.source=chests.csv train.batch=32 --out runs/first\n"
         "  hearth train recipe.toml data.source=chests.csv train.batch=32 --out runs/first --resume\n\n"
         "  torchrun --no-python --nproc_per_node 2 hearth train recipe.toml\n\n"
-        "Ctrl-C writes a checkpoint and leaves with exit code 75; the same command with --resume goes on.");
+        "Ctrl-C writes a checkpoint and leaves with exit code 75; the same command with --resume goes on.\n"
+        "HEARTH_TRACE=1 in the environment prints what every component returns, on standard error.");
     verb->callback([flags, &globals] { train(*flags, globals); });
 }
 

@@ -250,10 +250,18 @@ std::vector<int> Labels::strata() const {
 
 void expect_patients(const Dataset& images, const LabelRule& rule) {
     if (!rule.places.contains("patient") || rule.patient.empty() || images.cell(0, rule.patient)) return;
+    const auto key = rule.section.empty() ? "patient" : rule.section + ".patient";
+    // What other sections say is read again of a finished run in any case.
+    const auto later = rule.section.empty()
+                           ? ""
+                           : fmt::format(
+                                 "; to evaluate a run that is finished, give {0}=COLUMN, or {0}= for none, to "
+                                 "hearth probe or detect",
+                                 key);
     throw RecipeError(
-        fmt::format("{}: patient: {}; write the column that tells patients apart, or patient = \"\" where "
-                    "every image is its own patient",
-                    rule.place("patient"), no_column(images, rule.patient)));
+        fmt::format("{}: {}: {}; write the column that tells patients apart, or patient = \"\" where "
+                    "every image is its own patient{}",
+                    rule.place("patient"), key, no_column(images, rule.patient), later));
 }
 
 void expect_one_spelling(const Dataset& images, const std::string& column, const std::string& place) {

@@ -25,6 +25,7 @@ struct LabelRule {
     std::string blank = "ignore";                    ///< what an empty cell counts as: nothing, or "zeros"
     std::string where;                               ///< the place of the recipe that says so, for errors
     std::map<std::string, std::string> places = {};  ///< of single keys of it
+    std::string section = {};                        ///< "data" where it is [data]; it names keys in errors
 
     const std::string& place(const std::string& key) const;
 };

@@ -3,6 +3,7 @@
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #ifdef _OPENMP
 #include <omp.h>
 #endif
@@ -12,6 +13,8 @@
 #include <opencv2/core/utility.hpp>
 #include <optional>
 #include <utility>
+
+#include "host/guard.hpp"
 
 namespace hearth::data {
 namespace {
@@ -41,6 +44,8 @@ at::Tensor segmentation_of(const std::optional<cv::Mat>& mask, const cv::Mat& im
     return mask ? mask_tensor(*mask) : at::full({1, image.rows, image.cols}, -1, at::kFloat);
 }
 
+}  // namespace
+
 // A worker is one thread. With pools of their own OpenMP counts more threads than cores, and then those of the
 // training step sleep after every operation instead of waiting for the next (docs/benchmarks.md, "Threads").
 void stay_one_thread() {
@@ -49,8 +54,6 @@ void stay_one_thread() {
     omp_set_num_threads(1);
 #endif
 }
-
-}  // namespace
 
 at::Tensor mask_tensor(const cv::Mat& mask) {
     auto tensor = at::empty({1, mask.rows, mask.cols}, at::kFloat);
@@ -200,6 +203,33 @@ bool Loader::readable(std::int64_t index, cv::Mat& image) {
     }
 }
 
+at::Tensor Loader::stacked(const std::string& name, const std::vector<at::Tensor>& rows,
+                           const std::vector<std::int64_t>& indices) const {
+    for (std::size_t i = 1; i < rows.size(); ++i) {
+        if (rows[i].sizes() == rows[0].sizes()) continue;
+        const auto written_by = options_.written_by ? options_.written_by(name) : "";
+        throw PluginError(fmt::format(
+            "{}view '{}': found [{}] of {} and [{}] of {}, expected one shape for all images, which a batch "
+            "puts "
+            "together",
+            written_by.empty() ? "" : written_by + ": ", name, fmt::join(rows[0].sizes(), ", "),
+            dataset_->name(indices[0]), fmt::join(rows[i].sizes(), ", "), dataset_->name(indices[i])));
+    }
+    const auto axis = options_.batch_axis.find(name);
+    return at::stack(rows, axis == options_.batch_axis.end() ? 0 : axis->second);
+}
+
+void Loader::transform(Tensors& views, const RandomKey& key) const {
+    if (!transform_) return;
+    try {
+        transform_(views, key);
+    } catch (...) {
+        const auto epoch = static_cast<std::int64_t>(key.epoch) / options_.copies;
+        host::rethrow_with("", fmt::format(" (image {}, epoch {})",
+                                           dataset_->name(static_cast<std::int64_t>(key.sample)), epoch + 1));
+    }
+}
+
 Tensors Loader::make(std::int64_t epoch, std::int64_t number, const std::vector<std::int64_t>& order) {
     const auto first = (number * options_.world + options_.rank) * options_.batch;
     const auto last = std::min(first + options_.batch, dataset_->size() * options_.copies);
@@ -220,11 +250,10 @@ Tensors Loader::make(std::int64_t epoch, std::int64_t number, const std::vector<
         views.set("image", to_tensor(image, options_.channels));
         if (!options_.mask.empty())
             views.set("segmentation", segmentation_of(dataset_->mask(index, options_.mask), image));
-        if (transform_)
-            transform_(views, {.seed = options_.seed,
-                               .epoch = static_cast<std::uint64_t>(epoch * options_.copies + copy),
-                               .sample = static_cast<std::uint64_t>(index),
-                               .stream = 0});
+        transform(views, {.seed = options_.seed,
+                          .epoch = static_cast<std::uint64_t>(epoch * options_.copies + copy),
+                          .sample = static_cast<std::uint64_t>(index),
+                          .stream = 0});
         for (const auto& name : delivered_)
             if (name != "index" && name != "label") rows[name].push_back(views[name]);
         indices.push_back(index);
@@ -234,10 +263,7 @@ Tensors Loader::make(std::int64_t epoch, std::int64_t number, const std::vector<
                           options_.labels.begin() + (index + 1) * width);
     }
     Tensors batch;
-    for (const auto& [name, list] : rows) {
-        const auto axis = options_.batch_axis.find(name);
-        batch.set(name, at::stack(list, axis == options_.batch_axis.end() ? 0 : axis->second));
-    }
+    for (const auto& [name, list] : rows) batch.set(name, stacked(name, list, indices));
     batch.set("index", at::tensor(indices));
     if (!labels.empty()) {
         const auto label = at::tensor(labels);

@@ -44,10 +44,15 @@ struct LoaderOptions {
     /// of the image; "": there is no such view. Augments find it among the views of a sample.
     std::string mask = {};
     bool pinned = false;  ///< batches in page-locked memory, which a GPU copies from while it computes
+    /// Who writes a view, for messages; none: the view's name alone is told.
+    std::function<std::string(const std::string& view)> written_by = {};
 };
 
 /// A mask, 255 inside, as the view `segmentation` has it: [1, S, S], 1 inside and 0 outside.
 at::Tensor mask_tensor(const cv::Mat& mask);
+
+/// Makes the calling thread one whose operations use no other thread, as those of workers do.
+void stay_one_thread();
 
 /// An image that could not be read, once, however often it was met.
 struct Quarantined {
@@ -72,7 +77,7 @@ class Loader {
     /// Starts an epoch at a batch. Work under way for another one is thrown away.
     void begin(std::int64_t epoch, std::int64_t first_batch = 0);
     /// The next batch; false at the end of the epoch. Throws what a worker threw; DataError when more than
-    /// max_bad images are bad.
+    /// max_bad images are bad; PluginError when a view has another shape for one image than for another.
     bool next(Tensors& batch);
 
     std::vector<Quarantined> quarantine() const;
@@ -88,7 +93,12 @@ class Loader {
         std::exception_ptr error;
     };
     void work();
+    /// What goes wrong in it says at which image of which epoch.
+    void transform(Tensors& views, const RandomKey& key) const;
     Tensors make(std::int64_t epoch, std::int64_t number, const std::vector<std::int64_t>& order);
+    /// The view `name` of the images `indices`, with the batch axis where it belongs.
+    at::Tensor stacked(const std::string& name, const std::vector<at::Tensor>& rows,
+                       const std::vector<std::int64_t>& indices) const;
     cv::Mat fetch(std::int64_t index);
     bool readable(std::int64_t index, cv::Mat& image);
     std::vector<std::int64_t> order_of(std::int64_t epoch) const;

@@ -49,7 +49,9 @@ DatasetRequest dataset_request(const recipe::DataSpec& data, const recipe::Label
 }
 
 LabelRule label_rule(const recipe::DataSpec& data) {
-    return rule_of(data);
+    auto rule = rule_of(data);
+    rule.section = "data";
+    return rule;
 }
 
 LabelRule label_rule(const recipe::LabelledSpec& spec) {

@@ -13,6 +13,7 @@
 
 #include "dist/nccl.hpp"
 #include "dist/nccl_missing.hpp"
+#include "host/cuda.hpp"
 #include "host/library.hpp"
 
 namespace hearth::dist {
@@ -81,6 +82,9 @@ BackendFact backend_on(c10::DeviceType device) {
     }
     if (device == c10::kCUDA) {
         if (!nccl_missing.empty()) return {"", std::string(nccl_missing)};
+        if (!host::libtorch_has_cuda())
+            return {"",
+                    "the LibTorch it runs with is a CPU build; to have it, run with a CUDA build of LibTorch"};
         const auto file = host::own_library(nccl_library);
         if (std::filesystem::exists(file)) return {"NCCL", ""};
         return {"", fmt::format("found no {}; install Hearth again", file.string()), true};

@@ -47,7 +47,9 @@ report::Table facts_table(const CardFacts& facts, const Backbone& backbone) {
          fmt::format("{} of {} epochs, {} steps, batch {}, seed {}", facts.run.epoch, recipe.train.epochs,
                      facts.run.step, recipe.train.batch * recipe.train.accumulate, recipe.train.seed)},
         {"checkpoint", "`" + facts.checkpoint + "`"},
-        {"Hearth", facts.commit.empty() ? "commit unknown" : "commit " + facts.commit}};
+        {"Hearth", fmt::format("{}, {}", facts.version.empty() ? "version unknown" : facts.version,
+                               facts.commit.empty() ? "commit unknown" : "commit " + facts.commit)},
+        {"plugins", facts.plugins.empty() ? "not recorded" : join(facts.plugins)}};
     return table;
 }
 

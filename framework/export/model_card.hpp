@@ -4,6 +4,7 @@
 
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "export/formats.hpp"
 #include "recipe/recipe.hpp"
@@ -22,7 +23,8 @@ struct CardFacts {
     const runs::RunRecord& run;
     std::string checkpoint;  ///< "last.safetensors"
     std::string network, format;
-    std::string commit;  ///< of Hearth; "" = unknown
+    std::string version, commit;       ///< of the Hearth that trained; "" = unknown
+    std::vector<std::string> plugins;  ///< "vit 0.1.0", those that the run used
     CardTexts texts;
 };
 

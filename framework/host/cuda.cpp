@@ -8,6 +8,15 @@
 #include <filesystem>
 
 namespace hearth::host {
+
+std::filesystem::path libtorch_folder() {
+    return boost::dll::symbol_location_ptr(reinterpret_cast<const void*>(&at::globalContext)).parent_path();
+}
+
+bool libtorch_has_cuda() {
+    return std::filesystem::exists(libtorch_folder() / "libtorch_cuda.so");
+}
+
 namespace {
 
 /// Whether it loaded; it then stays until the process ends.
@@ -17,12 +26,13 @@ namespace {
     return false;
 }
 
-/// Where there is a driver, the library that uses it, if this LibTorch has one.
+/// Where there is a driver, the library that uses it. A package runs with the CPU build of LibTorch too, which has
+/// none.
 std::string load_cuda() {
 #ifdef HEARTH_WITH_CUDA
-    const auto libtorch = boost::dll::symbol_location_ptr(reinterpret_cast<const void*>(&at::globalContext));
     std::string problem;
-    if (load("libcuda.so.1", problem) && !load(libtorch.parent_path() / "libtorch_cuda.so", problem))
+    if (libtorch_has_cuda() && load("libcuda.so.1", problem) &&
+        !load(libtorch_folder() / "libtorch_cuda.so", problem))
         return problem;
 #endif
     return "";

@@ -2,9 +2,16 @@
 // every start.
 #pragma once
 
+#include <filesystem>
 #include <string>
 
 namespace hearth::host {
+
+/// Where the libraries of the LibTorch lie that this process has loaded.
+std::filesystem::path libtorch_folder();
+
+/// Whether that LibTorch is a CUDA build.
+bool libtorch_has_cuda();
 
 /// CUDA devices that this process can use.
 int cuda_devices();

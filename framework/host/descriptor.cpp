@@ -5,6 +5,8 @@
 #include <set>
 #include <utility>
 
+#include "host/declarations.hpp"
+
 namespace hearth::host {
 namespace {
 
@@ -58,8 +60,11 @@ std::string check_layout(const HearthPlugin& plugin) {
 std::string check_texts(const HearthPlugin& plugin) {
     if (blank(plugin.id)) return "the plugin has no id, expected PluginInfo{.id = \"...\"}";
     if (blank(plugin.version)) return "the plugin has no version, expected PluginInfo{.version = \"...\"}";
-    for (const char* text : {plugin.summary, plugin.license, plugin.url, plugin.paper})
+    if (const auto problem = check_name(plugin.id); !problem.empty()) return "id of the plugin: " + problem;
+    for (const char* text : {plugin.version, plugin.summary, plugin.license, plugin.url, plugin.paper}) {
         if (text == nullptr) return "a text of PluginInfo is a null pointer, expected at least \"\"";
+        if (const auto problem = check_text(text); !problem.empty()) return "a text of PluginInfo: " + problem;
+    }
     return "";
 }
 
@@ -68,6 +73,9 @@ std::string check_component(const HearthComponent& component) {
         return fmt::format("has kind {}, expected augment, backbone, head or loss",
                            static_cast<int>(component.kind));
     if (blank(component.id) || component.summary == nullptr) return "has no id or no summary, expected both";
+    if (const auto problem = check_name(component.id); !problem.empty()) return "has an id: " + problem;
+    if (const auto problem = check_text(component.summary); !problem.empty())
+        return "has a summary: " + problem;
     if (component.schema == nullptr || component.reads == nullptr || component.writes == nullptr ||
         component.create == nullptr)
         return "has a null function, expected schema, reads, writes and create";

@@ -95,6 +95,35 @@ std::vector<std::string> section_names(const std::filesystem::path& file) {
     return names;
 }
 
+namespace {
+
+/// The texts of its dynamic section with one of these tags.
+std::vector<std::string> dynamic_texts(const std::filesystem::path& file, Elf64_Sxword tag) {
+    ElfFile elf(file);
+    const auto table = std::find_if(elf.sections().begin(), elf.sections().end(),
+                                    [](const auto& section) { return section.sh_type == SHT_DYNAMIC; });
+    std::vector<std::string> out;
+    if (table == elf.sections().end()) return out;
+    const auto texts = elf.texts(table->sh_link);
+    for (const auto& entry : elf.read<Elf64_Dyn>(table->sh_offset, table->sh_size / sizeof(Elf64_Dyn))) {
+        if (entry.d_tag != tag) continue;
+        if (entry.d_un.d_val >= texts.size()) elf.damaged();
+        out.emplace_back(texts.data() + entry.d_un.d_val);
+    }
+    return out;
+}
+
+}  // namespace
+
+std::vector<std::string> needed_libraries(const std::filesystem::path& file) {
+    return dynamic_texts(file, DT_NEEDED);
+}
+
+std::string own_name(const std::filesystem::path& file) {
+    const auto names = dynamic_texts(file, DT_SONAME);
+    return names.empty() ? "" : names.front();
+}
+
 bool exports_symbol(const std::filesystem::path& file, const std::string& name) {
     ElfFile elf(file);
     const auto table = std::find_if(elf.sections().begin(), elf.sections().end(),

@@ -17,4 +17,9 @@ std::vector<std::string> section_names(const std::filesystem::path& file);
 /// Whether the library defines `name` for others to use. Throws PluginError when its tables are damaged.
 bool exports_symbol(const std::filesystem::path& file, const std::string& name);
 
+/// The names of the libraries it was linked to ("libopencv_core.so.406"), and its own ("" where it has none). Both
+/// throw PluginError when its tables are damaged.
+std::vector<std::string> needed_libraries(const std::filesystem::path& file);
+std::string own_name(const std::filesystem::path& file);
+
 }  // namespace hearth::host

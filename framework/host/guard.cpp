@@ -8,8 +8,14 @@
 #include <memory>
 #include <new>
 
+#include "host/last_words.hpp"
+#include "host/place.hpp"
+
 namespace hearth::host {
 namespace {
+
+// Trivial, so that it can be read in a signal's handler and after the thread's objects are gone.
+constinit thread_local const char* innermost = nullptr;
 
 [[noreturn]] void throw_coded(ExitCode code, const std::string& message) {
     switch (code) {
@@ -47,26 +53,40 @@ std::string current_type() {
 
 }  // namespace
 
-void rethrow_with(const std::string& where) {
-    const bool closed = where.empty() || where.ends_with(": ");
-    const std::string prefix = closed ? where : where + ": ";
+Inside::Inside(const char* where) noexcept : outer_(innermost) {
+    keep_signal_stack();
+    innermost = where;
+}
+
+Inside::~Inside() {
+    innermost = outer_;
+}
+
+const char* Inside::now() noexcept {
+    return innermost;
+}
+
+void rethrow_with(const std::string& where, const std::string& end) {
+    const auto placed = with_plugin(where);
+    const bool closed = placed.empty() || placed.ends_with(": ");
+    const std::string prefix = closed ? placed : placed + ": ";
     try {
         throw;
     } catch (const Error& error) {
-        throw_coded(error.code(), prefix + error.what());
+        throw_coded(error.code(), prefix + error.what() + end);
     } catch (const c10::OutOfMemoryError& error) {
-        throw OutOfMemory(prefix + error.what_without_backtrace());
+        throw OutOfMemory(prefix + error.what_without_backtrace() + end);
     } catch (const c10::Error& error) {
         const std::string text = error.what_without_backtrace();  // what() adds pages of C++ frames
-        if (tells_of_memory(text)) throw OutOfMemory(prefix + text);
-        throw PluginError(prefix + text);
+        if (tells_of_memory(text)) throw OutOfMemory(prefix + text + end);
+        throw PluginError(prefix + text + end);
     } catch (const std::bad_alloc&) {
-        throw OutOfMemory(prefix + "out of memory (std::bad_alloc)");
+        throw OutOfMemory(prefix + "out of memory (std::bad_alloc)" + end);
     } catch (const std::exception& error) {
-        throw PluginError(prefix + error.what());
+        throw PluginError(prefix + error.what() + end);
     } catch (...) {
         throw PluginError(prefix + "threw a value of type " + current_type() +
-                          "; expected an exception derived from std::exception");
+                          "; expected an exception derived from std::exception" + end);
     }
 }
 

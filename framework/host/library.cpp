@@ -7,6 +7,7 @@
 
 #include "base/sha256.hpp"
 #include "host/descriptor.hpp"
+#include "host/process_keeper.hpp"
 
 namespace hearth::host {
 namespace {
@@ -30,15 +31,23 @@ HearthPluginEntry open_entry(const std::filesystem::path& file) {
 
 }  // namespace
 
-std::shared_ptr<Library> load_library(const std::filesystem::path& file, const std::string& origin) {
+Candidate check_library(const std::filesystem::path& file, const std::string& origin) {
     if (const auto problem = check_file(file); !problem.empty()) throw PluginError(problem);
+    return {.file = file, .origin = origin, .sha256 = base::sha256(file)};
+}
+
+std::shared_ptr<Library> load_library(const Candidate& checked) {
     auto library = std::make_shared<Library>();
-    library->file = file;
-    library->origin = origin;
-    library->sha256 = base::sha256(file);
-    library->plugin = guarded(file.string() + ": hearth_plugin()", open_entry(file));
+    library->file = checked.file;
+    library->origin = checked.origin;
+    library->sha256 = checked.sha256;
+    const auto name = checked.file.string();
+    const ProcessKeeper keeper(name);
+    const auto loading = name + ": loading";
+    const Inside inside(loading.c_str());  // its static objects are made
+    library->plugin = guarded(name + ": hearth_plugin()", open_entry(checked.file));
     if (const auto problem = check_descriptor(library->plugin); !problem.empty())
-        throw PluginError(file.string() + ": " + problem);
+        throw PluginError(name + ": " + problem);
     return library;
 }
 

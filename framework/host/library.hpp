@@ -9,8 +9,11 @@
 
 namespace hearth::host {
 
-/// Checks, loads, and checks the descriptor. Throws PluginError.
-std::shared_ptr<Library> load_library(const std::filesystem::path& file, const std::string& origin);
+/// Checks a file without running any of its code. Throws PluginError.
+Candidate check_library(const std::filesystem::path& file, const std::string& origin);
+
+/// Loads what was checked, and checks its descriptor. Throws PluginError.
+std::shared_ptr<Library> load_library(const Candidate& checked);
 
 /// Where a library of Hearth's own belongs: beside libhearth_sdk.so.
 std::filesystem::path own_library(const char* library);

@@ -4,6 +4,7 @@
 
 #include "host/dynamic_symbols.hpp"
 #include "host/identity.hpp"
+#include "host/mixture.hpp"
 #include "host/registry.hpp"
 
 namespace fs = std::filesystem;
@@ -48,6 +49,12 @@ std::string problem_of(const fs::path& file) {
             "{}: found no exported symbol 'hearth_plugin', expected one; is HEARTH_PLUGIN(...) in a "
             "source file of the library, and was it built with hearth_add_plugin()?",
             name);
+    if (const auto mixed = mixed_library(file); !mixed.empty())
+        return fmt::format(
+            "{}: found that it needs {}; expected the library that is loaded, or one within the plugin: link "
+            "it "
+            "statically (docs/plugins.md, \"Libraries of your own\")",
+            name, mixed);
     return "";
 }
 

@@ -29,10 +29,11 @@ std::set<fs::path> plugin_files(const SearchEntry& entry) {
     for (fs::directory_iterator at(entry.folder, failed), end; !failed && at != end; at.increment(failed))
         if (is_plugin_name(at->path().filename().string())) files.insert(at->path());
     if (failed)
-        throw PluginError(
-            fmt::format("{} (from {}): {}, expected a folder of plugins; correct the path or create "
-                        "the folder",
-                        entry.folder.string(), entry.origin, failed.message()));
+        throw PluginError(fmt::format(
+            "{} (from {}): {}, expected a folder of plugins; correct the path{} or create "
+            "the folder",
+            entry.folder.string(), entry.origin, failed.message(),
+            entry.origin == "recipe" ? ", name the folder they are in now with --plugin-path," : ""));
     return files;
 }
 
@@ -47,17 +48,20 @@ std::set<fs::path> plugin_files(const SearchEntry& entry) {
 
 Registry Registry::found(const SearchRequest& request) {
     Registry registry;
-    registry.scan(search_path(request));
+    registry.scan(search_path(request), request.approve);
     return registry;
 }
 
-void Registry::scan(const std::vector<SearchEntry>& folders) {
+void Registry::scan(const std::vector<SearchEntry>& folders, const Approve& approve) {
     for (const auto& entry : folders) {
         searched_.push_back(entry);
-        for (const auto& file : plugin_files(entry)) {
+        const auto files = plugin_files(entry);
+        if (const auto why = files.empty() ? "" : unsafe_folder(entry.folder); !why.empty())
+            warnings_.push_back(why);
+        for (const auto& file : files) {
             const auto known = by_name_.find(file.filename().string());
             if (known == by_name_.end()) {
-                load(file, entry.origin);
+                load(file, entry.origin, approve);
             } else if (std::error_code ignored; !fs::equivalent(known->second->file, file, ignored)) {
                 auto& shadows = known->second->shadows;  // scanning a folder twice shadows nothing new
                 if (std::find(shadows.begin(), shadows.end(), file) == shadows.end()) shadows.push_back(file);
@@ -67,11 +71,20 @@ void Registry::scan(const std::vector<SearchEntry>& folders) {
 }
 
 void Registry::load(const fs::path& file, const std::string& origin) {
+    load(file, origin, {});
+}
+
+void Registry::load(const fs::path& file, const std::string& origin, const Approve& approve) {
     const auto known = by_name_.find(file.filename().string());
     if (std::error_code ignored; known != by_name_.end() && fs::equivalent(known->second->file, file, ignored))
         return;
 
-    const auto library = load_library(fs::absolute(file), origin);
+    const auto checked = check_library(fs::absolute(file), origin);
+    if (approve && !approve(checked)) {
+        left_out_.push_back(checked);
+        return;
+    }
+    const auto library = load_library(checked);
     const auto& plugin = *library->plugin;
     for (const auto& other : libraries_)
         if (std::string_view(other->plugin->id) == plugin.id)
@@ -97,18 +110,28 @@ const ComponentType* Registry::try_find(Kind kind, const std::string& id) const 
 
 const ComponentType& Registry::find(Kind kind, const std::string& id, const std::string& where) const {
     if (const auto* found = try_find(kind, id)) return *found;
+    refuse_unknown(kind, id, where);
+}
+
+void Registry::refuse_unknown(Kind kind, const std::string& id, const std::string& where) const {
     std::vector<std::string> names;
     std::string elsewhere;
     for (const auto& [key, type] : components_) {
         if (key.first == kind) names.push_back(key.second);
         if (key.second == id) elsewhere = fmt::format("; there is a {} of that name", to_string(key.first));
     }
-    std::vector<std::string> folders;
+    std::vector<std::string> folders, files;
     for (const auto& entry : searched_) folders.push_back(entry.folder.string());
     const auto known = names.empty() ? "none was found" : "expected one of: " + join(names);
-    throw RecipeError(fmt::format("{}there is no {} '{}'{}{}; {} (searched {})", where, to_string(kind), id,
-                                  did_you_mean(id, names), elsewhere, known,
-                                  folders.empty() ? "no folder" : join(folders)));
+    const auto message =
+        fmt::format("{}there is no {} '{}'{}{}; {} (searched {})", where, to_string(kind), id,
+                    did_you_mean(id, names), elsewhere, known, folders.empty() ? "no folder" : join(folders));
+    if (left_out_.empty()) throw RecipeError(message);
+    for (const auto& candidate : left_out_) files.push_back(candidate.file.string());
+    throw PluginError(fmt::format(
+        "{}; not loaded, because plugins.lock does not name them (--locked): {}; write them into it "
+        "with `hearth plugins lock RECIPE`",
+        message, join(files)));
 }
 
 std::vector<const ComponentType*> Registry::components() const {

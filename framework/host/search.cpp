@@ -1,4 +1,8 @@
 // Lists where plugins are looked for, in order.
+#include <fmt/format.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
 #include <cstdlib>
 #include <sstream>
 #include <system_error>
@@ -39,7 +43,10 @@ std::vector<SearchEntry> search_path(const SearchRequest& request) {
         if (!folder.empty()) entries.push_back({fs::absolute(folder).lexically_normal(), origin});
     };
     for (const auto& folder : request.from_command_line) add(folder, "--plugin-path");
-    for (const auto& folder : request.from_recipe) add(folder, "recipe");
+    for (const auto& folder : request.from_recipe) {
+        std::error_code ignored;
+        if (request.from_command_line.empty() || fs::exists(folder, ignored)) add(folder, "recipe");
+    }
     if (request.environment) {
         std::istringstream folders(environment("HEARTH_PLUGIN_PATH"));
         for (std::string folder; std::getline(folders, folder, ':');) add(folder, "HEARTH_PLUGIN_PATH");
@@ -47,6 +54,25 @@ std::vector<SearchEntry> search_path(const SearchRequest& request) {
         add(installed_folder(), "installed");
     }
     return entries;
+}
+
+std::string unsafe_folder(const fs::path& folder) {
+    struct stat status {};
+    struct stat program {};
+    if (::stat(folder.c_str(), &status) != 0) return "";
+    const bool known = ::stat("/proc/self/exe", &program) == 0 && status.st_uid == program.st_uid;
+    if (status.st_uid != 0 && status.st_uid != ::geteuid() && !known)
+        return fmt::format(
+            "{}: found a folder of plugins that belongs to another user (number {}), expected one of your own, "
+            "of root or of this program's owner: what lies there is run as you; copy the plugins you trust",
+            folder.string(), status.st_uid);
+    if ((status.st_mode & S_IWOTH) != 0)
+        return fmt::format(
+            "{}: found a folder of plugins that everybody may write to, expected one that others cannot "
+            "change: "
+            "what lies there is run as you; run `chmod o-w {}`",
+            folder.string(), folder.string());
+    return "";
 }
 
 }  // namespace hearth::host

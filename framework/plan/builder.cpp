@@ -6,6 +6,7 @@
 #include <functional>
 #include <optional>
 
+#include "plan/trace.hpp"
 #include "recipe/word_list.hpp"
 
 namespace hearth::plan {
@@ -43,12 +44,14 @@ Plan Builder::build() {
     check_reach();
     stop_if_any("the recipe's wiring does not make sense");
     unify_and_create();
-    stop_if_any("shapes do not fit");
+    const bool all_refused = problems_.messages().size() == refusals_;
+    stop_if_any(all_refused ? "components refuse their options" : "shapes do not fit");
     mark_fits();
     check_second_derivatives();
     stop_if_any("the recipe's wiring does not make sense");
     Plan plan;
     collect(plan);
+    if (auto* trace = trace_of_environment()) plan.watches_.push_back(trace);
     return plan;
 }
 
@@ -200,6 +203,7 @@ void Builder::draft(Kind kind, const recipe::ComponentSpec& spec, const std::str
     made.node.kind = kind;
     made.node.use = spec.use;
     made.node.where = spec.origin.text();
+    made.node.place = made.node.where + ": " + id + ": " + made.type->place();
     if (pass != nullptr) {
         made.node.network = pass->network;
         made.node.pass = pass->as;
@@ -210,8 +214,16 @@ void Builder::draft(Kind kind, const recipe::ComponentSpec& spec, const std::str
         made.node.trained = is_trained(spec.name);
     }
     // Names do not depend on shapes, so ports can be listed before anything is known about them.
-    for (const auto& port : made.type->reads(made.options)) made.node.reads.push_back(wire_of(port, ""));
-    for (const auto& port : made.type->writes(made.options, Symbols{})) {
+    Ports reads, writes;
+    try {
+        reads = made.type->reads(made.options);
+        writes = made.type->writes(made.options, Symbols{});
+    } catch (const Error& error) {
+        refused(made, error);
+        return;
+    }
+    for (const auto& port : reads) made.node.reads.push_back(wire_of(port, ""));
+    for (const auto& port : writes) {
         const auto [owner, part] = owner_and_part(port.name);
         auto word = port.name;
         if (const auto renamed = named(spec.writes, port.name))

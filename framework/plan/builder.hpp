@@ -52,6 +52,9 @@ class Builder {
     void check_dtype(const Draft& reader, const Wire& wire);
     void order();
     void unify_and_create();
+    /// What a component's own code threw: a mistake in the recipe is reported, at the line of the option that it
+    /// names; anything else is thrown on with the component's place.
+    void refused(const Draft& draft, const Error& error);
     void check_reach();
     /// What runs in a phase, and what a gradient goes through.
     void reach(Phase& phase);
@@ -70,6 +73,7 @@ class Builder {
     void mark_reused();
     void mark_once_per_image(Plan& plan);
     void mark_parameters(Plan& plan);
+    void report_nothing_to_train();
     /// All nodes that the writers of `names` read from, they included.
     std::set<std::size_t> upstream(const std::set<std::string>& names) const;
     /// Whether the monitor watches what a node writes.
@@ -84,6 +88,7 @@ class Builder {
     const recipe::Recipe& recipe_;
     const host::Registry& registry_;
     recipe::Diagnostics problems_;
+    std::size_t refusals_ = 0;  ///< of the problems, those that components report themselves
     std::vector<Draft> drafts_;
     std::vector<Phase> phases_;
     std::vector<std::vector<bool>> reaches_loss_;  ///< by phase and draft

@@ -98,7 +98,10 @@ void Builder::mark_on_device() {
         const auto split = std::dynamic_pointer_cast<DeviceAugment>(node.component);
         if (split && !read) {
             node.on_device = split;
-            for (const auto& name : split->drawn())
+            const auto drawn =
+                host::guarded(node.where + ": " + node.id + ": drawn", [&] { return split->drawn(); });
+            node.drawn_boundary = Boundary::of_names(drawn);
+            for (const auto& name : drawn)
                 node.drawn.push_back({.port = name, .name = node.id + "." + name, .shape = {}, .help = {}});
         } else {
             warnings_.push_back(fmt::format(
@@ -240,7 +243,27 @@ void Builder::mark_parameters(Plan& plan) {
                                 "that its losses read have none, or they are frozen; name a "
                                 "network that has some in `trains`",
                                 phase.name, join(phase.trains)));
+        if (spec == recipe_.phases.end() && phase.parameters.empty() && !phase.losses.empty())
+            report_nothing_to_train();
     }
+}
+
+void Builder::report_nothing_to_train() {
+    bool frozen = false;
+    for (const auto& network : recipe_.networks) {
+        if (network.frozen_parts.empty()) continue;
+        frozen = true;
+        problem(
+            network.origin,
+            fmt::format("networks.{0}.frozen: {1} {2} every parameter of '{0}', and nothing is left to train; "
+                        "leave out what is to be trained, or drop the losses",
+                        network.name, join(network.frozen_parts),
+                        network.frozen_parts.size() == 1 ? "names" : "together name"));
+    }
+    if (!frozen)
+        problem(
+            {recipe_.file.string(), 0, 0},
+            "found no parameter that is to be trained, expected one at least: what the losses read has none");
 }
 
 }  // namespace hearth::plan

@@ -6,9 +6,7 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
-#include <hearth/precision.hpp>
 #include <hearth/text.hpp>
-#include <hearth/tokens.hpp>
 #include <ranges>
 
 #include "plan/builder.hpp"
@@ -78,26 +76,6 @@ void Plan::prepare(Tensors& views, const RandomKey& key) const {
     augment(views, key, /*draw_only=*/true);
 }
 
-void Plan::augment(Tensors& views, const RandomKey& key, bool draw_only) const {
-    std::uint64_t stream = 1;  // stream 0 orders the samples
-    for (const auto& node : nodes_) {
-        if (node.kind != Kind::augment) continue;
-        Tensors in;
-        for (const auto& wire : node.reads)
-            if (!wire.name.empty()) in.set(wire.port, views[wire.name]);
-        auto own = key;
-        own.stream = stream++;
-        Random random(own);
-        const bool draws = draw_only && node.on_device;
-        const auto out = host::guarded(node.where + ": " + node.id, [&] {
-            return draws ? node.on_device->draw(in, random)
-                         : std::static_pointer_cast<Augment>(node.component)->sample(in, random);
-        });
-        for (const auto& wire : draws ? node.drawn : node.writes)
-            if (out.has(wire.port)) views.set(wire.name, out[wire.port]);
-    }
-}
-
 Watched Plan::watched_features(const recipe::MonitorSpec& monitor) const {
     if (!monitor.features.empty()) return {monitor.features};
     const auto is_read = [&](const std::string& name) {
@@ -117,18 +95,6 @@ Watched Plan::watched_features(const recipe::MonitorSpec& monitor) const {
 
 namespace {
 
-Tensors inputs(const Node& node, const Tensors& tensors) {
-    Tensors in;
-    for (const auto& wire : node.reads) {
-        if (wire.name.empty() || (wire.only_for_fit && !tensors.has(wire.name))) continue;
-        auto tensor = tensors[wire.name];
-        if (wire.detached) tensor = tensor.detach();
-        if (wire.group_of_one) tensor = tensor.unsqueeze(0);
-        in.set(wire.port, node.group > 0 ? tensor.flatten(0, 1) : tensor);
-    }
-    return in;
-}
-
 /// Makes a tensor one that gradients are recorded of. One that the data deliver stays as it is for others.
 void ask_gradient(Tensors& tensors, const std::string& name) {
     if (!tensors.has(name) || !at::GradMode::is_enabled()) return;
@@ -140,63 +106,8 @@ void ask_gradient(Tensors& tensors, const std::string& name) {
 
 Tensors Plan::render(Tensors batch) const {
     for (const auto& node : nodes_)
-        if (node.on_device) render_on_device(node, batch);
+        if (node.on_device) render_on_device(node, batch, nullptr);
     return batch;
-}
-
-void Plan::render_on_device(const Node& node, Tensors& tensors) const {
-    const at::NoGradGuard no_grad;
-    const FullPrecision exact;
-    Tensors drawn;
-    for (const auto& wire : node.drawn) drawn.set(wire.port, tensors[wire.name]);
-    const auto out = host::guarded(node.where + ": " + node.id,
-                                   [&] { return node.on_device->render(inputs(node, tensors), drawn); });
-    for (const auto& wire : node.writes)
-        if (out.has(wire.port)) tensors.set(wire.name, out[wire.port]);
-}
-
-void Plan::run(const Node& node, const Context& context, bool with_gradient, Tensors& tensors) const {
-    const auto in = inputs(node, tensors);
-    at::AutoGradMode gradients(with_gradient && at::GradMode::is_enabled());
-    if (node.kind == Kind::loss) {  // for what it tells besides its total
-        const auto out = host::guarded(node.where + ": " + node.id, [&] {
-            return std::static_pointer_cast<Loss>(node.component)->forward(in, context);
-        });
-        write_ports(node, out, tensors);
-        return;
-    }
-    const auto out = host::guarded(node.where + ": " + node.id, [&] {
-        return node.kind == Kind::backbone
-                   ? std::static_pointer_cast<Backbone>(node.component)->forward(in, context)
-                   : std::static_pointer_cast<Head>(node.component)->forward(in, context);
-    });
-    for (const auto& wire : node.writes) {
-        if (!out.has(wire.port)) continue;
-        const bool by_view = node.group > 0 && wire.shape.size() > 1 && wire.shape[1] == Dim("B");
-        tensors.set(wire.name, by_view ? out[wire.port].unflatten(0, {node.group, -1}) : out[wire.port]);
-    }
-}
-
-void Plan::write_ports(const Node& loss, const LossOutput& out, Tensors& tensors) {
-    for (const auto& wire : loss.writes) {
-        const auto& made = wire.port == "per_pixel" ? out.per_pixel : out.per_sample;
-        if (made.defined()) tensors.set(wire.name, made.detach());
-    }
-}
-
-// Rows of one image follow each other: every samples_per_image_-th row has all images.
-void Plan::run_once_per_image(const Node& node, const Context& context, bool with_gradient, Tensors& tensors,
-                              Tensors& unique) const {
-    for (const auto& wire : node.reads)
-        if (!wire.name.empty() && !unique.has(wire.name))
-            unique.set(wire.name, tensors[wire.name].slice(0, 0, std::nullopt, samples_per_image_));
-    run(node, context, with_gradient, unique);
-    for (const auto& wire : node.writes) {
-        if (!unique.has(wire.name)) continue;
-        const auto& made = unique[wire.name];
-        const bool by_image = !wire.shape.empty() && wire.shape.front() == Dim("B");
-        tensors.set(wire.name, by_image ? made.repeat_interleave(samples_per_image_, 0) : made);
-    }
 }
 
 std::int64_t Plan::batches_per_step() const {
@@ -218,10 +129,12 @@ StepOutput Plan::step(const Phase& phase, const Tensors& batch, const Context& w
     for (std::size_t i = 0; i < nodes_.size(); ++i) {
         const auto& node = nodes_[i];
         const auto& use = phase.uses[i];
+        if (!watches_.empty() && node.kind == Kind::augment && !node.on_device)
+            show_delivered(node, tensors, whole);
         if (!use.runs || use.reused || (node.kind == Kind::augment && !node.on_device)) continue;
         if (observer) observer(&node);
         if (node.on_device) {
-            render_on_device(node, tensors);
+            render_on_device(node, tensors, &whole);
             continue;
         }
         auto context = whole;
@@ -240,18 +153,6 @@ StepOutput Plan::step(const Phase& phase, const Tensors& batch, const Context& w
     }
     if (observer) observer(nullptr);
     return result;
-}
-
-void Plan::add_loss(const Node& node, const Context& context, StepOutput& result) const {
-    const auto out = host::guarded(node.where + ": " + node.id, [&] {
-        return std::static_pointer_cast<Loss>(node.component)->forward(inputs(node, result.tensors), context);
-    });
-    write_ports(node, out, result.tensors);
-    const double weight = context.value(weights_[node.loss_index]);
-    auto weighted = weight == 1.0 ? out.total : out.total * weight;
-    result.total = result.total.defined() ? result.total + weighted : weighted;
-    for (const auto& [name, value] : out.terms)
-        result.terms.emplace_back(losses_[node.loss_index].first + "." + name, value.detach());
 }
 
 // Backwards: the nodes that the names need, last first; `names` receives all that these nodes read.
@@ -322,21 +223,19 @@ Tensors Plan::outputs(const Tensors& views, const std::set<std::string>& names, 
     return out;
 }
 
+std::string Plan::place_of(const std::string& name) const {
+    for (const auto& node : nodes_)
+        for (const auto* wires : {&node.writes, &node.drawn})
+            if (std::ranges::find(*wires, name, &Wire::name) != wires->end()) return node.place;
+    return "";
+}
+
 Shape Plan::shape(const std::string& name) const {
     for (const auto& node : nodes_)
         for (const auto* wires : {&node.writes, &node.reads})
             for (const auto& wire : *wires)
                 if (wire.name == name && !wire.shape.empty()) return wire.shape;
     return {};
-}
-
-Tensors Plan::features(const std::string& name, const at::Tensor& image, const Context& context) const {
-    const auto* found = network(name);
-    if (found == nullptr || !found->backbone)
-        throw RecipeError(fmt::format("network '{}' has no backbone to take features from", name));
-    return host::guarded("features of " + name, [&] {
-        return std::static_pointer_cast<Backbone>(found->backbone)->forward(Tensors{{"image", image}}, context);
-    });
 }
 
 std::vector<std::pair<std::string, std::shared_ptr<Component>>> Plan::components() const {

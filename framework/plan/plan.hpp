@@ -15,6 +15,8 @@
 
 #include "base/safetensors.hpp"
 #include "host/registry.hpp"
+#include "plan/boundary.hpp"
+#include "plan/call_watch.hpp"
 #include "recipe/recipe.hpp"
 
 namespace hearth::plan {
@@ -40,7 +42,13 @@ struct Node {
     std::string use, network, pass;
     std::vector<Wire> reads, writes;
     std::shared_ptr<Component> component;
-    std::string where;             ///< recipe location, for errors
+    std::string where;  ///< recipe location, for errors
+    /// "a.toml:7:1: student.gain: head 'gain' of plugin gain 0.1.0 (FILE)", in front of what it
+    /// does wrong in a call.
+    std::string place;
+    Boundary boundary;             ///< what a call is held to; of an augment render()
+    Boundary sample_boundary;      ///< of an augment, sample()
+    Boundary drawn_boundary;       ///< and draw()
     bool trained = false;          ///< its parameters are updated, in some phase
     bool follows = false;          ///< its network is a follower: no gradient goes through it
     bool runs = true;              ///< in some phase; false: no loss or monitor needs it
@@ -156,6 +164,8 @@ class Plan {
     /// Names that the loader must deliver: the sources and views that some pass or loss reads, and what
     /// augments on the device are given.
     const std::set<std::string>& delivered() const { return delivered_; }
+    /// Node::place of what writes or draws a name of the dataflow; "" of one that the data deliver.
+    std::string place_of(const std::string& name) const;
     /// Where the batch axis is in the delivered views in which it is not the first (LoaderOptions::batch_axis).
     const std::map<std::string, std::int64_t>& batch_axes() const { return batch_axes_; }
 
@@ -212,8 +222,18 @@ class Plan {
 
   private:
     friend class Builder;
+    friend class Watching;
+    /// Calls a component by `call`, before all watches and after.
+    template <class Call>
+    auto watched(const Node& node, const Context* context, const Tensors& in, Call&& call) const;
+    /// Calls of components. They throw PluginError for what is not as it was declared. `batch`: how many images,
+    /// for one that reads nothing of them; -1: not known.
+    Tensors call(const Node& node, const Tensors& in, const Context& context, std::int64_t batch) const;
+    LossOutput call_loss(const Node& node, const Tensors& in, const Context& context, std::int64_t batch) const;
+    Tensors call_augment(const Node& node, const Tensors& in, Random& random, bool draws) const;
     void augment(Tensors& views, const RandomKey& key, bool draw_only) const;
-    void render_on_device(const Node& node, Tensors& tensors) const;
+    void render_on_device(const Node& node, Tensors& tensors, const Context* context) const;
+    void show_delivered(const Node& node, const Tensors& tensors, const Context& context) const;
     void run(const Node& node, const Context& context, bool with_gradient, Tensors& tensors) const;
     void run_once_per_image(const Node& node, const Context& context, bool with_gradient, Tensors& tensors,
                             Tensors& unique) const;
@@ -230,6 +250,19 @@ class Plan {
     std::set<std::string> delivered_;
     std::map<std::string, std::int64_t> batch_axes_;
     std::int64_t samples_per_image_ = 1;
+    std::vector<CallWatch*> watches_;
+};
+
+/// While it lives, `watch` sees the calls of the plan, which stays where it is. One that is made later ends earlier.
+class Watching {
+  public:
+    Watching(Plan& plan, CallWatch& watch);
+    ~Watching();
+    Watching(const Watching&) = delete;
+    Watching& operator=(const Watching&) = delete;
+
+  private:
+    Plan& plan_;
 };
 
 /// The plan as a table for the terminal, as Mermaid, or as Graphviz dot.

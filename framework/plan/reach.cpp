@@ -229,7 +229,8 @@ void Builder::check_second_derivatives() {
                                          [&](const Wire& wire) { return after.count(wire.name) != 0; }))
                     continue;
                 for (const auto& wire : node.writes) after.insert(wire.name);
-                if (node.component && !node.component->differentiates_twice())
+                if (node.component && !host::guarded(node.where + ": " + node.id,
+                                                     [&] { return node.component->differentiates_twice(); }))
                     problem(
                         drafts_[reader].origin,
                         fmt::format("{} needs second derivatives of {} ({}), whose kernels have none; take a "

@@ -3,24 +3,10 @@
 
 #include <algorithm>
 
+#include "host/place.hpp"
 #include "plan/builder.hpp"
 
 namespace hearth::plan {
-namespace {
-
-/// " (it reads student.louder as 'B L d')": reads with symbols besides the batch, of which the component may
-/// have wanted a number. A symbol that a writer misspelt ends up here.
-std::string open_reads(const Node& node) {
-    std::vector<std::string> open;
-    for (const auto& wire : node.reads)
-        if (!wire.name.empty() &&
-            std::ranges::any_of(wire.shape, [](const Dim& dim) { return !dim.known() && !(dim == Dim("B")); }))
-            open.push_back(fmt::format("{} as '{}'", wire.name, to_string(wire.shape)));
-    return open.empty() ? "" : fmt::format(" (it reads {})", join(open));
-}
-
-}  // namespace
-
 namespace {
 
 /// The tensor has an axis of views in front that the port does not name: "G B .." read as "B ..".
@@ -74,6 +60,7 @@ void Builder::unify_and_create() {
     for (auto& draft : drafts_) {
         if (!draft.node.runs && draft.node.kind != Kind::head && draft.node.kind != Kind::backbone) continue;
         Symbols symbols;
+        Ports reads;  // those that calls are given, as the component declares them
         bool fits = true;
         if (draft.pass == nullptr && draft.node.kind != Kind::augment) draft.node.group = common_group(draft);
         for (auto& wire : draft.node.reads) {
@@ -84,6 +71,7 @@ void Builder::unify_and_create() {
                 continue;
             }
             const auto produced = as_read(draft, wire, known->second);
+            if (!wire.only_for_fit) reads.emplace_back(wire.port, wire.shape, "");
             const auto clash = unify(wire.shape, produced, symbols);
             if (!clash.empty()) {
                 const auto writer = writer_.find(wire.name);
@@ -101,6 +89,7 @@ void Builder::unify_and_create() {
             const auto ports = draft.type->writes(draft.options, symbols);
             auto& instance = instances_[draft.instance];
             if (!instance) instance = draft.type->create(draft.options, symbols);
+            host::remember_place(draft.node.where, draft.node.id, instance.get(), draft.type->library());
             // Shapes of a component that refuses its options stay unknown, so that only the cause is reported.
             for (std::size_t i = 0; i < draft.node.writes.size() && i < ports.size(); ++i) {
                 auto shape = ports[i].shape;
@@ -110,12 +99,11 @@ void Builder::unify_and_create() {
                 draft.node.writes[i].shape = std::move(shape);
                 shapes_[draft.node.writes[i].name] = draft.node.writes[i].shape;
             }
+            draft.node.boundary = Boundary(reads, ports, symbols);
+            draft.node.sample_boundary = Boundary(reads, ports, symbols, Boundary::Of::sample);
             draft.node.component = instance;
-        } catch (const RecipeError& error) {
-            problem(draft.origin, error.what());
         } catch (const Error& error) {
-            const auto why = error.code() == ExitCode::internal ? open_reads(draft.node) : "";
-            throw Error(error.code(), draft.node.where + ": " + draft.node.id + ": " + error.what() + why);
+            refused(draft, error);
         }
     }
 }

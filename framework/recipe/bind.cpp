@@ -237,7 +237,9 @@ Options bind_options(const Table& raw, const Schema& schema, const std::string& 
             out.set(key, spec->special->second);
             continue;
         }
-        auto converted = convert(value, *spec, at, problems);
+        auto resolved = value;
+        if (spec->names_file && !resolve_files(resolved, at, problems)) continue;
+        auto converted = convert(resolved, *spec, at, problems);
         if (!converted) continue;
         if (const auto complaint = spec->check(*converted); !complaint.empty())
             problems.add(value.origin, at + ": " + complaint);

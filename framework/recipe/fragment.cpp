@@ -1,5 +1,8 @@
 // What `--with` puts on top of a recipe: a file that tells of a user's own data.
+#include <fmt/format.h>
+
 #include <algorithm>
+#include <hearth/text.hpp>
 
 #include "recipe/steps.hpp"
 
@@ -27,6 +30,63 @@ bool has_scores(const Value& detect) {
     return detect.is_table() && detect.table().find("scores") != nullptr;
 }
 
+using Path = std::vector<std::string>;
+
+/// The keys below a value that hold no tables, each with its path. Entries of a list of the recipe count by what
+/// they are called; what calls them so sets nothing.
+void collect_keys(const Value& value, const Path& path, std::vector<std::pair<Path, Origin>>& out) {
+    const bool entries = path.size() == 1 && is_list_of_entries(path.front()) && value.is_array();
+    const auto below = [&](const std::string& key, const Value& child) {
+        auto longer = path;
+        longer.push_back(key);
+        collect_keys(child, longer, out);
+    };
+    if (entries) {
+        for (const auto& entry : value.array())
+            if (const auto name = identity(path.front(), entry); !name.empty()) below(name, entry);
+    } else if (value.is_table()) {
+        const bool entry = path.size() == 2 && is_list_of_entries(path.front());
+        for (const auto& key : value.table().keys())
+            if (!entry || !is_identity_key(key)) below(key, *value.table().find(key));
+    } else {
+        out.emplace_back(path, value.origin);
+    }
+}
+
+/// The stage of this name in a list of them; null where there is none.
+const Table* stage_called(const std::string& name, const Table& tree) {
+    const Value* stages = tree.find("stage");
+    if (stages == nullptr || !stages->is_array()) return nullptr;
+    for (const auto& stage : stages->array())
+        if (identity("stage", stage) == name) return &stage.table();
+    return nullptr;
+}
+
+/// Reports keys of the fragment that would change nothing in stages of the recipe, unless it tells those stages too.
+void refuse_overruled(const Table& tree, const Table& fragment, Diagnostics& problems) {
+    const Value* stages = tree.find("stage");
+    if (stages == nullptr || !stages->is_array()) return;
+    std::vector<std::pair<Path, Origin>> keys;
+    for (const auto& section : stage_sections)
+        if (const Value* value = fragment.find(section)) collect_keys(*value, {section}, keys);
+    for (const auto& [path, origin] : keys) {
+        std::vector<std::string> names;
+        for (const auto& stage : stages->array()) {
+            const auto name = identity("stage", stage);
+            const auto* own = stage_called(name, fragment);
+            const bool told = own != nullptr && sets(*own, path);
+            if (stage.is_table() && sets(stage.table(), path) && !told) names.push_back(name);
+        }
+        if (names.empty()) continue;
+        problems.add(origin,
+                     fmt::format("{} is set by the stage{} {} {}, where this would change nothing: write "
+                                 "it into a [[stage]] with name = \"{}\"{}",
+                                 join(path, "."), names.size() > 1 ? "s" : "", join(names),
+                                 names.size() > 1 ? "themselves" : "itself", names.front(),
+                                 names.size() > 1 ? ", and so on" : ""));
+    }
+}
+
 }  // namespace
 
 bool is_among(const std::vector<std::string>& only, const std::string& key) {
@@ -34,7 +94,8 @@ bool is_among(const std::vector<std::string>& only, const std::string& key) {
         only, [&](const std::string& part) { return key == part || key.starts_with(part + "."); });
 }
 
-void merge_fragment(Table& tree, Table fragment, const std::optional<std::vector<std::string>>& only) {
+void merge_fragment(Table& tree, Table fragment, const std::optional<std::vector<std::string>>& only,
+                    Diagnostics& problems) {
     for (const auto* const key : {"name", "description"}) fragment.erase(key);
     if (only) fragment = part_of(fragment, *only);
     if (const Value* detect = fragment.find("detect")) {
@@ -44,6 +105,7 @@ void merge_fragment(Table& tree, Table fragment, const std::optional<std::vector
             fragment.erase("detect");
         }
     }
+    refuse_overruled(tree, fragment, problems);
     merge_into(tree, fragment);
 }
 

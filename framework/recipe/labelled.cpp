@@ -69,10 +69,18 @@ struct Check {
             complain("probe", fmt::format("found \"{}\" {}", join(spec.probes), instead));
     }
 
+    void features() const {
+        static const std::vector<std::string> known = {"cls", "mean", "cls+mean"};
+        if (!spec.features.empty() && !contains(known, spec.features))
+            complain("features",
+                     fmt::format("found \"{}\", expected one of {}, or \"\" for what the backbone says{}",
+                                 spec.features, join(known), did_you_mean(spec.features, known)));
+    }
+
     /// A region has no class token, and an attention over all tokens would leave it.
     void region() const {
         if (spec.region.empty()) return;
-        if (spec.features != "mean")
+        if (!spec.features.empty() && spec.features != "mean")
             complain("features",
                      fmt::format("found \"{}\" with region = \"{}\", expected \"mean\": features of a "
                                  "region are the mean of its tokens",
@@ -131,6 +139,7 @@ void check_labelled(const std::string& section, const LabelledSpec& spec, const 
     check.probes();
     check.network(recipe);
     check.head();
+    check.features();
     check.region();
     check.folds(recipe);
     check.labels();

@@ -103,7 +103,7 @@ Table resolve(const fs::path& file, const Reading& reading, Diagnostics& problem
     resolver.add(file, {});
     Table tree = resolver.take();
     for (const auto& fragment : reading.with)
-        merge_fragment(tree, read_fragment(fragment, problems, notes), reading.only);
+        merge_fragment(tree, read_fragment(fragment, problems, notes), reading.only, problems);
     for (const auto& argument : reading.overrides) {
         if (reading.only) check_override(argument, *reading.only, problems);
         apply_override(tree, argument, problems, notes);

@@ -28,34 +28,32 @@ bool replaces(const std::string& key, const Table& base, const Table& over) {
     return old_use == nullptr && new_use == nullptr && over.find("shape") != nullptr;
 }
 
-/// Keys that say which entry is meant: repeating one sets nothing.
-bool is_identity_key(const std::string& key) {
-    return key == "use" || key == "name" || key == "network" || key == "as";
-}
+/// `rule`: of the optimiser, where an `optimizer` table in it names none.
+void merge_value(const std::string& key, Value& base, const Value& over, const std::string& rule);
 
-void merge_value(const std::string& key, Value& base, const Value& over);
-
-void merge_tables(Table& base, const Table& over) {
+void merge_tables(Table& base, const Table& over, const std::string& rule) {
     for (const auto& key : over.keys()) {
         const Value& value = *over.find(key);
         if (Value* present = base.find(key))
-            merge_value(key, *present, value);
+            merge_value(key, *present, value, rule);
         else
             base.set(key, value);
     }
 }
 
-void merge_value(const std::string& key, Value& base, const Value& over) {
+void merge_value(const std::string& key, Value& base, const Value& over, const std::string& rule) {
     if (base.is_table() && over.is_table() && !replaces(key, base.table(), over.table())) {
         const auto* use = text_of(over.table(), "use");
-        if (key == "optimizer" && use != nullptr) change_rule(base.table(), *use);
-        merge_tables(base.table(), over.table());
+        if (key == "optimizer" && use != nullptr) change_rule(base.table(), *use, rule);
+        merge_tables(base.table(), over.table(), rule);
     } else if (!is_identity_key(key) || !(base == over)) {
         base = over;
     }
 }
 
-void merge_entries(const std::string& list, Array& base, const Array& over) {
+void merge_sections(Table& base, const Table& over, const std::string& rule);
+
+void merge_entries(const std::string& list, Array& base, const Array& over, const std::string& rule) {
     // Only what was inherited merges: two entries of one file with the same identity stay two, and are
     // reported.
     auto inherited = identities(list, base);
@@ -66,11 +64,25 @@ void merge_entries(const std::string& list, Array& base, const Array& over) {
         } else {
             Value& present = base[static_cast<std::size_t>(match - inherited.begin())];
             if (list == "stage")  // a stage has lists of its own
-                merge_into(present.table(), entry.table());
+                merge_sections(present.table(), entry.table(), rule);
             else
-                merge_value(list, present, entry);
+                merge_value(list, present, entry, rule);
             match->clear();
         }
+    }
+}
+
+/// The sections and lists of a recipe, or of one of its stages.
+void merge_sections(Table& base, const Table& over, const std::string& rule) {
+    for (const auto& key : over.keys()) {
+        const Value& value = *over.find(key);
+        Value* present = base.find(key);
+        if (present == nullptr)
+            base.set(key, value);
+        else if (is_list_of_entries(key) && all_tables(*present) && all_tables(value))
+            merge_entries(key, present->array(), value.array(), rule);
+        else
+            merge_value(key, *present, value, rule);
     }
 }
 
@@ -138,6 +150,10 @@ std::string identity(std::string_view list, const Value& entry) {
     return "";
 }
 
+bool is_identity_key(const std::string& key) {
+    return key == "use" || key == "name" || key == "network" || key == "as";
+}
+
 std::vector<std::string> identities(std::string_view list, const Array& entries) {
     std::vector<std::string> out;
     for (const auto& entry : entries) out.push_back(identity(list, entry));
@@ -145,16 +161,7 @@ std::vector<std::string> identities(std::string_view list, const Array& entries)
 }
 
 void merge_into(Table& base, const Table& over) {
-    for (const auto& key : over.keys()) {
-        const Value& value = *over.find(key);
-        Value* present = base.find(key);
-        if (present == nullptr)
-            base.set(key, value);
-        else if (is_list_of_entries(key) && all_tables(*present) && all_tables(value))
-            merge_entries(key, present->array(), value.array());
-        else
-            merge_value(key, *present, value);
-    }
+    merge_sections(base, over, general_rule(base));
 }
 
 void apply_drops(Table& tree, const Value& drop, std::vector<std::string>& dropped, Diagnostics& problems) {
@@ -188,6 +195,9 @@ void apply_drops(Table& tree, const Value& drop, std::vector<std::string>& dropp
                                          name.text(), present.empty() ? "nothing" : join(present),
                                          did_you_mean(name.text(), present)));
             dropped.push_back(mark);
+            if (Value* left = tree.find(kind);
+                removed && left != nullptr && left->is_array() && left->array().empty())
+                left->origin = name.origin;  // why it is empty
         }
     }
 }

@@ -135,14 +135,24 @@ std::string optimizer_rules_table() {
     return out;
 }
 
-std::string optimizer_rule(const Table& section) {
-    const Value* use = section.find("use");
-    return use != nullptr && use->is_text() ? use->text() : rules().front().name;
+std::string default_rule() {
+    return rules().front().name;
 }
 
-std::vector<std::string> change_rule(Table& section, const std::string& use) {
+std::string optimizer_rule(const Table& section, const std::string& inherited) {
+    const Value* use = section.find("use");
+    return use != nullptr && use->is_text() ? use->text() : inherited;
+}
+
+std::string general_rule(const Table& tree) {
+    const Value* section = tree.find("optimizer");
+    return section != nullptr && section->is_table() ? optimizer_rule(section->table(), default_rule())
+                                                     : default_rule();
+}
+
+std::vector<std::string> change_rule(Table& section, const std::string& use, const std::string& inherited) {
     std::vector<std::string> gone;
-    if (optimizer_rule(section) == use || !contains(rule_names(), use)) return gone;
+    if (optimizer_rule(section, inherited) == use || !contains(rule_names(), use)) return gone;
     for (const auto& key : section.keys())
         if (!owners(key).empty()) gone.push_back(key);
     for (const auto& key : gone) section.erase(key);
@@ -158,7 +168,7 @@ OptimizerSpec read_optimizer(const Value* section, const std::string& path, cons
     else if (section != nullptr)
         problems.add(origin,
                      fmt::format("{0}: found {1}, expected a table: write [{0}]", path, found(*section)));
-    const auto rule = optimizer_rule(table);
+    const auto rule = optimizer_rule(table, default_rule());
     const bool known = contains(rule_names(), rule);
     for (const auto& key : std::vector(table.keys())) {
         const auto have = owners(key);

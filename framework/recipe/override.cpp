@@ -129,13 +129,13 @@ bool holds_text(std::vector<std::string> keys) {
 }
 
 /// Sets `key`; a component that gets another `use` loses the options of the old one, and [optimizer] those that
-/// not every rule has, which `notes` says.
+/// not every rule has, which `notes` says. `rule`: the recipe's, which phases and stages inherit.
 void set_key(Table& table, const std::string& path, const std::string& key, Value value,
-             std::vector<std::string>& notes) {
+             const std::string& rule, std::vector<std::string>& notes) {
     const Value* present = table.find(key);
     if (key == "use" && is_optimizer(path)) {
-        const auto before = optimizer_rule(table);
-        if (const auto lost = change_rule(table, value.is_text() ? value.text() : before); !lost.empty())
+        const auto before = optimizer_rule(table, rule);
+        if (const auto lost = change_rule(table, value.is_text() ? value.text() : before, rule); !lost.empty())
             notes.push_back(fmt::format(
                 "{}: {} was {}, whose own keys do not go on to another rule: {}; write what it needs after it, "
                 "as {}.KEY=VALUE",
@@ -297,6 +297,7 @@ void apply_override(Table& tree, const std::string& argument, Diagnostics& probl
     if (refuse_set_by_stages(tree, keys, argument, origin, problems)) return;
     open_below(tree, keys, origin);
 
+    const auto rule = general_rule(tree);
     Value root{std::move(tree), {}};
     Value* place = &root;
     std::string path, list;
@@ -310,7 +311,7 @@ void apply_override(Table& tree, const std::string& argument, Diagnostics& probl
     }
     const auto& last = keys.back();
     if (place != nullptr && place->is_table()) {
-        set_key(place->table(), path, last, std::move(value), notes);
+        set_key(place->table(), path, last, std::move(value), rule, notes);
     } else if (place != nullptr) {
         if (Value* entry = step_into(*place, path, list, last, origin, problems)) *entry = std::move(value);
     }

@@ -42,7 +42,9 @@ bool expand(std::string& text, const std::string& path, const Origin& origin, Di
     return true;
 }
 
-void resolve(Value& value, const std::string& path, Diagnostics& problems) {
+}  // namespace
+
+void resolve_path(Value& value, const std::string& path, Diagnostics& problems) {
     if (!value.is_text() || value.text().empty()) return;  // the section schema reports what is no text
     std::string text = value.text();
     if (!expand(text, path, value.origin, problems)) return;
@@ -58,6 +60,8 @@ void resolve(Value& value, const std::string& path, Diagnostics& problems) {
     value.data = fs::absolute(target).lexically_normal().string();
 }
 
+namespace {
+
 /// Of the networks of `tree`, which is the recipe or, below `prefix`, a stage of it.
 void resolve_weights(Table& tree, const std::string& prefix, Diagnostics& problems) {
     Value* networks = tree.find("networks");
@@ -66,7 +70,7 @@ void resolve_weights(Table& tree, const std::string& prefix, Diagnostics& proble
         Value* network = networks->table().find(name);
         Value* weights = network->is_table() ? network->table().find("init_from") : nullptr;
         if (weights != nullptr)
-            resolve(*weights, fmt::format("{}networks.{}.init_from", prefix, name), problems);
+            resolve_path(*weights, fmt::format("{}networks.{}.init_from", prefix, name), problems);
     }
 }
 
@@ -79,10 +83,10 @@ void resolve_paths(Table& tree, const std::vector<std::string>& opens, Diagnosti
         Value* table = tree.find(section);
         Value* source = table != nullptr && table->is_table() ? table->table().find("source") : nullptr;
         if (source != nullptr && !(source->is_text() && source->text() == "phantom"))
-            resolve(*source, fmt::format("{}.source", section), opened ? problems : unopened);
+            resolve_path(*source, fmt::format("{}.source", section), opened ? problems : unopened);
     }
     if (Value* folders = tree.find("plugin_paths"); folders != nullptr && folders->is_array())
-        for (auto& folder : folders->array()) resolve(folder, "plugin_paths", problems);
+        for (auto& folder : folders->array()) resolve_path(folder, "plugin_paths", problems);
     resolve_weights(tree, "", problems);
     if (Value* stages = tree.find("stage"); stages != nullptr && stages->is_array())
         for (auto& stage : stages->array())

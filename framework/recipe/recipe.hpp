@@ -165,12 +165,12 @@ struct LabelledSpec {
     std::string validation_where;     ///< rows that thresholds are chosen on; "" = the training rows
     std::int64_t every = 10, k = 20;  ///< probe: every n epochs; neighbours
     std::int64_t phantom_count = 400, phantom_seed = 1000;
-    std::int64_t limit = 0;             ///< at most this many training and test images (0 = all)
-    std::int64_t size = 0;              ///< images become size x size pixels (0 = data.size)
-    std::string features = "cls+mean";  ///< "cls", "mean" or "cls+mean"
-    std::string network;                ///< whose backbone is read; "" = the first that is trained
-    std::string region;                 ///< column of masks: features of what is marked, not of the image; ""
-    std::int64_t folds = 0;             ///< cross-validation of probes over the rows of train_where; 0 = none
+    std::int64_t limit = 0;  ///< at most this many training and test images (0 = all)
+    std::int64_t size = 0;   ///< images become size x size pixels (0 = data.size)
+    std::string features;    ///< "cls", "mean" or "cls+mean"; "" = as the backbone says
+    std::string network;     ///< whose backbone is read; "" = the first that is trained
+    std::string region;      ///< column of masks: features of what is marked, not of the image; ""
+    std::int64_t folds = 0;  ///< cross-validation of probes over the rows of train_where; 0 = none
     std::vector<std::string> probes = {"linear", "knn"};  ///< classifiers on frozen features
     bool overlap = false;                                 ///< test rows may have been fitted on
     Written written;                                      ///< where keys of the section were written
@@ -303,6 +303,20 @@ std::string to_toml(const Table& tree, bool origins);
 /// into messages.
 Options bind_options(const Table& raw, const Schema& schema, const std::string& path, const Origin& where,
                      Diagnostics& problems);
+
+/// The option that a component's own message is about, as the recipe has it: that whose name alone of all its
+/// schema's is quoted in the message or begins it. Null where there is none, or it has its default.
+const Value* named_option(const Table& options, const Schema& schema, const std::string& message);
+
+/// A path option (OptionSpec::path) as it is bound: absolute.
+struct OptionFile {
+    std::string key;            ///< of the component: "file"
+    std::string written, path;  ///< as the recipe has it, and absolute
+    Origin origin;              ///< of the text in the recipe
+};
+std::vector<OptionFile> option_files(const Table& options, const Schema& schema);
+/// A copy of the tree in which each such text, known by its origin, is the absolute path.
+Table with_absolute_files(const Table& tree, const std::vector<OptionFile>& files);
 
 /// The schemas of the fixed sections, for checking and for the reference page.
 Schema data_schema();

@@ -183,8 +183,9 @@ Keys<LabelledSpec> labelled_keys() {
         key("every", &S::every).range(0, 1e6).doc("[probe]: epochs between two probes; 0 = never"),
         key("k", &S::k).range(1, 1e6).doc("neighbours of the k-NN probe"),
         key("features", &S::features)
-            .choices({"cls", "mean", "cls+mean"})
-            .doc("class token, mean of the patch tokens, or both side by side"),
+            .doc("cls, mean or cls+mean: class token, mean of the patch tokens, or both side by side; \"\" = "
+                 "what "
+                 "the backbone says, of a region its mean"),
         key("network", &S::network)
             .doc("whose backbone the features are of, such as a follower's; \"\" = the first that is trained"),
         key("region", &S::region)

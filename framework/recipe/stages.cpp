@@ -175,7 +175,14 @@ std::vector<Stage> read_stages(const Table& tree, Diagnostics& problems) {
     std::vector<Stage> out;
     const Value* list = tree.find("stage");
     if (list == nullptr) return out;
-    if (!list->is_array() || list->array().empty()) {
+    if (list->is_array() && list->array().empty()) {
+        problems.add(
+            list->origin,
+            "stage: found no stage that is left, expected one at least: leave one of them out of drop.stage, "
+            "or add a [[stage]] of your own");
+        return out;
+    }
+    if (!list->is_array()) {
         problems.add(list->origin, fmt::format("stage: found {}, expected a list of tables: write [[stage]]",
                                                list->is_table() ? "one table" : found(*list)));
         return out;
@@ -358,6 +365,7 @@ bool sets(const Table& differences, const std::vector<std::string>& keys) {
 bool check_stages(const Recipe& whole, const std::vector<std::string>& opens, std::vector<std::string>& notes,
                   Diagnostics& problems) {
     const auto stages = read_stages(whole.tree, problems);
+    if (stages.empty()) return false;
     std::vector<Part> parts;
     std::vector<Recipe> recipes;
     for (const auto& stage : stages) {

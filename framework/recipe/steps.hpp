@@ -8,6 +8,7 @@
 #include <string_view>
 #include <vector>
 
+#include "recipe/parse.hpp"
 #include "recipe/recipe.hpp"
 
 namespace hearth::recipe {
@@ -26,17 +27,6 @@ inline bool contains(const std::vector<std::string>& words, const std::string& w
     return std::ranges::find(words, word) != words.end();
 }
 
-// parse.cpp ---------------------------------------------------------------------------------------------------
-
-/// TOML text to our tree, each value with its Origin in `file`. Throws RecipeError with toml++'s description.
-Table parse_text(std::string_view text, const std::string& file);
-/// Reads and parses. `asked` is where the file was named (the `extends` entry), put in front of the message
-/// when it cannot be read.
-Table parse_file(const std::filesystem::path& file, const Origin& asked);
-/// The value of an override; a bare word is text. `depth` is the number of keys above it. Throws RecipeError
-/// without the place.
-Value parse_argument(const std::string& text, const Origin& origin, std::size_t depth = 1);
-
 // merge.cpp ---------------------------------------------------------------------------------------------------
 
 /// augment, loss, pass, head, phase, stage: lists of tables whose entries have an identity.
@@ -44,6 +34,8 @@ bool is_list_of_entries(std::string_view key);
 /// What an entry of such a list is called: `as` or `network` of a pass, `name` of a phase or stage, `name` or
 /// `use` of the others.
 std::string identity(std::string_view list, const Value& entry);
+/// Keys that say which entry is meant: repeating one sets nothing.
+bool is_identity_key(const std::string& key);
 std::vector<std::string> identities(std::string_view list, const Array& entries);
 
 /// Puts `over` on top of `base`: tables merge, lists of entries merge by identity, the rest replaces.
@@ -58,8 +50,10 @@ void apply_drops(Table& tree, const Value& drop, std::vector<std::string>& dropp
 bool is_among(const std::vector<std::string>& only, const std::string& key);
 /// Puts a fragment (--with) on top of a recipe. It does not rename the recipe. A [detect] without scores tells
 /// of data alone: it counts where the recipe has a [detect]. With `only`, nothing else of the fragment counts,
-/// and a [detect] with scores is in place of the one that is there.
-void merge_fragment(Table& tree, Table fragment, const std::optional<std::vector<std::string>>& only);
+/// and a [detect] with scores is in place of the one that is there. Reports what it sets and stages of the recipe
+/// set themselves.
+void merge_fragment(Table& tree, Table fragment, const std::optional<std::vector<std::string>>& only,
+                    Diagnostics& problems);
 
 // override.cpp ------------------------------------------------------------------------------------------------
 
@@ -75,6 +69,14 @@ void apply_override(Table& tree, const std::string& argument, Diagnostics& probl
 /// for an argument. A path with an unset environment variable stays as it is, and is reported in `problems`,
 /// but not where it is the source of a section that is not among `opens`.
 void resolve_paths(Table& tree, const std::vector<std::string>& opens, Diagnostics& problems);
+
+/// Makes one such text absolute, in place. What is no text, or empty, stays.
+void resolve_path(Value& value, const std::string& path, Diagnostics& problems);
+
+// option_files.cpp --------------------------------------------------------------------------------------------
+
+/// The value of a path option made absolute; reports a file that is not there. False after a report.
+bool resolve_files(Value& value, const std::string& path, Diagnostics& problems);
 
 // bind.cpp ----------------------------------------------------------------------------------------------------
 
@@ -155,11 +157,16 @@ void read_sections(const Table& tree, const std::vector<std::string>& opens, Rec
 
 // optimizer.cpp -----------------------------------------------------------------------------------------------
 
-/// The rule that [optimizer] names; the default where it names none.
-std::string optimizer_rule(const Table& section);
-/// Makes place for another rule in [optimizer], to be called before `use` is set: the keys that not every rule
+/// The rule that [optimizer] of a recipe names; the default where it names none.
+std::string general_rule(const Table& tree);
+/// The rule that an `optimizer` table names, or the one that it inherits: [optimizer] the default, that of a phase
+/// or a stage the recipe's.
+std::string optimizer_rule(const Table& section, const std::string& inherited);
+/// Makes place for another rule in such a table, to be called before `use` is set: the keys that not every rule
 /// has are taken out. Says which; none where it has this rule already, or there is no such rule.
-std::vector<std::string> change_rule(Table& section, const std::string& use);
+std::vector<std::string> change_rule(Table& section, const std::string& use, const std::string& inherited);
+/// The rule where nothing names one.
+std::string default_rule();
 /// [optimizer], or such a table under `path`. Without a section it has the defaults, and the recipe's origin.
 OptimizerSpec read_optimizer(const Value* section, const std::string& path, const Origin& recipe,
                              Diagnostics& problems);

@@ -12,6 +12,8 @@
 #include "base/fnv.hpp"
 #include "base/json_text.hpp"
 #include "eval/probe/evaluate.hpp"
+#include "runs/trusted_plugins.hpp"
+#include "train/run_plugins.hpp"
 #include "train/trainer.hpp"
 
 namespace hearth::runs {
@@ -79,12 +81,15 @@ std::unique_ptr<LoadedRun> load_run(const RunQuestion& question) {
         its_own.opens = {};
         run->probed_by = recipe::load(folder / "resolved.toml", its_own).probe;
     }
-    run->registry = host::Registry::found(
-        {.from_command_line = question.plugin_paths, .from_recipe = run->recipe.plugin_paths});
-    run->device = train::pick_device(run->recipe.train.device);
-    run->plan = plan::Plan::build(run->recipe, run->registry);
+    run->registry = host::Registry::found({.from_command_line = question.plugin_paths,
+                                           .from_recipe = run->recipe.plugin_paths,
+                                           .approve = approve_of_run(folder, question.trust)});
     run->run = read_json(folder / "run.json");
     run->environment = read_json(folder / "env.json");
+    run->other_plugins =
+        train::check_plugins(run->environment, folder.string(), run->recipe, run->registry, question.strict);
+    run->device = train::pick_device(run->recipe.train.device);
+    run->plan = plan::Plan::build(run->recipe, run->registry);
     run->checkpoint = question.checkpoint + ".safetensors";
 
     const auto file = folder / "checkpoints" / run->checkpoint;

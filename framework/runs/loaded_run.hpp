@@ -19,14 +19,16 @@ namespace hearth::runs {
 /// What is asked of a run.
 struct RunQuestion {
     std::filesystem::path run;
-    std::string checkpoint = "last";          ///< "last", "best" or "step_N"
-    std::vector<std::string> overrides;       ///< key=value, on top of the run's recipe
-    std::vector<std::filesystem::path> with;  ///< recipes, below the overrides
-    recipe::Opens opens;                      ///< sections whose tables of images are opened
-    std::vector<std::string> only;            ///< what may be changed: recipe::Reading::only
-    std::string device;                       ///< "": as the recipe says
-    std::filesystem::path out;                ///< of the results; "": the run's, or asked/QUESTION in it
-    std::vector<std::filesystem::path> plugin_paths;
+    std::string checkpoint = "last";               ///< "last", "best" or "step_N"
+    std::vector<std::string> overrides = {};       ///< key=value, on top of the run's recipe
+    std::vector<std::filesystem::path> with = {};  ///< recipes, below the overrides
+    recipe::Opens opens = {};                      ///< sections whose tables of images are opened
+    std::vector<std::string> only = {};            ///< what may be changed: recipe::Reading::only
+    std::string device = "";                       ///< "": as the recipe says
+    std::filesystem::path out = {};                ///< of the results; "": the run's, or asked/QUESTION in it
+    std::vector<std::filesystem::path> plugin_paths = {};
+    bool strict = false;  ///< other plugins than the run used are refused
+    bool trust = false;   ///< plugins that it brings with it are run unasked
 };
 
 struct LoadedRun {
@@ -39,12 +41,14 @@ struct LoadedRun {
     plan::Plan plan;
     c10::Device device = c10::kCPU;
     nlohmann::json run, environment;
-    std::string checkpoint;  ///< file name
+    std::string other_plugins;  ///< which are not those the run used; "": all are
+    std::string checkpoint;     ///< file name
 };
 
 /// The run with the weights of a checkpoint, on its device and in evaluation mode. What the question changes
 /// of the recipe does not change the weights. Throws RecipeError when the folder is no run, DataError when its
-/// checkpoint is missing or broken.
+/// checkpoint is missing or broken, PluginError for plugins that are not known (trusted_plugins.hpp) or, with
+/// `strict`, not those the run used.
 std::unique_ptr<LoadedRun> load_run(const RunQuestion& question);
 
 /// Evaluates with the recipe's [eval], else its [probe]; writes eval.json into the folder of results. What

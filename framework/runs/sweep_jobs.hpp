@@ -16,7 +16,7 @@ struct Job {
     std::vector<std::string> overrides;
     std::int64_t seed = 0;
     std::string hash;
-    std::string state;  ///< "finished", "new", "unfinished", "failed (exit code 3)"
+    std::string state;  ///< "finished", "new", "unfinished", "failed (exit code 3)", "died (signal 11, ..)"
 };
 
 /// Figures that somebody published for rows of a sweep: published.csv in a folder of recipes, with a column

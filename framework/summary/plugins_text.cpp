@@ -5,17 +5,16 @@
 #include <algorithm>
 
 #include "host/identity.hpp"
+#include "summary/plugin_page.hpp"
+#include "summary/plugin_words.hpp"
 
 namespace hearth::summary {
 namespace {
 
 using Types = std::vector<const host::ComponentType*>;
 
-std::string full_name(const host::ComponentType& type) {
-    return to_string(type.kind()) + "/" + type.id();
-}
-
-Types matching(const host::Registry& registry, const std::string& name) {
+/// Components of that name. With `only_one`, several are an error: options are those of one.
+Types matching(const host::Registry& registry, const std::string& name, bool only_one) {
     Types found;
     std::vector<std::string> names;
     for (const auto* type : registry.components()) {
@@ -27,30 +26,28 @@ Types matching(const host::Registry& registry, const std::string& name) {
         throw RecipeError(
             fmt::format("there is no plugin or component '{}'{}; `hearth plugins list` names them all", name,
                         did_you_mean(name, names)));
+    if (only_one && found.size() > 1) {
+        std::vector<std::string> several;
+        for (const auto* type : found) several.push_back(full_name(*type));
+        throw RecipeError(fmt::format("found several components '{}', expected one to go with options: {}",
+                                      name, join(several)));
+    }
     return found;
 }
 
-/// "between 1 and 64", "one of mean, zero", "exactly 2 entries"; "" without limits.
-std::string limits(const OptionSpec& option) {
-    std::vector<std::string> parts;
-    if (option.low && option.high) parts.push_back(fmt::format("between {} and {}", *option.low, *option.high));
-    if (!option.allowed.empty()) parts.push_back("one of " + join(option.allowed));
-    if (option.length) parts.push_back(fmt::format("exactly {} entries", *option.length));
-    if (option.may_schedule) parts.push_back("may be a schedule");
-    return join(parts, "; ");
-}
-
-std::string option_text(const OptionSpec& option) {
+std::string option_text(const OptionSpec& option, const OptionValue& asked) {
     const auto fallback = option.needed ? "required" : "default " + to_string(option.fallback);
-    auto text = fmt::format("    {:<20} {}, {}\n", option.name, to_string(option.type), fallback);
+    const auto value = to_string(asked) == to_string(option.fallback) ? "" : ", here " + to_string(asked);
+    auto text = fmt::format("    {:<20} {}, {}{}\n", option.name, to_string(option.type), fallback, value);
     for (const auto& line : {option.help, limits(option)})
         if (!line.empty()) text += fmt::format("    {:<20}   {}\n", "", line);
     return text;
 }
 
 std::string port_text(const Port& port) {
-    return fmt::format("    {:<20} [{}] {}{}\n    {:<20}   {}\n", port.name, to_string(port.shape), port.dtype,
-                       port.optional ? ", optional" : "", "", port.help);
+    const auto notes = join(port_notes(port));
+    return fmt::format("    {:<20} [{}] {}{}{}\n    {:<20}   {}\n", port.name, to_string(port.shape),
+                       port.dtype, notes.empty() ? "" : ", ", notes, "", port.help);
 }
 
 // Ports depend on the options, and some components have options without a default: the reason is shown instead.
@@ -62,12 +59,12 @@ std::string ports_text(const char* title, Call&& ports) {
         for (const auto& port : list) text += port_text(port);
         if (list.empty()) text += "    nothing\n";
     } catch (const Error& error) {
-        text += fmt::format("    not known with default options: {}\n", error.what());
+        text += fmt::format("    not known with these options: {}\n", error.what());
     }
     return text;
 }
 
-std::string show_text(const host::ComponentType& type) {
+std::string show_text(const host::ComponentType& type, const Asked& asked) {
     const auto& library = type.library();
     const auto& plugin = *library.plugin;
     std::string text = fmt::format("{}: {}\n", full_name(type), type.summary());
@@ -84,11 +81,11 @@ std::string show_text(const host::ComponentType& type) {
     for (const auto& shadowed : library.shadows) line("shadows", shadowed.string());
 
     text += "\n  options\n";
-    for (const auto& option : type.schema().options()) text += option_text(option);
+    for (const auto& option : type.schema().options())
+        text += option_text(option, asked.options.all().at(option.name));
     if (type.schema().options().empty()) text += "    none\n";
-    const Options defaults(type.schema());
-    text += "\n" + ports_text("reads", [&] { return type.reads(defaults); });
-    text += "\n" + ports_text("writes", [&] { return type.writes(defaults, {}); });
+    text += "\n" + ports_text("reads", [&] { return asked_reads(type, asked); });
+    text += "\n" + ports_text("writes", [&] { return asked_writes(type, asked); });
     return text;
 }
 
@@ -105,15 +102,17 @@ nlohmann::ordered_json value_json(const OptionValue& value) {
         value);
 }
 
-nlohmann::ordered_json option_json(const OptionSpec& option) {
+nlohmann::ordered_json option_json(const OptionSpec& option, const OptionValue& asked) {
     nlohmann::ordered_json json = {
         {"name", option.name}, {"type", to_string(option.type)}, {"help", option.help}};
     if (!option.needed) json["default"] = value_json(option.fallback);
     json["required"] = option.needed;
+    if (!option.needed || to_string(asked) != to_string(option.fallback)) json["value"] = value_json(asked);
     if (option.low && option.high) json["range"] = {*option.low, *option.high};
     if (!option.allowed.empty()) json["choices"] = option.allowed;
     if (option.length) json["length"] = *option.length;
     json["schedulable"] = option.may_schedule;
+    json["path"] = option.names_file;
     return json;
 }
 
@@ -126,6 +125,7 @@ nlohmann::ordered_json ports_json(Call&& ports) {
                             {"shape", to_string(port.shape)},
                             {"dtype", port.dtype},
                             {"optional", port.optional},
+                            {"notes", port_notes(port)},
                             {"help", port.help}});
     } catch (const Error& error) {
         return {{"unknown", error.what()}};
@@ -149,17 +149,17 @@ nlohmann::ordered_json origin_json(const host::Library& library) {
             {"shadows", shadows}};
 }
 
-nlohmann::ordered_json show_json(const host::ComponentType& type) {
+nlohmann::ordered_json show_json(const host::ComponentType& type, const Asked& asked) {
     auto options = nlohmann::ordered_json::array();
-    for (const auto& option : type.schema().options()) options.push_back(option_json(option));
-    const Options defaults(type.schema());
+    for (const auto& option : type.schema().options())
+        options.push_back(option_json(option, asked.options.all().at(option.name)));
     return {{"kind", to_string(type.kind())},
             {"id", type.id()},
             {"summary", type.summary()},
             {"plugin", origin_json(type.library())},
             {"options", options},
-            {"reads", ports_json([&] { return type.reads(defaults); })},
-            {"writes", ports_json([&] { return type.writes(defaults, {}); })}};
+            {"reads", ports_json([&] { return asked_reads(type, asked); })},
+            {"writes", ports_json([&] { return asked_writes(type, asked); })}};
 }
 
 }  // namespace
@@ -203,16 +203,27 @@ nlohmann::ordered_json plugins_list_json(const host::Registry& registry) {
     return {{"plugins", plugins}, {"searched", searched}};
 }
 
-std::string plugins_show_text(const host::Registry& registry, const std::string& name) {
+std::string plugins_show_text(const host::Registry& registry, const std::string& name,
+                              const std::vector<std::string>& words) {
     std::string text;
-    for (const auto* type : matching(registry, name)) text += (text.empty() ? "" : "\n") + show_text(*type);
+    for (const auto* type : matching(registry, name, !words.empty()))
+        text += (text.empty() ? "" : "\n") + show_text(*type, asked_of(*type, words));
     return text;
 }
 
-nlohmann::ordered_json plugins_show_json(const host::Registry& registry, const std::string& name) {
+nlohmann::ordered_json plugins_show_json(const host::Registry& registry, const std::string& name,
+                                         const std::vector<std::string>& words) {
     auto list = nlohmann::ordered_json::array();
-    for (const auto* type : matching(registry, name)) list.push_back(show_json(*type));
+    for (const auto* type : matching(registry, name, !words.empty()))
+        list.push_back(show_json(*type, asked_of(*type, words)));
     return list;
+}
+
+std::string plugins_show_markdown(const host::Registry& registry, const std::string& name) {
+    std::string text;
+    for (const auto* type : matching(registry, name, /*only_one=*/false))
+        text += (text.empty() ? "" : "\n") + plugin_page(*type, "");
+    return text;
 }
 
 PluginCheck check_plugin(const std::filesystem::path& file) {
@@ -221,8 +232,9 @@ PluginCheck check_plugin(const std::filesystem::path& file) {
 
 std::string plugins_check_text(const PluginCheck& check) {
     if (!check.problem.empty()) return "refused\n" + check.problem + "\n";
-    return fmt::format("accepted\n{}: built like this Hearth ({}); none of its code was run\n",
-                       check.file.string(), check.expected);
+    return fmt::format(
+        "accepted\n{}: built like this Hearth ({}), and loads beside the plugins that are found\n",
+        check.file.string(), check.expected);
 }
 
 nlohmann::ordered_json plugins_check_json(const PluginCheck& check) {

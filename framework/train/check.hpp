@@ -12,7 +12,10 @@
 namespace hearth::train {
 
 struct CheckResult {
-    std::vector<std::pair<std::string, double>> terms;
+    std::vector<std::pair<std::string, double>> terms;  ///< "loss" first, unless nothing is trained by one
+    std::vector<std::string> fitted;                    ///< nodes whose fit was tried, in its order
+    std::vector<std::string> notes;              ///< what a fit says of so few images: with more it may go well
+    std::int64_t fitted_on = 0;                  ///< images of the set that fits took in; 0: nothing fits
     std::vector<std::string> without_gradient;   ///< trained parameters that got none
     std::vector<std::string> follower_gradient;  ///< parameters that got one and must not
     std::vector<std::string> problems;           ///< not finite, and the like
@@ -27,17 +30,19 @@ struct CheckResult {
 
 /// One batch an epoch of `images` samples (rounded up to whole data.samples_per_image) of phantoms with the
 /// recipe's size and views, and labels of two classes in turn where it wants labels. `plan` has to outlive the
-/// loader.
+/// loader. `transform` makes the views; none: plan.prepare().
 std::unique_ptr<data::Loader> generated_batches(const recipe::Recipe& recipe, const plan::Plan& plan,
-                                                std::int64_t images);
+                                                std::int64_t images, data::Transform transform = {});
 
 /// Batches of a loader without end: after its last one it begins again.
 Stepper::Source endless(data::Loader& loader);
 
 /// `images` phantoms of the recipe's size through the recipe's augments, passes, losses, backward and
-/// optimiser.
+/// optimiser, and how the components conduct themselves meanwhile (conduct.hpp); and what takes in the training
+/// set before or after a training takes in a few of them, eight at least. Throws what a fit throws, unless that
+/// are DataError or NumericError, which become notes.
 CheckResult check(const recipe::Recipe& recipe, const host::Registry& registry, std::int64_t images = 2);
-/// The same with a plan that is there, whose weights it moves.
+/// The step of it with a plan that is there, whose weights it moves.
 CheckResult check(const recipe::Recipe& recipe, plan::Plan& plan, std::int64_t images);
 
 }  // namespace hearth::train

@@ -9,6 +9,21 @@
 
 namespace hearth::train {
 
+std::string best_name(const recipe::Recipe& recipe) {
+    const bool hands_on = recipe.validate && recipe.stage && recipe.stage->number + 1 < recipe.stage->count;
+    return hands_on ? "best_" + recipe.stage->name : "best";
+}
+
+std::int64_t most_checkpoints(const std::vector<recipe::Recipe>& stages) {
+    std::set<std::string> names = {"last", "previous"};
+    std::int64_t kept = 0;
+    for (const auto& stage : stages) {
+        if (stage.validate || (stage.probe && stage.probe->every > 0)) names.insert(best_name(stage));
+        if (stage.train.checkpoint_every > 0) kept += stage.train.epochs / stage.train.checkpoint_every;
+    }
+    return static_cast<std::int64_t>(names.size()) + kept;
+}
+
 Checkpoints::Checkpoints(const recipe::Recipe& recipe, const RunFolder& folder, plan::Plan& plan,
                          Stepper& stepper, const Comm& comm, std::string images, Before before)
     : recipe_(recipe),
@@ -59,11 +74,6 @@ bool Checkpoints::is_best(double score, std::int64_t step, bool lowest) {
     best_ = Best{score, step};
     turns_ = 0;
     return true;
-}
-
-std::string Checkpoints::best_name() const {
-    const bool hands_on = recipe_.validate && recipe_.stage && recipe_.stage->number + 1 < recipe_.stage->count;
-    return hands_on ? "best_" + recipe_.stage->name : "best";
 }
 
 NamedTensors Checkpoints::best_state() const {

@@ -6,6 +6,7 @@
 #include <optional>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "base/safetensors.hpp"
 #include "plan/plan.hpp"
@@ -25,6 +26,14 @@ struct Best {
     double score = 0;
     std::int64_t step = 0;  ///< that it is of
 };
+
+/// What the best checkpoint of a recipe or a stage is called: "best"; of a stage that hands its best weights on
+/// "best_STAGE", which later stages leave alone.
+std::string best_name(const recipe::Recipe& recipe);
+
+/// How many checkpoints a run of these stages has at the most: last, previous, the best ones, and all that
+/// train.checkpoint_every keeps.
+std::int64_t most_checkpoints(const std::vector<recipe::Recipe>& stages);
 
 class Checkpoints {
   public:
@@ -46,8 +55,7 @@ class Checkpoints {
     const std::optional<Best>& best() const { return best_; }
     /// How many scores in a row, up to now, were no better.
     std::int64_t turns_without_better() const { return turns_; }
-    /// "best"; of a stage that hands its best weights on "best_STAGE", which later stages leave alone.
-    std::string best_name() const;
+    std::string best_name() const { return train::best_name(recipe_); }
     /// The weights and buffers that it holds. Throws DataError where it cannot be read.
     NamedTensors best_state() const;
     /// Fills the plan with them.

@@ -4,6 +4,7 @@
 
 #include <set>
 
+#include "host/place.hpp"
 #include "host/registry.hpp"
 
 namespace hearth::train {
@@ -49,7 +50,8 @@ void begin_epoch(const plan::Plan& plan, const Context& context, const SetFor& s
         auto now = context;
         now.set = set.get();
         seed_generator(now);
-        host::guarded(name + ": on_epoch_begin", [&, &c = *component] { c.on_epoch_begin(now); });
+        host::guarded(host::place_of(*component, name) + ": on_epoch_begin",
+                      [&, &c = *component] { c.on_epoch_begin(now); });
     }
 }
 

@@ -68,16 +68,17 @@ void Journal::add_updates(const std::vector<Stepper::Updates>& updates, const Pr
         phase.gradient_norm += update.gradient_norm;
     }
     if (progress.step > 0) return;
-    std::vector<std::string> names = {"loss"};
+    std::vector<std::string> names;
     for (const auto& term : window_.terms) names.push_back(term.name);
+    require_watched_term(recipe_, names);
+    if (!updates.empty()) names.insert(names.begin(), "loss");  // else nothing has a loss
     monitor_.require(names);
-    require_watched_term(recipe_, {names.begin() + 1, names.end()});
 }
 
-double Journal::Means::loss() const {
-    double sum = 0;
+std::optional<double> Journal::Means::loss() const {
+    std::optional<double> sum;
     for (const double loss : losses)
-        if (!std::isnan(loss)) sum += loss;
+        if (!std::isnan(loss)) sum = sum.value_or(0) + loss;
     return sum;
 }
 
@@ -113,11 +114,10 @@ Report Journal::report_of(const Means& means, const Progress& progress, double s
     report.total_epochs = recipe_.train.epochs;
     report.images_per_second = means.images / seconds;
     report.stall = stalled / seconds;
+    const bool several = means.losses.size() > 1;  // whose sum says nothing
     for (std::size_t i = 0; i < means.losses.size(); ++i)
-        if (means.losses.size() == 1)
-            report.values.emplace_back("loss", means.loss());
-        else if (!std::isnan(means.losses[i]))  // their sum says nothing
-            report.values.emplace_back("loss of " + plan_.phases()[i].name, means.losses[i]);
+        if (!std::isnan(means.losses[i]))
+            report.values.emplace_back(several ? "loss of " + plan_.phases()[i].name : "loss", means.losses[i]);
     std::vector<std::string> names;
     for (const auto& [name, value] : means.terms) names.push_back(name);
     const auto shorts = short_names(names);
@@ -132,12 +132,13 @@ nlohmann::json Journal::metrics_line(const Report& report, const Means& means, c
         {"time", base::utc_now()},
         {"images_per_second", report.images_per_second},
         {"loader_stall", report.stall},
-        {"memory_mib", peak_memory_mib()},
-        {"loss", means.loss()}};
+        {"memory_mib", peak_memory_mib()}};
+    if (const auto loss = means.loss()) line["loss"] = *loss;
     if (recipe_.stage) line["stage"] = recipe_.stage->name;
     for (std::size_t i = 0; i < window_.phases.size(); ++i) {
         const auto& updater = stepper_.updaters()[i];
         const auto& window = window_.phases[i];
+        if (updater.phase->losses.empty()) continue;  // nothing is updated
         const nlohmann::json of_phase = {
             {"lr", updater.optimizer->lr(progress)},
             {"weight_decay", updater.optimizer->weight_decay(progress)},
@@ -174,8 +175,8 @@ Journal::Entry Journal::close(const Progress& progress, double stalled) {
     const auto means = global_means();
     report = report_of(means, progress, stalled);
     auto line = metrics_line(report, means, progress);
-    Terms terms = {{"loss", means.loss()}};
-    terms.insert(terms.end(), means.terms.begin(), means.terms.end());
+    auto terms = means.terms;
+    if (const auto loss = means.loss()) terms.insert(terms.begin(), {"loss", *loss});
     for (const auto& [name, value] : terms) scalar("train/" + name, progress, value);
     const auto health = global_health();
     const auto tell = [&](const std::string& name, double value) {
@@ -190,8 +191,9 @@ Journal::Entry Journal::close(const Progress& progress, double stalled) {
     }
     entry.alarm = monitor_.check(health, terms);
     for (const auto& updater : stepper_.updaters())
-        scalar(updater.phase->name.empty() ? "train/lr" : "train/lr/" + updater.phase->name, progress,
-               updater.optimizer->lr(progress));
+        if (!updater.phase->losses.empty())
+            scalar(updater.phase->name.empty() ? "train/lr" : "train/lr/" + updater.phase->name, progress,
+                   updater.optimizer->lr(progress));
     scalar("speed/images_per_second", progress, report.images_per_second);
     scalar("speed/loader_stall", progress, report.stall);
     folder_.metrics(line);

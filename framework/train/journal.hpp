@@ -79,7 +79,8 @@ class Journal {
         double images = 0;           ///< how many there were
         std::vector<double> losses;  ///< of the phases; NaN of one that had no turn
         Terms terms;
-        double loss() const;  ///< the sum of the phases' losses
+        /// The sum of the phases' losses; nothing where none had one, as in a recipe that only fits.
+        std::optional<double> loss() const;
     };
     Window fresh_window() const;
     Means global_means() const;

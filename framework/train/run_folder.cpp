@@ -18,8 +18,10 @@
 #include "base/json_text.hpp"
 #include "base/lock.hpp"
 #include "base/time_text.hpp"
+#include "host/last_words.hpp"
 #include "recipe/differences.hpp"
 #include "recipe/renamed.hpp"
+#include "train/run_plugins.hpp"
 
 namespace hearth::train {
 namespace {
@@ -44,21 +46,53 @@ std::string processor() {
     return "unknown";
 }
 
-nlohmann::json environment(const host::Registry& registry, const std::vector<std::string>& command) {
-    nlohmann::json plugins = nlohmann::json::array();
-    for (const auto& library : registry.libraries())
-        plugins.push_back({{"id", library->plugin->id},
-                           {"version", library->plugin->version},
-                           {"file", library->file.string()},
-                           {"sha256", library->sha256}});
+nlohmann::json environment(const recipe::Recipe& recipe, const host::Registry& registry,
+                           const std::vector<std::string>& command) {
     return {{"command", command},
+            {"hearth", HEARTH_VERSION},
             {"libtorch", TORCH_VERSION},
             {"build", HEARTH_BUILD_IDENTITY},
             {"processor", processor()},
             {"cores", std::thread::hardware_concurrency()},
             {"git_commit", first_line_of("git rev-parse HEAD 2>/dev/null")},
             {"git_changes", !first_line_of("git status --porcelain 2>/dev/null").empty()},
-            {"plugins", plugins}};
+            {"plugins", plugins_json(recipe, registry)},
+            {"files", files_json(recipe, registry)}};
+}
+
+/// Members of run.json that say how a run ended.
+constexpr std::array of_the_end = {"exit_code", "error", "component", "plugin", "plugin_file"};
+
+/// An object's text up to its last member, to which others are added.
+std::string begun(nlohmann::json object) {
+    object.erase("status");
+    for (const auto* key : of_the_end) object.erase(key);
+    auto text = base::json_text(object, 2);
+    text.erase(text.rfind('}'));
+    while (text.back() == '\n') text.pop_back();
+    return text + (object.empty() ? "\n" : ",\n");
+}
+
+/// What becomes of run.json if the process dies while it trains.
+host::DeathRecord death_in_training(const fs::path& run, nlohmann::json object) {
+    object.erase("step");
+    return {.log = fs::absolute(run / "train.log"),
+            .record = fs::absolute(run / "run.json"),
+            .before = begun(std::move(object)),
+            .after = "\n}\n"};
+}
+
+/// The same while the run is evaluated.
+host::DeathRecord death_in_evaluation(const fs::path& run, const nlohmann::json& object) {
+    auto rest = object;
+    rest.erase("evaluation");
+    auto text = base::json_text(rest, 2);
+    text.erase(text.rfind('}'));
+    return {.log = fs::absolute(run / "train.log"),
+            .record = fs::absolute(run / "run.json"),
+            .before = text + ",\n\"evaluation\": " + begun(object["evaluation"]),
+            .after = "\n}}\n",
+            .with_step = false};
 }
 
 std::tm local_now() {
@@ -150,6 +184,10 @@ void record_evaluation(const fs::path& run, const nlohmann::json& values) {
     evaluation.update(values);
     json["heartbeat"] = base::utc_now();
     base::write_atomically(run / "run.json", base::json_text(json, 2) + "\n");
+    if (values.value("status", "") == "running")
+        host::set_death_record(death_in_evaluation(run, json));
+    else
+        host::clear_death_record();
 }
 
 void append_to_log(const fs::path& run, const std::string& text) {
@@ -258,16 +296,19 @@ void RunFolder::describe(const recipe::Recipe& recipe, const host::Registry& reg
         run_["recipe_hash"] = recipe_hash(recipe, world_);
         run_["processes"] = world_;  // whose batch resolved.toml has
     }
-    for (const auto* of_the_end : {"exit_code", "error", "evaluation"}) run_.erase(of_the_end);
+    run_.erase("evaluation");
+    for (const auto* key : of_the_end) run_.erase(key);
     // First of all: a run that is killed from here on can be resumed.
     update({{"status", "running"}, {"pid", ::getpid()}, {"resumed", resumes_}});
     if (!resumes_ || longer_)
-        base::write_atomically(path_ / "resolved.toml", recipe::to_toml(recipe.tree, true));
+        base::write_atomically(path_ / "resolved.toml",
+                               recipe::to_toml(tree_with_absolute_files(recipe, registry), true));
     if (resumes_) return;
     fs::copy_file(recipe.file, path_ / "recipe.toml", fs::copy_options::overwrite_existing);
     base::write_atomically(path_ / "plan.txt", plan_text);
     base::write_atomically(path_ / "plan.mmd", plan_mermaid);
-    base::write_atomically(path_ / "env.json", base::json_text(environment(registry, command), 2) + "\n");
+    base::write_atomically(path_ / "env.json",
+                           base::json_text(environment(recipe, registry, command), 2) + "\n");
 }
 
 void RunFolder::update(const nlohmann::json& values) {
@@ -275,6 +316,19 @@ void RunFolder::update(const nlohmann::json& values) {
     run_.update(values);
     run_["heartbeat"] = base::utc_now();
     base::write_atomically(path_ / "run.json", base::json_text(run_, 2) + "\n");
+    if (run_.value("status", "") == "running")
+        host::set_death_record(death_in_training(path_, run_));
+    else
+        host::clear_death_record();
+}
+
+std::string RunFolder::check_plugins(const recipe::Recipe& recipe, const host::Registry& registry,
+                                     bool strict) const {
+    if (!resumes_ || !writes_) return "";
+    const auto text = train::check_plugins(base::read_json_file(path_ / "env.json"), path_.string(), recipe,
+                                           registry, strict);
+    if (!text.empty()) log("warning: " + text);
+    return text;
 }
 
 void RunFolder::log(const std::string& text) const {

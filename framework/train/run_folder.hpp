@@ -41,11 +41,16 @@ class RunFolder {
     /// Whether another process that wants to write this run is refused.
     bool is_locked() const { return lock_ != nullptr && lock_->holds(); }
 
+    /// Of a run that goes on: which of its plugins are not those it used so far (run_plugins.hpp), which its log
+    /// says too; "" where all are. Throws PluginError where some are and `strict` is.
+    std::string check_plugins(const recipe::Recipe& recipe, const host::Registry& registry, bool strict) const;
     /// Writes recipe.toml, resolved.toml, env.json and the first run.json.
     void describe(const recipe::Recipe& recipe, const host::Registry& registry, const std::string& plan_text,
                   const std::string& plan_mermaid, const std::vector<std::string>& command);
     /// Merges `values` into run.json, with a fresh heartbeat.
     void update(const nlohmann::json& values);
+    /// What run.json holds; nothing in a process that does not write it.
+    const nlohmann::json& status() const { return run_; }
     /// append_to_log() of this run.
     void log(const std::string& text) const;
     /// Appends one line to metrics.jsonl.

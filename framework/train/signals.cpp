@@ -1,18 +1,31 @@
 #include "train/signals.hpp"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <cstdlib>
 #include <exception>
 #include <hearth/error.hpp>
+#include <string_view>
 #include <utility>
 
 namespace hearth::train {
 namespace {
 
 volatile std::sig_atomic_t received_signal = 0;
+volatile std::sig_atomic_t tells_of_signals = 1;
+
+/// Not where it would have to wait, as for a terminal that is stopped.
+void say_stopping() {
+    constexpr std::string_view text = "\nstopping after this step; once more to quit now\n";
+    const int error = errno;
+    pollfd out{.fd = STDERR_FILENO, .events = POLLOUT, .revents = 0};
+    if (::poll(&out, 1, 0) == 1 && (out.revents & POLLOUT) != 0)
+        static_cast<void>(!::write(STDERR_FILENO, text.data(), text.size()));
+    errno = error;
+}
 
 void on_signal(int signal) {
     // The second time the user means it; a connection that is lost may send SIGHUP twice.
@@ -21,6 +34,7 @@ void on_signal(int signal) {
         std::raise(signal);
     }
     received_signal = signal;
+    if (tells_of_signals != 0 && (signal == SIGINT || signal == SIGTERM)) say_stopping();
 }
 
 volatile std::sig_atomic_t signal_pipe = -1;
@@ -44,8 +58,9 @@ void take_signals(std::array<void (*)(int), StopSignals::signals.size()>& before
 
 }  // namespace
 
-StopSignals::StopSignals() {
+StopSignals::StopSignals(bool tells) {
     received_signal = 0;
+    tells_of_signals = tells ? 1 : 0;
     take_signals(before_, on_signal);
 }
 

@@ -9,12 +9,13 @@
 
 namespace hearth::train {
 
-/// While it lives, these signals set a flag. The second SIGINT or SIGTERM in a row ends the process at once.
-/// What was ignored before (nohup, trap '') stays ignored, but for SIGINT.
+/// While it lives, these signals set a flag. The first SIGINT or SIGTERM says on standard error what it does, if
+/// `tells`; the second in a row ends the process at once. What was ignored before (nohup, trap '') stays ignored,
+/// but for SIGINT.
 class StopSignals {
   public:
     static constexpr std::array signals = {SIGINT, SIGTERM, SIGHUP, SIGUSR1, SIGUSR2};
-    StopSignals();
+    explicit StopSignals(bool tells = true);
     ~StopSignals();
     StopSignals(const StopSignals&) = delete;
     StopSignals& operator=(const StopSignals&) = delete;

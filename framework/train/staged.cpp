@@ -34,32 +34,35 @@ Position position_in(const RunFolder& folder, const std::vector<recipe::Recipe>&
 
 TrainSummary train_stages(const recipe::Recipe& whole, const host::Registry& registry, TrainRequest request) {
     const auto stages = recipe::stages(whole);
+    auto plans = std::exchange(request.plans, {});
     if (stages.size() == 1) {
+        if (!plans.empty()) request.plan = std::move(plans.front());
         Trainer trainer(stages.front(), registry, std::move(request));
         return trainer.run();
     }
-    auto folder = open_folder(whole, request);
+    auto folder = open_folder(whole, registry, request);
     auto at = position_in(folder, stages);
     std::string text, mermaid;
-    for (const auto& stage : stages) {
-        const auto plan = plan::Plan::build(stage, registry);
-        text += fmt::format("stage {}\n{}\n", stage.stage->name, plan::to_text(plan));
-        mermaid += fmt::format("%% stage {}\n{}\n", stage.stage->name, plan::to_mermaid(plan));
+    for (std::size_t i = 0; i < stages.size(); ++i) {
+        if (plans.size() <= i) plans.push_back(plan::Plan::initial(stages[i], registry));
+        text += fmt::format("stage {}\n{}\n", stages[i].stage->name, plan::to_text(plans[i]));
+        mermaid += fmt::format("%% stage {}\n{}\n", stages[i].stage->name, plan::to_mermaid(plans[i]));
     }
     folder.describe(whole, registry, text, mermaid, request.command);
-    auto opened = std::exchange(request.plan, std::nullopt);  // of the first stage, whose weights go with it
+    plans.erase(plans.begin(), plans.begin() + static_cast<std::ptrdiff_t>(at.stage));
     TrainSummary summary;
     NamedTensors carried;
     double seconds = 0;
     for (; at.stage < stages.size(); ++at.stage, at.resumes = false) {
         TrainRequest own = request;
-        if (at.stage == 0) own.plan = std::move(opened);
-        opened.reset();
+        own.plan = std::move(plans.front());
+        plans.erase(plans.begin());  // its weights go with it
         own.stage = StageStart{.folder = &folder,
                                .resumes = at.resumes,
                                .last = at.stage + 1 == stages.size(),
                                .steps_before = at.steps_before,
-                               .carried = std::move(carried)};
+                               .carried = std::move(carried),
+                               .before = at.stage > 0 ? &stages[at.stage - 1] : nullptr};
         Trainer trainer(stages[at.stage], registry, std::move(own));
         summary = trainer.run();
         seconds += summary.seconds;

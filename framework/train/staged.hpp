@@ -6,8 +6,8 @@
 namespace hearth::train {
 
 /// Trains recipe::stages(recipe): the weights and buffers of one go on to the next by name, with optimisers that
-/// start anew. A run that stopped goes on in the stage that its checkpoint is of. `request.plan` is of the first
-/// stage. Throws as Trainer does.
+/// start anew. A run that stopped goes on in the stage that its checkpoint is of. `request.plans` are those
+/// of the stages. Throws as Trainer does.
 TrainSummary train_stages(const recipe::Recipe& recipe, const host::Registry& registry, TrainRequest request);
 
 }  // namespace hearth::train

@@ -10,6 +10,7 @@
 #include <iterator>
 
 #include "host/cuda.hpp"
+#include "host/place.hpp"
 
 namespace hearth::train {
 
@@ -80,7 +81,7 @@ void Stepper::call(const Updater& updater, const Context& now, const char* name,
     for (const auto& [id, component, learns] : updater.components) {
         auto context = now;
         context.learns = learns;
-        host::guarded(id + ": " + name, [&, &c = *component] { hook(c, context); });
+        host::guarded(host::place_of(*component, id) + ": " + name, [&, &c = *component] { hook(c, context); });
     }
 }
 
@@ -180,6 +181,7 @@ bool Stepper::micro_step(Updater& updater, Context now, Tensors& batch, bool fre
         recipe_.train.accumulate > 1 ? out.total / static_cast<double>(recipe_.train.accumulate) : out.total;
     if (updater.average && last) updater.average->prepare(loss);
     try {
+        const host::Inside inside("the backward pass");
         loss.backward();
     } catch (const c10::DistBackendError& error) {
         group_->lost("averaging gradients", error.what_without_backtrace());

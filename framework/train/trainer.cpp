@@ -3,11 +3,9 @@
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
 #include <fmt/format.h>
-#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <cmath>
-#include <map>
 #include <new>
 #include <set>
 #include <utility>
@@ -15,8 +13,9 @@
 #include "base/atomic_file.hpp"
 #include "base/fnv.hpp"
 #include "base/json_text.hpp"
-#include "base/name_pattern.hpp"
 #include "base/time_text.hpp"
+#include "host/last_words.hpp"
+#include "host/place.hpp"
 #include "train/initial_weights.hpp"
 #include "train/signals.hpp"
 #include "train/training_set.hpp"
@@ -87,7 +86,7 @@ Trainer::Trainer(const recipe::Recipe& recipe, const host::Registry& registry, T
       device_(request_.group != nullptr ? request_.group->device() : pick_device(recipe.train.device)),
       plan_(take_plan()),
       data_(take_data()),
-      own_folder_(request_.stage ? std::nullopt : std::optional(open_folder(recipe, request_))),
+      own_folder_(request_.stage ? std::nullopt : std::optional(open_folder(recipe, registry, request_))),
       folder_(request_.stage ? *request_.stage->folder : *own_folder_) {
     if (recipe.train.threads > 0) at::set_num_threads(static_cast<int>(recipe.train.threads));
     plan_.to(device_);
@@ -149,27 +148,9 @@ bool Trainer::resumes() const {
 }
 
 void Trainer::start() {
-    for (const auto& warning : load_initial_weights(recipe_, plan_)) view_->say("warning: " + warning);
-    if (!request_.stage) return;
-    const at::NoGradGuard no_grad;
-    const std::map<std::string, at::Tensor> before(request_.stage->carried.begin(),
-                                                   request_.stage->carried.end());
-    for (auto& [name, tensor] : plan_.state()) {
-        const auto found = before.find(name);
-        const bool fresh = std::ranges::any_of(recipe_.stage->fresh, [&, &name = name](const auto& pattern) {
-            return base::matches(name, pattern);
-        });
-        if (found == before.end() || fresh) continue;
-        if (tensor.numel() == 0) tensor.resize_(found->second.sizes());
-        if (tensor.sizes() != found->second.sizes())
-            throw RecipeError(
-                fmt::format("{}: stage '{}' has {} as [{}], the stage before it as [{}]; name it in `fresh`, "
-                            "or give it the "
-                            "same size",
-                            recipe_.stage->origin.text(), recipe_.stage->name, name,
-                            fmt::join(tensor.sizes(), ", "), fmt::join(found->second.sizes(), ", ")));
-        tensor.copy_(found->second);
-    }
+    const auto warnings =
+        request_.stage ? go_on_from(*request_.stage, recipe_, plan_) : load_initial_weights(recipe_, plan_);
+    for (const auto& warning : warnings) view_->say("warning: " + warning);
 }
 
 void Trainer::restore() {
@@ -187,12 +168,14 @@ void Trainer::save(const std::string& name) {
     view_->step(progress_.step);
 }
 
-RunFolder open_folder(const recipe::Recipe& recipe, const TrainRequest& request) {
-    if (request.group == nullptr)
-        return RunFolder::open(recipe, request.out, request.resume, request.overwrite);
-    if (request.group->rank() == 0) {
+RunFolder open_folder(const recipe::Recipe& recipe, const host::Registry& registry,
+                      const TrainRequest& request) {
+    if (request.group == nullptr || request.group->rank() == 0) {
         auto folder = RunFolder::open(recipe, request.out, request.resume, request.overwrite,
-                                      request.group->world_size());
+                                      request.group == nullptr ? 1 : request.group->world_size());
+        const auto others = folder.check_plugins(recipe, registry, request.strict);
+        if (!others.empty() && !request.quiet) fmt::print(stderr, "warning: {}\n", others);
+        if (request.group == nullptr) return folder;
         request.group->from_first(nlohmann::json({{"path", std::filesystem::absolute(folder.path()).string()},
                                                   {"resumes", folder.resumes()}})
                                       .dump());
@@ -224,7 +207,9 @@ TrainSummary Trainer::run() {
 }
 
 TrainSummary Trainer::train() {
-    const StopSignals signals;
+    const StopSignals signals(first());
+    const host::ProcessKeeper keeper("a plugin");
+    keeper_ = &keeper;
     const auto start = std::chrono::steady_clock::now();
     const auto from = progress_.step;
     view_->say(
@@ -238,6 +223,7 @@ TrainSummary Trainer::train() {
                     comm().world_size() > 1 ? fmt::format(" x {} processes", comm().world_size()) : "",
                     stepper_->bf16() ? "bf16" : "fp32", device_.str(), loader_->workers()));
     view_->say(data_.cache.text());
+    if (recipe_.losses.empty()) view_->say("there is no [[loss]]: nothing is trained, components only fit");
     for (const auto& warning : plan_.warnings()) view_->say("warning: " + warning);
     if (const auto note = data_.images->note(); !note.empty()) view_->say("note: " + note);
     if (first() && !folder_.is_locked())
@@ -275,6 +261,7 @@ TrainSummary Trainer::train() {
     folder_.update({{"step", steps_before() + progress_.step}});
     journal_->flush();
     view_->finish();
+    host::set_step(-1);
     return summary;
 }
 
@@ -307,7 +294,9 @@ bool Trainer::fit(Fit when) {
 bool Trainer::epoch() {
     const auto number = progress_.epoch();
     const auto done = progress_.step % progress_.steps_per_epoch;
+    host::set_step(steps_done());
     begin_epoch(plan_, context(), done == 0 ? set_for(context()) : SetFor());
+    keeper_->put_back();
     loader_->begin(number, done * stepper_->batches_per_step());
     for (auto i = done; i < progress_.steps_per_epoch; ++i) {
         if (!step()) break;
@@ -319,6 +308,7 @@ bool Trainer::epoch() {
 
 bool Trainer::step() {
     bool finite = true;
+    host::set_step(steps_done());
     const auto result = stepper_->step(
         context(), [&](Tensors& batch) { return loader_->next(batch); },
         [&](const plan::StepOutput& out, std::int64_t images, bool good) {
@@ -328,6 +318,7 @@ bool Trainer::step() {
             else
                 on_nan(out);
         });
+    keeper_->put_back_folder();
     if (!result.complete) return false;
     if (result.updated)
         journal_->add_updates(result.updates, progress_);
@@ -417,10 +408,13 @@ std::size_t Trainer::list_bad_images(std::int64_t epoch) {
 
 std::vector<std::pair<std::string, std::int64_t>> Trainer::counts_of_augments() const {
     std::vector<std::pair<std::string, std::int64_t>> out;
-    for (const auto& [name, component] : plan_.components())
-        if (const auto* augment = dynamic_cast<const Augment*>(component.get()))
-            for (const auto& [what, count] : augment->counts())
-                if (count > 0) out.emplace_back(name + "." + what, count);
+    for (const auto& [name, component] : plan_.components()) {
+        const auto* augment = dynamic_cast<const Augment*>(component.get());
+        if (augment == nullptr) continue;
+        for (const auto& [what, count] :
+             host::guarded(host::place_of(*augment, name) + ": counts", [&] { return augment->counts(); }))
+            if (count > 0) out.emplace_back(name + "." + what, count);
+    }
     return out;
 }
 

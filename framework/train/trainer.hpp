@@ -11,12 +11,14 @@
 #include <string>
 #include <vector>
 
+#include "host/process_keeper.hpp"
 #include "plan/plan.hpp"
 #include "train/checkpoints.hpp"
 #include "train/fitting.hpp"
 #include "train/journal.hpp"
 #include "train/progress.hpp"
 #include "train/run_folder.hpp"
+#include "train/stage_start.hpp"
 #include "train/stepper.hpp"
 #include "train/training_data.hpp"
 #include "train/validation.hpp"
@@ -25,19 +27,11 @@ namespace hearth::train {
 
 using Values = std::vector<std::pair<std::string, double>>;
 
-/// Where a stage of a training stands among the others (staged.hpp). Nothing of it for a recipe without stages.
-struct StageStart {
-    RunFolder* folder = nullptr;  ///< of all stages
-    bool resumes = false;         ///< this stage is the one that the checkpoint is of
-    bool last = true;
-    std::int64_t steps_before = 0;  ///< of earlier stages
-    NamedTensors carried;           ///< weights and buffers of earlier stages, by checkpoint name
-};
-
 struct TrainRequest {
     std::filesystem::path out;  ///< run folder; empty: runs/<name>/<time>
     Resume resume = Resume::no;
     bool overwrite = false;  ///< a run that is there is deleted
+    bool strict = false;     ///< a run that goes on with other plugins than it had is refused
     bool quiet = false;
     std::vector<std::string> command;  ///< as typed, for env.json
     /// The other processes of the run; null where there is one alone. Process 0 keeps the run folder, logs and
@@ -47,6 +41,7 @@ struct TrainRequest {
     /// What is opened already; what is missing the trainer opens. The plan is Plan::initial() of this recipe,
     /// the data were opened with data.cache = "none".
     std::optional<plan::Plan> plan;
+    std::vector<plan::Plan> plans;  ///< the same of several stages, of all or none (train_stages())
     std::optional<TrainingData> data;
     std::optional<StageStart> stage;
     /// Called every `probe.every` epochs and after the last: named metrics of the features so far; the first
@@ -110,6 +105,7 @@ class Trainer {
     void save(const std::string& name);  ///< a checkpoint; the first process does
     Context context() const;
     const Comm& comm() const { return request_.group != nullptr ? *request_.group : Comm::local(); }
+    std::int64_t steps_done() const { return steps_before() + progress_.step; }
     bool first() const { return comm().rank() == 0; }  ///< this process keeps the run folder
     bool resumes() const;
     std::int64_t steps_before() const { return request_.stage ? request_.stage->steps_before : 0; }
@@ -131,10 +127,13 @@ class Trainer {
     std::unique_ptr<ProgressView> view_;
     std::size_t told_flat_ = 0;  ///< images that were said to show next to nothing
     Progress progress_;
-    bool told_unreadable_ = false;  ///< that validation images cannot be read
+    const host::ProcessKeeper* keeper_ = nullptr;  ///< while it trains
+    bool told_unreadable_ = false;                 ///< that validation images cannot be read
 };
 
-/// The folder of a run, opened by its first process for all of them.
-RunFolder open_folder(const recipe::Recipe& recipe, const TrainRequest& request);
+/// The folder of a run, opened by its first process for all of them. Says which plugins are others than those of
+/// the run that goes on.
+RunFolder open_folder(const recipe::Recipe& recipe, const host::Registry& registry,
+                      const TrainRequest& request);
 
 }  // namespace hearth::train

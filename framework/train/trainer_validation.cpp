@@ -9,6 +9,18 @@
 #include "train/trainer.hpp"
 
 namespace hearth::train {
+namespace {
+
+/// `ended_early` of run.json: the text, or where there are stages that of each one that ended early.
+nlohmann::json with_end(const nlohmann::json& run, const recipe::Recipe& recipe, const std::string& text) {
+    if (!recipe.stage) return text;
+    const bool there = run.contains("ended_early") && run["ended_early"].is_object();
+    auto out = there ? run["ended_early"] : nlohmann::json::object();
+    out[recipe.stage->name] = text;
+    return out;
+}
+
+}  // namespace
 
 NamedTensors Trainer::handed_on() const {
     return recipe_.validate && checkpoints_->best() ? checkpoints_->best_state() : checkpoints_->state();
@@ -25,10 +37,9 @@ std::string Trainer::patience_is_over() const {
 void Trainer::say_how_it_ended() {
     const auto stage = recipe_.stage ? fmt::format("stage {}: ", recipe_.stage->name) : "";
     if (const auto why = patience_is_over(); !why.empty() && progress_.step < progress_.total_steps) {
-        const auto text =
-            fmt::format("{}ended at step {} of {}: {}", stage, progress_.step, progress_.total_steps, why);
-        view_->say(text);
-        folder_.update({{"ended_early", text}});
+        const auto text = fmt::format("ended at step {} of {}: {}", progress_.step, progress_.total_steps, why);
+        view_->say(stage + text);
+        folder_.update({{"ended_early", with_end(folder_.status(), recipe_, text)}});
     }
     if (!recipe_.validate) return;
     const bool goes_on = request_.stage && !request_.stage->last;

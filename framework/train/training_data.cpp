@@ -105,7 +105,8 @@ data::LoaderOptions loader_options(const recipe::Recipe& recipe, const plan::Pla
             .labels = labels.of,
             .label_width = labels.several ? static_cast<std::int64_t>(labels.classes.size()) : 0,
             .mask = recipe.data.mask,
-            .pinned = device.is_cuda()};
+            .pinned = device.is_cuda(),
+            .written_by = [&plan](const std::string& view) { return plan.place_of(view); }};
 }
 
 std::unique_ptr<data::Loader> step_loader(std::shared_ptr<const data::Dataset> images,

@@ -29,6 +29,18 @@ TEST_CASE("bytes that are no UTF-8 are written as such") {
     CHECK(escaped("plain") == "plain");
 }
 
+TEST_CASE("what a terminal would obey is written out") {
+    for (const char* text : {"", "plain", "Größe", "胸部"}) {
+        CHECK(is_printable(text));
+        CHECK(printable(text) == text);
+    }
+    CHECK(printable("\x1b[31mred\n") == "\\x1B[31mred\\x0A");
+    CHECK(printable("\xc2\x9b"
+                    "31m \x7f \xff") == "\\xC2\\x9B31m \\x7F \\xFF");
+    CHECK_FALSE(is_printable("a\tb"));
+    CHECK_FALSE(is_printable("\xc3"));
+}
+
 TEST_CASE("JSON is written whatever bytes its strings hold") {
     CHECK(json_text(nlohmann::json({{"file", "R\xF6ntgen.png"}})) == "{\"file\":\"R\xEF\xBF\xBDntgen.png\"}");
     CHECK(json_text(nlohmann::json({1, 2}), 1) == "[\n 1,\n 2\n]");

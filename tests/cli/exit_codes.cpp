@@ -83,6 +83,50 @@ TEST_CASE("4: a broken plugin, by the file it is in") {
     CHECK(sandbox.run({"plan", "tiny.toml", "--plugin-path", "nobody-made-this"}).code == 4);
 }
 
+TEST_CASE("4: a component that does not do as it declared, in check and in training") {
+    const Sandbox sandbox;
+    const std::string negative = HEARTH_TEST_BINARY_DIR "/tests/negative/plugins/";
+    sandbox.folder.write("faulty.toml", R"(schema = 1
+extends = ["tiny.toml"]
+[networks.student.heads]
+scale = { use = "scale" }
+[[loss]]
+use = "rows"
+reads = { rows = "student.scaled" }
+)");
+    const auto hearth = [&](std::vector<std::string> words) {
+        words.insert(words.begin() + 1, "faulty.toml");
+        words.insert(words.end(), {"--plugin-path", negative + "good", "--plugin-path", negative + "faulty"});
+        return sandbox.run(words);
+    };
+    const auto good = hearth({"check"});
+    CHECK(good.code == 0);
+    CHECK_THAT(good.out, Contains("components do as they declare"));
+
+    const auto checked = hearth({"check", "networks.student.heads.scale.fault=type"});
+    CHECK(checked.code == 4);
+    CHECK_THAT(checked.err, Contains("student.scale: head 'scale' of plugin scale 1.2.3 (") &&
+                                Contains("output 'scaled': found float64, expected float32"));
+    const auto forgets = hearth({"check", "networks.student.heads.scale.fault=forgets"});
+    CHECK(forgets.code == 4);
+    CHECK_THAT(forgets.err, Contains("it keeps something that is no buffer"));
+
+    const auto trained = hearth({"train", "loss.rows.fault=detached", "--out", "run", "--no-report"});
+    CHECK(trained.code == 4);
+    CHECK_THAT(trained.err, Contains("total: found no gradient, expected one"));
+}
+
+TEST_CASE("HEARTH_TRACE prints what every component returns") {
+    const Sandbox sandbox;
+    setenv("HEARTH_TRACE", "1", 1);
+    const auto outcome = sandbox.run({"check", "tiny.toml"});
+    unsetenv("HEARTH_TRACE");
+    CHECK(outcome.code == 0);
+    CHECK_THAT(outcome.err, Contains("trace: step 0 student.tokens [2, 16, 48] ") &&
+                                Contains("trace: step 0 loss.restoration.total [] float32 cpu mean ") &&
+                                Contains("trace: step 0 mask [2, 1, 32, 32] float32 cpu mean "));
+}
+
 TEST_CASE("5: a loss or gradient that is not a number, where the recipe says stop") {
     const Sandbox sandbox;
     const auto outcome = sandbox.run({"train", "tiny.toml", "optimizer.lr=1000", "optimizer.weight_decay=1000",

@@ -107,7 +107,8 @@ source = "films/manifest.csv"
 )" + detect_rows + restore_score);
     const std::string films = "data.source=films/manifest.csv";
     for (const auto& [word, found] : std::vector<std::pair<std::string, std::string>>{
-             {"data.patient=patientt", "argument 'data.patient=patientt': patient: found no column 'patientt'"},
+             {"data.patient=patientt",
+              "argument 'data.patient=patientt': data.patient: found no column 'patientt'"},
              {"probe.patient=patientt", "patient: found no column 'patientt'"},
              {"eval.patient=patientt", "patient: found no column 'patientt'"},
              {"detect.patient=patientt", "(did you mean 'patient'?)"},

@@ -105,7 +105,11 @@ TEST_CASE("pictures of clusters: training images by a buffer, beside their label
     const Sandbox box;
     box.folder.write("found.toml", tiny_recipe +
                                        "[[loss]]\nuse = \"test-groups\"\n"
-                                       "reads = { cls = \"student.cls\" }\n");
+                                       "reads = { cls = \"student.cls\" }\n"
+                                       // A pass that only a fit reads is none of what is drawn.
+                                       "[[pass]]\nnetwork = \"student\"\nview = \"image\"\nas = \"plain\"\n"
+                                       "heads = []\n[[loss]]\nuse = \"test-gathered\"\n"
+                                       "reads = { cls = \"student.cls\", features = \"plain.cls\" }\n");
     const std::string parts = HEARTH_TEST_BINARY_DIR "/tests/plugins/train";
     const auto run = [&](std::vector<std::string> words) {
         words.insert(words.end(), {"--plugin-path", parts});

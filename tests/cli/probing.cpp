@@ -82,6 +82,23 @@ TEST_CASE("a finished run is probed attentively, and by its follower's features"
                Contains("AUC, attentive probe") && Contains("ROC, attentive probe"));
 }
 
+TEST_CASE("a run whose [data] names a column of patients that is not there is probed as the message says") {
+    const ProbeBox box;
+    auto resolved = box.folder.read("run/resolved.toml");
+    const auto at = resolved.find("[data]\n");
+    REQUIRE(at != std::string::npos);
+    box.folder.write("run/resolved.toml", resolved.insert(at + 7, "patient = \"patientt\"\n"));
+    const auto refused = box.run({"probe", "run"});
+    CHECK(refused.code == 2);
+    CHECK_THAT(refused.err,
+               Contains("data.patient: found no column 'patientt'") &&
+                   Contains("give data.patient=COLUMN, or data.patient= for none, to hearth probe"));
+    CHECK(box.run({"probe", "run", "data.patient="}).code == 0);
+    CHECK(box.run({"probe", "run", "data.patient=patient"}).code == 0);
+    CHECK_THAT(box.run({"probe", "run", "data.fraction=0.5"}).err,
+               Contains("is not read again of a finished run"));
+}
+
 TEST_CASE("rows of a [probe] that is asked for later did not choose `best`") {
     const ProbeBox box;  // its run had probe.every = 0
     box.folder.write("asked.toml",

@@ -90,7 +90,9 @@ TEST_CASE("a run folder says what was run and how it went") {
     CHECK(trained.folder.read("run/recipe.toml") == tiny_recipe);
     const auto env = nlohmann::json::parse(trained.folder.read("run/env.json"));
     CHECK(env["command"].back() == "--json");
-    CHECK(env["plugins"].size() == built_plugins());
+    CHECK(env["plugins"].size() < built_plugins());  // those that it used
+    CHECK(env["plugins"].dump().find("libhearth_backbone_vit.so") != std::string::npos);
+    CHECK(env["hearth"].is_string());
 
     std::istringstream lines(trained.folder.read("run/metrics.jsonl"));
     std::vector<std::int64_t> steps;
@@ -257,6 +259,27 @@ TEST_CASE("outside a checkout recipes list shows the installed ones, or where th
     CHECK_THAT(sandbox.folder.read("listed.txt"),
                StartsWith("recipes/mine/one.toml ") && Contains("the installed one"));
     CHECK_THAT(sandbox.folder.read("said.txt"), Contains("prefix/share/hearth; every verb finds them"));
+
+    for (const std::string name : {"recipes/mine/one.toml", "mine/one.toml", "mine/one"}) {
+        const auto show = fmt::format("cd '{}' && '{}' recipes show {} >shown.txt",
+                                      sandbox.folder.path().string(), program, name);
+        REQUIRE(std::system(show.c_str()) == 0);
+        CHECK_THAT(sandbox.folder.read("shown.txt"), Contains("the installed one"));
+    }
+    const auto wrong = fmt::format("cd '{}' && '{}' recipes show mine/oen 2>said.txt",
+                                   sandbox.folder.path().string(), program);
+    CHECK(std::system(wrong.c_str()) != 0);
+    CHECK_THAT(sandbox.folder.read("said.txt"),
+               Contains("mine/oen: found no such recipe (did you mean 'mine/one'?)"));
+}
+
+TEST_CASE("a recipe of recipes/ goes by its name, and a file as given comes first") {
+    const Sandbox sandbox;
+    sandbox.folder.write("recipes/mine/one.toml",
+                         "schema = 1\nname = \"one\"\ndescription = \"of recipes/\"\n");
+    CHECK_THAT(sandbox.run({"recipes", "show", "mine/one"}).out, Contains("of recipes/"));
+    sandbox.folder.write("mine/one.toml", "schema = 1\nname = \"one\"\ndescription = \"as given\"\n");
+    CHECK_THAT(sandbox.run({"recipes", "show", "mine/one.toml"}).out, Contains("as given"));
 }
 
 TEST_CASE("plugins list, show and check describe plugins, as text and JSON") {
@@ -287,6 +310,8 @@ TEST_CASE("doctor finds nothing wrong with a fresh build") {
     const auto json = sandbox.run({"doctor", "--json"}).json();
     CHECK(json["problems"].empty());
     CHECK(json["plugin_folders"].size() == 2);
+    CHECK(std::filesystem::exists(json["libtorch_folder"].get<std::string>() + "/libtorch_cpu.so"));
+    CHECK_THAT(json["libtorch_build"].get<std::string>(), Equals("CUDA") || Equals("CPU only"));
     CHECK_THAT(json["processes_gpu"].get<std::string>(),
                Equals("joined by NCCL") || (StartsWith("not joined: ") && Contains("; to have it, ")));
 }

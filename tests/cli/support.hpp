@@ -64,7 +64,8 @@ class Sandbox {
     /// hearth WORDS..., run in the folder.
     Outcome run(const std::vector<std::string>& words) const {
         std::string command = "cd " + quoted(folder.path().string()) +
-                              " && env -u HEARTH_PLUGIN_PATH XDG_DATA_HOME=/nonexistent OMP_NUM_THREADS=1 " +
+                              " && env -u HEARTH_PLUGIN_PATH XDG_DATA_HOME=/nonexistent XDG_STATE_HOME=" +
+                              quoted((folder.path() / "state").string()) + " OMP_NUM_THREADS=1 " +
                               quoted(HEARTH_TEST_BINARY_DIR "/bin/hearth");
         for (const auto& word : words) command += " " + quoted(word);
         command += " 2>stderr.txt </dev/null";

@@ -1,4 +1,4 @@
-// The loader: the same batches whatever the threads do, and bad images set aside.
+// The loader: the same batches whatever the threads do.
 #include "data/loader.hpp"
 
 #include <ATen/ATen.h>
@@ -6,103 +6,15 @@
 
 #include <algorithm>
 #include <catch2/catch.hpp>
-#include <numeric>
 
-#include "images/image.hpp"
+#include "data/numbers.hpp"
 #include "support/temporary_folder.hpp"
 
 using namespace hearth;
 using namespace hearth::data;
 using namespace hearth::images;
+using namespace hearth::test;
 using Catch::Matchers::Contains;
-using test::TemporaryFolder;
-
-namespace {
-
-using Indices = std::vector<std::int64_t>;
-
-/// Image i is i / 1000 everywhere; those in `bad` cannot be read.
-class Numbers : public Dataset {
-  public:
-    explicit Numbers(std::int64_t count, std::set<std::int64_t> bad = {})
-        : count_(count), bad_(std::move(bad)) {}
-    std::int64_t size() const override { return count_; }
-    cv::Mat load(std::int64_t index) const override {
-        ++loads;
-        if (bad_.count(index) != 0)
-            throw ImageError(ImageFault::empty, name(index), "empty (0 bytes); copy it again");
-        return cv::Mat(4, 4, CV_32F, cv::Scalar(static_cast<double>(index) / 1000));
-    }
-    std::string name(std::int64_t index) const override { return "image" + std::to_string(index); }
-    std::optional<std::string> cell(std::int64_t, const std::string&) const override { return std::nullopt; }
-
-    mutable std::atomic<int> loads{0};
-
-  private:
-    std::int64_t count_;
-    std::set<std::int64_t> bad_;
-};
-
-std::shared_ptr<Numbers> numbers(std::int64_t count, std::set<std::int64_t> bad = {}) {
-    return std::make_shared<Numbers>(count, std::move(bad));
-}
-
-/// A view that depends on the sample's key.
-void add_noise(Tensors& views, const RandomKey& key) {
-    Random random(key);
-    views.set("noise", at::full({2}, random.uniform()));
-}
-const std::set<std::string> image_and_noise = {"image", "noise"};
-
-std::vector<Tensors> rest_of(Loader& loader) {
-    std::vector<Tensors> out;
-    for (Tensors batch; loader.next(batch);) out.push_back(batch);
-    return out;
-}
-
-std::vector<Tensors> epoch_of(Loader& loader, std::int64_t epoch, std::int64_t first = 0) {
-    loader.begin(epoch, first);
-    return rest_of(loader);
-}
-
-std::vector<Tensors> epoch_of(const LoaderOptions& options, std::int64_t epoch = 0) {
-    Loader loader(numbers(23), options, add_noise, image_and_noise);
-    return epoch_of(loader, epoch);
-}
-
-bool same(const Tensors& a, const Tensors& b) {
-    return a.size() == b.size() && std::all_of(a.begin(), a.end(), [&](const auto& entry) {
-               return b.has(entry.first) && at::equal(entry.second, b[entry.first]);
-           });
-}
-
-bool same(const std::vector<Tensors>& a, const std::vector<Tensors>& b) {
-    return std::equal(a.begin(), a.end(), b.begin(), b.end(),
-                      [](const Tensors& x, const Tensors& y) { return same(x, y); });
-}
-
-/// The samples of all batches, in order.
-Indices indices(const std::vector<Tensors>& batches) {
-    Indices out;
-    for (const auto& batch : batches) {
-        const auto& index = batch["index"];
-        out.insert(out.end(), index.data_ptr<std::int64_t>(), index.data_ptr<std::int64_t>() + index.numel());
-    }
-    return out;
-}
-
-Indices sorted(Indices list) {
-    std::sort(list.begin(), list.end());
-    return list;
-}
-
-Indices first_integers(std::int64_t count) {
-    Indices out(static_cast<std::size_t>(count));
-    std::iota(out.begin(), out.end(), std::int64_t{0});
-    return out;
-}
-
-}  // namespace
 
 TEST_CASE("a batch holds the delivered tensors and the index of each sample") {
     Loader loader(numbers(8), {.batch = 4, .workers = 2}, add_noise, image_and_noise);
@@ -131,6 +43,25 @@ TEST_CASE("a group of views keeps its axis before the batch axis") {
         const auto first = 10 * batch["index"][row].item<std::int64_t>();
         CHECK(at::equal(batch["group"].select(1, row), at::arange(first, first + 6).view({3, 2})));
     }
+}
+
+TEST_CASE("a view that has another shape for another image is refused with who writes it") {
+    const auto uneven = [](Tensors& views, const RandomKey& key) {
+        views.set("noise", at::zeros({2, 1 + static_cast<std::int64_t>(key.sample)}));
+    };
+    const auto message_with = [&](LoaderOptions options) {
+        options.batch = 2, options.workers = 1, options.shuffle = false;
+        Loader loader(numbers(2), options, uneven, {"noise"});
+        loader.begin(0);
+        Tensors batch;
+        return test::message_of<PluginError>([&] { loader.next(batch); });
+    };
+    const std::string told =
+        "view 'noise': found [2, 1] of image0 and [2, 2] of image1, expected one shape for all images, which a "
+        "batch puts together";
+    CHECK(message_with({}) == told);
+    CHECK(message_with({.written_by = [](const std::string& view) { return "who writes " + view; }}) ==
+          "who writes noise: " + told);
 }
 
 TEST_CASE("labels come with the samples they belong to") {
@@ -250,118 +181,7 @@ TEST_CASE("the cache saves decoding and changes nothing") {
     CHECK(read->loads == 24);
 }
 
-TEST_CASE("a bad image is set aside once, with its reason, and replaced the same way in every run") {
-    const auto run = [](std::int64_t workers, std::vector<Quarantined>& bad) {
-        Loader loader(numbers(20, {3, 11}), {.batch = 4, .workers = workers, .max_bad = 0.1}, add_noise,
-                      image_and_noise);
-        auto batches = epoch_of(loader, 0);
-        for (auto& batch : epoch_of(loader, 1)) batches.push_back(batch);
-        bad = loader.quarantine();
-        return batches;
-    };
-    std::vector<Quarantined> bad, bad_of_four;
-    const auto batches = run(1, bad);
-    CHECK(batches.size() == 10);
-    CHECK(same(run(4, bad_of_four), batches));
-    REQUIRE(bad.size() == 2);
-    CHECK(bad_of_four.size() == 2);
-    CHECK(bad[0].index == 3);
-    CHECK(bad[0].name == "image3");
-    CHECK_THAT(bad[0].reason, Contains("image3") && Contains("empty (0 bytes)"));
-    CHECK(bad[1].index == 11);
-
-    const auto met = indices(batches);
-    CHECK(met.size() == 40);
-    CHECK(std::count(met.begin(), met.end(), 3) == 0);
-    CHECK(std::count(met.begin(), met.end(), 11) == 0);
-}
-
-TEST_CASE("the replacement of a bad image is the next one of the epoch's order") {
-    Loader loader(numbers(6, {2}), {.batch = 6, .workers = 1, .shuffle = false, .max_bad = 0.5}, nullptr,
-                  {"image"});
-    CHECK(indices(epoch_of(loader, 0)) == Indices{0, 1, 3, 3, 4, 5});
-}
-
-TEST_CASE("files that are unreadable, truncated, empty or absurd are named with their reason") {
-    const TemporaryFolder folder;
-    for (int i = 0; i < 20; ++i)
-        save_png(folder / ("good" + std::to_string(i) + ".png"), cv::Mat(16, 16, CV_32F, cv::Scalar(0.5)));
-    const auto whole = folder.read("good0.png");
-    folder.write("empty.png", "");
-    folder.write("text.png", "this is no image");
-    folder.write("truncated.png", whole.substr(0, whole.size() - 12));
-    save_png(folder / "tiny.png", cv::Mat(4, 4, CV_32F, cv::Scalar(0.5)));
-    auto absurd = whole;  // its header says 2^24 + 16 pixels a side
-    absurd[16] = absurd[20] = 1;
-    folder.write("absurd.png", absurd);
-
-    DatasetRequest request;
-    request.source = folder.path().string();
-    request.size = 16;
-    Loader loader(open_dataset(request), {.batch = 5, .workers = 3, .max_bad = 0.2}, nullptr, {"image"});
-    CHECK(epoch_of(loader, 0).size() == 5);
-    CHECK(epoch_of(loader, 1).size() == 5);
-    std::map<std::string, std::string> reasons;
-    for (const auto& bad : loader.quarantine())
-        reasons[std::filesystem::path(bad.name).filename().string()] = bad.reason;
-    REQUIRE(reasons.size() == 5);
-    CHECK_THAT(reasons["empty.png"], Contains("empty (0 bytes)"));
-    CHECK_THAT(reasons["text.png"], Contains("expected PNG, JPEG, TIFF or DICOM"));
-    CHECK_THAT(reasons["truncated.png"], Contains("truncated"));
-    CHECK_THAT(reasons["tiny.png"], Contains("found 4 x 4 pixels"));
-    CHECK_THAT(reasons["absurd.png"], Contains("found 16777232 x 16777232 pixels"));
-}
-
-TEST_CASE("images that show next to nothing are used, and named once") {
-    const TemporaryFolder folder;
-    cv::Mat film(16, 16, CV_32F, cv::Scalar(0.5));
-    film.rowRange(0, 8).setTo(0.9);
-    save_png(folder / "a.png", film);
-    save_png(folder / "b.png", cv::Mat(16, 16, CV_32F, cv::Scalar(0)));
-    DatasetRequest request;
-    request.source = folder.path().string();
-    request.size = 16;
-    Loader loader(open_dataset(request), {.batch = 2, .workers = 1, .cache = false}, nullptr, {"image"});
-    CHECK(epoch_of(loader, 0).size() == 1);
-    CHECK(epoch_of(loader, 1).size() == 1);
-    CHECK(loader.quarantine().empty());
-    const auto flat = loader.flat();
-    REQUIRE(flat.size() == 1);
-    CHECK_THAT(flat[0].name, Contains("b.png"));
-    CHECK(flat[0].reason == "all pixels are 0.000");
-}
-
-TEST_CASE("more bad images than allowed end the run with exit code 3 and the last reason") {
-    Loader loader(numbers(20, {0, 1, 2}), {.batch = 20, .workers = 2, .max_bad = 0.1}, nullptr, {"image"});
-    loader.begin(0);
-    Tensors batch;
-    try {
-        loader.next(batch);
-        FAIL("expected a DataError");
-    } catch (const DataError& error) {
-        CHECK(error.code() == ExitCode::data);
-        CHECK_THAT(error.what(),
-                   Contains("found 3 unreadable images of 20, expected at most 10 % (data.max_bad)") &&
-                       Contains("empty (0 bytes)"));
-    }
-}
-
-TEST_CASE("exactly as many bad images as allowed do not end the run") {
-    Loader loader(numbers(20, {0, 1}), {.batch = 20, .workers = 2, .max_bad = 0.1}, nullptr, {"image"});
-    CHECK(epoch_of(loader, 0).size() == 1);
-}
-
-TEST_CASE("a data set without a single readable image is an error each time, however much is allowed") {
-    Loader loader(numbers(4, {0, 1, 2, 3}), {.batch = 2, .workers = 2, .max_bad = 1}, nullptr, {"image"});
-    Tensors batch;
-    for (int epoch = 0; epoch < 3; ++epoch) {
-        loader.begin(epoch);
-        CHECK_THROWS_AS(loader.next(batch), DataError);
-    }
-    CHECK(loader.quarantine().size() == 4);
-}
-
-TEST_CASE("what a transform throws reaches the caller, and the loader lives on") {
+TEST_CASE("what a transform throws reaches the caller with image and epoch, and the loader lives on") {
     std::atomic<bool> broken = true;
     Loader loader(numbers(12), {.batch = 4, .workers = 3, .shuffle = false},
                   [&](Tensors&, const RandomKey& key) {
@@ -375,7 +195,7 @@ TEST_CASE("what a transform throws reaches the caller, and the loader lives on")
         loader.next(batch);
         FAIL("expected a PluginError");
     } catch (const PluginError& error) {
-        CHECK(std::string(error.what()) == "augment.x: no such luck");
+        CHECK(std::string(error.what()) == "augment.x: no such luck (image image5, epoch 1)");
     }
     CHECK(loader.next(batch));
     CHECK_FALSE(loader.next(batch));

@@ -43,10 +43,10 @@ void run_descriptor(std::span<const std::uint8_t> bytes) {
     std::size_t at = 0;
     const auto next = [&] { return at < bytes.size() ? bytes[at++] : std::uint8_t{0}; };
     const auto text = [&] { return texts[next() % texts.size()]; };
-    const std::array numbers = {&plugin.struct_size, &plugin.component_size, &plugin.component_align,
-                                &plugin.options_size, &plugin.option_size, &plugin.schema_size, &plugin.port_size,
-                                &plugin.context_size, &plugin.tensors_size, &plugin.loss_output_size, &plugin.schedule_size,
-                                &plugin.random_size};
+    const std::array numbers = {&plugin.struct_size,      &plugin.component_size, &plugin.component_align,
+                                &plugin.options_size,     &plugin.option_size,    &plugin.schema_size,
+                                &plugin.port_size,        &plugin.context_size,   &plugin.tensors_size,
+                                &plugin.loss_output_size, &plugin.schedule_size,  &plugin.random_size};
     for (auto* number : numbers) *number ^= next();
     plugin.api_major ^= next(), plugin.api_minor ^= next();
     for (auto* field :

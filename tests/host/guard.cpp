@@ -1,4 +1,5 @@
 // What a plugin throws comes back with component, plugin, version, file and the place in the recipe.
+#include "host/place.hpp"
 #include "host/support.hpp"
 
 using namespace hearth;
@@ -56,6 +57,58 @@ TEST_CASE("ports that throw are reported like factories that throw") {
     options.set("fault", std::string("standard"));
     CHECK_THAT(refusal([&] { type.reads(options); }),
                Contains("head 'scale'") && Contains("reads: no ports today"));
+}
+
+TEST_CASE("a factory that returns another kind's class is refused") {
+    host::Registry registry;
+    registry.load(folder("misbehaving") / "libhearth_loss_misbehave.so", "test");
+    const auto& type = registry.find(Kind::head, "impostor");
+    CHECK_THAT(
+        refusal([&] { type.create(Options(type.schema()), {}); }),
+        Contains("head 'impostor' of plugin misbehave 0.1.0") &&
+            Contains("create: returned a (anonymous namespace)::Misbehave, expected a class derived from "
+                     "hearth::Head"));
+}
+
+TEST_CASE("the place of a component names its plugin in what is thrown there, and goes with the component") {
+    host::Registry registry;
+    registry.load(good(), "test");
+    const auto& type = registry.find(Kind::head, "scale");
+    auto component = type.create(Options(type.schema()), {});
+    CHECK(host::place_of(*component, "student.scale") == "student.scale");
+    host::remember_place("r.toml:7:1", "student.scale", component.get(), type.library());
+    const auto place = host::place_of(*component, "");
+    CHECK(place == "r.toml:7:1: student.scale");
+    const auto thrown = [](const std::string& where) {
+        return refusal([&] { host::guarded(where, []() -> int { throw PluginError("no"); }); });
+    };
+    const auto plugin = " (plugin scale 1.2.3, " + good().string() + ")";
+    CHECK(thrown(place) == place + plugin + ": no");
+    CHECK(thrown(place + ": after_step") == place + plugin + ": after_step: no");
+    CHECK(thrown(place + "r") == place + "r: no");  // another component, whose name begins alike
+    CHECK(host::find_place(place.c_str())->component == "student.scale");
+    host::forget_place(component.get());
+    CHECK(host::place_of(*component, "gone") == "gone");
+}
+
+TEST_CASE("a thread knows the innermost guard it is in") {
+    CHECK(host::Inside::now() == nullptr);
+    host::guarded("outer", [] {
+        host::guarded("inner", [] { CHECK(host::Inside::now() == std::string("inner")); });
+        CHECK(host::Inside::now() == std::string("outer"));
+    });
+    CHECK_THROWS_AS(host::guarded("thrower", []() -> int { throw PluginError("no"); }), PluginError);
+    CHECK(host::Inside::now() == nullptr);
+}
+
+TEST_CASE("an end may come behind the message, as well as a place in front") {
+    CHECK(refusal([] {
+              try {
+                  throw PluginError("no");
+              } catch (...) {
+                  host::rethrow_with("", " (image 3)");
+              }
+          }) == "no (image 3)");
 }
 
 TEST_CASE("a guard hands on what the call returns") {

@@ -1,8 +1,12 @@
 // Files that are refused before any of their code runs. Each refusal says what was found and what was expected.
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdlib>
 
+#include "host/dynamic_symbols.hpp"
+#include "host/library.hpp"
+#include "host/mixture.hpp"
 #include "host/support.hpp"
 
 using namespace hearth;
@@ -84,4 +88,25 @@ TEST_CASE("what is no readable file is refused") {
     fs::remove(scratch / "libhearth_head_x.so");
     fs::create_symlink("nowhere", scratch / "libhearth_head_x.so");
     CHECK_THAT(scan_refusal(scratch.path()), Contains("found a symbolic link to nothing"));
+}
+
+TEST_CASE(
+    "the libraries that a plugin needs are read without loading it, and none is here in another version") {
+    const auto needed = host::needed_libraries(good());
+    CHECK(std::ranges::find(needed, "libhearth_sdk.so") != needed.end());
+    CHECK(host::mixed_library(good()) == "");
+    CHECK(host::own_name(host::own_library("libhearth_sdk.so")) == "libhearth_sdk.so");
+}
+
+TEST_CASE("a plugin that needs another version of a library that is loaded is refused") {
+    const TemporaryFolder scratch;
+    auto changed = bytes(good());
+    const std::string name =
+        "libhearth_sdk.so";  // of which only the ending may change: the texts keep their places
+    for (auto at = changed.find(name); at != std::string::npos; at = changed.find(name, at + 1))
+        if (changed[at + name.size()] == '\0') changed.replace(at, name.size(), "libtorch_cpu.so.");
+    scratch.write("libhearth_head_x.so", changed);
+    CHECK_THAT(scan_refusal(scratch.path()),
+               Contains("found that it needs libtorch_cpu.so., while libtorch_cpu.so is loaded") &&
+                   Contains("link it statically"));
 }

@@ -42,11 +42,11 @@ std::vector<std::string> origins(const std::vector<host::SearchEntry>& entries) 
 TEST_CASE("folders are searched in the documented order") {
     const Environment path("HEARTH_PLUGIN_PATH", "/c::/d");
     const Environment data("XDG_DATA_HOME", "/e");
-    const auto entries = host::search_path({.from_command_line = {"/a"}, .from_recipe = {"/b"}});
+    const auto entries = host::search_path({.from_command_line = {"/a"}, .from_recipe = {"/usr"}});
     CHECK(origins(entries) == std::vector<std::string>{"--plugin-path", "recipe", "HEARTH_PLUGIN_PATH",
                                                        "HEARTH_PLUGIN_PATH", "user", "installed"});
     CHECK(entries[0].folder == "/a");
-    CHECK(entries[1].folder == "/b");
+    CHECK(entries[1].folder == "/usr");
     CHECK(entries[2].folder == "/c");
     CHECK(entries[3].folder == "/d");
     CHECK(entries[4].folder == "/e/hearth/plugins");
@@ -101,4 +101,43 @@ TEST_CASE("a name that nobody offers is a recipe error with the nearest name") {
     CHECK_THAT(refusal([&] { registry.find(Kind::loss, "scale"); }, ExitCode::recipe),
                Contains("there is a head of that name"));
     CHECK(registry.try_find(Kind::loss, "scale") == nullptr);
+}
+
+TEST_CASE("a folder that a recipe names and that is gone gives way to those of the command line") {
+    const fs::path gone = "/nonexistent/plugins";
+    CHECK(origins(
+              host::search_path({.from_command_line = {"/a"}, .from_recipe = {gone}, .environment = false})) ==
+          std::vector<std::string>{"--plugin-path"});
+    CHECK(origins(host::search_path({.from_command_line = {}, .from_recipe = {gone}, .environment = false})) ==
+          std::vector<std::string>{"recipe"});
+    host::Registry registry;
+    CHECK_THAT(refusal([&] {
+                   registry.scan({{gone, "recipe"}});
+               }),
+               Contains("name the folder they are in now with --plugin-path"));
+}
+
+TEST_CASE("a folder that others can write to is told from one that they cannot") {
+    const TemporaryFolder folder;
+    CHECK(host::unsafe_folder(folder.path()) == "");
+    CHECK(host::unsafe_folder("/nonexistent") == "");
+    fs::permissions(folder.path(), fs::perms::others_write, fs::perm_options::add);
+    CHECK_THAT(host::unsafe_folder(folder.path()), Contains("that everybody may write to"));
+}
+
+TEST_CASE("a library that is not approved is neither run nor found, and named where it is missed") {
+    std::vector<std::string> asked;
+    const host::Approve none = [&](const host::Candidate& candidate) {
+        asked.push_back(candidate.file.filename().string());
+        CHECK(candidate.sha256.size() == 64);
+        return false;
+    };
+    host::Registry registry;
+    registry.scan({{folder("good"), "test"}}, none);
+    CHECK(asked == std::vector<std::string>{"libhearth_head_scale.so"});
+    CHECK(registry.libraries().empty());
+    CHECK_THAT(refusal([&] { registry.find(Kind::head, "scale"); }),
+               Contains("there is no head 'scale'") && Contains(good().string()) && Contains("--locked"));
+    const host::Approve never = [](const host::Candidate&) -> bool { throw PluginError("not this one"); };
+    CHECK(refusal([&] { registry.scan({{folder("good"), "test"}}, never); }) == "not this one");
 }

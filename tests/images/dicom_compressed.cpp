@@ -130,6 +130,19 @@ TEST_CASE("a compressed image that breaks off is truncated, whatever the file ar
     }
 }
 
+TEST_CASE("a JPEG 2000 image in whose header there is a delimiter of DICOM is refused for that") {
+    const cv::Mat shallow = film(CV_8U);
+    auto broken = encoded(".jp2", shallow);
+    const auto start = broken.find("\xFF\x4F\xFF\x51");
+    REQUIRE(start != std::string::npos);
+    broken.replace(start + 6, 4, "\xFE\xFF\xDD\xE0");
+    const auto error = refusal({.pixels = shallow, .syntax = Syntax::jpeg_2000, .codestream = broken});
+    CHECK(error.fault == ImageFault::undecodable);
+    CHECK_THAT(error.what(),
+               Contains("DICOM of 64 x 48 pixels whose JPEG 2000 image has a sequence delimiter") &&
+                   Contains("at byte 6 of its header"));
+}
+
 TEST_CASE("a compressed image of another size than the header says is refused") {
     const cv::Mat shallow = film(CV_8U), other(32, 96, CV_8U, cv::Scalar(0));
     for (const auto& [syntax, extension] :

@@ -245,6 +245,17 @@ TEST_CASE("a loss that trains nothing is refused") {
     }
 }
 
+TEST_CASE("patterns that freeze every parameter are refused with network and key") {
+    const auto text = restoring_with("[networks.student]", "[networks.student]\nfrozen = [\"*\"]");
+    CHECK_THAT(refusal(text), Contains(line_of(text, "[networks.student]")) &&
+                                  Contains("networks.student.frozen: * names every parameter of 'student'") &&
+                                  Contains("nothing is left to train"));
+    const auto parts =
+        restoring_with("[networks.student]", "[networks.student]\nfrozen = [\"*.backbone.*\", \"heads\"]");
+    CHECK_THAT(refusal(parts), Contains("networks.student.frozen: *.backbone.*, heads together name every"));
+    CHECK_NOTHROW(planned(restoring_with("[networks.student]", "[networks.student]\nfrozen = [\"backbone\"]")));
+}
+
 TEST_CASE("a recipe without a loss is refused") {
     CHECK_THAT(refusal(restoring_with("[[loss]]\nuse = \"restoration\"\npatch = 8\n", "")),
                Contains("found no [[loss]], expected at least one"));

@@ -19,6 +19,8 @@ Schema schema() {
     out.integers("edges", {16, 64}).size(2).range(1, 224);
     out.numbers("levels", {0.5});
     out.texts("words", {});
+    out.text("file", "").path();
+    out.texts("files", {}).path();
     return out;
 }
 
@@ -162,4 +164,50 @@ TEST_CASE("a word may stand for an integer, and no other") {
     CHECK(bound("images = 16").options.integer("images") == 16);
     CHECK_THAT(bound("images = \"max\"").problems, Contains("found \"max\", expected an integer or \"auto\""));
     CHECK_THAT(bound("images = 0").problems, Contains("expected between 1 and 64"));
+}
+
+TEST_CASE("a path option counts from the file it stands in, and must be there") {
+    const auto problems = bound("file = \"nowhere.csv\"\nfiles = [\"a.toml\", \"b.toml\"]").problems;
+    CHECK_THAT(problems, Contains("a.toml:2:1: loss.x.file: found \"nowhere.csv\", which is not there") &&
+                             Contains("a relative path counts from the folder of this file"));
+    CHECK_THAT(problems, Contains("a.toml:3:20: loss.x.files.1: found \"b.toml\""));
+    CHECK_THAT(bound("file = 3").problems, Contains("loss.x.file: found integer 3, expected a text"));
+    CHECK_THAT(bound("file = \"$HEARTH_NOT_SET/x\"").problems, Contains("HEARTH_NOT_SET, which is not set"));
+    CHECK(bound("file = \"\"").problems.empty());
+    const auto [options, none] = bound("file = \"a.toml\"\nfiles = [\"a.toml\"]");
+    CHECK(none.empty());
+    const std::filesystem::path file = options.text("file");
+    CHECK(file.is_absolute());
+    CHECK(file.filename() == "a.toml");
+    CHECK(options.texts("files") == std::vector<std::string>{file.string()});
+}
+
+TEST_CASE("files of path options are put into a tree as absolute paths, others stay") {
+    Attempt a;
+    a.file("a.toml", "[data]\nfile = \"a.toml\"\nmode = \"a.toml\"\n");
+    const auto tree = a.tree();
+    const auto& options = tree.find("data")->table();
+    const auto files = option_files(options, schema());
+    REQUIRE(files.size() == 1);
+    CHECK(files.front().key == "file");
+    CHECK(files.front().written == "a.toml");
+    const auto absolute = with_absolute_files(tree, files);
+    CHECK(absolute.find("data")->table().find("file")->text() == files.front().path);
+    CHECK(absolute.find("data")->table().find("mode")->text() == "a.toml");
+}
+
+TEST_CASE("an option is named by a message where it alone is quoted or comes first") {
+    Attempt a;
+    a.file("a.toml", "[data]\ncount = 3\nrate = 1\n");
+    const auto tree = a.tree();
+    const auto line = [&](const std::string& message) {
+        const auto* named = named_option(tree.find("data")->table(), schema(), message);
+        return named == nullptr ? 0 : named->origin.line;
+    };
+    CHECK(line("count and rate do not go together") == 2);
+    CHECK(line("found 'rate' without the other") == 3);
+    CHECK(line("'count' and 'rate' do not go together") == 0);
+    CHECK(line("counts are odd") == 0);
+    CHECK(line("'mode' has its default") == 0);
+    CHECK(line("") == 0);
 }

@@ -154,3 +154,44 @@ TEST_CASE("devices") {
     for (const auto* device : {"", "nonsense", "cuda:", "cuda:x", "cuda:1234", "gpu", "CPU"})
         CHECK_FALSE(is_device(device));
 }
+
+TEST_CASE("a fragment does not set what stages set themselves, unless it tells them") {
+    const auto staged = test::smallest + R"([[loss]]
+use = "a"
+[[loss]]
+use = "b"
+[[stage]]
+name = "one"
+train.epochs = 3
+[[stage]]
+name = "two"
+train.epochs = 4
+optimizer.lr = 1e-3
+[[stage.loss]]
+name = "a"
+weight = 2
+)";
+    Attempt a;
+    a.file("a.toml", staged);
+    const auto on_top = [&](const std::string& fragment) {
+        a.file("mine.toml", fragment);
+        return load(a.folder / "a.toml", with_mine(a));
+    };
+    const auto refused = [&](const std::string& fragment) {
+        return a.shortened(test::message_of<RecipeError>([&] { on_top(fragment); }));
+    };
+    CHECK_THAT(
+        refused("[train]\nbatch = 2\nepochs = 1\n"),
+        Contains("mine.toml:3:1: train.epochs is set by the stages one, two themselves, where this would "
+                 "change nothing: write it into a [[stage]] with name = \"one\", and so on"));
+    CHECK_THAT(refused("[optimizer]\nlr = 1.0\n"),
+               Contains("mine.toml:2:1: optimizer.lr is set by the stage two itself, where") &&
+                   Contains("a [[stage]] with name = \"two\""));
+    CHECK_THAT(refused("[[loss]]\nuse = \"a\"\nweight = 5\n"),
+               Contains("mine.toml:3:1: loss.a.weight is set by the stage two itself"));
+    const auto parts = stages(
+        on_top("[train]\nbatch = 2\nepochs = 1\n[[loss]]\nuse = \"b\"\nweight = 5\n"
+               "[[stage]]\nname = \"one\"\ntrain.epochs = 1\n[[stage]]\nname = \"two\"\ntrain.epochs = 2\n"));
+    CHECK((parts.at(0).train.epochs == 1 && parts.at(1).train.epochs == 2 && parts.at(1).train.batch == 2));
+    CHECK(parts.at(1).losses.at(1).weight(Progress{}) == 5);
+}

@@ -80,9 +80,14 @@ TEST_CASE("masks are those of a head") {
 
 TEST_CASE("a region has features of its tokens and no attention over all of them") {
     CHECK(Evaluating("region = \"m\"\nfeatures = \"mean\"\n").load().eval->region == "m");
+    CHECK(Evaluating("region = \"m\"\n").load().eval->features.empty());
     CHECK_THAT(
-        Evaluating("region = \"m\"\n").error(),
-        Contains("a.toml:10:1: eval.features: found \"cls+mean\" with region = \"m\", expected \"mean\""));
+        Evaluating("region = \"m\"\nfeatures = \"cls+mean\"\n").error(),
+        Contains("a.toml:12:1: eval.features: found \"cls+mean\" with region = \"m\", expected \"mean\""));
+    CHECK_THAT(
+        Evaluating("features = \"means\"\n").error(),
+        Contains("a.toml:11:1: eval.features: found \"means\", expected one of cls, mean, cls+mean, or \"\"") &&
+            Contains("(did you mean 'mean'?)"));
     CHECK_THAT(
         Evaluating("region = \"m\"\nfeatures = \"mean\"\nprobe = \"knn, attentive\"\n").error(),
         Contains("a.toml:13:1: eval.probe: found attentive with region = \"m\", expected linear, knn or both"));

@@ -117,3 +117,26 @@ TEST_CASE("an override that changes the rule says what it took away") {
     CHECK(With("lr = 1\n").load({"optimizer.use=sgd"}).notes.empty());
     CHECK_THAT(a.error({"optimizer.use=3"}), Contains("optimizer.use"));
 }
+
+TEST_CASE("a phase or a stage that names no rule has the recipe's, when a child or an override changes it") {
+    const std::string list = GENERATE(as<std::string>(), "phase", "stage");
+    const auto entry = [&](const std::string& optimizer) {
+        return "[[" + list + "]]\nname = \"x\"\noptimizer = { " + optimizer + " }\n";
+    };
+    const auto parent = test::smallest + "[optimizer]\nuse = \"sgd\"\n";
+    const auto own = [&](Attempt& a, const std::vector<std::string>& overrides = {}) {
+        return value_at(a.tree(overrides).find(list)->array().front().table(), {"optimizer"});
+    };
+    const auto child = [&](const std::string& before, const std::string& after) {
+        Attempt a;
+        a.file("p.toml", parent + entry(before)).file("a.toml", "extends = \"p.toml\"\n" + entry(after));
+        return own(a);
+    };
+    CHECK(child("momentum = 0.5", "use = \"sgd\", lr = 1") == "{ momentum = 0.5, use = \"sgd\", lr = 1 }");
+    CHECK(child("momentum = 0.5, lr = 1", "use = \"adamw\"") == "{ lr = 1, use = \"adamw\" }");
+    CHECK(child("use = \"adam\", betas = [0.0, 0.9]", "use = \"sgd\"") == "{ use = \"sgd\" }");
+    Attempt a;
+    a.file("a.toml", parent + entry("momentum = 0.5"));
+    CHECK(own(a, {list + ".x.optimizer.use=sgd"}) == "{ momentum = 0.5, use = \"sgd\" }");
+    CHECK(own(a, {list + ".x.optimizer.use=adamw"}) == "{ use = \"adamw\" }");
+}

@@ -177,6 +177,21 @@ TEST_CASE("stages merge by name, with their lists, and are dropped") {
     CHECK(stages(a.load()).size() == 1);
 }
 
+TEST_CASE("where all stages are dropped, one is left or added") {
+    Attempt a;
+    a.file("p.toml", base + two).file("a.toml", "extends = \"p.toml\"\ndrop.stage = [\"gan\", \"encoder\"]\n");
+    CHECK_THAT(a.error(),
+               Contains("a.toml:2:22: stage: found no stage that is left, expected one at least: leave one "
+                        "of them out of drop.stage, or add a [[stage]] of your own"));
+    a.file("a.toml",
+           "extends = \"p.toml\"\ndrop.stage = [\"gan\", \"encoder\"]\ndrop.phase = \"encoder\"\ndrop.loss = "
+           "\"c\"\n[[stage]]\nname = \"all\"\n");
+    CHECK(names(stages(a.load()).at(0).phases) == Names{"critic", "generator"});
+    a.file("a.toml", base + two);
+    CHECK_THAT(a.error({"drop.stage=[\"gan\", \"encoder\"]"}),
+               Contains("argument 'drop.stage=") && Contains("stage: found no stage that is left"));
+}
+
 TEST_CASE("overrides reach into a stage, over what the recipe has") {
     auto parts =
         stages(attempt().load({"stage.gan.train.epochs=6", "stage.encoder.optimizer.lr.from=0.5",

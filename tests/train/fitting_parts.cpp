@@ -24,14 +24,16 @@ class Density : public Head {
   public:
     static void schema(Schema& schema) {
         schema.text("when", "after").choices({"never", "before", "after", "epoch"}).doc("when it fits");
-        schema.boolean("fails", false).doc("throw in fit()");
+        schema.text("wrong", "")
+            .choices({"", "throws", "too few", "not a number"})
+            .doc("what is wrong with fit()");
     }
     static Ports reads(const Options&) { return {Port("cls", "B D", "feature")}; }
     static Ports writes(const Options&, const Symbols& symbols) {
         return {Port("score", Shape{symbols["B"]}, "squared distance from the mean")};
     }
     Density(const Options& options, const Symbols& symbols)
-        : when_(options.text("when")), fails_(options.boolean("fails")) {
+        : when_(options.text("when")), wrong_(options.text("wrong")) {
         mean_ = register_buffer("mean", at::zeros({symbols.value("D")}));
         fits_ = register_buffer("fits", at::zeros({}, at::kLong));
         drawn_ = register_buffer("drawn", at::zeros({}));
@@ -40,10 +42,13 @@ class Density : public Head {
         return when_ == "before" ? Fit::before : when_ == "after" ? Fit::after : Fit::never;
     }
     void fit(const Context& context) override {
-        if (fails_) throw std::runtime_error("as it was told");
+        if (wrong_ == "throws") throw std::runtime_error("as it was told");
+        if (wrong_ == "too few")
+            throw DataError("found " + std::to_string(context.set->size()) + " images, expected more");
         auto sum = at::zeros_like(mean_);
         context.set->each([&](const Tensors& in, const at::Tensor&) { sum += in["cls"].sum(0); });
         mean_.copy_(sum / context.set->size());
+        if (wrong_ == "not a number") mean_.fill_(std::nan(""));
         fits_.add_(1);
         drawn_.copy_(at::rand({}));
     }
@@ -55,8 +60,7 @@ class Density : public Head {
     }
 
   private:
-    std::string when_;
-    bool fails_;
+    std::string when_, wrong_;
     at::Tensor mean_, fits_, drawn_;
 };
 

@@ -1,6 +1,7 @@
 // Trainings one after the other in one run folder: what goes on, what starts anew, and where a stopped one goes on.
 #include "train/staged.hpp"
 #include "support/players.hpp"
+#include "train/check.hpp"
 #include "train/support.hpp"
 
 using namespace hearth;
@@ -72,6 +73,31 @@ lr_batch = 0
 weight_decay = 0.0
 )";
 
+/// A head that fits to what a network that nobody trains says.
+const std::string fitting = R"(schema = 1
+[data]
+source = "phantom"
+phantom_count = 16
+size = 16
+workers = 1
+[networks.student]
+frozen = true
+backbone = { use = "test-pixels" }
+[[pass]]
+network = "student"
+view = "image"
+[[head]]
+use = "test-density"
+name = "density"
+reads = { cls = "student.cls" }
+[train]
+epochs = 1
+batch = 8
+device = "cpu"
+threads = 1
+log_every = 1
+)";
+
 train::TrainSummary trained(const recipe::Recipe& recipe, const fs::path& out, train::Resume resume) {
     train::TrainRequest request;
     request.out = out;
@@ -140,31 +166,42 @@ TEST_CASE("a head fits after the training with the weights that are kept") {
 }
 
 TEST_CASE("a recipe that only fits trains nothing, and ends with what it fitted") {
-    const StagedRun run(R"(schema = 1
-[data]
-source = "phantom"
-phantom_count = 16
-size = 16
-workers = 1
-[networks.student]
-frozen = true
-backbone = { use = "test-pixels" }
-[[pass]]
-network = "student"
-view = "image"
-[[head]]
-use = "test-density"
-name = "density"
-reads = { cls = "student.cls" }
-[train]
-epochs = 1
-batch = 8
-device = "cpu"
-threads = 1
-)");
+    const StagedRun run(fitting);
     CHECK(run.summary.steps == 2);
     CHECK(run.at("last").find("head.density.fits").item<std::int64_t>() == 1);
     CHECK(run.at("last").find("head.density.mean").abs().sum().item<float>() > 0);
+    // There is no loss to tell of, and no rate at which nothing learns.
+    const auto lines = read_lines(run.path() / "metrics.jsonl");
+    REQUIRE(lines.size() == 2);
+    CHECK_FALSE((lines.back().contains("loss") || lines.back().contains("lr")));
+    const auto log = run.folder.read("run/train.log");
+    CHECK_THAT(log, Contains("there is no [[loss]]: nothing is trained") && !Contains("loss 0"));
+}
+
+TEST_CASE("a check tries what fits on a few images, and hears what goes wrong in it") {
+    const auto checked = [](const std::string& text, const std::vector<std::string>& overrides = {}) {
+        TemporaryFolder folder;
+        return train::check(recipe::load(folder.write("recipe.toml", text), overrides), registry());
+    };
+    auto result = checked(fitting);
+    CHECK((result.ok() && result.terms.empty() && result.notes.empty()));
+    CHECK(result.fitted == std::vector<std::string>{"head.density"});
+    CHECK(result.fitted_on == 8);
+    CHECK(checked(fitting, {"head.density.when=before", "train.batch=auto"}).fitted.size() == 1);
+    CHECK(checked(fitting, {"head.density.when=never"}).fitted.empty());
+    result = checked(fitting, {"head.density.wrong=\"not a number\""});
+    REQUIRE(result.problems.size() == 1);
+    CHECK_THAT(result.problems[0], Contains("recipe.toml:") &&
+                                       Contains("'mean' of head.density is not a number") &&
+                                       Contains("after its fit on 8 images"));
+    result = checked(fitting, {"head.density.wrong=\"too few\""});
+    REQUIRE((result.ok() && result.notes.size() == 1));
+    CHECK_THAT(result.notes[0], Contains("on 8 generated images, which may be too few: ") &&
+                                    Contains("head.density (plugin test-fitting-parts") &&
+                                    Contains(": fit: ") && Contains("found 8 images"));
+    CHECK_THROWS_WITH(checked(fitting, {"head.density.wrong=throws"}),
+                      Contains("head.density (plugin test-fitting-parts") && Contains(": fit: ") &&
+                          Contains("as it was told"));
 }
 
 TEST_CASE("a run that was killed in or between stages ends with the same bits") {
@@ -192,4 +229,23 @@ TEST_CASE("what a stage calls fresh starts anew") {
     const StagedRun kept, fresh(staged, {"stage.alone.fresh=[\"judge.heads.score.calls\"]"});
     CHECK(kept.at("last").find("judge.heads.score.calls").item<std::int64_t>() == 16);
     CHECK(fresh.at("last").find("judge.heads.score.calls").item<std::int64_t>() == 8);
+}
+
+TEST_CASE("a stage reads the file of a network that nothing went before, and of its own, and no other again") {
+    const StagedRun made;
+    auto file = made.at("last");
+    file.tensors.emplace_back("student.left_over", at::zeros({1}));
+    base::write_safetensors(made.folder / "made.safetensors", file.tensors, file.metadata);
+    const auto name = "student.backbone.weight";
+    const auto from = "networks.student.init_from=" + (made.folder / "made.safetensors").string();
+    const StagedRun once(staged, {from});
+    CHECK(at::equal(once.at("step_8").find(name), file.find(name)));  // until then nobody trains it
+    const auto log = once.folder.read("run/train.log"), warning = std::string("nothing took student.left_over");
+    REQUIRE(log.find(warning) != std::string::npos);
+    CHECK(log.find(warning, log.find(warning) + 1) == std::string::npos);
+    const StagedRun later(staged, {"stage.alone." + from, "stage.alone.optimizer.lr=0.0"});
+    CHECK_FALSE(at::equal(later.at("step_8").find(name), file.find(name)));
+    CHECK(at::equal(later.at("last").find(name), file.find(name)));
+    CHECK(at::equal(later.at("last").find("judge.heads.score.weight"),
+                    later.at("step_8").find("judge.heads.score.weight")));
 }

@@ -93,7 +93,7 @@ TEST_CASE("a healthy run raises no alarm") {
 TEST_CASE("a plugin that throws while training is named, and the run is marked as failed") {
     TrainingRun run(linear_map, fault("throw"));
     CHECK_THAT(message_of<PluginError>([&] { run.run(); }),
-               Contains("student.backbone") && Contains("as it was told"));
+               Contains("student.backbone (plugin ") && Contains("as it was told"));
     CHECK(run.status()["status"] == "failed");
     CHECK(run.status()["exit_code"] == 4);
 }

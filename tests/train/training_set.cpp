@@ -243,9 +243,10 @@ TEST_CASE("components fit once, when they say so, and are told the same draws") 
 }
 
 TEST_CASE("a fit that throws is named with its place") {
-    Set made(13, density + "fails = true\n");
+    Set made(13, density + "wrong = \"throws\"\n");
     CHECK_THAT(refusal([&] { train::fit_components(made.plan, Fit::after, made.context, made.for_all()); }),
-               Contains("recipe.toml:") && Contains("student.density: fit") && Contains("as it was told"));
+               Contains("recipe.toml:") && Contains("student.density (plugin ") && Contains("): fit: ") &&
+                   Contains("as it was told"));
 }
 
 TEST_CASE("at the start of an epoch components are given the set unless the epoch is resumed within") {

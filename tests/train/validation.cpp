@@ -245,6 +245,8 @@ optimizer.lr = 0.0
                               Contains(", from which the next stage goes on") &&
                               Contains("stage two: checkpoint `best` is of step 40: total "));
     CHECK(run.status()["best"]["stage"] == "two");
+    const fs::directory_iterator files(run.path() / "checkpoints");
+    CHECK(std::distance(begin(files), end(files)) == train::most_checkpoints(recipe::stages(run.recipe)));
     // Killed at the border, once the next stage had written its `best`: it goes on from what it had.
     const auto whole = run.last();
     const auto checkpoints = run.path() / "checkpoints";
@@ -252,6 +254,15 @@ optimizer.lr = 0.0
                   fs::copy_options::overwrite_existing);
     CHECK(train_stages(run, train::Resume::yes).steps == 50);
     CHECK(difference(run.last(), whole) == "");
+}
+
+TEST_CASE("run.json tells of each stage that ended early") {
+    TrainingRun run(validating + "[[stage]]\nname = \"one\"\n[[stage]]\nname = \"two\"\n",
+                    with({"train.epochs=4", "optimizer.lr=0.0", "validate.patience=1", "train.log_every=10"}));
+    CHECK(train_stages(run).steps == 40);
+    const auto ended = run.status()["ended_early"];
+    for (const auto* stage : {"one", "two"})
+        CHECK_THAT(ended[stage].get<std::string>(), Contains("ended at step 20 of 40: total was no better"));
 }
 
 TEST_CASE("a term that the losses do not have is refused after the first step, and by the check") {

@@ -97,7 +97,8 @@ std::vector<Saliency> saliency_maps(const recipe::Recipe& recipe, const recipe::
         const auto made = plan.features(network, image, asking);
         Tensor logits;
         if (probe) {
-            const auto x = join_features(made, spec.features, network).to(at::kCPU, at::kDouble);
+            const auto x = join_features(made, features_of(plan, network, spec.features), network)
+                               .to(at::kCPU, at::kDouble);
             logits = at::addmm(probe->bias, (x - probe->mean) / probe->scale, probe->weight);
             one.probability = logits.softmax(1)[0][-1].item<double>();
         }

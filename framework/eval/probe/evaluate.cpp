@@ -249,11 +249,13 @@ Evaluation evaluate_readable(const recipe::Recipe& recipe, const host::Registry&
     if (!spec.head.empty()) return evaluate_head(recipe, trained, spec, device);
     const auto context = evaluation_context(device);
     const auto network = backbone_network(trained, spec);
-    FrozenEvaluation frozen(recipe, spec, say);
+    auto asked = spec;
+    asked.features = features_of(trained, network, spec.features);
+    FrozenEvaluation frozen(recipe, asked, say);
     const auto untrained = plan::Plan::initial(recipe, registry, device);
     for (const auto& [model, plan] : {std::pair{"trained", &trained}, {"untrained", &untrained}})
-        frozen.run(model, vectors_of(recipe, spec, *plan, context),
-                   tokens_of(recipe, spec, backbone_tokens(*plan, network, context)));
+        frozen.run(model, vectors_of(recipe, asked, *plan, context),
+                   tokens_of(recipe, asked, backbone_tokens(*plan, network, context)));
     frozen.run_floor();
     return frozen.finish(network);
 }

@@ -187,9 +187,21 @@ at::Tensor join_features(const Tensors& made, const std::string& which, const st
     return at::cat(parts, 1);
 }
 
-Extractor backbone_features(const plan::Plan& plan, const std::string& network, const std::string& which,
+std::string features_of(const plan::Plan& plan, const std::string& network, const std::string& asked) {
+    const auto* owner = plan.network(network);
+    if (!asked.empty() || owner == nullptr || !owner->backbone) return asked;
+    const auto said = dynamic_cast<const Backbone&>(*owner->backbone).features();
+    if (said != "cls" && said != "mean" && said != "cls+mean")
+        throw PluginError(fmt::format(
+            "the backbone of '{}': found \"{}\" from features(), expected \"cls\", \"mean\" or \"cls+mean\"; "
+            "say features = \"mean\" or so in the recipe, and tell its author",
+            network, said));
+    return said;
+}
+
+Extractor backbone_features(const plan::Plan& plan, const std::string& network, const std::string& asked,
                             const Context& context) {
-    return [&plan, network, which, context](const at::Tensor& images) {
+    return [&plan, network, which = features_of(plan, network, asked), context](const at::Tensor& images) {
         return join_features(plan.features(network, images.to(context.device), context), which, network);
     };
 }

@@ -91,8 +91,11 @@ FeatureSet extract_rows(const LabelledSet& set, const recipe::DataSpec& data, st
 
 /// "cls", "mean" (of the tokens) or "cls+mean" of what a backbone wrote, [B, F].
 at::Tensor join_features(const Tensors& made, const std::string& which, const std::string& network);
-/// The frozen backbone of a network: "cls", "mean" (of the tokens) or "cls+mean".
-Extractor backbone_features(const plan::Plan& plan, const std::string& network, const std::string& which,
+/// Which of these describes an image: what is asked for, or where that is "" what the backbone of the network says.
+/// Throws PluginError where it says none of them.
+std::string features_of(const plan::Plan& plan, const std::string& network, const std::string& asked);
+/// The frozen backbone of a network: features_of() what is asked for.
+Extractor backbone_features(const plan::Plan& plan, const std::string& network, const std::string& asked,
                             const Context& context);
 /// The floor: a fixed Gaussian projection of the pixels to `dimensions`.
 Extractor pixel_projection(std::int64_t dimensions, std::uint64_t seed);

@@ -39,7 +39,7 @@ void check_features(const recipe::Recipe& recipe, const recipe::LabelledSpec& sp
             spec.place("probe").text(), network));
     if (!vectors) return;
     try {
-        join_features(made, spec.features, network);
+        join_features(made, features_of(plan, network, spec.features), network);
     } catch (const RecipeError& error) {
         throw RecipeError(fmt::format("{}: {}", spec.place("features").text(), error.what()));
     }

@@ -38,6 +38,14 @@ Bytes jpeg2000_codestream(Bytes bytes) {
     return found.size() < first_depth_at + depth_step ? Bytes() : found;
 }
 
+/// Where the bytes of DICOM's item "sequence delimiter" are among those that say the size; 0: nowhere.
+std::size_t delimiter_in_header(Bytes codestream) {
+    constexpr std::array<std::uint8_t, 4> delimiter = {0xFE, 0xFF, 0xDD, 0xE0};
+    const Bytes header = codestream.first(first_depth_at);
+    const auto at = std::search(header.begin(), header.end(), delimiter.begin(), delimiter.end());
+    return at == header.end() ? 0 : static_cast<std::size_t>(at - header.begin());
+}
+
 bool has_end_marker(Bytes codestream) {
     std::size_t end = codestream.size();
     while (end > 0 && codestream[end - 1] == 0) --end;  // padding to an even length
@@ -100,12 +108,12 @@ std::vector<std::uint8_t> codestream_of(DcmPixelData& pixels) {
 
 CodestreamHeader read_codestream_header(Bytes bytes) {
     const ImageHeader jpeg = read_image_header(bytes);
-    if (jpeg.format == ImageFormat::jpeg) return {jpeg.width, jpeg.height, jpeg.complete, false};
+    if (jpeg.format == ImageFormat::jpeg) return {jpeg.width, jpeg.height, jpeg.complete, false, 0};
     const Bytes codestream = jpeg2000_codestream(bytes);
     if (codestream.empty()) return {};
     return {std::int64_t{big_endian(codestream, size_at, 4)} - big_endian(codestream, offset_at, 4),
             std::int64_t{big_endian(codestream, size_at + 4, 4)} - big_endian(codestream, offset_at + 4, 4),
-            has_end_marker(codestream), true};
+            has_end_marker(codestream), true, delimiter_in_header(codestream)};
 }
 
 JpegColour jpeg_colour(Bytes bytes) {

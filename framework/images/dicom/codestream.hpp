@@ -19,6 +19,8 @@ struct CodestreamHeader {
     std::int64_t width = 0, height = 0;  ///< 0: not a JPEG, JPEG-LS or JPEG 2000 codestream, or a broken one
     bool complete = false;               ///< the end marker is there
     bool is_jpeg2000 = false;
+    std::size_t delimiter_at =
+        0;  ///< JPEG 2000: where DICOM's sequence delimiter overwrote its header; 0: nowhere
 };
 
 CodestreamHeader read_codestream_header(std::span<const std::uint8_t> codestream);

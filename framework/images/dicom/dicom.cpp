@@ -243,6 +243,12 @@ void check_codestream(std::span<const std::uint8_t> codestream, const Codestream
         return std::to_string(width) + " x " + std::to_string(height);
     };
     if (coded.width == 0 || codestream.empty()) return;  // RLE has no header
+    if (coded.delimiter_at > 0)
+        refuse(ImageFault::undecodable, file,
+               "DICOM of " + size(format.columns, format.rows) +
+                   " pixels whose JPEG 2000 image has a sequence delimiter (FE FF DD E0) at byte " +
+                   std::to_string(coded.delimiter_at) +
+                   " of its header, where its size was: what is left says no size; export it again");
     if (coded.width != format.columns || coded.height != format.rows)
         refuse(ImageFault::undecodable, file,
                "DICOM of " + size(format.columns, format.rows) + " pixels whose compressed image has " +

@@ -103,7 +103,6 @@ class Reader {
 
     Imported finish(const std::string& listed_in) {
         missing_.settle(set_, request_, listed_in);
-        forget_impossible_ages(set_);
         return std::move(set_);
     }
 

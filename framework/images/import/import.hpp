@@ -72,6 +72,10 @@ const Importer& find_importer(const std::string& kind);
 /// view among them. Throws DataError that counts the views found when none is.
 void keep_views(Imported& set, const std::vector<std::string>& wanted);
 
+/// Ages that are none from 0 to 120 years, as NIH's tables and the films made of them have, count as not known; a
+/// note counts them among the films that are kept.
+void forget_impossible_ages(Imported& set);
+
 /// With `boxes_of_some` a note counts the films that have boxes: those that are kept.
 void note_boxes(Imported& set);
 

@@ -116,7 +116,6 @@ Imported import_nih_cxr14(const ImportRequest& request) {
         set.films.push_back(std::move(film));
     }
     missing.settle(set, request, table.file().string());
-    forget_impossible_ages(set);
     set.boxes_of_some = true;
     if (splits.empty())
         set.notes.emplace_back("Found no train_val_list.txt and test_list.txt: there is no official split.");

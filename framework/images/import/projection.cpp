@@ -2,9 +2,6 @@
 
 #include <algorithm>
 #include <cctype>
-#include <utility>
-
-#include "images/cell.hpp"
 
 namespace hearth::images {
 namespace {
@@ -30,22 +27,6 @@ std::string sex_of(const std::string& word) {
     if (sex == "FEMALE") return "F";
     if (sex == "MALE") return "M";
     return sex == "UNKNOWN" ? "" : sex;
-}
-
-void forget_impossible_ages(Imported& set) {
-    constexpr double oldest = 120;
-    std::size_t count = 0;
-    std::string example;
-    for (Film& film : set.films) {
-        const auto age = as_number(film.age);
-        if (!age || (*age >= 0 && *age <= oldest)) continue;
-        ++count;
-        example = std::exchange(film.age, "");
-    }
-    if (count > 0)
-        set.notes.push_back(std::to_string(count) +
-                            " films have an age that is none from 0 to 120 years, such as " + example +
-                            ": it counts as not known.");
 }
 
 }  // namespace hearth::images

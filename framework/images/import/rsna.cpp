@@ -15,7 +15,6 @@
 #include "images/import/dicom_films.hpp"
 #include "images/import/files.hpp"
 #include "images/import/import.hpp"
-#include "images/import/projection.hpp"
 #include "images/import/table.hpp"
 
 namespace hearth::images {
@@ -87,7 +86,6 @@ Imported import_rsna(const ImportRequest& request) {
     }
     for (const auto& [patient, finding] : findings) missing.add(patient + ".dcm");
     missing.settle(set, request, table.file().string());
-    forget_impossible_ages(set);
     if (!with_classes)
         set.notes.emplace_back("Found no stage_2_detailed_class_info.csv: there is no column 'class'.");
     if (unlabelled > 0)

@@ -11,7 +11,6 @@
 #include "images/import/dicom_films.hpp"
 #include "images/import/files.hpp"
 #include "images/import/import.hpp"
-#include "images/import/projection.hpp"
 #include "images/import/table.hpp"
 #include "images/mask.hpp"
 
@@ -78,7 +77,6 @@ Imported import_siim_acr(const ImportRequest& request) {
     }
     for (const auto& [image, annotation] : annotations) missing.add(image + ".dcm");
     missing.settle(set, request, table.file().string());
-    forget_impossible_ages(set);
     if (unlabelled > 0)
         set.notes.push_back(std::to_string(unlabelled) +
                             " images are not in the table: they have no label and no mask.");

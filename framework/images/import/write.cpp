@@ -5,8 +5,10 @@
 #include <hearth/error.hpp>
 #include <hearth/text.hpp>
 #include <map>
+#include <utility>
 
 #include "base/csv.hpp"
+#include "images/cell.hpp"
 #include "images/import/import.hpp"
 
 namespace hearth::images {
@@ -42,6 +44,23 @@ std::string relative_path(const fs::path& file, const fs::path& folder) {
 }
 
 }  // namespace
+
+void forget_impossible_ages(Imported& set) {
+    constexpr double oldest = 120;
+    std::size_t count = 0;
+    std::string example;
+    for (Film& film : set.films) {
+        const auto age = as_number(film.age);
+        if (!age || (*age >= 0 && *age <= oldest)) continue;
+        ++count;
+        example = std::exchange(film.age, "");
+    }
+    if (count == 0) return;
+    set.notes.push_back(std::to_string(count) + " of " + std::to_string(set.films.size()) +
+                        (count == 1 ? " films has" : " films have") +
+                        " an age that is none from 0 to 120 years, such as " + example +
+                        ": it counts as not known.");
+}
 
 void note_boxes(Imported& set) {
     const auto count =

@@ -1,7 +1,10 @@
 // Scores that components write: values of images, maps, both, and what is refused.
 #include <ATen/ATen.h>
 
+#include <fmt/format.h>
+
 #include <cmath>
+#include <opencv2/imgcodecs.hpp>
 
 #include "eval/anomaly/anomaly.hpp"
 #include "eval/anomaly/score.hpp"
@@ -101,6 +104,30 @@ TEST_CASE("a value an image is standardised, and has no scores of pixels and no 
     const auto json = to_json(detection);
     CHECK(to_json(detection_from_json(json)) == json);
     CHECK(scores_csv(detection).starts_with("path,label,kind,patient,value,pixels k-NN,pixels PCA\n"));
+}
+
+TEST_CASE("a mask of another shape than its film is left out of the scores of pixels, and named") {
+    const TemporaryFolder films;
+    std::string table = "path,split,abnormal,mask\n";
+    cv::RNG random(7);
+    for (int i = 0; i < 12; ++i) {
+        const bool abnormal = i >= 8, misshapen = i == 9;
+        cv::Mat film(32, 32, CV_8U), mask(misshapen ? 16 : 32, 32, CV_8U, cv::Scalar(0));
+        random.fill(film, cv::RNG::UNIFORM, 40, 120);
+        mask(cv::Rect(0, 0, 16, 16)) = 255;
+        cv::imwrite((films / fmt::format("{}.png", i)).string(), film);
+        cv::imwrite((films / fmt::format("mask{}.png", i)).string(), mask);
+        table += fmt::format("{0}.png,{1},{2:d},{3}\n", i, i < 6 ? "train" : "test", abnormal,
+                             abnormal ? fmt::format("mask{}.png", i) : "");
+    }
+    const auto detection =
+        Case(map, {"detect.source=" + films.write("films.csv", table).string(), "detect.mask=mask"}).run();
+    CHECK(detection.test_images == 6);
+    CHECK(detection.images_with_mask == 3);
+    CHECK(std::isfinite(detection.sum().pixel_auroc));
+    CHECK_THAT(all(detection.notes),
+               Contains("1 test image has no mask that can be used, and what needs one leaves it out: ") &&
+                   Contains("9.png"));
 }
 
 TEST_CASE("a map alone makes the value of an image, a map beside a value does not") {

@@ -190,6 +190,17 @@ TEST_CASE("test rows that name one film twice are said") {
                    Contains("000.png"));
 }
 
+TEST_CASE("test films that show nothing are counted and used") {
+    const Findings films({"eval.label=left", "eval.probe=knn"});
+    for (const auto& [name, grey] : {std::pair("000.png", 0), {"001.png", 255}})  // both are tested
+        cv::imwrite((films.folder / name).string(), cv::Mat(16, 16, CV_8U, cv::Scalar(grey)));
+    const auto result = evaluate(films.recipe, registry(), films.built(), *films.recipe.eval, c10::kCPU);
+    CHECK(result.test_images == 30);
+    REQUIRE(result.notes.size() == 1);
+    CHECK_THAT(result.notes[0], Contains("2 test images are blank or nearly and are used: ") &&
+                                    Contains("000.png") && Contains("001.png"));
+}
+
 TEST_CASE("the protocol has the k that was used") {
     const auto protocol = [](const std::vector<std::string>& overrides) {
         const Findings films(overrides);

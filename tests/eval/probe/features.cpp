@@ -215,6 +215,9 @@ TEST_CASE("features of a backbone are its cls, the mean of its tokens, or both")
     CHECK(at::equal(of("cls"), out["cls"]));
     CHECK(at::equal(of("mean"), out["tokens"].mean(1)));
     CHECK(at::equal(of("cls+mean"), at::cat({out["cls"], out["tokens"].mean(1)}, 1)));
+    CHECK(at::equal(of(""), of("cls+mean")));  // what a backbone says that says nothing
+    CHECK(features_of(plan, "student", "") == "cls+mean");
+    CHECK(features_of(plan, "student", "mean") == "mean");
 }
 
 TEST_CASE("features that a backbone does not write are an error that names them") {

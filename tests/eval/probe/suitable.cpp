@@ -49,6 +49,7 @@ TEST_CASE("patch tokens of a backbone that writes none are refused") {
         reason("probe = \"attentive\"\n", resnet),
         Contains(place(1) + "probe = \"attentive\" reads patch tokens, and the backbone of 'student' writes "
                             "none; use linear or knn"));
+    CHECK(reason("", resnet) == "");  // its own features are those that it has
     CHECK_THAT(reason("features = \"mean\"\n", resnet),
                Contains(place(1) + "features = \"mean\"") && Contains("writes neither cls nor tokens"));
 }
@@ -66,6 +67,12 @@ TEST_CASE("logits that are not there, or are of another number of classes, are r
         reason("head = \"student.logits\"\n", {"networks.student.heads.classify.out=3"}),
         Contains(place(1) + "head: 'student.logits' has shape [B, 3], expected [B, 2]: one column for each of "
                             "left, top"));
+}
+
+TEST_CASE("a head that writes no mask is refused where masks are evaluated") {
+    CHECK_THAT(reason("head = \"student.logits\"\nmask = \"left\"\n"),
+               Contains(place(1) +
+                        "head: 'student.logits' has shape 'B 2', expected 'B 1 H W', the log-odds of a mask"));
 }
 
 TEST_CASE("a column that is not there is refused") {

@@ -88,10 +88,17 @@ TEST_CASE("NIH ChestX-ray14: ages that nobody has count as not known, with a not
     folder.write("Data_Entry_2017.csv", header +
                                             "00000001_000.png,Mass,0,1,414Y,M,PA,1,1,1,1,\n"
                                             "00000001_001.png,Mass,1,1,120Y,M,PA,1,1,1,1,\n");
-    const auto set = read_set("nih-cxr14", folder.path());
+    auto set = read_set("nih-cxr14", folder.path()), frontal = set;
+    forget_impossible_ages(set);
     CHECK(set.films[0].age.empty());
     CHECK(set.films[1].age == "120");
-    CHECK_THAT(notes_of(set), Contains("1 films have an age that is none from 0 to 120 years, such as 414"));
+    CHECK_THAT(notes_of(set),
+               Contains("1 of 2 films has an age that is none from 0 to 120 years, such as 414"));
+    // Those that --view leaves out do not count.
+    frontal.films[0].view = "lateral";
+    keep_views(frontal, {"frontal"});
+    forget_impossible_ages(frontal);
+    CHECK_THAT(notes_of(frontal), !Contains("none from 0 to 120"));
 }
 
 TEST_CASE("NIH ChestX-ray14: without both lists there is no official split, with one of them it is an error") {

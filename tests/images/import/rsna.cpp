@@ -68,10 +68,12 @@ TEST_CASE("RSNA: ages that nobody has count as not known, with a note") {
     make(folder);
     write_dicom(folder / "stage_2_train_images/0004cfab.dcm",
                 {.pixels = cv::Mat(8, 8, CV_8U, cv::Scalar(50)), .patient = "0004cfab", .age = "155"});
-    const auto set = read_set("rsna", folder.path());
+    auto set = read_set("rsna", folder.path());
+    forget_impossible_ages(set);
     CHECK(set.films[1].age.empty());
     CHECK(set.films[2].age == "7");
-    CHECK_THAT(notes_of(set), Contains("1 films have an age that is none from 0 to 120 years, such as 155"));
+    CHECK_THAT(notes_of(set),
+               Contains("1 of 4 films has an age that is none from 0 to 120 years, such as 155"));
 }
 
 TEST_CASE("RSNA: contradicting targets, boxes without numbers and missing tables or films are errors") {

@@ -11,6 +11,11 @@ struct Nothing : Head {
     Nothing(const Options&, const Symbols&) {}
     Tensors forward(const Tensors&, const Context&) override { return {}; }
 };
+
+[[maybe_unused]] void same_option_twice(Schema& schema) {
+    schema.integer("size", 1);
+    schema.integer("size", 2);
+}
 }  // namespace
 
 __attribute__((section(HEARTH_BUILD_IDENTITY), used)) static const char identity[] = HEARTH_BUILD_IDENTITY;

@@ -33,7 +33,7 @@ struct OptionSpec {
     /// A text that may stand for an integer, and the value it is read as, which may lie outside `low` and `high`.
     std::optional<std::pair<std::string, std::int64_t>> special;
     bool may_schedule = false;
-    bool needed = false;  ///< no default: the recipe must give it
+    bool needed = false;      ///< no default: the recipe must give it
     bool names_file = false;  ///< see path()
     std::string help;
 

@@ -1,0 +1,15 @@
+# cmake -DFOLDER=<templates> -DOUT=<file.cpp> -P embed.cmake: writes the files below FOLDER's folders as a table of texts.
+file(GLOB_RECURSE files LIST_DIRECTORIES false RELATIVE ${FOLDER} ${FOLDER}/*/*)
+list(SORT files)
+set(out "// Made from examples/plugin-template by embed.cmake.\n#include \"authoring/template_files.hpp\"\n\n")
+string(APPEND out "namespace hearth::authoring {\n\nconst std::vector<TemplateFile>& template_files() {\n")
+string(APPEND out "    static const std::vector<TemplateFile> files = {\n")
+foreach(file IN LISTS files)
+  if(NOT file MATCHES "/")   # the folder's own README
+    continue()
+  endif()
+  file(READ ${FOLDER}/${file} text)
+  string(APPEND out "        {\"${file}\", R\"template(${text})template\"},\n")
+endforeach()
+string(APPEND out "    };\n    return files;\n}\n\n}  // namespace hearth::authoring\n")
+file(WRITE ${OUT} "${out}")

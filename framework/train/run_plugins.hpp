@@ -1,0 +1,26 @@
+// Which code a run used: recorded in its env.json, and compared whenever the run's plugins are loaded again.
+#pragma once
+
+#include <nlohmann/json.hpp>
+#include <string>
+
+#include "host/registry.hpp"
+#include "recipe/recipe.hpp"
+
+namespace hearth::train {
+
+/// The plugins that the recipe uses, by id: id, version, file, sha256, components.
+nlohmann::json plugins_json(const recipe::Recipe& recipe, const host::Registry& registry);
+
+/// The files that path options name: option, path, size in bytes and sha256, of a folder neither.
+nlohmann::json files_json(const recipe::Recipe& recipe, const host::Registry& registry);
+
+/// The recipe's tree with absolute paths in such options: what resolved.toml, in another folder, needs.
+recipe::Table tree_with_absolute_files(const recipe::Recipe& recipe, const host::Registry& registry);
+
+/// Compares the plugins that env.json of a run lists with those that are found for its recipe now: a line for each
+/// that was swapped or is new, "" where none is. With `strict` they are thrown as a PluginError.
+std::string check_plugins(const nlohmann::json& environment, const std::string& run,
+                          const recipe::Recipe& recipe, const host::Registry& registry, bool strict);
+
+}  // namespace hearth::train
