@@ -9,6 +9,8 @@
 #include <fstream>
 #include <hearth/error.hpp>
 
+#include "base/write_all.hpp"
+
 namespace hearth::base {
 namespace {
 
@@ -28,13 +30,8 @@ void print_past(const std::string& text) {
         return;
     }
     std::fflush(stdout);
-    const auto line = text + "\n";
-    for (std::size_t at = 0; at < line.size();) {
-        const auto written = ::write(kept_stdout, line.data() + at, line.size() - at);
-        if (written < 0 && errno == EINTR) continue;
-        if (written <= 0) throw DataError(fmt::format("cannot write the output: {}", std::strerror(errno)));
-        at += static_cast<std::size_t>(written);
-    }
+    if (!write_all(kept_stdout, text + "\n"))
+        throw DataError(fmt::format("cannot write the output: {}", std::strerror(errno)));
 }
 
 nlohmann::json read_json_file(const std::filesystem::path& file) {

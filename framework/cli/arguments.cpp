@@ -7,6 +7,7 @@
 
 #include "cli/cli.hpp"
 #include "plan/plan.hpp"
+#include "plan/used_plugins.hpp"
 #include "runs/plugins_lock.hpp"
 
 namespace hearth::cli {
@@ -54,22 +55,12 @@ std::string mistakes_of_components(const recipe::Loaded& loaded, const Globals& 
             return "";
         }
         recipe::Diagnostics problems;
-        const auto look = [&](Kind kind, const recipe::ComponentSpec& spec, const std::string& path) {
-            try {
-                const auto schema = registry.find(kind, spec.use).schema();
-                recipe::bind_options(spec.options, schema, path + spec.name, spec.origin, problems);
+        for (const auto& [kind, path, spec] : plan::components_of(recipe)) try {
+                recipe::bind_options(spec->options, registry.find(kind, spec->use).schema(), path, spec->origin,
+                                     problems);
             } catch (const RecipeError& error) {
-                problems.add(spec.origin, error.what());
+                problems.add(spec->origin, error.what());
             }
-        };
-        for (const auto& spec : recipe.augments) look(Kind::augment, spec, "augment.");
-        for (const auto& spec : recipe.losses) look(Kind::loss, spec, "loss.");
-        for (const auto& spec : recipe.heads) look(Kind::head, spec, "head.");
-        for (const auto& network : recipe.networks) {
-            if (network.backbone) look(Kind::backbone, *network.backbone, "networks." + network.name + ".");
-            for (const auto& head : network.heads)
-                look(Kind::head, head, "networks." + network.name + ".heads.");
-        }
         problems.throw_if_any("the recipe's components do not resolve");
     } catch (const Error& error) {
         return std::string("\n") + error.what();

@@ -92,9 +92,6 @@ void add_data(CLI::App& app, Globals& globals);
 void add_preview(CLI::App& data, Globals& globals);  // a verb of `data`
 void add_recipes(CLI::App& app, Globals& globals);
 void add_plugins(CLI::App& app, Globals& globals);
-void add_plugins_check(CLI::App& plugins, Globals& globals);  // verbs of `plugins`
-void add_plugins_lock(CLI::App& plugins, Globals& globals);
-void add_plugins_test(CLI::App& plugins, Globals& globals);
 void add_doctor(CLI::App& app, Globals& globals);
 
 }  // namespace hearth::cli

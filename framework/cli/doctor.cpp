@@ -13,6 +13,7 @@
 #include "cli/cli.hpp"
 #include "dist/backend.hpp"
 #include "host/cuda.hpp"
+#include "host/library.hpp"
 #include "train/image_cache.hpp"
 #include "train/trainer.hpp"
 
@@ -64,7 +65,7 @@ void doctor(Globals& globals) {
                 problems.push_back(unsafe);
             for (const auto& file : fs::directory_iterator(entry.folder)) {
                 const auto name = file.path().filename().string();
-                if (!name.starts_with("libhearth_") || file.path().extension() != ".so") continue;
+                if (!host::is_plugin_name(name)) continue;
                 const auto wrong = host::check_file(file.path());
                 files.push_back(name);
                 if (!wrong.empty()) problems.push_back(wrong);

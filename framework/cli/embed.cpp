@@ -5,6 +5,7 @@
 #include <hearth/text.hpp>
 
 #include "base/countdown.hpp"
+#include "base/folder.hpp"
 #include "base/json_text.hpp"
 #include "cli/run.hpp"
 #include "data/requests.hpp"
@@ -60,10 +61,7 @@ void prepare(const fs::path& file) {
     if (file.empty())
         throw RecipeError("found no --out, expected the file to write: -o features.npz, .csv or .safetensors");
     exporting::check_feature_file(file);
-    std::error_code failed;
-    if (file.has_parent_path()) fs::create_directories(file.parent_path(), failed);
-    if (failed)
-        throw DataError(fmt::format("cannot make {}: {}", file.parent_path().string(), failed.message()));
+    if (file.has_parent_path()) base::make_folder(file.parent_path());
 }
 
 void print(const exporting::FeatureTable& table, const Globals& globals) {

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "base/atomic_file.hpp"
+#include "base/folder.hpp"
 #include "base/json_text.hpp"
 #include "base/safetensors.hpp"
 #include "cli/run.hpp"
@@ -63,7 +64,7 @@ exporting::Backbone read_backbone(const runs::LoadedRun& run, const std::string&
     const auto& labelled = run.recipe.eval ? run.recipe.eval : run.recipe.probe;
     out.channels = run.recipe.data.channels;
     out.heads_count = attention_heads(options);
-    const auto unit = host::guarded(host::place_of(*network->backbone, name) + ": normalization", [&] {
+    const auto unit = host::guarded_call(*network->backbone, name, "normalization", [&] {
         return std::static_pointer_cast<Backbone>(network->backbone)->normalization();
     });
     out.mean = unit.mean;
@@ -88,9 +89,7 @@ void export_run(const ExportFlags& flags, const Globals& globals) {
     const auto backbone = read_backbone(*run, network);
     const auto package = exporting::package(backbone, flags.format, network);
     const fs::path out = globals.out.empty() ? run->folder / "export" / flags.format : fs::path(globals.out);
-    std::error_code failed;
-    fs::create_directories(out, failed);
-    if (failed) throw DataError(fmt::format("cannot make {}: {}", out.string(), failed.message()));
+    base::make_folder(out);
 
     std::vector<std::string> files = {"model.safetensors", "MODEL_CARD.md"};
     base::write_safetensors(out / "model.safetensors", package.tensors, package.metadata);

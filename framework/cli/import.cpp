@@ -12,7 +12,7 @@
 #include "export/import_weights.hpp"
 #include "host/place.hpp"
 #include "plan/plan.hpp"
-#include "recipe/steps.hpp"
+#include "recipe/option_words.hpp"
 
 namespace hearth::cli {
 namespace {
@@ -41,8 +41,9 @@ exporting::NamedTensors tensors_of(const Component& component) {
 }
 
 Target target_of(const Component& backbone, std::string network) {
-    const auto unit = host::guarded(host::place_of(backbone, "backbone") + ": normalization",
-                                    [&] { return dynamic_cast<const Backbone&>(backbone).normalization(); });
+    const auto unit = host::guarded_call(backbone, "backbone", "normalization", [&] {
+        return dynamic_cast<const Backbone&>(backbone).normalization();
+    });
     return {tensors_of(backbone), std::move(network), unit.mean.front(), unit.std.front()};
 }
 
@@ -76,9 +77,8 @@ Target target_of_options(const ImportFlags& flags, const std::vector<std::string
     recipe::ComponentSpec spec;
     spec.use = flags.backbone;
     for (const auto& word : words) {
-        const auto equals = word.find('=');
-        const recipe::Origin origin{"argument '" + word + "'", 0, 0};
-        spec.options.set(word.substr(0, equals), recipe::parse_argument(word.substr(equals + 1), origin));
+        auto [key, value] = recipe::option_of_word(word, "an option such as patch=16");
+        spec.options.set(key, std::move(value));
     }
     const auto options = bind(registry, spec);
     Symbols symbols;

@@ -6,8 +6,8 @@
 #include "base/json_text.hpp"
 #include "cli/run.hpp"
 #include "plan/plan.hpp"
-#include "plan/used_plugins.hpp"
 #include "runs/opened_tables.hpp"
+#include "train/run_plugins.hpp"
 
 namespace hearth::cli {
 namespace {
@@ -58,13 +58,10 @@ std::string plugins_text(const std::vector<plan::UsedPlugin>& plugins) {
 
 nlohmann::json plugins_json(const std::vector<plan::UsedPlugin>& plugins) {
     auto out = nlohmann::json::array();
-    for (const auto& [library, components] : plugins)
-        out.push_back({{"id", library->plugin->id},
-                       {"version", library->plugin->version},
-                       {"file", library->file.string()},
-                       {"origin", library->origin},
-                       {"sha256", library->sha256},
-                       {"components", components}});
+    for (const auto& plugin : plugins) {
+        out.push_back(train::to_json(plugin));
+        out.back()["origin"] = plugin.library->origin;
+    }
     return out;
 }
 

@@ -7,6 +7,12 @@
 
 namespace hearth::cli {
 
+/// hearth plugins check FILE
+void add_plugins_check(CLI::App& plugins, Globals& globals);
+/// hearth plugins lock RECIPE
+void add_plugins_lock(CLI::App& plugins, Globals& globals);
+/// hearth plugins test FILE
+void add_plugins_test(CLI::App& plugins, Globals& globals);
 /// hearth plugins new KIND NAME
 void add_plugins_new(CLI::App& plugins, Globals& globals);
 /// hearth plugins pages DIR

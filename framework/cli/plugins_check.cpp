@@ -7,7 +7,7 @@
 
 #include "base/json_text.hpp"
 #include "cli/child.hpp"
-#include "cli/cli.hpp"
+#include "cli/plugins.hpp"
 #include "summary/plugins_text.hpp"
 
 namespace hearth::cli {

@@ -2,7 +2,7 @@
 #include <fmt/format.h>
 
 #include "base/json_text.hpp"
-#include "cli/cli.hpp"
+#include "cli/plugins.hpp"
 #include "plan/plan.hpp"
 #include "runs/plugins_lock.hpp"
 

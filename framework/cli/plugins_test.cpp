@@ -10,9 +10,10 @@
 #include "base/counted.hpp"
 #include "base/json_text.hpp"
 #include "base/status_line.hpp"
-#include "cli/cli.hpp"
+#include "cli/plugins.hpp"
 #include "conformance/cases.hpp"
 #include "conformance/suite.hpp"
+#include "host/library.hpp"
 
 namespace hearth::cli {
 namespace {
@@ -51,10 +52,8 @@ std::vector<fs::path> libraries_of(const std::string& file) {
         throw RecipeError("plugins test: found no file, expected a plugin's library or a folder of them");
     if (!fs::is_directory(file)) return {file};
     std::vector<fs::path> found;
-    for (const auto& entry : fs::directory_iterator(file)) {
-        const auto name = entry.path().filename().string();
-        if (name.starts_with("libhearth_") && name.ends_with(".so")) found.push_back(entry.path());
-    }
+    for (const auto& entry : fs::directory_iterator(file))
+        if (host::is_plugin_name(entry.path().filename().string())) found.push_back(entry.path());
     std::ranges::sort(found);
     if (found.empty())
         throw PluginError(fmt::format("{}: found no libhearth_*.so in this folder, expected plugins", file));

@@ -6,6 +6,7 @@
 
 #include "conformance/cases.hpp"
 #include "conformance/compare.hpp"
+#include "plan/untouched.hpp"
 
 namespace hearth::conformance {
 namespace {
@@ -13,7 +14,7 @@ namespace {
 constexpr std::int64_t samples = 8;
 
 Tensors drawn_alone(const Rig& rig, const Component& component, const Tensors& in, std::int64_t i) {
-    return copied(rig.draw(component, in, i));
+    return plan::copied(rig.draw(component, in, i));
 }
 
 /// All samples, by `count` threads that start at different ones; the words of the first difference.

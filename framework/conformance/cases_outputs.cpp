@@ -129,7 +129,7 @@ void check_wanted(Rig& rig) {
 void check_inputs_kept(Rig& rig) {
     const auto component = rig.create();
     const auto in = rig.inputs();
-    const auto before = copied(in);
+    const auto before = plan::copied(in);
     const plan::Untouched untouched(in);
     if (rig.kind() == Kind::augment)
         for (std::int64_t i = 0; i < usual_batch; ++i) rig.draw(*component, in, i);

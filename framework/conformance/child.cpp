@@ -18,6 +18,8 @@
 #include <hearth/error.hpp>
 #include <memory>
 
+#include "base/write_all.hpp"
+
 namespace hearth::conformance {
 namespace {
 
@@ -43,14 +45,6 @@ struct Child {
     bool timed_out = false;
 };
 
-void write_all(int file, const std::string& text) {
-    for (std::size_t at = 0; at < text.size();) {
-        const auto written = ::write(file, text.data() + at, text.size() - at);
-        if (written < 0 && errno != EINTR) return;
-        at += written < 0 ? 0 : static_cast<std::size_t>(written);
-    }
-}
-
 /// The first letter of an answer tells one that was returned from the text of an exception.
 [[noreturn]] void live(const std::function<std::string()>& body, int answer, int printed) {
     setpgid(0, 0);  // what a plugin starts is ended with it
@@ -72,7 +66,7 @@ void write_all(int file, const std::string& text) {
     } catch (...) {
         text += "threw a value that is no std::exception";
     }
-    write_all(answer, text);
+    base::write_all(answer, text);
     std::fflush(nullptr);
     _exit(code);
 }

@@ -95,12 +95,6 @@ std::string misfit(const Rig& rig, const Tensors& in, const Tensors& found, cons
     return Boundary(rig.reads(), rig.writes(), rig.symbols(), of).problem(in, found, setting);
 }
 
-Tensors copied(const Tensors& tensors) {
-    Tensors out;
-    for (const auto& [name, tensor] : tensors) out.set(name, tensor.detach().clone());
-    return out;
-}
-
 Tensors detached(const Tensors& tensors) {
     Tensors out;
     for (const auto& [name, tensor] : tensors) out.set(name, tensor.detach());

@@ -28,7 +28,6 @@ std::string not_finite(const Tensors& tensors);
 std::string misfit(const Rig& rig, const Tensors& in, const Tensors& found,
                    const plan::CallSetting& setting = {});
 
-Tensors copied(const Tensors& tensors);
 Tensors detached(const Tensors& tensors);
 
 }  // namespace hearth::conformance

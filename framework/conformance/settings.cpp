@@ -3,9 +3,9 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <charconv>
 #include <hearth/text.hpp>
 
+#include "recipe/option_words.hpp"
 #include "recipe/parse.hpp"
 
 namespace hearth::conformance {
@@ -90,14 +90,6 @@ Settings read_component(const Table& table, const std::string& name, const std::
     return settings;
 }
 
-/// "key=value" in two. Throws RecipeError in the name of `flag`.
-std::pair<std::string, std::string> divide(const std::string& word, const std::string& expected) {
-    const auto equals = word.find('=');
-    if (equals == std::string::npos || equals == 0)
-        throw RecipeError(fmt::format("found '{}', expected {}", word, expected));
-    return {word.substr(0, equals), word.substr(equals + 1)};
-}
-
 }  // namespace
 
 Values to_values(const std::string& word, const std::string& where) {
@@ -129,18 +121,19 @@ Settings settings_of(const SettingsOfAll& all, Kind kind, const std::string& id)
 }
 
 void set_option(Settings& settings, const std::string& word) {
-    const auto [key, value] = divide(word, "an option such as width=16");
-    settings.options.set(key, recipe::parse_argument(value, {"argument '" + word + "'", 0, 0}));
+    auto [key, value] = recipe::option_of_word(word, "an option such as width=16");
+    settings.options.set(key, std::move(value));
 }
 
 void set_symbol(Settings& settings, const std::string& word) {
-    const auto [name, text] = divide(word, "--symbol with a symbol of a read and its size, such as D=64");
-    std::int64_t size = 0;
-    const auto [end, failed] = std::from_chars(text.data(), text.data() + text.size(), size);
-    if (failed != std::errc() || end != text.data() + text.size())
-        throw RecipeError(fmt::format("--symbol {}: found '{}', expected an integer", name, text));
-    check_size(size, "--symbol " + name);
-    settings.symbols[name] = size;
+    const auto [name, value] =
+        recipe::option_of_word(word, "--symbol with a symbol of a read and its size, such as D=64");
+    const auto* size = std::get_if<std::int64_t>(&value.data);
+    if (size == nullptr)
+        throw RecipeError(
+            fmt::format("--symbol {}: found '{}', expected an integer", name, word.substr(name.size() + 1)));
+    check_size(*size, "--symbol " + name);
+    settings.symbols[name] = *size;
 }
 
 }  // namespace hearth::conformance

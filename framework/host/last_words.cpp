@@ -12,8 +12,10 @@
 #include <cstring>
 #include <exception>
 #include <hearth/error.hpp>
+#include <string_view>
 #include <vector>
 
+#include "base/write_all.hpp"
 #include "host/guard.hpp"
 #include "host/place.hpp"
 
@@ -62,21 +64,12 @@ class Text {
         return *this;
     }
     const char* c_str() const { return text_.data(); }
-    std::size_t size() const { return size_; }
+    std::string_view view() const { return {text_.data(), size_}; }
 
   private:
     std::array<char, 4096> text_{};
     std::size_t size_ = 0;
 };
-
-void write_all(int file, const char* text, std::size_t size) {
-    while (size > 0) {
-        const auto written = ::write(file, text, size);
-        if (written <= 0) return;
-        text += written;
-        size -= static_cast<std::size_t>(written);
-    }
-}
 
 /// One is read while the other is written.
 struct PreparedRecord {
@@ -129,9 +122,9 @@ void write_record(const PreparedRecord& record, const Death& death, const Text& 
             .add_json(death.place->file.c_str())
             .add("\"");
     members.add(", \"error\": \"").add_json(line.c_str()).add("\"");
-    write_all(file, record.before.c_str(), record.before.size());
-    write_all(file, members.c_str(), members.size());
-    write_all(file, record.after.c_str(), record.after.size());
+    base::write_all(file, record.before);
+    base::write_all(file, members.view());
+    base::write_all(file, record.after);
     ::fsync(file);
     ::close(file);
     ::rename(record.fresh.c_str(), record.record.c_str());
@@ -149,13 +142,13 @@ void speak(int exit_code, const char* how, int signal) {
     line.add(how);
     Text shown;
     shown.add("\nerror: ").add(line.c_str()).add("\n");
-    write_all(STDERR_FILENO, shown.c_str(), shown.size());
+    base::write_all(STDERR_FILENO, shown.view());
     const auto* record = current_record.load();
     if (record == nullptr) return;
     write_record(*record, death, line);
     const int log = ::open(record->log.c_str(), O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0644);
     if (log < 0) return;
-    write_all(log, shown.c_str() + 1, shown.size() - 1);
+    base::write_all(log, shown.view().substr(1));
     ::close(log);
 }
 
@@ -176,7 +169,7 @@ void on_fault(int signal) {
     if (turn == Turn::other)
         while (true) ::pause();  // the first one ends the process
     if (turn == Turn::first)
-        speak(128 + signal, signal == SIGABRT && uncaught.size() > 0 ? uncaught.c_str() : words_of(signal),
+        speak(128 + signal, signal == SIGABRT && !uncaught.view().empty() ? uncaught.c_str() : words_of(signal),
               signal);
     std::signal(signal, SIG_DFL);
     ::raise(signal);

@@ -9,6 +9,9 @@
 
 namespace hearth::host {
 
+/// Whether a file of this name, without its folder, is looked at where plugins are searched: libhearth_*.so.
+bool is_plugin_name(const std::string& file);
+
 /// Checks a file without running any of its code. Throws PluginError.
 Candidate check_library(const std::filesystem::path& file, const std::string& origin);
 

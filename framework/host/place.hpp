@@ -4,6 +4,9 @@
 
 #include <hearth/component.hpp>
 #include <string>
+#include <utility>
+
+#include "host/guard.hpp"
 
 namespace hearth::host {
 
@@ -24,6 +27,12 @@ void forget_place(const Component* component);
 
 /// The text of a component's place; `otherwise` where it has none.
 std::string place_of(const Component& component, const std::string& otherwise);
+
+/// guarded() of a function `call` of a component, which is called by its place; by `otherwise` where it has none.
+template <class F>
+auto guarded_call(const Component& component, const std::string& otherwise, const std::string& call, F&& body) {
+    return guarded(place_of(component, otherwise) + ": " + call, std::forward<F>(body));
+}
 
 /// The place whose text, or the text and ": WORDS", is `where`; null where there is none. Async-signal-safe.
 const Place* find_place(const char* where) noexcept;

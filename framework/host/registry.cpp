@@ -17,10 +17,6 @@ bool may_be_missing(const SearchEntry& entry) {
     return entry.origin == "user" || entry.origin == "installed";
 }
 
-bool is_plugin_name(const std::string& name) {
-    return name.starts_with("libhearth_") && name.ends_with(".so");
-}
-
 // In alphabetical order, so that messages do not depend on the file system.
 std::set<fs::path> plugin_files(const SearchEntry& entry) {
     std::set<fs::path> files;
@@ -45,6 +41,10 @@ std::set<fs::path> plugin_files(const SearchEntry& entry) {
 }
 
 }  // namespace
+
+bool is_plugin_name(const std::string& file) {
+    return file.starts_with("libhearth_") && file.ends_with(".so");
+}
 
 Registry Registry::found(const SearchRequest& request) {
     Registry registry;

@@ -7,6 +7,7 @@
 #include <sstream>
 #include <system_error>
 
+#include "base/folder.hpp"
 #include "host/registry.hpp"
 
 namespace fs = std::filesystem;
@@ -19,12 +20,9 @@ std::string environment(const char* name) {
     return value == nullptr ? "" : value;
 }
 
-// The XDG base directory specification: a relative XDG_DATA_HOME is to be ignored.
 fs::path user_folder() {
-    const fs::path data = environment("XDG_DATA_HOME");
-    if (data.is_absolute()) return data / "hearth/plugins";
-    const fs::path home = environment("HOME");
-    return home.is_absolute() ? home / ".local/share/hearth/plugins" : fs::path();
+    const auto data = base::user_folder("XDG_DATA_HOME", ".local/share");
+    return data.empty() ? data : data / "hearth/plugins";
 }
 
 // Relative to the executable, so that a build folder and a moved installation find their own plugins.

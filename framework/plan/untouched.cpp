@@ -23,6 +23,13 @@ const std::string* Untouched::changed() const {
     return nullptr;
 }
 
+Tensors copied(const Tensors& tensors) {
+    Tensors out;
+    for (const auto& [name, tensor] : tensors)
+        out.set(name, tensor.defined() ? tensor.detach().clone() : tensor);
+    return out;
+}
+
 std::string changed_text(const std::string& input) {
     return fmt::format(
         "input '{}': found it changed in place, expected it as it was, since others read it too; change a copy "

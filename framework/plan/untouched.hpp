@@ -22,6 +22,10 @@ class Untouched {
     c10::SmallVector<std::int64_t, 8> versions_;
 };
 
+/// The same with the values of this moment: beside such copies a change through a raw pointer shows. Undefined
+/// tensors stay so.
+Tensors copied(const Tensors& tensors);
+
 /// "changed its input 'x' in place, ...", for messages.
 std::string changed_text(const std::string& input);
 

@@ -24,13 +24,13 @@ std::vector<NamedComponent> components_of(const recipe::Recipe& recipe) {
         for (const auto& spec : specs) out.push_back({kind, path + spec.name, &spec});
     };
     all(Kind::augment, "augment.", recipe.augments);
+    all(Kind::loss, "loss.", recipe.losses);
+    all(Kind::head, "head.", recipe.heads);
     for (const auto& network : recipe.networks) {
         const auto path = "networks." + network.name + ".";
         if (network.backbone) out.push_back({Kind::backbone, path + "backbone", &*network.backbone});
         all(Kind::head, path + "heads.", network.heads);
     }
-    all(Kind::head, "head.", recipe.heads);
-    all(Kind::loss, "loss.", recipe.losses);
     return out;
 }
 

@@ -53,37 +53,20 @@ void collect_keys(const Value& value, const Path& path, std::vector<std::pair<Pa
     }
 }
 
-/// The stage of this name in a list of them; null where there is none.
-const Table* stage_called(const std::string& name, const Table& tree) {
-    const Value* stages = tree.find("stage");
-    if (stages == nullptr || !stages->is_array()) return nullptr;
-    for (const auto& stage : stages->array())
-        if (identity("stage", stage) == name) return &stage.table();
-    return nullptr;
-}
-
 /// Reports keys of the fragment that would change nothing in stages of the recipe, unless it tells those stages too.
 void refuse_overruled(const Table& tree, const Table& fragment, Diagnostics& problems) {
-    const Value* stages = tree.find("stage");
-    if (stages == nullptr || !stages->is_array()) return;
     std::vector<std::pair<Path, Origin>> keys;
     for (const auto& section : stage_sections)
         if (const Value* value = fragment.find(section)) collect_keys(*value, {section}, keys);
     for (const auto& [path, origin] : keys) {
-        std::vector<std::string> names;
-        for (const auto& stage : stages->array()) {
-            const auto name = identity("stage", stage);
-            const auto* own = stage_called(name, fragment);
-            const bool told = own != nullptr && sets(*own, path);
-            if (stage.is_table() && sets(stage.table(), path) && !told) names.push_back(name);
-        }
+        auto names = stages_that_set(tree, path);
+        const auto told = stages_that_set(fragment, path);
+        std::erase_if(names, [&](const std::string& name) { return contains(told, name); });
         if (names.empty()) continue;
-        problems.add(origin,
-                     fmt::format("{} is set by the stage{} {} {}, where this would change nothing: write "
-                                 "it into a [[stage]] with name = \"{}\"{}",
-                                 join(path, "."), names.size() > 1 ? "s" : "", join(names),
-                                 names.size() > 1 ? "themselves" : "itself", names.front(),
-                                 names.size() > 1 ? ", and so on" : ""));
+        problems.add(origin, fmt::format("{}, where this would change nothing: write it into a [[stage]] with "
+                                         "name = \"{}\"{}",
+                                         set_by_text(join(path, "."), names), names.front(),
+                                         names.size() > 1 ? ", and so on" : ""));
     }
 }
 

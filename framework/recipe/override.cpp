@@ -214,22 +214,15 @@ void open_below(Table& tree, const std::vector<std::string>& keys, const Origin&
 /// Refuses an override of what stages set themselves: it would change nothing in them. Whether it did.
 bool refuse_set_by_stages(Table& tree, std::vector<std::string> keys, const std::string& argument,
                           const Origin& origin, Diagnostics& problems) {
-    Value* stages = tree.find("stage");
-    if (stages == nullptr || !stages->is_array()) return false;
     if (keys.size() > 1 && is_list_of_entries(keys.front()))
         if (Value* list = tree.find(keys.front()))
             if (Value* entry = entry_of(keys.front(), *list, keys[1])) keys[1] = identity(keys.front(), *entry);
-    std::vector<std::string> names, instead;
-    for (const auto& stage : stages->array())
-        if (stage.is_table() && sets(stage.table(), keys)) {
-            names.push_back(identity("stage", stage));
-            instead.push_back(fmt::format("stage.{}.{}", names.back(), argument));
-        }
+    const auto names = stages_that_set(tree, keys);
     if (names.empty()) return false;
-    problems.add(origin,
-                 fmt::format("{} is set by the stage{} {} {}: write {}", argument.substr(0, argument.find('=')),
-                             names.size() > 1 ? "s" : "", join(names),
-                             names.size() > 1 ? "themselves" : "itself", join(instead, " ")));
+    std::vector<std::string> instead;
+    for (const auto& name : names) instead.push_back(fmt::format("stage.{}.{}", name, argument));
+    problems.add(origin, fmt::format("{}: write {}", set_by_text(argument.substr(0, argument.find('=')), names),
+                                     join(instead, " ")));
     return true;
 }
 

@@ -362,6 +362,21 @@ bool sets(const Table& differences, const std::vector<std::string>& keys) {
     return contains(stage_sections, keys.front()) && sets(Value{differences, {}}, keys, 0, "");
 }
 
+std::vector<std::string> stages_that_set(const Table& tree, const std::vector<std::string>& keys) {
+    std::vector<std::string> names;
+    const Value* stages = tree.find("stage");
+    if (stages == nullptr || !stages->is_array()) return names;
+    for (const auto& stage : stages->array())
+        if (stage.is_table() && sets(stage.table(), keys)) names.push_back(identity("stage", stage));
+    return names;
+}
+
+std::string set_by_text(const std::string& key, const std::vector<std::string>& stages) {
+    const bool several = stages.size() > 1;
+    return fmt::format("{} is set by the stage{} {} {}", key, several ? "s" : "", join(stages),
+                       several ? "themselves" : "itself");
+}
+
 bool check_stages(const Recipe& whole, const std::vector<std::string>& opens, std::vector<std::string>& notes,
                   Diagnostics& problems) {
     const auto stages = read_stages(whole.tree, problems);

@@ -124,6 +124,10 @@ void note_untrained(const std::vector<Recipe>& parts, std::vector<std::string>& 
 bool has_stages(const Table& tree);
 /// Whether the differences of a stage say anything about what stands at `keys` of the recipe.
 bool sets(const Table& differences, const std::vector<std::string>& keys);
+/// Stages of a recipe that set such a key themselves.
+std::vector<std::string> stages_that_set(const Table& tree, const std::vector<std::string>& keys);
+/// "optimizer.lr is set by the stages gan, encoder themselves".
+std::string set_by_text(const std::string& key, const std::vector<std::string>& stages);
 /// Reports what is wrong with each [[stage]], and with the recipe that it makes; once what is wrong with the
 /// recipe itself. Whether plans can be made of them. `notes` gets what they all leave out.
 bool check_stages(const Recipe& whole, const std::vector<std::string>& opens, std::vector<std::string>& notes,

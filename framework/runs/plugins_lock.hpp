@@ -30,9 +30,6 @@ class PluginsLock {
     /// JSON, sorted by id. Throws DataError.
     void write() const;
 
-    const std::filesystem::path& file() const { return file_; }
-    const std::map<std::string, LockedPlugin>& plugins() const { return plugins_; }
-
     /// Holds libraries to the lock before any of their code runs: a file that it names must have the hash it names;
     /// with `only_locked` other files are left out. The lock must live as long.
     host::Approve approve(bool only_locked) const;

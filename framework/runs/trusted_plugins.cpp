@@ -3,20 +3,15 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
-#include <cstdlib>
 #include <fstream>
 #include <iostream>
+
+#include "base/folder.hpp"
 
 namespace hearth::runs {
 namespace {
 
 namespace fs = std::filesystem;
-
-fs::path folder_of(const char* variable) {
-    const char* value = std::getenv(variable);
-    const fs::path folder = value == nullptr ? "" : value;
-    return folder.is_absolute() ? folder : fs::path();
-}
 
 /// Whether a person at the terminal lets it run.
 bool says_yes(const host::Candidate& plugin, const fs::path& run) {
@@ -32,9 +27,8 @@ bool says_yes(const host::Candidate& plugin, const fs::path& run) {
 }  // namespace
 
 fs::path trusted_plugins_file() {
-    auto state = folder_of("XDG_STATE_HOME");
-    if (state.empty() && !folder_of("HOME").empty()) state = folder_of("HOME") / ".local/state";
-    return state.empty() ? fs::path() : state / "hearth/trusted-plugins";
+    const auto state = base::user_folder("XDG_STATE_HOME", ".local/state");
+    return state.empty() ? state : state / "hearth/trusted-plugins";
 }
 
 bool is_trusted(const std::string& sha256) {

@@ -11,17 +11,14 @@
 #include <opencv2/imgproc.hpp>
 
 #include "base/atomic_file.hpp"
+#include "base/folder.hpp"
 #include "report/contact_sheet.hpp"
 
 namespace hearth::summary {
 namespace fs = std::filesystem;
 namespace {
 
-void make_folder(const fs::path& folder) {
-    std::error_code failed;
-    fs::create_directories(folder, failed);
-    if (failed) throw DataError(fmt::format("cannot make {}: {}", folder.string(), failed.message()));
-}
+using base::make_folder;
 
 cv::Mat to_8_bit(const cv::Mat& image) {
     if (image.depth() == CV_8U) return image;

@@ -6,6 +6,7 @@
 #include <hearth/text.hpp>
 
 #include "base/atomic_file.hpp"
+#include "base/folder.hpp"
 #include "summary/plugin_words.hpp"
 
 namespace hearth::summary {
@@ -124,9 +125,7 @@ std::vector<PluginPage> plugin_pages(const host::Registry& registry, const fs::p
 
 void write_pages(const std::vector<PluginPage>& pages, const fs::path& folder) {
     for (const auto& page : pages) {
-        std::error_code failed;
-        fs::create_directories((folder / page.path).parent_path(), failed);
-        if (failed) throw DataError(fmt::format("{}: cannot be made: {}", folder.string(), failed.message()));
+        base::make_folder((folder / page.path).parent_path());
         base::write_atomically(folder / page.path, page.text);
     }
 }

@@ -33,18 +33,11 @@ bool same_up_to_rounding(const at::Tensor& a, const at::Tensor& b) {
     return at::allclose(left, right, /*rtol=*/0, /*atol=*/1e-5 * scale + 1e-12, /*equal_nan=*/true);
 }
 
-Tensors copies_of(const Tensors& tensors) {
-    Tensors out;
-    for (const auto& [name, tensor] : tensors)
-        out.set(name, tensor.defined() ? tensor.detach().clone() : tensor);
-    return out;
-}
-
 /// How an augment is used: sample() of each, or draw() where the views are made on the device.
 enum class Half { whole, drawn };
 
 Tensors views_of(const plan::Plan& plan, const Tensors& sources, const RandomKey& key, Half half) {
-    auto views = copies_of(sources);
+    auto views = plan::copied(sources);
     if (half == Half::whole)
         plan.augment(views, key);
     else
@@ -111,7 +104,7 @@ class Recorded : public plan::CallWatch {
     };
     void after(const plan::Node& node, const Context* context, const Tensors&, const Tensors&,
                const Tensors& out) override {
-        if (context != nullptr) calls.push_back({node, copies_of(out)});
+        if (context != nullptr) calls.push_back({node, plan::copied(out)});
     }
     std::vector<Call> calls;
 };
@@ -143,7 +136,7 @@ base::SafeTensors saved(const plan::Plan& plan) {
 }  // namespace
 
 Tensors InputsKept::before(const plan::Node&, const Tensors& in) {
-    return copies_of(in);
+    return plan::copied(in);
 }
 
 void InputsKept::after(const plan::Node& node, const Context*, const Tensors& in, const Tensors& kept,
@@ -154,9 +147,9 @@ void InputsKept::after(const plan::Node& node, const Context*, const Tensors& in
 }
 
 void expect_same_views(const plan::Plan& plan, const Tensors& sources, const RandomKey& key) {
+    const bool on_device =
+        std::ranges::any_of(plan.nodes(), [](const auto& node) { return node.on_device != nullptr; });
     for (const auto half : {Half::whole, Half::drawn}) {
-        const bool on_device =
-            std::ranges::any_of(plan.nodes(), [](const auto& node) { return node.on_device != nullptr; });
         if (half == Half::drawn && !on_device) continue;
         const auto first = views_of(plan, sources, key, half);
         expect_finite(plan, first);
@@ -179,7 +172,7 @@ void expect_state_comes_back(const recipe::Recipe& recipe, const host::Registry&
     const auto loader = generated_batches(recipe, plan, images);
     loader->begin(0);
     if (!loader->next(batch)) return;
-    for (const auto& [name, tensor] : copies_of(batch)) batch.set(name, tensor.to(context.device));
+    for (const auto& [name, tensor] : plan::copied(batch)) batch.set(name, tensor.to(context.device));
 
     auto again = plan::Plan::initial(recipe, registry, context.device);
     again.load(saved(plan), "the state of this recipe");

@@ -65,8 +65,7 @@ void undo_steps(plan::Plan& plan, const base::SafeTensors& before) {
         if (tensor.grad().defined()) tensor.mutable_grad() = at::Tensor();
     for (const auto& [name, component] : plan.components())
         if (const auto* augment = dynamic_cast<const Augment*>(component.get()))
-            static_cast<void>(
-                host::guarded(host::place_of(*augment, name) + ": counts", [&] { return augment->counts(); }));
+            static_cast<void>(host::guarded_call(*augment, name, "counts", [&] { return augment->counts(); }));
 }
 
 /// 0: not even the samples of one image fit.

@@ -50,8 +50,7 @@ void begin_epoch(const plan::Plan& plan, const Context& context, const SetFor& s
         auto now = context;
         now.set = set.get();
         seed_generator(now);
-        host::guarded(host::place_of(*component, name) + ": on_epoch_begin",
-                      [&, &c = *component] { c.on_epoch_begin(now); });
+        host::guarded_call(*component, name, "on_epoch_begin", [&, &c = *component] { c.on_epoch_begin(now); });
     }
 }
 

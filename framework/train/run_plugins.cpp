@@ -9,7 +9,6 @@
 #include <map>
 
 #include "base/sha256.hpp"
-#include "plan/used_plugins.hpp"
 
 namespace hearth::train {
 namespace {
@@ -69,14 +68,18 @@ std::string new_one(const plan::UsedPlugin& plugin, const nlohmann::json& before
 
 }  // namespace
 
+nlohmann::json to_json(const plan::UsedPlugin& plugin) {
+    const auto& library = *plugin.library;
+    return {{"id", library.plugin->id},
+            {"version", library.plugin->version},
+            {"file", library.file.string()},
+            {"sha256", library.sha256},
+            {"components", plugin.components}};
+}
+
 nlohmann::json plugins_json(const recipe::Recipe& recipe, const host::Registry& registry) {
     auto out = nlohmann::json::array();
-    for (const auto& [library, components] : plan::used_plugins(recipe, registry))
-        out.push_back({{"id", library->plugin->id},
-                       {"version", library->plugin->version},
-                       {"file", library->file.string()},
-                       {"sha256", library->sha256},
-                       {"components", components}});
+    for (const auto& plugin : plan::used_plugins(recipe, registry)) out.push_back(to_json(plugin));
     return out;
 }
 

@@ -5,11 +5,14 @@
 #include <string>
 
 #include "host/registry.hpp"
+#include "plan/used_plugins.hpp"
 #include "recipe/recipe.hpp"
 
 namespace hearth::train {
 
-/// The plugins that the recipe uses, by id: id, version, file, sha256, components.
+/// One that is used: id, version, file, sha256, components.
+nlohmann::json to_json(const plan::UsedPlugin& plugin);
+/// The plugins that the recipe uses, by id.
 nlohmann::json plugins_json(const recipe::Recipe& recipe, const host::Registry& registry);
 
 /// The files that path options name: option, path, size in bytes and sha256, of a folder neither.

@@ -3,7 +3,6 @@
 #include <ATen/ATen.h>
 #include <ATen/core/grad_mode.h>
 #include <fmt/format.h>
-#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <hearth/error.hpp>
@@ -11,6 +10,7 @@
 #include <map>
 
 #include "base/name_pattern.hpp"
+#include "plan/tensor_text.hpp"
 #include "train/initial_weights.hpp"
 
 namespace hearth::train {
@@ -72,11 +72,11 @@ std::vector<std::string> go_on_from(const StageStart& start, const recipe::Recip
         if (tensor.numel() == 0) tensor.resize_(before.sizes());
         if (tensor.sizes() != before.sizes())
             throw RecipeError(
-                fmt::format("{}: stage '{}' has {} as [{}], the stage before it as [{}]; name it in `fresh`, "
+                fmt::format("{}: stage '{}' has {} as {}, the stage before it as {}; name it in `fresh`, "
                             "or give it the "
                             "same size",
-                            stage.stage->origin.text(), stage.stage->name, name,
-                            fmt::join(tensor.sizes(), ", "), fmt::join(before.sizes(), ", ")));
+                            stage.stage->origin.text(), stage.stage->name, name, plan::sizes_text(tensor),
+                            plan::sizes_text(before)));
         tensor.copy_(before);
     }
     return warnings;

@@ -81,7 +81,7 @@ void Stepper::call(const Updater& updater, const Context& now, const char* name,
     for (const auto& [id, component, learns] : updater.components) {
         auto context = now;
         context.learns = learns;
-        host::guarded(host::place_of(*component, id) + ": " + name, [&, &c = *component] { hook(c, context); });
+        host::guarded_call(*component, id, name, [&, &c = *component] { hook(c, context); });
     }
 }
 

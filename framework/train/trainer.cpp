@@ -412,7 +412,7 @@ std::vector<std::pair<std::string, std::int64_t>> Trainer::counts_of_augments() 
         const auto* augment = dynamic_cast<const Augment*>(component.get());
         if (augment == nullptr) continue;
         for (const auto& [what, count] :
-             host::guarded(host::place_of(*augment, name) + ": counts", [&] { return augment->counts(); }))
+             host::guarded_call(*augment, name, "counts", [&] { return augment->counts(); }))
             if (count > 0) out.emplace_back(name + "." + what, count);
     }
     return out;
