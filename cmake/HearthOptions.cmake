@@ -47,9 +47,7 @@ if(HEARTH_FUZZ)
   target_compile_options(hearth_options INTERFACE -fsanitize=fuzzer-no-link -fno-sanitize-recover=all -fno-sanitize=vptr)
   target_compile_definitions(hearth_options INTERFACE _GLIBCXX_ASSERTIONS)
 endif()
-# BOOST_DLL_USE_STD_FS: Boost.DLL without linking Boost.Filesystem. FMT_HEADER_ONLY: the LibTorch wheel carries newer fmt
-# headers than Debian's libfmt.so, so nothing may link the library.
-target_compile_definitions(hearth_options INTERFACE BOOST_DLL_USE_STD_FS FMT_HEADER_ONLY=1)
+target_compile_definitions(hearth_options INTERFACE BOOST_DLL_USE_STD_FS)   # Boost.DLL without linking Boost.Filesystem
 
 # hearth_module(NAME SOURCES ... [LINK ...]): one static library of the host, with the shared precompiled LibTorch header.
 function(hearth_module name)
