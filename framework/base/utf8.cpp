@@ -117,18 +117,30 @@ bool is_printable(std::string_view text) {
     return true;
 }
 
-std::string printable(std::string_view text) {
+namespace {
+
+std::string with_bytes_of_the_rest(std::string_view text, std::string_view kept) {
     std::string out;
     while (!text.empty()) {
         const auto length = std::max<std::size_t>(1, length_of_character(text));
         const auto character = text.substr(0, length);
-        if (is_printable(character))
+        if (is_printable(character) || kept.find(character.front()) != std::string_view::npos)
             out += character;
         else
             for (const char byte : character) out += hexadecimal(byte);
         text.remove_prefix(length);
     }
     return out;
+}
+
+}  // namespace
+
+std::string printable(std::string_view text) {
+    return with_bytes_of_the_rest(text, "");
+}
+
+std::string printable_lines(std::string_view text) {
+    return with_bytes_of_the_rest(text, "\n\t");
 }
 
 }  // namespace hearth::base

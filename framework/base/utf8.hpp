@@ -19,6 +19,8 @@ bool is_printable(std::string_view text);
 
 /// With the bytes of what is not printable written as "\x1B".
 std::string printable(std::string_view text);
+/// The same for a text of several lines: line feeds and tabs stay.
+std::string printable_lines(std::string_view text);
 
 struct Character {
     std::size_t bytes;

@@ -11,6 +11,7 @@
 #include "host/place.hpp"
 #include "runs/loaded_run.hpp"
 #include "runs/run_record.hpp"
+#include "train/run_plugins.hpp"
 
 namespace hearth::cli {
 namespace {
@@ -78,7 +79,7 @@ exporting::Backbone read_backbone(const runs::LoadedRun& run, const std::string&
 /// "vit 0.1.0" of each that env.json lists.
 std::vector<std::string> plugins_of(const nlohmann::json& environment) {
     std::vector<std::string> out;
-    for (const auto& plugin : environment.value("plugins", nlohmann::json::array()))
+    for (const auto& plugin : train::last_plugins(environment))
         out.push_back(fmt::format("{} {}", plugin.value("id", "?"), plugin.value("version", "?")));
     return out;
 }

@@ -16,6 +16,7 @@
 #include <string_view>
 
 #include "base/json_text.hpp"
+#include "base/utf8.hpp"
 #include "cli/obeyed.hpp"
 #include "host/last_words.hpp"
 #include "recipe/synonyms.hpp"
@@ -152,8 +153,9 @@ void end_with_parent() {
 }
 
 int fail(ExitCode code, const std::string& message) {
-    // fmt::print would throw where nobody can read it, and the code still counts.
-    std::fputs(("error: " + message + "\n").c_str(), stderr);
+    // fmt::print would throw where nobody can read it, and the code still counts. What a plugin's author or a file
+    // wrote into an exception does not get to command the terminal.
+    std::fputs(("error: " + base::printable_lines(message) + "\n").c_str(), stderr);
     return static_cast<int>(code);
 }
 

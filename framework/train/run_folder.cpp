@@ -303,12 +303,19 @@ void RunFolder::describe(const recipe::Recipe& recipe, const host::Registry& reg
     if (!resumes_ || longer_)
         base::write_atomically(path_ / "resolved.toml",
                                recipe::to_toml(tree_with_absolute_files(recipe, registry), true));
-    if (resumes_) return;
+    auto now = environment(recipe, registry, command);
+    if (resumes_) {  // who went on with it, after who began it
+        now["at"] = base::utc_now();
+        auto all = base::read_json_file(path_ / "env.json");
+        if (!all.is_object()) return;
+        all["resumed"].push_back(std::move(now));
+        base::write_atomically(path_ / "env.json", base::json_text(all, 2) + "\n");
+        return;
+    }
     fs::copy_file(recipe.file, path_ / "recipe.toml", fs::copy_options::overwrite_existing);
     base::write_atomically(path_ / "plan.txt", plan_text);
     base::write_atomically(path_ / "plan.mmd", plan_mermaid);
-    base::write_atomically(path_ / "env.json",
-                           base::json_text(environment(recipe, registry, command), 2) + "\n");
+    base::write_atomically(path_ / "env.json", base::json_text(now, 2) + "\n");
 }
 
 void RunFolder::update(const nlohmann::json& values) {

@@ -44,7 +44,7 @@ class RunFolder {
     /// Of a run that goes on: which of its plugins are not those it used so far (run_plugins.hpp), which its log
     /// says too; "" where all are. Throws PluginError where some are and `strict` is.
     std::string check_plugins(const recipe::Recipe& recipe, const host::Registry& registry, bool strict) const;
-    /// Writes recipe.toml, resolved.toml, env.json and the first run.json.
+    /// Writes recipe.toml, resolved.toml, env.json and the first run.json; of a run that goes on what is new in them.
     void describe(const recipe::Recipe& recipe, const host::Registry& registry, const std::string& plan_text,
                   const std::string& plan_mermaid, const std::vector<std::string>& command);
     /// Merges `values` into run.json, with a fresh heartbeat.

@@ -103,17 +103,30 @@ recipe::Table tree_with_absolute_files(const recipe::Recipe& recipe, const host:
     return recipe::with_absolute_files(recipe.tree, files_of(recipe, registry));
 }
 
+const nlohmann::json& last_plugins(const nlohmann::json& environment) {
+    static const nlohmann::json none;
+    const auto listed = [](const nlohmann::json& from) -> const nlohmann::json& {
+        if (!from.is_object()) return none;
+        const auto found = from.find("plugins");
+        return found != from.end() && found->is_array() ? *found : none;
+    };
+    if (!environment.is_object()) return none;
+    const auto resumed = environment.find("resumed");
+    const bool went_on = resumed != environment.end() && resumed->is_array() && !resumed->empty();
+    return listed(went_on ? resumed->back() : environment);
+}
+
 std::string check_plugins(const nlohmann::json& environment, const std::string& run,
                           const recipe::Recipe& recipe, const host::Registry& registry, bool strict) {
     std::vector<std::string> out;
-    const auto before = environment.find("plugins");
-    if (before == environment.end() || !before->is_array()) return "";
+    const auto& before = last_plugins(environment);
+    if (!before.is_array()) return "";
     const auto now = plan::used_plugins(recipe, registry);
-    for (const auto& plugin : *before)
+    for (const auto& plugin : before)
         if (plugin.is_object())
             if (auto text = difference(plugin, now); !text.empty()) out.push_back(std::move(text));
     for (const auto& plugin : now)
-        if (auto text = new_one(plugin, *before); !text.empty()) out.push_back(std::move(text));
+        if (auto text = new_one(plugin, before); !text.empty()) out.push_back(std::move(text));
     if (out.empty()) return "";
     const auto text = fmt::format("{} was made by other plugins:\n  {}", run, join(out, "\n  "));
     if (strict) throw PluginError(text + "\nput them back (--plugin-path), or leave out --strict");

@@ -21,7 +21,10 @@ nlohmann::json files_json(const recipe::Recipe& recipe, const host::Registry& re
 /// The recipe's tree with absolute paths in such options: what resolved.toml, in another folder, needs.
 recipe::Table tree_with_absolute_files(const recipe::Recipe& recipe, const host::Registry& registry);
 
-/// Compares the plugins that env.json of a run lists with those that are found for its recipe now: a line for each
+/// The plugins that env.json of a run lists, of whoever last went on with it; no array where it lists none.
+const nlohmann::json& last_plugins(const nlohmann::json& environment);
+
+/// Compares the plugins that env.json of a run lists last with those that are found for its recipe now: a line for each
 /// that was swapped or is new, "" where none is. With `strict` they are thrown as a PluginError.
 std::string check_plugins(const nlohmann::json& environment, const std::string& run,
                           const recipe::Recipe& recipe, const host::Registry& registry, bool strict);

@@ -7,6 +7,7 @@
 #include <cmath>
 #include <deque>
 #include <hearth/mixed_precision.hpp>
+#include <hearth/text.hpp>
 #include <iterator>
 
 #include "host/cuda.hpp"
@@ -43,6 +44,28 @@ bool use_bf16(const std::string& precision, c10::Device device) {
 #endif
 }
 
+namespace {
+
+std::vector<Hooked> hooked(const std::vector<plan::Called>& components) {
+    std::vector<Hooked> out;
+    for (const auto& called : components) {
+        const auto place = host::place_of(*called.component, called.name) + ": ";
+        out.push_back({.called = called,
+                       .before_step = place + "before_step",
+                       .after_backward = place + "after_backward",
+                       .after_step = place + "after_step"});
+    }
+    return out;
+}
+
+std::string backward_of(const recipe::Recipe& recipe, const plan::Phase& phase) {
+    std::vector<std::string> names;
+    for (const auto loss : phase.losses) names.push_back("loss." + recipe.losses[loss].name);
+    return "the backward pass of " + join(names);
+}
+
+}  // namespace
+
 Stepper::Stepper(const recipe::Recipe& recipe, plan::Plan& plan, c10::Device device,
                  const dist::ProcessGroup* group)
     : recipe_(recipe),
@@ -63,7 +86,8 @@ Stepper::Stepper(const recipe::Recipe& recipe, plan::Plan& plan, c10::Device dev
                         .optimizer = std::make_unique<Optimizer>(spec, plan.trained_parameters(phase), images,
                                                                  several ? phase.name : ""),
                         .average = nullptr,
-                        .components = plan.components(phase),
+                        .hooked = hooked(plan.components(phase)),
+                        .backward = backward_of(recipe, phase),
                         .kept_buffers = {},
                         .first_update = updates};
         if (!phase.name.empty()) updater.kept_buffers = plan.buffers_to_keep(phase);
@@ -76,12 +100,11 @@ Stepper::Stepper(const recipe::Recipe& recipe, plan::Plan& plan, c10::Device dev
         if (!network.follows.empty()) followers_.emplace_back(network, *plan.network(network.follows));
 }
 
-template <class Hook>
-void Stepper::call(const Updater& updater, const Context& now, const char* name, Hook hook) const {
-    for (const auto& [id, component, learns] : updater.components) {
+void Stepper::call(const Updater& updater, const Context& now, std::string Hooked::*place, Hook hook) {
+    for (const auto& hooked : updater.hooked) {
         auto context = now;
-        context.learns = learns;
-        host::guarded_call(*component, id, name, [&, &c = *component] { hook(c, context); });
+        context.learns = hooked.called.learns;
+        host::guarded(hooked.*place, [&] { (*hooked.called.component.*hook)(context); });
     }
 }
 
@@ -181,13 +204,15 @@ bool Stepper::micro_step(Updater& updater, Context now, Tensors& batch, bool fre
         recipe_.train.accumulate > 1 ? out.total / static_cast<double>(recipe_.train.accumulate) : out.total;
     if (updater.average && last) updater.average->prepare(loss);
     try {
-        const host::Inside inside("the backward pass");
+        const host::Inside inside(updater.backward.c_str());
         loss.backward();
     } catch (const c10::DistBackendError& error) {
         group_->lost("averaging gradients", error.what_without_backtrace());
-    } catch (const std::runtime_error& error) {
-        if (!updater.average || dynamic_cast<const Error*>(&error) != nullptr) throw;
-        group_->lost("averaging gradients", error.what());
+    } catch (const std::exception& error) {
+        if (updater.average && dynamic_cast<const std::runtime_error*>(&error) != nullptr &&
+            dynamic_cast<const Error*>(&error) == nullptr)
+            group_->lost("averaging gradients", error.what());
+        host::rethrow_with(updater.backward);
     }
     // Read after the backward pass, not before: a GPU has its work by now and does not wait for the question.
     const bool finite = std::isfinite(out.total.item<double>());
@@ -213,7 +238,7 @@ bool Stepper::turn(Updater& updater, const Context& now, Batches& batches, const
         clock_.enter(Part::follower);
         follow_before(phase, now.progress);
         clock_.enter(Part::other);
-        call(updater, context, "before_step", [](Component& c, const Context& at) { c.before_step(at); });
+        call(updater, context, &Hooked::before_step, &Component::before_step);
         updater.optimizer->zero_grad();
         bool finite = true;
         for (std::int64_t micro = 0; micro < recipe_.train.accumulate; ++micro) {
@@ -230,7 +255,7 @@ bool Stepper::turn(Updater& updater, const Context& now, Batches& batches, const
                 finite;
             if (repeat >= later_repeats) batches.drop(number);
         }
-        call(updater, context, "after_backward", [](Component& c, const Context& at) { c.after_backward(at); });
+        call(updater, context, &Hooked::after_backward, &Component::after_backward);
         clock_.enter(Part::clip);
         const double norm = updater.optimizer->clip();
         good = finite && std::isfinite(norm);
@@ -238,8 +263,7 @@ bool Stepper::turn(Updater& updater, const Context& now, Batches& batches, const
         clock_.enter(Part::other);
         updates.gradient_norm += norm;
         ++updates.count;
-        if (good)
-            call(updater, context, "after_step", [](Component& c, const Context& at) { c.after_step(at); });
+        if (good) call(updater, context, &Hooked::after_step, &Component::after_step);
     }
     const at::NoGradGuard no_grad;
     for (std::size_t i = 0; i < kept.size(); ++i) updater.kept_buffers[i].copy_(kept[i]);

@@ -20,12 +20,19 @@ c10::Device pick_device(const std::string& wanted);
 /// Whether "auto" precision means bf16 on this device.
 bool use_bf16(const std::string& precision, c10::Device device);
 
+/// A component with the places of its hooks: a guard wants them as texts, which a step should not make anew.
+struct Hooked {
+    plan::Called called;
+    std::string before_step, after_backward, after_step;
+};
+
 /// What moves the parameters of a phase.
 struct Updater {
     const plan::Phase* phase;
     std::unique_ptr<Optimizer> optimizer;
     std::unique_ptr<dist::GradientAverage> average;  ///< null where there is one process alone
-    std::vector<plan::Called> components;            ///< whose hooks are called
+    std::vector<Hooked> hooked;                      ///< the components that it runs
+    std::string backward;                            ///< "the backward pass of loss.a, loss.b"
     std::vector<at::Tensor> kept_buffers;            ///< batch statistics that are put back
     std::int64_t first_update = 0;                   ///< of its updates within a step
 };
@@ -85,8 +92,8 @@ class Stepper {
     /// The number of a micro-step within the run; no two are alike.
     std::int64_t number_of(const Updater& updater, std::int64_t step, std::int64_t repeat,
                            std::int64_t micro) const;
-    template <class Hook>
-    void call(const Updater& updater, const Context& now, const char* name, Hook hook) const;
+    using Hook = void (Component::*)(const Context&);
+    static void call(const Updater& updater, const Context& now, std::string Hooked::*place, Hook hook);
 
     const recipe::Recipe& recipe_;
     plan::Plan& plan_;

@@ -81,6 +81,21 @@ TEST_CASE("what a plugin throws comes with plugin, version, file and place, in h
     }
 }
 
+TEST_CASE("what is thrown in a backward pass comes with the losses that it is of") {
+    const Misbehaving box;
+    const auto outcome = box.with("train", "throw", "backward", into_run);
+    CHECK(outcome.code == 4);
+    CHECK_THAT(outcome.err, Contains("the backward pass of loss.misbehave: nothing works today"));
+    CHECK(box.json_of("run/run.json")["status"] == "failed");
+}
+
+TEST_CASE("what is thrown does not command the terminal") {
+    const Misbehaving box;
+    const auto outcome = box.with("train", "escape", "forward", into_run);
+    CHECK(outcome.code == 4);
+    CHECK_THAT(outcome.err, Contains("): \\x1B]0;mine\\x07red") && !Contains("\x1b"));
+}
+
 TEST_CASE("a sample that throws names the image and the epoch") {
     const Misbehaving box;
     box.folder.write("sample.toml",

@@ -66,6 +66,15 @@ TEST_CASE("a run names the plugins it used, and says where one was swapped") {
     const auto resumed = box.run({"train", "own.toml", "--out", "run", "--no-report", "--resume", "--strict"});
     CHECK(resumed.code == 4);
     CHECK_THAT(resumed.err, Contains("run was made by other plugins"));
+
+    const auto goes_on = box.run({"train", "own.toml", "--out", "run", "--no-report", "--resume"});
+    CHECK(goes_on.code == 0);
+    CHECK_THAT(goes_on.err, Contains("run was made by other plugins"));
+    const auto since = box.json_of("run/env.json");
+    CHECK(since["plugins"] == environment["plugins"]);
+    REQUIRE(since["resumed"].size() == 1);
+    CHECK(since["resumed"][0]["plugins"][0]["version"] == "0.2.0");
+    CHECK_THAT(box.embed().err, !Contains("other plugins"));
 }
 
 TEST_CASE("--plugin-path stands in for the folder of plugins that a run named and that is gone") {

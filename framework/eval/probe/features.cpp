@@ -11,6 +11,7 @@
 #include "data/requests.hpp"
 #include "eval/probe/apart.hpp"
 #include "eval/probe/batches.hpp"
+#include "host/place.hpp"
 
 namespace hearth::eval {
 
@@ -190,7 +191,9 @@ at::Tensor join_features(const Tensors& made, const std::string& which, const st
 std::string features_of(const plan::Plan& plan, const std::string& network, const std::string& asked) {
     const auto* owner = plan.network(network);
     if (!asked.empty() || owner == nullptr || !owner->backbone) return asked;
-    const auto said = dynamic_cast<const Backbone&>(*owner->backbone).features();
+    const auto said = host::guarded_call(*owner->backbone, network, "features", [&] {
+        return dynamic_cast<const Backbone&>(*owner->backbone).features();
+    });
     if (said != "cls" && said != "mean" && said != "cls+mean")
         throw PluginError(fmt::format(
             "the backbone of '{}': found \"{}\" from features(), expected \"cls\", \"mean\" or \"cls+mean\"; "

@@ -17,6 +17,7 @@ namespace {
 
 void do_wrong(const std::string& fault) {
     if (fault == "throw") throw std::runtime_error("nothing works today");
+    if (fault == "escape") throw std::runtime_error("\x1b]0;mine\x07red");
     if (fault == "option") throw RecipeError("'step' and fault do not go together");
     if (fault == "exit") std::exit(0);
     if (fault == "exit at once") ::_exit(0);
@@ -32,7 +33,9 @@ class Misbehave : public Loss {
   public:
     static void schema(Schema& schema) {
         schema.text("fault", "none").doc("what to do wrong");
-        schema.text("at", "forward").choices({"create", "forward", "after_step", "destroy"}).doc("and when");
+        schema.text("at", "forward")
+            .choices({"create", "forward", "backward", "after_step", "destroy"})
+            .doc("and when");
         schema.integer("step", 3).doc("the step, from 1");
         schema.text("file", "").path().doc("is read by nobody");
     }
@@ -46,7 +49,10 @@ class Misbehave : public Loss {
     }
     LossOutput forward(const Tensors& in, const Context& context) override {
         if (at_ == "forward" && context.progress.step + 1 == step_) do_wrong(fault_);
-        return {.total = in["tokens"].to(at::kFloat).pow(2).mean()};
+        LossOutput out{.total = in["tokens"].to(at::kFloat).pow(2).mean()};
+        if (at_ == "backward")
+            out.total.register_hook([fault = fault_](const at::Tensor&) { do_wrong(fault); });
+        return out;
     }
     void after_step(const Context&) override {
         if (at_ == "after_step") do_wrong(fault_);
