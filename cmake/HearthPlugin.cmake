@@ -37,7 +37,8 @@ endfunction()
 # hearth_test_plugin(KIND NAME SOURCES ... [RECIPES ...] [LINK ...])
 #   For third parties, after hearth_add_plugin(KIND NAME ..). The SOURCES are a test program that opens the built library, whose path
 #   is in HEARTH_PLUGIN_FILE (hearth/testing.hpp). With it ctest runs `hearth plugins check` and `plugins test` of the library, and
-#   `hearth check`, one step, of each recipe. Tests are called NAME/test, NAME/accepted, NAME/conforms, NAME/<recipe>.
+#   `hearth check`, one step, of each recipe, and trains the first for an epoch. Tests are called NAME/test, NAME/accepted,
+#   NAME/conforms, NAME/<recipe>, NAME/trains.
 function(hearth_test_plugin kind name)
   cmake_parse_arguments(ARG "" "" "SOURCES;RECIPES;LINK" ${ARGN})
   set(plugin hearth_${kind}_${name})
@@ -62,6 +63,10 @@ function(hearth_test_plugin kind name)
     get_filename_component(stem ${recipe} NAME_WE)
     get_filename_component(file ${recipe} ABSOLUTE)
     add_test(NAME ${name}/${stem} COMMAND ${Hearth_EXECUTABLE} --plugin-path $<TARGET_FILE_DIR:${plugin}> check ${file})
+    if(NOT TEST ${name}/trains)
+      add_test(NAME ${name}/trains COMMAND ${Hearth_EXECUTABLE} --plugin-path $<TARGET_FILE_DIR:${plugin}> train ${file}
+        train.epochs=1 --out ${CMAKE_CURRENT_BINARY_DIR}/runs/${stem} --overwrite)
+    endif()
   endforeach()
 endfunction()
 
