@@ -4,6 +4,8 @@
 #include "data/numbers.hpp"
 #include "support/temporary_folder.hpp"
 
+namespace data_bad_images {
+
 using namespace hearth;
 using namespace hearth::data;
 using namespace hearth::images;
@@ -120,3 +122,5 @@ TEST_CASE("a data set without a single readable image is an error each time, how
     }
     CHECK(loader.quarantine().size() == 4);
 }
+
+}  // namespace data_bad_images

@@ -10,6 +10,8 @@
 #include "data/numbers.hpp"
 #include "support/temporary_folder.hpp"
 
+namespace data_loader {
+
 using namespace hearth;
 using namespace hearth::data;
 using namespace hearth::images;
@@ -311,3 +313,5 @@ TEST_CASE("processes share an epoch: together they get the batches of one, none 
         for (const std::string name : {"image", "noise", "index"})
             CHECK(at::equal(at::cat({first[i][name], second[i][name]}), whole[i][name]));
 }
+
+}  // namespace data_loader

@@ -10,6 +10,8 @@
 #include "images/phantom/phantom.hpp"
 #include "support/temporary_folder.hpp"
 
+namespace data_packed {
+
 using namespace hearth;
 using namespace hearth::data;
 using namespace hearth::images;
@@ -147,3 +149,5 @@ TEST_CASE("a folder that cannot be made is named") {
     films.request.folder = films.folder / "taken/cache";
     CHECK_THROWS_WITH(films.pack(), Contains("taken/cache") && Contains("data.cache_folder"));
 }
+
+}  // namespace data_packed

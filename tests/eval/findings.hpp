@@ -81,7 +81,7 @@ struct Findings {
     }
     plan::Plan built(std::uint64_t seed = 0) const {
         at::manual_seed(seed);
-        auto plan = plan::Plan::build(recipe, registry());
+        auto plan = plan::Plan::build(recipe, with_parts());
         plan.train(false);
         return plan;
     }

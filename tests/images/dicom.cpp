@@ -14,6 +14,8 @@
 #include "images/pictures.hpp"
 #include "support/temporary_folder.hpp"
 
+namespace images_dicom {
+
 using namespace hearth;
 using namespace hearth::images;
 using Catch::Matchers::Contains;
@@ -324,3 +326,5 @@ TEST_CASE("importers read patient, view, sex, age and size without the pixels") 
     CHECK_THAT(message_of<ImageError>([&] { read_dicom_info(folder / "text.dcm"); }),
                Contains("expected a DICOM file"));
 }
+
+}  // namespace images_dicom

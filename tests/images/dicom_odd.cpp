@@ -10,6 +10,8 @@
 #include "images/image_file.hpp"
 #include "support/temporary_folder.hpp"
 
+namespace images_dicom_odd {
+
 using namespace hearth;
 using namespace hearth::images;
 using Catch::Matchers::Contains;
@@ -281,3 +283,5 @@ TEST_CASE("uncompressed YBR_FULL_422 has two bytes a pixel") {
     CHECK(image.at<float>(5, 4) == Approx(40).margin(1));
     CHECK(image.at<float>(5, 5) == Approx(200).margin(1));
 }
+
+}  // namespace images_dicom_odd

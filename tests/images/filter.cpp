@@ -5,6 +5,8 @@
 
 #include "support/temporary_folder.hpp"
 
+namespace images_filter {
+
 using namespace hearth;
 using namespace hearth::images;
 using Catch::Matchers::Contains;
@@ -146,3 +148,5 @@ TEST_CASE("mistakes of grammar point at the offending character") {
     CHECK_THAT(error("age > -x"), Contains("expected a number"));
     CHECK_THAT(error(std::string(5000, '(')), Contains("nested more than 100 deep"));
 }
+
+}  // namespace images_filter

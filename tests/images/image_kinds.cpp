@@ -6,6 +6,8 @@
 #include "images/pictures.hpp"
 #include "support/temporary_folder.hpp"
 
+namespace images_image_kinds {
+
 using namespace hearth;
 using namespace hearth::images;
 using Catch::Matchers::Contains;
@@ -137,3 +139,5 @@ TEST_CASE("what a decoder complains of is said with the file's name, or handed o
     png[png.find("IDAT") + 12] = static_cast<char>(png[png.find("IDAT") + 12] ^ '\xFF');
     CHECK_THAT(complaint(png), Contains("x.tif: cannot be decoded: its data are corrupt (libpng error: "));
 }
+
+}  // namespace images_image_kinds

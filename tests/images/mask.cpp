@@ -6,6 +6,8 @@
 #include "base/splitmix.hpp"
 #include "support/temporary_folder.hpp"
 
+namespace images_mask {
+
 using namespace hearth;
 using namespace hearth::images;
 using Catch::Matchers::Contains;
@@ -176,3 +178,5 @@ TEST_CASE("a mask is resized with the geometry of its image, by the half that is
     CHECK(padded.at<std::uint8_t>(2, 0) == 255);
     CHECK(padded.at<std::uint8_t>(1, 0) == 0);
 }
+
+}  // namespace images_mask

@@ -1,6 +1,8 @@
 // Twenty training steps of AFiRe against those of the official code (tools/afire_parity.py).
 #include "replay.hpp"
 
+namespace parity_afire {
+
 using namespace hearth;
 using namespace hearth::test;
 
@@ -76,3 +78,5 @@ TEST_CASE("and where gradients are clipped hard, each position's last layer by i
         CHECK(step(ours, official, i) == Approx(official["losses_clipped"][i].item<double>()).epsilon(2e-5));
     }
 }
+
+}  // namespace parity_afire

@@ -5,6 +5,8 @@
 
 #include "replay.hpp"
 
+namespace parity_cutpaste {
+
 using namespace hearth;
 using namespace hearth::test;
 
@@ -137,3 +139,5 @@ TEST_CASE("the density gives the distances of the official code of AnatPaste, an
     CHECK(at::allclose(score.to(at::kDouble), official["precise"], 1e-6, 0));  // the score is fp32
     CHECK(at::allclose(score, official["distances"], 1e-5, 0));
 }
+
+}  // namespace parity_cutpaste

@@ -1,6 +1,8 @@
 // Twenty training steps of DINO against those of the official code (tools/dino_parity.py).
 #include "replay.hpp"
 
+namespace parity_dino {
+
 using namespace hearth;
 using namespace hearth::test;
 
@@ -76,3 +78,5 @@ TEST_CASE("20 steps of DINO have the losses of the official code") {
     }
     CHECK(at::allclose(ours.state("loss.dino.center"), official["center"], 2e-5, 1e-6));
 }
+
+}  // namespace parity_dino

@@ -1,6 +1,8 @@
 // Twenty training steps of MAE against those of the official code (tools/mae_parity.py).
 #include "replay.hpp"
 
+namespace parity_mae {
+
 using namespace hearth;
 using namespace hearth::test;
 
@@ -58,3 +60,5 @@ TEST_CASE("20 steps of MAE have the losses of the official code") {
         CHECK(loss == Approx(official.loss(step)).epsilon(2e-6));
     }
 }
+
+}  // namespace parity_mae

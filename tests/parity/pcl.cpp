@@ -4,6 +4,8 @@
 
 #include "../../plugins/losses/proto-nce/clusters.hpp"
 
+namespace parity_pcl {
+
 using namespace hearth;
 using namespace hearth::test;
 
@@ -162,3 +164,5 @@ TEST_CASE("of the official clusters PCL's concentrations are the official ones")
         offset += count, ++clustering;
     }
 }
+
+}  // namespace parity_pcl

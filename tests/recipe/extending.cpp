@@ -1,6 +1,8 @@
 // extends, merging and drop.
 #include "recipe/support.hpp"
 
+namespace recipe_extending {
+
 using namespace hearth;
 using namespace hearth::recipe;
 using Catch::Matchers::Contains;
@@ -174,3 +176,5 @@ TEST_CASE("a folder is no recipe") {
     a.file("a.toml/b.toml", "");
     CHECK_THAT(a.error(), Contains("a.toml is a folder, expected a recipe"));
 }
+
+}  // namespace recipe_extending

@@ -2,6 +2,8 @@
 #include "recipe/steps.hpp"
 #include "recipe/support.hpp"
 
+namespace recipe_phases {
+
 using namespace hearth;
 using namespace hearth::recipe;
 using Catch::Matchers::Contains;
@@ -236,3 +238,5 @@ TEST_CASE("a pass over a network without a backbone needs no view") {
         Contains("a.toml:16:1: pass.critic.view: missing, expected the name of a tensor such as \"image\": "
                  "only a network without a backbone"));
 }
+
+}  // namespace recipe_phases

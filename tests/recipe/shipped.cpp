@@ -1,6 +1,8 @@
 // The recipes in recipes/.
 #include "recipe/support.hpp"
 
+namespace recipe_shipped {
+
 using namespace hearth;
 using namespace hearth::recipe;
 using Catch::Matchers::Contains;
@@ -77,3 +79,5 @@ TEST_CASE("warm-ups of shipped recipes are shares of the run, as long as they we
     unsetenv("CHILDCXR");
     unsetenv("NIHBOX");
 }
+
+}  // namespace recipe_shipped

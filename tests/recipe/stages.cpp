@@ -3,6 +3,8 @@
 #include "recipe/steps.hpp"
 #include "recipe/support.hpp"
 
+namespace recipe_stages {
+
 using namespace hearth;
 using namespace hearth::recipe;
 using Catch::Matchers::Contains;
@@ -364,3 +366,5 @@ TEST_CASE("a network is noted that no phase of any stage trains") {
     CHECK((parts[0].notes.size() == 1 && parts[1].notes.empty()));
     CHECK(attempt().load().notes.empty());  // the generator is trained in one of them
 }
+
+}  // namespace recipe_stages

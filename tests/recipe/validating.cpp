@@ -1,6 +1,8 @@
 // [validate]: rows that are neither trained nor tested on.
 #include "recipe/support.hpp"
 
+namespace recipe_validating {
+
 using namespace hearth;
 using namespace hearth::recipe;
 using Catch::Matchers::Contains;
@@ -87,3 +89,5 @@ TEST_CASE("[validate] is of the stages that have what it watches") {
                Contains("validate.watch: found \"z.mse\", expected one of total, detect.auroc, probe.auc, "
                         "x.TERM, y.TERM"));
 }
+
+}  // namespace recipe_validating

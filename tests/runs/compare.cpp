@@ -9,6 +9,8 @@
 #include "hearth/error.hpp"
 #include "support/temporary_folder.hpp"
 
+namespace runs_compare {
+
 using namespace hearth::eval;
 
 using namespace hearth::runs;
@@ -132,3 +134,5 @@ TEST_CASE("Holm's correction: the smallest times the number, never falling, at m
     CHECK(with_none[0] == Approx(0.02));
     CHECK(std::isnan(with_none[1]));
 }
+
+}  // namespace runs_compare

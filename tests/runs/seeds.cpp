@@ -7,6 +7,8 @@
 #include "eval/metrics/metrics.hpp"
 #include "eval/metrics/spread.hpp"
 
+namespace runs_seeds {
+
 using namespace hearth;
 using namespace hearth::eval;
 using namespace hearth::runs;
@@ -89,3 +91,5 @@ TEST_CASE("fields of a score over runs, and their spread") {
     CHECK(std::isnan(spread({}).mean));
     CHECK(score_values({good}, "linear", "trained", [](const Score& score) { return score.f1; }).empty());
 }
+
+}  // namespace runs_seeds

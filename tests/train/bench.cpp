@@ -91,7 +91,7 @@ TEST_CASE("an operator that multiplies and is not known is named, one that calls
 TEST_CASE("a step in fp32 counts as much as one in bf16, whatever kernels they take") {
     const auto bench = [](const std::string& precision) {
         const TrainingRun made(tiny_demo(), {"probe.every=0", "train.precision=" + precision});
-        return train::bench(made.recipe, registry(), {.steps = 1, .warmup = 0, .generated = true});
+        return train::bench(made.recipe, with_parts(), {.steps = 1, .warmup = 0, .generated = true});
     };
     const auto fp32 = bench("fp32"), bf16 = bench("bf16");
     CHECK(fp32.uncounted == std::vector<std::string>{});
@@ -134,12 +134,12 @@ TEST_CASE("time is told apart by operation, without the operations it called") {
 
 TEST_CASE("a bench finds an automatic batch for its data, and opens none for generated images") {
     const TrainingRun own(linear_map, {"train.batch=auto"});
-    const auto result = train::bench(own.recipe, registry(), {.steps = 1, .warmup = 0});
+    const auto result = train::bench(own.recipe, with_parts(), {.steps = 1, .warmup = 0});
     CHECK(result.batch == 16);  // as many as there are
     CHECK(result.images == 16);
     auto elsewhere = own.recipe;
     elsewhere.data.source = "/nowhere.csv";
-    const auto generated = train::bench(elsewhere, registry(), {.steps = 1, .warmup = 0, .generated = true});
+    const auto generated = train::bench(elsewhere, with_parts(), {.steps = 1, .warmup = 0, .generated = true});
     CHECK(generated.batch >= 1);
     CHECK(generated.images == generated.batch);
 }
@@ -148,7 +148,7 @@ TEST_CASE("a bench says how long a step takes, of what it consists, and what it 
     const TrainingRun made(tiny_demo(), {"probe.every=0"});
     for (const bool generated : {true, false}) {
         const auto result =
-            train::bench(made.recipe, registry(), {.steps = 3, .warmup = 1, .generated = generated});
+            train::bench(made.recipe, with_parts(), {.steps = 3, .warmup = 1, .generated = generated});
         CHECK(result.images == 8);
         REQUIRE(result.step_seconds.size() == 3);
         CHECK(result.fastest() <= result.median());

@@ -8,6 +8,8 @@
 #include "base/safetensors.hpp"
 #include "plan/support.hpp"
 
+namespace train_initial_weights {
+
 using namespace hearth;
 using namespace hearth::test;
 using Catch::Matchers::Contains;
@@ -185,3 +187,5 @@ TEST_CASE("a checkpoint fills the whole plan, and one of other plugins is refuse
     CHECK_THAT(message_of<DataError>([&] { plan.load(wider, "last"); }),
                Contains("last: found 'student.heads.classify.bias' as [3], expected [2]"));
 }
+
+}  // namespace train_initial_weights

@@ -9,6 +9,8 @@
 
 #include "train/layer_decay.hpp"
 
+namespace train_optimizer {
+
 using namespace hearth;
 using namespace hearth::train;
 using Catch::Matchers::Contains;
@@ -346,3 +348,5 @@ TEST_CASE("moving averages move once, after their leaders: with the update, or w
         CHECK(at::allclose(averages[i].tensor,
                            at::lerp(before[i], averages[i].leader.detach(), averages[i].weight)));
 }
+
+}  // namespace train_optimizer

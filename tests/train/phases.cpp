@@ -7,6 +7,8 @@
 #include "train/staged.hpp"
 #include "train/support.hpp"
 
+namespace train_phases {
+
 using namespace hearth;
 using namespace hearth::test;
 using Catch::Matchers::Contains;
@@ -108,7 +110,7 @@ std::int64_t count(const std::map<std::string, at::Tensor>& state, const std::st
 
 plan::Plan planned(const std::string& text, const std::vector<std::string>& overrides = {}) {
     TemporaryFolder folder;
-    return plan::Plan::build(recipe::load(folder.write("recipe.toml", text), overrides), registry());
+    return plan::Plan::build(recipe::load(folder.write("recipe.toml", text), overrides), with_parts());
 }
 
 std::string refused(const std::string& text, const std::vector<std::string>& overrides = {}) {
@@ -271,7 +273,9 @@ TEST_CASE("the log tells phases apart") {
 
 TEST_CASE("a step on generated images goes through all phases") {
     TrainingRun run(game);
-    const auto result = train::check(run.recipe, registry(), 4);
+    const auto result = train::check(run.recipe, with_parts(), 4);
     CHECK(result.ok());
     CHECK(result.terms.size() == 3);  // loss, size, mean_square
 }
+
+}  // namespace train_phases

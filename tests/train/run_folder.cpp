@@ -33,7 +33,7 @@ struct Made {
     /// A run that has begun, with a checkpoint.
     RunFolder begun() const {
         auto run = open(Resume::no);
-        run.describe(recipe(), registry(), "plan", "graph", {"hearth", "train"});
+        run.describe(recipe(), with_parts(), "plan", "graph", {"hearth", "train"});
         base::write_safetensors(run.checkpoint("last"), {{"x", at::ones({1})}}, {});
         return run;
     }
@@ -114,7 +114,7 @@ TEST_CASE("resume goes on with a run, clears how it ended, and starts anew where
     {
         auto second = made.open(Resume::yes);
         CHECK(second.resumes());
-        second.describe(made.recipe(), registry(), "", "", {});
+        second.describe(made.recipe(), with_parts(), "", "", {});
         CHECK_THAT(made.refusal(Resume::yes), Contains("another process writes this run"));
         CHECK_THAT(made.refusal_to_overwrite(), Contains("another process writes this run"));
     }
@@ -135,7 +135,7 @@ TEST_CASE("a run from before a key was renamed is resumed, and its recipe hash s
     const auto now = made.recipe({"data.samples_per_image=2"});
     {
         auto run = made.open(Resume::no, {"data.samples_per_image=2"});
-        run.describe(now, registry(), "plan", "graph", {"hearth", "train"});
+        run.describe(now, with_parts(), "plan", "graph", {"hearth", "train"});
         base::write_safetensors(run.checkpoint("last"), {{"x", at::ones({1})}}, {});
     }
     CHECK_THAT(made.folder.read("run/resolved.toml"), Contains("samples_per_image = 2"));
@@ -182,7 +182,7 @@ TEST_CASE("more epochs than before need a word, and then belong to the run") {
     {
         auto run = made.open(Resume::longer, more);
         CHECK(run.resumes());
-        run.describe(made.recipe(more), registry(), "", "", {});
+        run.describe(made.recipe(more), with_parts(), "", "", {});
     }
     CHECK(recipe::load(made.out / "resolved.toml").train.epochs == 5);
     CHECK(made.open(Resume::yes, more).resumes());
@@ -199,7 +199,7 @@ TEST_CASE("one word starts a run, and goes on with it wherever it was killed") {
     // It was killed after its first words, before a checkpoint: here as the folder says that it runs.
     made.open(Resume::automatic).update({{"status", "running"}});
     CHECK_FALSE(made.open(Resume::automatic).resumes());
-    made.open(Resume::automatic).describe(made.recipe(), registry(), "plan", "graph", {});
+    made.open(Resume::automatic).describe(made.recipe(), with_parts(), "plan", "graph", {});
     base::write_safetensors(made.out / "checkpoints/last.safetensors", {{"x", at::ones({1})}}, {});
     CHECK(made.open(Resume::automatic).resumes());
     made.folder.write("other/thesis.tex", "years of work");
@@ -226,7 +226,7 @@ TEST_CASE("a batch of several processes is told with all of them") {
     const Made made;
     {
         auto run = RunFolder::open(made.recipe(), made.out, Resume::no, false, /*world=*/2);
-        run.describe(made.recipe(), registry(), "", "", {});
+        run.describe(made.recipe(), with_parts(), "", "", {});
         base::write_safetensors(run.checkpoint("last"), {{"x", at::ones({1})}}, {});
     }
     CHECK(made.open(Resume::yes, {"train.batch=16"}).resumes());
@@ -259,7 +259,7 @@ TEST_CASE("without --out there must be a run of that name to resume") {
     fs::current_path(made.folder.path());
     const auto message = message_of<RecipeError>([&] { RunFolder::open(made.recipe(), "", Resume::yes); });
     for (const auto* name : {"runs/parts/20250101-000000", "runs/parts/20250102-000000"})
-        RunFolder::open(made.recipe(), name, Resume::no).describe(made.recipe(), registry(), "", "", {});
+        RunFolder::open(made.recipe(), name, Resume::no).describe(made.recipe(), with_parts(), "", "", {});
     const auto found = RunFolder::open(made.recipe(), "", Resume::yes).path();
     const auto fresh = RunFolder::open(made.recipe(), "", Resume::no).path();
     fs::current_path(before);

@@ -4,6 +4,8 @@
 #include "plan/support.hpp"
 #include "train/check.hpp"
 
+namespace train_shipped {
+
 using namespace hearth;
 using namespace hearth::test;
 
@@ -29,3 +31,5 @@ TEST_CASE("a fresh network's error of pixels is of order 1 in every shipped reci
     });
     CHECK(compared >= 15);
 }
+
+}  // namespace train_shipped

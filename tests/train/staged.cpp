@@ -103,7 +103,7 @@ train::TrainSummary trained(const recipe::Recipe& recipe, const fs::path& out, t
     request.out = out;
     request.resume = resume;
     request.quiet = true;
-    return train::train_stages(recipe, registry(), std::move(request));
+    return train::train_stages(recipe, with_parts(), std::move(request));
 }
 
 /// A run of all stages, and its checkpoints.
@@ -181,7 +181,7 @@ TEST_CASE("a recipe that only fits trains nothing, and ends with what it fitted"
 TEST_CASE("a check tries what fits on a few images, and hears what goes wrong in it") {
     const auto checked = [](const std::string& text, const std::vector<std::string>& overrides = {}) {
         TemporaryFolder folder;
-        return train::check(recipe::load(folder.write("recipe.toml", text), overrides), registry());
+        return train::check(recipe::load(folder.write("recipe.toml", text), overrides), with_parts());
     };
     auto result = checked(fitting);
     CHECK((result.ok() && result.terms.empty() && result.notes.empty()));

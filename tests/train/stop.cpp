@@ -74,7 +74,7 @@ TEST_CASE("a rule about an unknown loss term ends a run at its first step, and a
     TrainingRun run(linear_map, {"monitor.collapse_if=[\"teacher_kl < 0.01\"]"});
     CHECK_THAT(message_of<RecipeError>([&] { run.run(); }), Contains("found no loss term 'teacher_kl'"));
     CHECK(run.status()["exit_code"] == 2);
-    CHECK_THAT(message_of<RecipeError>([&] { train::check(run.recipe, registry(), 2); }),
+    CHECK_THAT(message_of<RecipeError>([&] { train::check(run.recipe, with_parts(), 2); }),
                Contains("found no loss term 'teacher_kl'; there are: loss"));
 }
 

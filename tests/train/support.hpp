@@ -19,7 +19,7 @@ namespace fs = std::filesystem;
 inline const fs::path parts_folder = fs::path(HEARTH_TEST_BINARY_DIR) / "tests/plugins/train";
 
 /// The plugins of this build and those of parts.cpp, loaded once.
-inline const host::Registry& registry() {
+inline const host::Registry& with_parts() {
     static const host::Registry loaded = [] {
         host::Registry made;
         made.scan({{fs::path(HEARTH_TEST_BINARY_DIR) / "lib/hearth/plugins", "test"}, {parts_folder, "test"}});
@@ -113,14 +113,14 @@ struct TrainingRun {
         request.resume = resume;
         request.quiet = true;
         request.opening = opening;
-        train::Trainer trainer(recipe, registry(), request);
+        train::Trainer trainer(recipe, with_parts(), request);
         return trainer.run();
     }
     /// The weights of the recipe's seed, before any step.
     std::map<std::string, at::Tensor> initial() const {
         at::manual_seed(static_cast<std::uint64_t>(recipe.train.seed));
         std::map<std::string, at::Tensor> out;
-        for (const auto& [name, tensor] : plan::Plan::build(recipe, registry()).state())
+        for (const auto& [name, tensor] : plan::Plan::build(recipe, with_parts()).state())
             out.emplace(name, tensor.detach().clone());
         return out;
     }

@@ -287,7 +287,7 @@ TEST_CASE("an automatic batch is a number in the run's recipe, no larger than th
     CHECK_FALSE(train::next_fits({100, 110}, 129));
     TrainingRun run(linear_map, {"train.batch=auto"});
     REQUIRE(run.recipe.train.batch == recipe::TrainSpec::auto_batch);
-    auto plan = plan::Plan::initial(run.recipe, registry());
+    auto plan = plan::Plan::initial(run.recipe, with_parts());
     const auto images = train::open_uncached(run.recipe.data).images->size();
     run.recipe = train::with_fitting_batch(run.recipe, plan, images);
     CHECK(run.recipe.train.batch == 16);
@@ -299,7 +299,7 @@ TEST_CASE("a run on an open plan and open data is the run that opens them, also 
     const std::vector<std::string> one_epoch = {"train.epochs=1", "probe.every=0"};
     TrainingRun own(tiny_demo(), one_epoch), given(tiny_demo(), one_epoch);
     own.run();
-    auto plan = plan::Plan::initial(given.recipe, registry());
+    auto plan = plan::Plan::initial(given.recipe, with_parts());
     const auto automatic = train::with_batch(given.recipe, recipe::TrainSpec::auto_batch);
     CHECK(train::with_fitting_batch(automatic, plan, 2).train.batch == 2 * given.recipe.data.samples_per_image);
     train::TrainRequest request;
@@ -307,7 +307,7 @@ TEST_CASE("a run on an open plan and open data is the run that opens them, also 
     request.quiet = true;
     request.plan = std::move(plan);
     request.data = train::open_uncached(given.recipe.data);
-    train::Trainer(given.recipe, registry(), std::move(request)).run();
+    train::Trainer(given.recipe, with_parts(), std::move(request)).run();
     CHECK(difference(own.last(), given.last()) == "");
 }
 

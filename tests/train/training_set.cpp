@@ -29,7 +29,7 @@ struct Set {
                  std::vector<std::string> overrides = {})
         : recipe(
               recipe::load(folder.write("recipe.toml", linear_map + more), with_sizes(std::move(overrides)))),
-          plan(plan::Plan::initial(recipe, registry())),
+          plan(plan::Plan::initial(recipe, with_parts())),
           images(std::make_shared<MemoryDataset>(
               MemoryDataset::Columns{{"path", std::vector<std::string>(static_cast<std::size_t>(count))}},
               std::move(broken))) {

@@ -14,6 +14,8 @@
 
 #include "train/optimizer.hpp"
 
+namespace train_update_rule {
+
 using namespace hearth;
 using namespace hearth::train;
 using Catch::Matchers::Contains;
@@ -342,3 +344,5 @@ TEST_CASE("a rule that there is not is an error") {
     CHECK_THROWS_WITH(update_rule(spec_of("lamb")),
                       Contains("optimizer.use: found \"lamb\", expected adamw, adam, sgd, lars or rmsprop"));
 }
+
+}  // namespace train_update_rule

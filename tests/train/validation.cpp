@@ -10,6 +10,8 @@
 #include "train/staged.hpp"
 #include "train/support.hpp"
 
+namespace train_validation {
+
 using namespace hearth;
 using namespace hearth::test;
 using Catch::Matchers::Contains;
@@ -65,7 +67,7 @@ train::TrainSummary train_by(const TrainingRun& run,
     request.out = run.path();
     request.quiet = true;
     request.validate = measure;
-    return train::Trainer(run.recipe, registry(), request).run();
+    return train::Trainer(run.recipe, with_parts(), request).run();
 }
 
 train::TrainSummary train_stages(const TrainingRun& run, train::Resume resume = train::Resume::no) {
@@ -73,7 +75,7 @@ train::TrainSummary train_stages(const TrainingRun& run, train::Resume resume = 
     request.out = run.path();
     request.resume = resume;
     request.quiet = true;
-    return train::train_stages(run.recipe, registry(), request);
+    return train::train_stages(run.recipe, with_parts(), request);
 }
 
 }  // namespace
@@ -273,7 +275,7 @@ TEST_CASE("a term that the losses do not have is refused after the first step, a
         "such term, expected one of total, test-mean-square.mean_square (did you mean "
         "'test-mean-square.mean_square'?)";
     CHECK_THAT(refused(run), Contains(message));
-    CHECK_THAT(message_of<RecipeError>([&] { train::check(run.recipe, registry(), 4); }), Contains(message));
+    CHECK_THAT(message_of<RecipeError>([&] { train::check(run.recipe, with_parts(), 4); }), Contains(message));
 }
 
 TEST_CASE("a filter that does not fit is told with its place") {
@@ -339,3 +341,5 @@ output = "student.score"
     CHECK(at::allclose(last.find("student.heads.density.mean"), means[2], 1e-4, 1e-6));
     CHECK(last.find("student.heads.density.fits").item<std::int64_t>() == 1);
 }
+
+}  // namespace train_validation

@@ -47,7 +47,7 @@ struct Case {
     explicit Case(const std::string& text, const std::vector<std::string>& overrides = {})
         : recipe(recipe::load(folder.write("recipe.toml", text), overrides)), plan([&] {
               at::manual_seed(0);
-              auto made = plan::Plan::build(recipe, registry());
+              auto made = plan::Plan::build(recipe, with_parts());
               made.train(false);
               return made;
           }()) {}

@@ -11,6 +11,8 @@
 #include "support/detecting.hpp"
 #include "train/support.hpp"
 
+namespace eval_outputs {
+
 using namespace hearth;
 using namespace hearth::eval;
 using namespace hearth::test;
@@ -45,7 +47,7 @@ phantom_seed = 7
 heatmaps = 4
 )" + detect_rows + scores),
                               with_size(std::move(overrides)))),
-          plan(plan::Plan::initial(recipe, registry())) {}
+          plan(plan::Plan::initial(recipe, with_parts())) {}
     static std::vector<std::string> with_size(std::vector<std::string> overrides) {
         overrides.emplace_back("data.size=32");
         return overrides;
@@ -207,3 +209,5 @@ TEST_CASE("an output that cannot be a score is refused with what to do") {
     CHECK_THAT(refusal(value, {}, bright + "wrong = \"not finite\"\n"),
                Contains("values of 'student.score' that are not finite"));
 }
+
+}  // namespace eval_outputs

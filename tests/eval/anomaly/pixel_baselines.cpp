@@ -8,6 +8,8 @@
 #include <cmath>
 #include <hearth/error.hpp>
 
+namespace eval_pixel_baselines {
+
 using namespace hearth;
 using namespace hearth::eval;
 using Catch::Matchers::Contains;
@@ -206,3 +208,5 @@ TEST_CASE("scores are deviations of the normal images, which leave themselves ou
     const auto expected = ScoreStatistics(own).standardise(naive_distances(normal, normal, 2, false));
     check_same(baselines.scores(normal).front(), expected, 1e-3);
 }
+
+}  // namespace eval_pixel_baselines

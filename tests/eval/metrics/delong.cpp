@@ -10,6 +10,8 @@
 #include "eval/metrics/xoshiro.hpp"
 #include "hearth/error.hpp"
 
+namespace metrics_delong {
+
 using namespace hearth::eval;
 
 namespace {
@@ -134,3 +136,5 @@ TEST_CASE("scores of other lengths and not-a-numbers are refused") {
     CHECK_THROWS_AS(delong(std::vector<double>{0.1, NAN}, std::vector{0.1, 0.2}, positive),
                     hearth::NumericError);
 }
+
+}  // namespace metrics_delong

@@ -28,7 +28,7 @@ struct GroupedPlan {
               recipe::load(folder.write("a.toml", linear_map + "[[loss]]\nuse = \"test-groups\"\n"
                                                                "reads = { cls = \"student.cls\" }\n"),
                            {"data.size=8"}),
-              registry())) {
+              with_parts())) {
         for (auto& [name, tensor] : plan.state())
             if (name == "loss.test-groups.found") tensor.resize_(found.sizes()).copy_(found);
     }

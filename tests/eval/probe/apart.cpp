@@ -9,6 +9,8 @@
 #include "eval/probe/notes.hpp"
 #include "support/detecting.hpp"
 
+namespace eval_apart {
+
 using namespace hearth;
 using namespace hearth::eval;
 using namespace hearth::test;
@@ -141,7 +143,7 @@ TEST_CASE("test images of an unknown class are counted, an absent class leaves t
         table.replace(table.find(row) + std::string(row).size() - 1, 1, "7");
     films.folder.write("films.csv", table);
     const auto plan = films.built();
-    const auto result = evaluate(films.recipe, registry(), plan, *films.recipe.eval, c10::kCPU);
+    const auto result = evaluate(films.recipe, with_parts(), plan, *films.recipe.eval, c10::kCPU);
     CHECK(result.test_images == 28);
     REQUIRE(result.notes.size() == 1);
     CHECK(result.notes[0] ==
@@ -149,7 +151,7 @@ TEST_CASE("test images of an unknown class are counted, an absent class leaves t
 
     auto absent = *films.recipe.eval;
     absent.test_where = "split == \"test\" and left == 0";
-    const auto undefined = evaluate(films.recipe, registry(), plan, absent, c10::kCPU);
+    const auto undefined = evaluate(films.recipe, with_parts(), plan, absent, c10::kCPU);
     CHECK(std::isnan(find_score(undefined, "linear", "trained")->auc.value));
     REQUIRE(undefined.notes.size() == 1);
     CHECK(undefined.notes[0] == "no test image is of class '1', so there is no AUC");
@@ -160,19 +162,19 @@ TEST_CASE("an unreadable test film is left out and named, and the evaluation goe
     const Findings films({"eval.label=left"});
     const auto plan = films.built();
     films.folder.write("000.png", "no film");
-    const auto result = evaluate(films.recipe, registry(), plan, *films.recipe.eval, c10::kCPU);
+    const auto result = evaluate(films.recipe, with_parts(), plan, *films.recipe.eval, c10::kCPU);
     CHECK(result.test_images == 29);
     REQUIRE(result.notes.size() == 1);
     CHECK_THAT(result.notes[0],
                Contains("1 test image cannot be read and is left out: ") && Contains("000.png"));
 
     for (int i = 0; i < 90; ++i) films.folder.write(fmt::format("{:03}.png", i), fmt::format("no film {}", i));
-    const auto nothing = evaluate(films.recipe, registry(), plan, *films.recipe.eval, c10::kCPU);
+    const auto nothing = evaluate(films.recipe, with_parts(), plan, *films.recipe.eval, c10::kCPU);
     CHECK(nothing.scores.empty());
     REQUIRE(nothing.notes.size() == 1);
     CHECK_THAT(nothing.notes[0], Contains("found no labelled, readable image"));
     for (int i = 0; i < 90; ++i) std::filesystem::remove(films.folder / fmt::format("{:03}.png", i));
-    const auto gone = evaluate(films.recipe, registry(), plan, *films.recipe.eval, c10::kCPU);
+    const auto gone = evaluate(films.recipe, with_parts(), plan, *films.recipe.eval, c10::kCPU);
     REQUIRE(gone.notes.size() == 1);
     CHECK_THAT(gone.notes[0], Contains("; found no file for 60 of 60 images, such as "));
 }
@@ -182,7 +184,7 @@ TEST_CASE("test rows that name one film twice are said") {
     const auto table = films.folder.read("films.csv");
     const auto row = table.find("000.png");
     films.folder.write("films.csv", table + table.substr(row, table.find('\n', row) + 1 - row));
-    const auto result = evaluate(films.recipe, registry(), films.built(), *films.recipe.eval, c10::kCPU);
+    const auto result = evaluate(films.recipe, with_parts(), films.built(), *films.recipe.eval, c10::kCPU);
     CHECK(result.test_images == 31);
     REQUIRE(result.notes.size() == 1);
     CHECK_THAT(result.notes[0],
@@ -194,7 +196,7 @@ TEST_CASE("test films that show nothing are counted and used") {
     const Findings films({"eval.label=left", "eval.probe=knn"});
     for (const auto& [name, grey] : {std::pair("000.png", 0), {"001.png", 255}})  // both are tested
         cv::imwrite((films.folder / name).string(), cv::Mat(16, 16, CV_8U, cv::Scalar(grey)));
-    const auto result = evaluate(films.recipe, registry(), films.built(), *films.recipe.eval, c10::kCPU);
+    const auto result = evaluate(films.recipe, with_parts(), films.built(), *films.recipe.eval, c10::kCPU);
     CHECK(result.test_images == 30);
     REQUIRE(result.notes.size() == 1);
     CHECK_THAT(result.notes[0], Contains("2 test images are blank or nearly and are used: ") &&
@@ -204,7 +206,7 @@ TEST_CASE("test films that show nothing are counted and used") {
 TEST_CASE("the protocol has the k that was used") {
     const auto protocol = [](const std::vector<std::string>& overrides) {
         const Findings films(overrides);
-        return evaluate(films.recipe, registry(), films.built(), *films.recipe.eval, c10::kCPU).protocol;
+        return evaluate(films.recipe, with_parts(), films.built(), *films.recipe.eval, c10::kCPU).protocol;
     };
     CHECK_THAT(protocol({"eval.label=left", "eval.k=1000", "eval.probe=knn"}),
                Contains("k-NN: k = 60, all training rows (1000 asked for)"));
@@ -253,3 +255,5 @@ patch = 8
 )");
     CHECK(open_anomaly_images(run.recipe).test.labels.of == std::vector<int>(5, 0));
 }
+
+}  // namespace eval_apart

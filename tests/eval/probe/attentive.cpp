@@ -9,6 +9,8 @@
 #include "eval/probe/multilabel.hpp"
 #include "eval/probe/tokens.hpp"
 
+namespace eval_attentive {
+
 using namespace hearth;
 using namespace hearth::eval;
 using namespace hearth::test;
@@ -179,3 +181,5 @@ TEST_CASE("the floor of an attentive probe has the pixels of each patch, in the 
     for (int token = 0; token < 4; ++token)
         CHECK((tokens[1][token].abs().max().item<double>() > 0) == (token == 1));
 }
+
+}  // namespace eval_attentive

@@ -9,6 +9,8 @@
 #include "eval/pictures/examples.hpp"
 #include "train/support.hpp"
 
+namespace eval_evaluate {
+
 using namespace hearth;
 using namespace hearth::eval;
 using namespace hearth::test;
@@ -30,7 +32,7 @@ k = 5
 
 plan::Plan built(const recipe::Recipe& recipe, std::int64_t seed) {
     at::manual_seed(static_cast<std::uint64_t>(seed));
-    auto plan = plan::Plan::build(recipe, registry());
+    auto plan = plan::Plan::build(recipe, with_parts());
     plan.train(false);
     return plan;
 }
@@ -48,8 +50,8 @@ TEST_CASE("the untrained backbone of an evaluation has the weights that the run 
     const TrainingRun run(labelled, {"train.seed=3"});
     const auto& recipe = run.recipe;
     const auto start = built(recipe, 3), other = built(recipe, 4);
-    const auto same = evaluate(recipe, registry(), start, *recipe.eval, c10::kCPU);
-    const auto changed = evaluate(recipe, registry(), other, *recipe.eval, c10::kCPU);
+    const auto same = evaluate(recipe, with_parts(), start, *recipe.eval, c10::kCPU);
+    const auto changed = evaluate(recipe, with_parts(), other, *recipe.eval, c10::kCPU);
     for (const std::string classifier : {"linear", "knn"}) {
         INFO(classifier);
         CHECK(score(same, "trained", classifier).probabilities ==
@@ -82,7 +84,7 @@ TEST_CASE("an evaluation says what it was made of") {
     const TrainingRun run(labelled);
     const auto& recipe = run.recipe;
     const auto plan = built(recipe, 0);
-    const auto evaluation = evaluate(recipe, registry(), plan, *recipe.eval, c10::kCPU);
+    const auto evaluation = evaluate(recipe, with_parts(), plan, *recipe.eval, c10::kCPU);
     CHECK(evaluation.predicted == "abnormal = 1");
     CHECK(evaluation.folds == 0);
     CHECK(evaluation.classes == std::vector<std::string>{"not 1", "1"});
@@ -108,7 +110,7 @@ TEST_CASE("the probe while training gives the AUC of the evaluation's k-NN") {
     REQUIRE(values.size() == 2);
     CHECK(values[0].first == "knn_auc");
     CHECK(values[1].first == "knn_accuracy");
-    const auto evaluation = evaluate(recipe, registry(), plan, *recipe.eval, c10::kCPU);
+    const auto evaluation = evaluate(recipe, with_parts(), plan, *recipe.eval, c10::kCPU);
     CHECK(values[0].second == score(evaluation, "trained", "knn").auc.value);
 }
 
@@ -257,3 +259,5 @@ project = { out = 16, hidden = 16, bottleneck = 8 }
     CHECK_FALSE(at::equal(examples.tensors["global 1"], examples.tensors["global 2"]));
     CHECK(examples.restorations.empty());
 }
+
+}  // namespace eval_evaluate

@@ -204,7 +204,7 @@ TEST_CASE("the floor is a fixed linear map of the pixels") {
 TEST_CASE("features of a backbone are its cls, the mean of its tokens, or both") {
     TrainingRun run(tiny_demo());
     at::manual_seed(0);
-    const auto plan = plan::Plan::build(run.recipe, registry());
+    const auto plan = plan::Plan::build(run.recipe, with_parts());
     const auto image = at::rand({2, 1, 32, 32});
     const at::NoGradGuard no_grad;
     CHECK(backbone_network(plan, "", "here") == "student");
@@ -222,7 +222,7 @@ TEST_CASE("features of a backbone are its cls, the mean of its tokens, or both")
 
 TEST_CASE("features that a backbone does not write are an error that names them") {
     TrainingRun run(linear_map);
-    const auto plan = plan::Plan::build(run.recipe, registry());
+    const auto plan = plan::Plan::build(run.recipe, with_parts());
     CHECK_THAT(message_of<RecipeError>([&] {
                    backbone_features(plan, "student", "mean", {})(at::rand({1, 1, 16, 16}));
                }),

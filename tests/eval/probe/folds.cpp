@@ -122,7 +122,7 @@ TEST_CASE("more folds than patients are refused") {
 TEST_CASE("an evaluation in folds tests every film once, and finds what there is") {
     const Findings films({"eval.folds=5", "eval.train_where=", "eval.test_where=", "eval.overlap=true"});
     const auto plan = films.built();
-    const auto result = evaluate(films.recipe, registry(), plan, *films.recipe.eval, c10::kCPU);
+    const auto result = evaluate(films.recipe, with_parts(), plan, *films.recipe.eval, c10::kCPU);
     CHECK(result.train_images == 90);
     CHECK(result.test_images == 90);
     CHECK(result.test_patients == 45);
@@ -148,7 +148,7 @@ TEST_CASE("labels that say nothing are not found by folds") {
     films.folder.write("films.csv", table);
     films.recipe.data.where = "";
     const auto plan = films.built();
-    const auto result = evaluate(films.recipe, registry(), plan, *films.recipe.eval, c10::kCPU);
+    const auto result = evaluate(films.recipe, with_parts(), plan, *films.recipe.eval, c10::kCPU);
     for (const auto& score : result.scores) {
         INFO(score.model << " " << score.classifier << " " << score.auc.value);
         CHECK(score.auc.value == Approx(0.5).margin(0.2));

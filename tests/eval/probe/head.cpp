@@ -51,7 +51,7 @@ head = "student.logits"
 
 plan::Plan built(const recipe::Recipe& recipe) {
     at::manual_seed(0);
-    auto plan = plan::Plan::build(recipe, registry());
+    auto plan = plan::Plan::build(recipe, with_parts());
     plan.train(false);
     return plan;
 }
@@ -61,7 +61,7 @@ plan::Plan built(const recipe::Recipe& recipe) {
 TEST_CASE("a head is evaluated on the test rows, its threshold chosen on others") {
     const TrainingRun run(supervised);
     const auto plan = built(run.recipe);
-    const auto evaluation = evaluate(run.recipe, registry(), plan, *run.recipe.eval, c10::kCPU);
+    const auto evaluation = evaluate(run.recipe, with_parts(), plan, *run.recipe.eval, c10::kCPU);
     REQUIRE(evaluation.scores.size() == 1);
     const auto& score = evaluation.scores[0];
     CHECK(score.classifier == "head");
@@ -90,7 +90,7 @@ TEST_CASE("a head that does not fit the labels is named, and so is one that is n
         const auto plan = built(run.recipe);
         std::string message;
         try {
-            evaluate(run.recipe, registry(), plan, *run.recipe.eval, c10::kCPU);
+            evaluate(run.recipe, with_parts(), plan, *run.recipe.eval, c10::kCPU);
         } catch (const Error& e) {
             message = e.what();
         }
@@ -209,7 +209,7 @@ TEST_CASE("a segmentation is evaluated by Dice, and survives JSON") {
     TrainingRun segment(text);
     segment.run();
     const auto plan = built(segment.recipe);
-    const auto evaluation = evaluate(segment.recipe, registry(), plan, *segment.recipe.eval, c10::kCPU);
+    const auto evaluation = evaluate(segment.recipe, with_parts(), plan, *segment.recipe.eval, c10::kCPU);
     REQUIRE(evaluation.segmentation);
     const auto& found = *evaluation.segmentation;
     CHECK(found.values.size() == 24);

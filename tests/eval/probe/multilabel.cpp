@@ -142,7 +142,7 @@ TEST_CASE("of a label that no training row knows, a probe says one half") {
 TEST_CASE("an evaluation of several labels has the mean AUC and each label's, with intervals by patient") {
     const Findings films({"eval.probe=linear, knn, attentive"});
     const auto plan = films.built();
-    const auto evaluation = evaluate(films.recipe, registry(), plan, *films.recipe.eval, c10::kCPU);
+    const auto evaluation = evaluate(films.recipe, with_parts(), plan, *films.recipe.eval, c10::kCPU);
     CHECK(evaluation.several);
     CHECK(evaluation.classes == std::vector<std::string>{"left", "top"});
     CHECK(evaluation.labels.size() == 2 * evaluation.patients.size());
@@ -172,7 +172,7 @@ TEST_CASE("an evaluation of several labels has the mean AUC and each label's, wi
     }
     const auto text = to_json(evaluation).dump();
     CHECK(to_json(evaluation_from_json(nlohmann::json::parse(text))).dump() == text);
-    CHECK(to_json(evaluate(films.recipe, registry(), plan, *films.recipe.eval, c10::kCPU)).dump() == text);
+    CHECK(to_json(evaluate(films.recipe, with_parts(), plan, *films.recipe.eval, c10::kCPU)).dump() == text);
 
     const auto rows = compare(evaluation, evaluation);
     REQUIRE(rows.size() == 9);  // of each probe two labels and the mean
@@ -186,7 +186,7 @@ TEST_CASE("the probe while training gives the means of the evaluation's k-NN") {
     const auto plan = films.built();
     const auto splits = open_splits(films.recipe, *films.recipe.eval);
     const auto values = quick_probe(films.recipe, *films.recipe.eval, splits, plan, {});
-    const auto evaluation = evaluate(films.recipe, registry(), plan, *films.recipe.eval, c10::kCPU);
+    const auto evaluation = evaluate(films.recipe, with_parts(), plan, *films.recipe.eval, c10::kCPU);
     const auto& score = *find_score(evaluation, "knn", "trained");
     REQUIRE(values.size() == 2);
     CHECK(values[0].second == Approx(score.auc.value).epsilon(1e-12));
@@ -213,8 +213,8 @@ TEST_CASE("a follower's features are read where the recipe names it") {
         if (name.starts_with("teacher.") && tensor.is_floating_point()) tensor.normal_(0, 0.2);
     auto of_student = *films.recipe.eval;
     of_student.network = "";
-    const auto teacher = evaluate(films.recipe, registry(), plan, *films.recipe.eval, c10::kCPU);
-    const auto student = evaluate(films.recipe, registry(), plan, of_student, c10::kCPU);
+    const auto teacher = evaluate(films.recipe, with_parts(), plan, *films.recipe.eval, c10::kCPU);
+    const auto student = evaluate(films.recipe, with_parts(), plan, of_student, c10::kCPU);
     CHECK(find_score(teacher, "knn", "trained")->probabilities !=
           find_score(student, "knn", "trained")->probabilities);
     CHECK(find_score(teacher, "knn", "untrained")->probabilities ==

@@ -48,7 +48,7 @@ at::Tensor patches() {
 TEST_CASE("probes of regions tell places of the same films apart, those of whole films do not") {
     const Places places;
     const auto plan = places.built();
-    const auto result = evaluate(places.recipe, registry(), plan, *places.recipe.eval, c10::kCPU);
+    const auto result = evaluate(places.recipe, with_parts(), plan, *places.recipe.eval, c10::kCPU);
     for (const auto& score : result.scores) {
         INFO(score.model << " " << score.classifier);
         CHECK(score.auc.value > 0.95);
@@ -57,7 +57,7 @@ TEST_CASE("probes of regions tell places of the same films apart, those of whole
 
     const Places whole({"eval.label=bright", "eval.positive=1", "eval.features=mean"});
     for (const auto& score :
-         evaluate(whole.recipe, registry(), whole.built(), *whole.recipe.eval, c10::kCPU).scores) {
+         evaluate(whole.recipe, with_parts(), whole.built(), *whole.recipe.eval, c10::kCPU).scores) {
         INFO(score.model << " " << score.classifier);
         CHECK(score.auc.value == Approx(0.5).margin(1e-9));  // equal features, equal answers
     }
@@ -119,7 +119,8 @@ TEST_CASE("rows whose region cannot be used are left out and noted, repeated fil
     for (const auto& [broken, why] : std::vector<std::pair<std::string, std::string>>{
              {"none", "column 'region' marks nothing"}, {"gone.png", "gone.png: "}}) {
         const Places places(by_region, broken);
-        const auto result = evaluate(places.recipe, registry(), places.built(), *places.recipe.eval, c10::kCPU);
+        const auto result =
+            evaluate(places.recipe, with_parts(), places.built(), *places.recipe.eval, c10::kCPU);
         CHECK(result.test_images == 28);
         REQUIRE(result.notes.size() == 1);
         CHECK_THAT(result.notes[0], Contains("2 test images have no mask that can be used, and what needs one "

@@ -16,7 +16,7 @@ std::string reason(const std::string& more, const std::vector<std::string>& over
     write_findings(folder, 90);
     try {
         const auto recipe = recipe::load(folder.write("a.toml", findings_recipe + more), overrides);
-        auto plan = plan::Plan::build(recipe, registry());
+        auto plan = plan::Plan::build(recipe, with_parts());
         plan.train(false);
         check_readable(recipe, plan);
         check_data(recipe, *recipe.eval, open_splits(recipe, *recipe.eval), plan);

@@ -56,7 +56,7 @@ struct Opened {
         all.insert(all.end(), overrides.begin(), overrides.end());
         return all;
     }
-    runs::Tables tables() const { return runs::open_tables(recipe, registry(), recipe::table_sections); }
+    runs::Tables tables() const { return runs::open_tables(recipe, with_parts(), recipe::table_sections); }
     std::string refusal() const {
         return message_of<Error>([&] { tables(); });
     }
@@ -122,7 +122,7 @@ TEST_CASE("a detection that is watched is scored on rows of its own table") {
     const Opened opened(by_detection);
     const auto tables = opened.tables();
     REQUIRE(tables.validate);
-    const auto plan = plan::Plan::initial(opened.recipe, registry());
+    const auto plan = plan::Plan::initial(opened.recipe, with_parts());
     const LabelledSet rows{tables.validate->images, tables.validate->labels};
     const auto value =
         quick_detection(opened.recipe, tables.detect->normal, rows, plan, evaluation_context(c10::kCPU));

@@ -1,5 +1,7 @@
 #include "images/import/sets.hpp"
 
+namespace images_chexpert {
+
 using namespace hearth;
 using namespace hearth::images;
 using namespace hearth::test;
@@ -99,3 +101,5 @@ TEST_CASE("CheXpert: missing images, paths without a patient and missing columns
     const TemporaryFolder empty;
     CHECK_THAT(complaint_of("chexpert", empty.path()), Contains("found nothing; expected train*.csv"));
 }
+
+}  // namespace images_chexpert

@@ -1,5 +1,7 @@
 #include "images/import/sets.hpp"
 
+namespace images_childcxr {
+
 using namespace hearth;
 using namespace hearth::test;
 using Catch::Matchers::Contains;
@@ -78,3 +80,5 @@ TEST_CASE("ChildCXR: strange names, names that contradict their folder and other
     touch(other, {"normal/a.png"});
     CHECK_THAT(complaint_of("childcxr", other.path()), Contains("found no train/NORMAL and train/PNEUMONIA"));
 }
+
+}  // namespace images_childcxr

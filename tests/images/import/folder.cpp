@@ -1,5 +1,7 @@
 #include "images/import/sets.hpp"
 
+namespace images_folder {
+
 using namespace hearth;
 using namespace hearth::images;
 using namespace hearth::test;
@@ -44,3 +46,5 @@ TEST_CASE("an unknown kind of data set names the nearest") {
     CHECK_THAT(message_of<RecipeError>([] { find_importer("chexprt"); }),
                Contains("did you mean 'chexpert'") && Contains("mimic-cxr-jpg"));
 }
+
+}  // namespace images_folder

@@ -2,6 +2,8 @@
 
 #include "images/import/sets.hpp"
 
+namespace images_mimic_cxr_jpg {
+
 using namespace hearth;
 using namespace hearth::images;
 using namespace hearth::test;
@@ -160,3 +162,5 @@ TEST_CASE("MIMIC-CXR-JPG: missing tables, columns and wrong cells are named") {
                Contains("chexpert.csv:3: column 'Atelectasis': found '2.0'; expected 1, 0, -1 or nothing"));
     CHECK_THAT(complaint_of("mimic-cxr-jpg", folder / "absent"), Contains("found no such folder"));
 }
+
+}  // namespace images_mimic_cxr_jpg

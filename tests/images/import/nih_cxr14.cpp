@@ -1,5 +1,7 @@
 #include "images/import/sets.hpp"
 
+namespace images_nih_cxr14 {
+
 using namespace hearth;
 using namespace hearth::test;
 using Catch::Matchers::Contains;
@@ -126,3 +128,5 @@ TEST_CASE("NIH ChestX-ray14: an unknown finding and missing images are errors") 
     CHECK_THAT(complaint_of("nih-cxr14", folder.path()),
                Contains("no column 'Image Index'") && Contains("found Image, Labels"));
 }
+
+}  // namespace images_nih_cxr14

@@ -1,6 +1,8 @@
 #include "images/dicom_files.hpp"
 #include "images/import/sets.hpp"
 
+namespace images_rsna {
+
 using namespace hearth;
 using namespace hearth::test;
 using Catch::Matchers::Contains;
@@ -92,3 +94,5 @@ TEST_CASE("RSNA: contradicting targets, boxes without numbers and missing tables
     std::filesystem::remove(folder / "stage_2_train_labels.csv");
     CHECK_THAT(complaint_of("rsna", folder.path()), Contains("expected stage_2_train_labels*.csv"));
 }
+
+}  // namespace images_rsna

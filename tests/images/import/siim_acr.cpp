@@ -2,6 +2,8 @@
 #include "images/import/sets.hpp"
 #include "images/mask.hpp"
 
+namespace images_siim_acr {
+
 using namespace hearth;
 using namespace hearth::images;
 using namespace hearth::test;
@@ -81,3 +83,5 @@ TEST_CASE("SIIM-ACR: runs that leave the film, empty cells, missing and damaged 
     CHECK(set.films.size() == 4);
     CHECK_THAT(notes_of(set), Contains("1 of 5 images") && Contains("missing or damaged"));
 }
+
+}  // namespace images_siim_acr

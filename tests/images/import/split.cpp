@@ -9,6 +9,8 @@
 #include "images/import/sets.hpp"
 #include "images/manifest.hpp"
 
+namespace images_split {
+
 using namespace hearth;
 using namespace hearth::images;
 using namespace hearth::test;
@@ -122,3 +124,5 @@ TEST_CASE("a manifest is written with paths relative to its folder, and reads ba
     CHECK(read.rows[1].path == "/elsewhere/c.png");
     CHECK_THAT(message_of<DataError>([&] { write_manifest(set, file); }), Contains("exists already"));
 }
+
+}  // namespace images_split

@@ -4,6 +4,8 @@
 
 #include "cases.hpp"
 
+namespace contrast_category {
+
 using namespace hearth;
 using namespace hearth::test;
 
@@ -217,3 +219,5 @@ TEST_CASE("the category loss is computed in fp32 under autocast") {
     CHECK(total.scalar_type() == at::kFloat);
     CHECK(total.item<double>() == Approx(exact).epsilon(0.02));
 }
+
+}  // namespace contrast_category

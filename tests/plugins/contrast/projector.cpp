@@ -5,6 +5,8 @@
 
 #include "cases.hpp"
 
+namespace contrast_projector {
+
 using namespace hearth;
 using namespace hearth::test;
 
@@ -141,3 +143,5 @@ TEST_CASE("under bf16 autocast logits are fp32 and close, gradients finite") {
     half.square().sum().backward();
     for (const auto& parameter : head->parameters()) CHECK(parameter.grad().isfinite().all().item<bool>());
 }
+
+}  // namespace contrast_projector

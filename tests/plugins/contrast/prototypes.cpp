@@ -4,6 +4,8 @@
 
 #include "cases.hpp"
 
+namespace contrast_prototypes {
+
 using namespace hearth;
 using namespace hearth::test;
 
@@ -234,3 +236,5 @@ TEST_CASE("a bank of one cluster or one position works") {
     const auto one_position = bank(1, 5)->forward({{"logits", scores(3, 1, 5)}}, Context{});
     CHECK(distance(one_position["prototypes"].sum(-1), at::ones({1}, at::kDouble)) < 1e-14);
 }
+
+}  // namespace contrast_prototypes

@@ -9,6 +9,8 @@
 #include "support/gradients.hpp"
 #include "support/plugins.hpp"
 
+namespace cutpaste_classifier {
+
 using namespace hearth;
 using at::Tensor;
 using Widths = std::vector<std::int64_t>;
@@ -150,3 +152,5 @@ TEST_CASE("a single vector has no batch statistics, and the error says what to d
     context.training = false;
     CHECK_NOTHROW(head->forward({{"cls", at::randn({1, 5})}}, context));
 }
+
+}  // namespace cutpaste_classifier

@@ -9,6 +9,8 @@
 
 #include "support/plugins.hpp"
 
+namespace cutpaste_density {
+
 using namespace hearth;
 using at::Tensor;
 using Changes = std::vector<std::pair<std::string, OptionValue>>;
@@ -232,3 +234,5 @@ TEST_CASE("features of a half-precision network are taken as they are") {
     CHECK(head->forward({{"features", x}}, {})["score"].scalar_type() == at::kFloat);
     CHECK(at::allclose(score(*head, x), score(*head, x.to(at::kDouble))));
 }
+
+}  // namespace cutpaste_density

@@ -5,6 +5,8 @@
 
 #include "plan/support.hpp"
 
+namespace cutpaste_recipe {
+
 using namespace hearth;
 using namespace hearth::test;
 using at::Tensor;
@@ -84,3 +86,5 @@ TEST_CASE("a step learns from all versions of a batch, and the density does not 
         CHECK(parameter.grad().defined());
     }
 }
+
+}  // namespace cutpaste_recipe

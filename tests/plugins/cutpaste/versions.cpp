@@ -7,6 +7,8 @@
 
 #include "support/plugins.hpp"
 
+namespace cutpaste_versions {
+
 using namespace hearth;
 using hearth::test::make;
 using Changes = std::vector<std::pair<std::string, OptionValue>>;
@@ -212,3 +214,5 @@ TEST_CASE("CutPaste refuses ranges that are exchanged, and variants it does not 
     CHECK_FALSE(schema.find("variant")->check(std::string("4-way")).empty());
     CHECK_FALSE(schema.find("area")->check(Numbers{0.1, 1.5}).empty());
 }
+
+}  // namespace cutpaste_versions

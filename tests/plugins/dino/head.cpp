@@ -5,6 +5,8 @@
 #include "cases.hpp"
 #include "support/autocast.hpp"
 
+namespace dino_head {
+
 using namespace hearth;
 using namespace hearth::test;
 
@@ -182,3 +184,5 @@ TEST_CASE("shapes are declared as they are written, and options are refused out 
     CHECK(schema.find("use_bn") == nullptr);
     for (const auto& option : schema.options()) CHECK(option.check(option.fallback).empty());
 }
+
+}  // namespace dino_head

@@ -3,6 +3,8 @@
 
 #include "cases.hpp"
 
+namespace dino_loss {
+
 using namespace hearth;
 using namespace hearth::test;
 
@@ -235,3 +237,5 @@ TEST_CASE("bf16 logits are computed in fp32") {
     out.total.backward();
     CHECK(half.student.grad().scalar_type() == at::kBFloat16);
 }
+
+}  // namespace dino_loss

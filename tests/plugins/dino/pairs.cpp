@@ -3,6 +3,8 @@
 
 #include "cases.hpp"
 
+namespace dino_pairs {
+
 using namespace hearth;
 using namespace hearth::test;
 
@@ -143,3 +145,5 @@ TEST_CASE("options out of range are refused") {
     CHECK(schema.find("teacher_temperature")->may_schedule);
     for (const auto& option : schema.options()) CHECK(option.check(option.fallback).empty());
 }
+
+}  // namespace dino_pairs

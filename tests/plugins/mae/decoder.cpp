@@ -11,6 +11,8 @@
 #include "support/gradients.hpp"
 #include "support/plugins.hpp"
 
+namespace mae_decoder {
+
 using namespace hearth;
 using at::Tensor;
 using Changes = std::vector<std::pair<std::string, OptionValue>>;
@@ -251,3 +253,5 @@ TEST_CASE("the MAE decoder refuses options out of range") {
     CHECK_THROWS_AS(decoder({{"width", std::int64_t{18}}}), RecipeError);
     CHECK_THROWS_AS(decoder({{"heads", std::int64_t{3}}}), RecipeError);
 }
+
+}  // namespace mae_decoder

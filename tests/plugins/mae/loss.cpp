@@ -9,6 +9,8 @@
 #include "support/gradients.hpp"
 #include "support/plugins.hpp"
 
+namespace mae_loss {
+
 using namespace hearth;
 using at::Tensor;
 
@@ -232,3 +234,5 @@ TEST_CASE("a prediction of another image is refused") {
     CHECK_FALSE(schema.find("normalise")->check(std::string("image")).empty());
     for (const auto& option : schema.options()) CHECK(option.check(option.fallback).empty());
 }
+
+}  // namespace mae_loss

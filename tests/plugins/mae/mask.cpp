@@ -5,6 +5,8 @@
 
 #include "support/plugins.hpp"
 
+namespace mae_mask {
+
 using namespace hearth;
 using at::Tensor;
 using Changes = std::vector<std::pair<std::string, OptionValue>>;
@@ -120,3 +122,5 @@ TEST_CASE("masks that cannot be made are refused") {
     Random random(RandomKey{});
     CHECK_THROWS_AS(unsized->sample({{"image", at::zeros({1, 30, 32})}}, random), RecipeError);
 }
+
+}  // namespace mae_mask

@@ -6,6 +6,8 @@
 
 #include "plan/support.hpp"
 
+namespace mae_recipe {
+
 using namespace hearth;
 using namespace hearth::test;
 
@@ -84,3 +86,5 @@ TEST_CASE("features for evaluation take every patch") {
     CHECK(plan.features("student", at::rand({2, 1, 32, 32}), {})["tokens"].sizes() ==
           at::IntArrayRef({2, 16, 48}));
 }
+
+}  // namespace mae_recipe

@@ -7,6 +7,8 @@
 
 #include "cases.hpp"
 
+namespace pcl_clusters {
+
 using namespace hearth::test;
 using namespace proto_nce;
 
@@ -105,3 +107,5 @@ TEST_CASE("a seed decides, not the number of threads nor what drew before") {
     CHECK(at::equal(once.distance, again.distance));
     CHECK_FALSE(at::equal(once.assigned, other.assigned));
 }
+
+}  // namespace pcl_clusters

@@ -5,6 +5,8 @@
 #include "cases.hpp"
 #include "support/autocast.hpp"
 
+namespace pcl_info_nce {
+
 using namespace hearth;
 using namespace hearth::test;
 
@@ -154,3 +156,5 @@ TEST_CASE("bf16 embeddings are compared in fp32") {
                                                        buffer(*loss, "queue").to(at::kDouble), 0.2))
                                           .epsilon(1e-5));
 }
+
+}  // namespace pcl_info_nce

@@ -4,6 +4,8 @@
 #include "cases.hpp"
 #include "support/autocast.hpp"
 
+namespace pcl_projection_mlp {
+
 using namespace hearth;
 using namespace hearth::test;
 
@@ -65,3 +67,5 @@ TEST_CASE("one map is a linear projection, and lengths are computed in fp32") {
     CHECK(y.scalar_type() == at::kFloat);
     CHECK(distance(y.norm(2, 1), at::ones({5})) < 1e-6);
 }
+
+}  // namespace pcl_projection_mlp

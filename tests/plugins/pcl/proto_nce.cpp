@@ -5,6 +5,8 @@
 
 #include "cases.hpp"
 
+namespace pcl_proto_nce {
+
 using namespace hearth;
 using namespace hearth::test;
 
@@ -289,3 +291,5 @@ TEST_CASE("two processes: the loss and gradient of one") {
     CHECK((losses[0] + losses[1]) / 2 == Approx(expected).epsilon(1e-12));
     CHECK(distance(at::cat(grads) / 2, whole.grad()) < 1e-12);
 }
+
+}  // namespace pcl_proto_nce

@@ -8,6 +8,8 @@
 #include "support/gradients.hpp"
 #include "support/plugins.hpp"
 
+namespace restoration_decoder {
+
 using namespace hearth;
 using at::Tensor;
 using Changes = std::vector<std::pair<std::string, OptionValue>>;
@@ -225,3 +227,5 @@ TEST_CASE("the decoder refuses options out of range") {
     CHECK_THROWS_AS(decoder({{"width", std::int64_t{18}}, {"heads", std::int64_t{2}}}), RecipeError);
     CHECK_THROWS_AS(decoder({{"width", std::int64_t{16}}, {"heads", std::int64_t{3}}}), RecipeError);
 }
+
+}  // namespace restoration_decoder

@@ -5,6 +5,8 @@
 
 #include "common/lesion_labels.hpp"
 
+namespace restoration_labels {
+
 using namespace hearth;
 using namespace hearth::lesion_labels;
 
@@ -39,3 +41,5 @@ TEST_CASE("one grey level in one pixel is enough to make a token abnormal") {
     const auto labels = of_tokens(mask, 4, Threshold::mean);
     CHECK(at::equal(labels, at::tensor({0, 0, 0, 1}).view({1, 4}).to(at::kBool)));
 }
+
+}  // namespace restoration_labels

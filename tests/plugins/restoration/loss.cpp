@@ -8,6 +8,8 @@
 #include "support/gradients.hpp"
 #include "support/plugins.hpp"
 
+namespace restoration_loss {
+
 using namespace hearth;
 using at::Tensor;
 using Changes = std::vector<std::pair<std::string, OptionValue>>;
@@ -222,3 +224,5 @@ TEST_CASE("the loss refuses options out of range") {
     symbols.bind("W", 64);
     CHECK_THROWS_AS(test::make<Loss>("restoration", {}, symbols), RecipeError);
 }
+
+}  // namespace restoration_loss

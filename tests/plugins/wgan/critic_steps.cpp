@@ -10,6 +10,8 @@
 #include "plain.hpp"
 #include "support/plugins.hpp"
 
+namespace wgan_critic_steps {
+
 using namespace hearth;
 using at::Tensor;
 using test::plain::Weights;
@@ -187,3 +189,5 @@ TEST_CASE("critic, generator and encoder steps are those of the papers' objectiv
     const auto after = everything(*ours.generator);
     for (std::size_t i = 0; i < after.size(); ++i) CHECK(at::equal(untouched[i], after[i]));
 }
+
+}  // namespace wgan_critic_steps

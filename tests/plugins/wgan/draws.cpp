@@ -5,6 +5,8 @@
 
 #include "support/plugins.hpp"
 
+namespace wgan_draws {
+
 using namespace hearth;
 using at::Tensor;
 
@@ -102,3 +104,5 @@ TEST_CASE("interpolate passes no gradient on, and the unit of b's pixels") {
     const auto& type = test::registry().find(Kind::head, "interpolate");
     for (const auto& port : type.reads(test::options(type))) CHECK(port.is_detached == (port.name != "index"));
 }
+
+}  // namespace wgan_draws

@@ -10,6 +10,8 @@
 #include "support/gradients.hpp"
 #include "support/plugins.hpp"
 
+namespace wgan_losses {
+
 using namespace hearth;
 using at::Tensor;
 
@@ -268,3 +270,5 @@ TEST_CASE("losses declare what they can score, and refuse wrong options") {
                     ->check(Schedule(-1))
                     .empty());
 }
+
+}  // namespace wgan_losses

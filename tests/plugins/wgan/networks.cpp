@@ -10,6 +10,8 @@
 #include "plain.hpp"
 #include "support/plugins.hpp"
 
+namespace wgan_networks {
+
 using namespace hearth;
 using at::Tensor;
 using test::plain::weights_of;
@@ -263,3 +265,5 @@ TEST_CASE("sizes that cannot be halved down to 4 are refused") {
     const auto encoding = test::registry().find(Kind::backbone, "wgan-encoder").schema();
     CHECK_FALSE(encoding.find("limit")->check(Schedule(-1)).empty());
 }
+
+}  // namespace wgan_networks
