@@ -37,11 +37,14 @@ std::vector<std::string> labels_of(const std::string& cell, const std::string& p
     return labels;
 }
 
-/// "058Y" in the first edition of the table, "58" in later ones; months and days become 0 years.
+/// "058Y" in the first edition of the table, "58" in later ones; months, weeks and days become 0 years. What is written
+/// otherwise stays as it is.
 std::string years(const std::string& age) {
     const std::size_t digits = age.find_first_not_of("0123456789");
-    if (digits == std::string::npos) return age;
-    return age.substr(digits) == "Y" ? std::to_string(std::stoi(age.substr(0, digits))) : "0";
+    if (digits == 0 || digits == std::string::npos || digits > 3) return age;
+    const auto unit = age.substr(digits);
+    if (unit == "Y") return std::to_string(std::stoi(age.substr(0, digits)));
+    return unit == "M" || unit == "W" || unit == "D" ? "0" : age;
 }
 
 void add_list(const std::filesystem::path& file, const std::string& split,

@@ -89,15 +89,17 @@ TEST_CASE("NIH ChestX-ray14: ages that nobody has count as not known, with a not
     make(folder);
     folder.write("Data_Entry_2017.csv", header +
                                             "00000001_000.png,Mass,0,1,414Y,M,PA,1,1,1,1,\n"
-                                            "00000001_001.png,Mass,1,1,120Y,M,PA,1,1,1,1,\n");
+                                            "00000001_001.png,Mass,1,1,120Y,M,PA,1,1,1,1,\n"
+                                            "00000002_000.png,Mass,1,2,-3,M,AP,1,1,1,1,\n");
     auto set = read_set("nih-cxr14", folder.path()), frontal = set;
     forget_impossible_ages(set);
     CHECK(set.films[0].age.empty());
     CHECK(set.films[1].age == "120");
+    CHECK(set.films[2].age.empty());
     CHECK_THAT(notes_of(set),
-               Contains("1 of 2 films has an age that is none from 0 to 120 years, such as 414"));
+               Contains("2 of 3 films have an age that is none from 0 to 120 years, such as -3"));
     // Those that --view leaves out do not count.
-    frontal.films[0].view = "lateral";
+    frontal.films[0].view = frontal.films[2].view = "lateral";
     keep_views(frontal, {"frontal"});
     forget_impossible_ages(frontal);
     CHECK_THAT(notes_of(frontal), !Contains("none from 0 to 120"));
