@@ -1,0 +1,118 @@
+// The whole step of every shipped recipe on a device that is not there: nothing is left behind on the CPU, and it launches, asks and
+// copies no more than budget.csv allows.
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <cmath>
+#include <fstream>
+#include <map>
+
+#include "base/csv.hpp"
+#include "device/fake_cuda.hpp"
+#include "plan/support.hpp"
+#include "train/check.hpp"
+#include "train/stepper.hpp"
+
+using namespace hearth;
+using namespace hearth::test;
+
+namespace {
+
+const std::filesystem::path budget_file = HEARTH_TEST_SOURCE_DIR "/tests/device/budget.csv";
+constexpr std::int64_t batch_size = 2;
+
+/// A step of one stage of a recipe.
+struct Row {
+    std::int64_t kernels = 0, questions = 0, waits_up = 0, bytes_up = 0;
+};
+
+/// The second step, when the optimiser has its state.
+fake_cuda::Counts counted_step(const recipe::Recipe& recipe) {
+    auto plan = plan::Plan::build(recipe, registry());
+    plan.to(fake_cuda::device);
+    plan.train(true);
+    train::Stepper stepper(recipe, plan, fake_cuda::device);
+    auto loader = train::generated_batches(recipe, plan, batch_size);
+    const auto source = train::endless(*loader);
+    Context context;
+    context.device = fake_cuda::device;
+    context.progress = {
+        .step = 1000, .total_steps = 10000, .steps_per_epoch = 1};  // nothing is frozen any more
+    CHECK(stepper.step(context, source).updated);
+    const fake_cuda::Counting counting;
+    CHECK(stepper.step(context, source).updated);
+    return counting.now();
+}
+
+std::map<std::string, Row> budget() {
+    std::map<std::string, Row> rows;
+    const auto records = base::parse_csv(base::read_text(budget_file), budget_file.string());
+    for (std::size_t i = 1; i < records.size(); ++i) {
+        const auto& cells = records[i].fields;
+        REQUIRE(cells.size() == 6);
+        rows[cells[0] + "," + cells[1]] = {std::stoll(cells[2]), std::stoll(cells[3]), std::stoll(cells[4]),
+                                           std::stoll(cells[5])};
+    }
+    return rows;
+}
+
+}  // namespace
+
+// HEARTH_WRITE_BUDGET=1 writes budget.csv anew: what a change saves belongs there, and what it adds, with a reason.
+TEST_CASE("the step of every shipped recipe stays on the device, within its budget") {
+    fake_cuda::install();
+    const bool writes = std::getenv("HEARTH_WRITE_BUDGET") != nullptr;
+    const auto allowed = writes ? std::map<std::string, Row>{} : budget();
+    std::string text = "recipe,stage,kernels,questions,waits_up,bytes_up\n";
+    std::size_t rows = 0;
+    std::vector<std::filesystem::path> files;
+    for_each_shipped_recipe([&](const std::filesystem::path& file) { files.push_back(file); });
+    std::ranges::sort(files);
+    for (const auto* folder : {"CHILDCXR", "NIHBOX"}) setenv(folder, "/films", 1);
+    for (const auto& file : files) {
+        const auto name = std::filesystem::relative(file, HEARTH_TEST_SOURCE_DIR "/recipes").string();
+        auto recipe = recipe::load(file, {"data.source=phantom"});
+        for (auto& stage : recipe::stages(recipe)) {
+            if (stage.losses.empty()) continue;
+            stage.train.batch = batch_size;
+            stage.train.accumulate = 1;
+            const auto key = name + "," + (stage.stage ? stage.stage->name : "");
+            INFO(key);
+            const auto counts = counted_step(stage);
+            CHECK(fmt::format("{}", fmt::join(counts.mixed, " ")) == "");
+            const Row found{counts.kernels, counts.questions, counts.waits_up, std::llround(counts.bytes_up)};
+            if (writes) fmt::print("{}: {} kernels, {} questions\n", key, found.kernels, found.questions);
+            text += fmt::format("{},{},{},{},{}\n", key, found.kernels, found.questions, found.waits_up,
+                                found.bytes_up);
+            ++rows;
+            if (writes) continue;
+            REQUIRE(allowed.contains(key));
+            const auto& most = allowed.at(key);
+            INFO("asked by: " << fmt::format("{}", fmt::join(counts.askers, ", ")));
+            CHECK(found.kernels <= most.kernels);
+            CHECK(found.questions <= most.questions);
+            CHECK(found.waits_up <= most.waits_up);
+            CHECK(found.bytes_up <= most.bytes_up);
+        }
+    }
+    for (const auto* folder : {"CHILDCXR", "NIHBOX"}) unsetenv(folder);
+    CHECK(rows >= 17);
+    if (writes)
+        std::ofstream(budget_file) << text;
+    else
+        CHECK(rows == allowed.size());
+}
+
+TEST_CASE("augments that run on the device leave nothing behind either") {
+    fake_cuda::install();
+    for (const auto* file : {"afire.toml", "baselines/cutpaste.toml", "baselines/dino.toml",
+                             "baselines/mae.toml", "baselines/pcl.toml", "childcxr/supervised-tiny.toml"}) {
+        INFO(file);
+        setenv("CHILDCXR", "/films", 1);
+        auto recipe = recipe::load(std::filesystem::path(HEARTH_TEST_SOURCE_DIR) / "recipes" / file,
+                                   {"data.source=phantom", "data.augment_on=device"});
+        unsetenv("CHILDCXR");
+        recipe.train.batch = batch_size;
+        CHECK(fmt::format("{}", fmt::join(counted_step(recipe).mixed, " ")) == "");
+    }
+}
