@@ -26,7 +26,7 @@ at::Tensor rows(const Context& context, const at::Tensor& index, at::IntArrayRef
                        .stream = (context.stream & 0xff) << 8 | (which & 0xff)});
         for (std::int64_t k = 0; k < each; ++k) *values++ = static_cast<float>(draw(random));
     }
-    return out.to(context.device);
+    return out.to(context.device, /*non_blocking=*/true);
 }
 
 }  // namespace

@@ -152,7 +152,8 @@ class ProtoNce : public Loss {
     Tensor negatives(const Tensor& taken, std::size_t m, const Context& context) const {
         const auto all = at::arange(taken.size(0), taken.options().dtype(at::kLong));
         if (negatives_ >= taken.size(0)) return all;
-        const auto numbers = context.uniform(at::arange(taken.size(0)), {}, m).to(taken.device());
+        const auto numbers =
+            context.uniform(at::arange(taken.size(0)), {}, m).to(taken.device(), /*non_blocking=*/true);
         return std::get<1>(numbers.masked_fill(taken, 2).topk(negatives_, 0, /*largest=*/false));
     }
 
