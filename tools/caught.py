@@ -94,6 +94,7 @@ SECTIONS = [
         ("`rand()` in `sample`", ("check", AUGMENT, "rand"), DIFFER),
         ("a counter in `sample`", ("check", AUGMENT, "shared")),
         ("a member that is no buffer", ("check", HEAD, "forgets"), DIFFER),
+        ("a module or parameter that is not registered", ("check", HEAD, "unregistered")),
     ]),
     ("What it throws", [
         ("an exception where it declares its ports", ("plan", HEAD, "standard")),

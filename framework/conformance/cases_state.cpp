@@ -74,7 +74,8 @@ void check_state(Rig& rig) {
     const auto expected = detached(rig.run(*trained, in, evaluating));
     const auto problem = apart(rig.run(*loaded, in, evaluating), expected);
     require(problem.empty(),
-            "after parameters and buffers were saved and loaded: {}; register what it depends on as a buffer",
+            "after parameters and buffers were saved and loaded: {}; what it depends on is not all registered: "
+            "register_module(), register_parameter() or register_buffer() it",
             problem);
 }
 

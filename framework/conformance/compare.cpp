@@ -60,7 +60,7 @@ std::string apart(const std::string& name, const Tensor& found, const Tensor& ex
     const auto wrong = same.logical_not().logical_and(beyond.logical_or((a - b).isfinite().logical_not()));
     if (!wrong.any().item<bool>()) return "";
     const auto at = ((a - b).abs().nan_to_num(1e300) * wrong).argmax().item<std::int64_t>();
-    return fmt::format("{}: found {:.6g} at {}, expected {:.6g} ({} of {} values differ)", name,
+    return fmt::format("{}: found {:.9g} at {}, expected {:.9g} ({} of {} values differ)", name,
                        a[at].item<double>(), place_of(found, at), b[at].item<double>(),
                        wrong.sum().item<std::int64_t>(), a.numel());
 }

@@ -42,6 +42,13 @@ bool tells_of_memory(const std::string& text) {
            text.find("not enough memory") != std::string::npos;
 }
 
+// LibTorch itself finds some of what a component changes in place: views of what others read, and leaves.
+std::string remedy(const std::string& text) {
+    const bool in_place = text.find("modified inplace") != std::string::npos ||
+                          text.find("in-place operation") != std::string::npos;
+    return in_place ? "; what a call reads may not be changed in place: change a copy of it (clone())" : "";
+}
+
 std::string current_type() {
     const auto* type = abi::__cxa_current_exception_type();
     if (type == nullptr) return "unknown";
@@ -79,7 +86,7 @@ void rethrow_with(const std::string& where, const std::string& end) {
     } catch (const c10::Error& error) {
         const std::string text = error.what_without_backtrace();  // what() adds pages of C++ frames
         if (tells_of_memory(text)) throw OutOfMemory(prefix + text + end);
-        throw PluginError(prefix + text + end);
+        throw PluginError(prefix + text + remedy(text) + end);
     } catch (const std::bad_alloc&) {
         throw OutOfMemory(prefix + "out of memory (std::bad_alloc)" + end);
     } catch (const std::exception& error) {

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <hearth/text.hpp>
 #include <set>
 
 #include "host/library.hpp"
@@ -17,19 +18,16 @@ bool may_be_missing(const SearchEntry& entry) {
     return entry.origin == "user" || entry.origin == "installed";
 }
 
-// In alphabetical order, so that messages do not depend on the file system.
-std::set<fs::path> plugin_files(const SearchEntry& entry) {
+// In alphabetical order, so that messages do not depend on the file system. A folder that cannot be read is a line of `problems`.
+std::set<fs::path> plugin_files(const SearchEntry& entry, std::vector<std::string>& problems) {
     std::set<fs::path> files;
     std::error_code failed;
     if (!fs::exists(entry.folder, failed) && may_be_missing(entry)) return files;
     for (fs::directory_iterator at(entry.folder, failed), end; !failed && at != end; at.increment(failed))
         if (is_plugin_name(at->path().filename().string())) files.insert(at->path());
     if (failed)
-        throw PluginError(fmt::format(
-            "{} (from {}): {}, expected a folder of plugins; correct the path{} or create "
-            "the folder",
-            entry.folder.string(), entry.origin, failed.message(),
-            entry.origin == "recipe" ? ", name the folder they are in now with --plugin-path," : ""));
+        problems.push_back(
+            fmt::format("{} (from {}): {}", entry.folder.string(), entry.origin, failed.message()));
     return files;
 }
 
@@ -53,12 +51,22 @@ Registry Registry::found(const SearchRequest& request) {
 }
 
 void Registry::scan(const std::vector<SearchEntry>& folders, const Approve& approve) {
-    for (const auto& entry : folders) {
+    std::vector<std::set<fs::path>> files_of;
+    std::vector<std::string> problems;
+    for (const auto& entry : folders) files_of.push_back(plugin_files(entry, problems));
+    const bool by_recipe = std::ranges::any_of(problems, [](const std::string& problem) {
+        return problem.find("(from recipe)") != std::string::npos;
+    });
+    if (!problems.empty())
+        throw PluginError(fmt::format(
+            "{}, expected a folder of plugins; correct the path{} or create the folder", join(problems, "\n  "),
+            by_recipe ? ", name the folder they are in now with --plugin-path," : ""));
+    for (std::size_t i = 0; i < folders.size(); ++i) {
+        const auto& entry = folders[i];
         searched_.push_back(entry);
-        const auto files = plugin_files(entry);
-        if (const auto why = files.empty() ? "" : unsafe_folder(entry.folder); !why.empty())
+        if (const auto why = files_of[i].empty() ? "" : unsafe_folder(entry.folder); !why.empty())
             warnings_.push_back(why);
-        for (const auto& file : files) {
+        for (const auto& file : files_of[i]) {
             const auto known = by_name_.find(file.filename().string());
             if (known == by_name_.end()) {
                 load(file, entry.origin, approve);

@@ -109,7 +109,7 @@ reads = { rows = "student.scaled" }
                                 Contains("output 'scaled': found float64, expected float32"));
     const auto forgets = hearth({"check", "networks.student.heads.scale.fault=forgets"});
     CHECK(forgets.code == 4);
-    CHECK_THAT(forgets.err, Contains("it keeps something that is no buffer"));
+    CHECK_THAT(forgets.err, Contains("it keeps something that is not registered"));
 
     const auto trained = hearth({"train", "loss.rows.fault=detached", "--out", "run", "--no-report"});
     CHECK(trained.code == 4);

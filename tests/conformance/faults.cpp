@@ -47,7 +47,7 @@ TEST_CASE("each fault is found by its case, in words that name it") {
              {Kind::head, "creates", "outputs", "create: no head today"},
              {Kind::head, "options", "options", "create: only four"},
              {Kind::head, "mutates", "inputs", "an input was changed: tokens: found"},
-             {Kind::head, "state", "state", "register what it depends on as a buffer"},
+             {Kind::head, "state", "state", "register_module(), register_parameter() or register_buffer() it"},
              {Kind::head, "evaluates", "repeat", "evaluation changes a parameter or buffer: calls"},
              {Kind::head, "gradient", "gradients", "gradient of the parameters: found"},
              {Kind::head, "split", "split", "half of a batch in evaluation: louder"},

@@ -85,6 +85,12 @@ TEST_CASE("a missing folder is an error where somebody asked for it") {
                    }),
                    Contains(absent.string() + " (from " + origin + "): No such file or directory"));
     }
+    host::Registry several;
+    CHECK_THAT(refusal([&] {
+                   several.scan({{absent, "recipe"}, {scratch / "gone", "recipe"}});
+               }),
+               Contains("absent (from recipe): No such file or directory\n  " + (scratch / "gone").string() +
+                        " (from recipe): No such file or directory, expected a folder of plugins"));
     for (const std::string origin : {"user", "installed"}) {
         host::Registry registry;
         CHECK_NOTHROW(registry.scan({{absent, origin}}));

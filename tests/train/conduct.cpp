@@ -129,10 +129,13 @@ TEST_CASE("where a not-a-number is searched for, an augment's own view comes fir
     CHECK(found.front().name == "dim");
 }
 
-TEST_CASE("a component that keeps something that is no buffer is named") {
+TEST_CASE("a component that keeps something that is not registered is named") {
     CHECK_THAT(
         check_refusal("networks.student.heads.scale.fault=forgets"),
         Contains("head 'scale' of plugin scale") &&
             Contains("output 'scaled': found another one after its state was saved and loaded, expected the "
-                     "same; it keeps something that is no buffer"));
+                     "same; it keeps something that is not registered: register_module()"));
+    // Its weights are drawn anew with each seed, and nobody saves them.
+    CHECK_THAT(check_refusal("networks.student.heads.scale.fault=unregistered"),
+               Contains("found another one after its state was saved and loaded"));
 }

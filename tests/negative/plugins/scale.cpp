@@ -26,7 +26,7 @@ class Scale : public Head {
         schema.text("fault", "none")
             .choices({"none", "standard", "torch", "number", "memory", "recipe", "null", "rank", "size",
                       "batch", "type", "device", "missing", "undefined", "undeclared", "in place", "raw",
-                      "forgets"})
+                      "forgets", "unregistered"})
             .doc("how to fail, up to null when created, then when called");
     }
     static Ports reads(const Options& options) {
@@ -40,13 +40,14 @@ class Scale : public Head {
         TORCH_CHECK(fault_ != "torch", "the tensor is on fire");
         if (fault_ == "number") throw 42;
         if (fault_ == "memory") throw std::bad_alloc();
+        if (fault_ == "unregistered") weights_ = at::rand({});
         if (fault_ == "recipe") throw RecipeError("factor and fault do not go together");
     }
     Tensors forward(const Tensors& in, const Context&) override {
         const auto& tokens = in["tokens"];
         if (fault_ == "raw") *tokens.data_ptr<float>() += 1;
         if (fault_ == "forgets") factor_ += 1;
-        const auto scaled = tokens * factor_;
+        const auto scaled = weights_.defined() ? tokens * weights_ : tokens * factor_;
         if (fault_ == "in place") tokens.detach().mul_(2);
         if (fault_ == "rank") return {{"scaled", scaled.mean(2)}};
         if (fault_ == "size") return {{"scaled", scaled.slice(2, 1)}};
@@ -62,6 +63,7 @@ class Scale : public Head {
   private:
     double factor_;
     std::string fault_;
+    at::Tensor weights_;
 };
 
 constexpr HearthComponent make_entry() {
