@@ -55,7 +55,7 @@ TEST_CASE("plugins show has the same facts as JSON") {
     CHECK(json["plugin"]["version"] == "1.2.3");
     CHECK(json["options"][0]["default"] == 2.0);
     CHECK(json["options"][0]["range"] == nlohmann::ordered_json({0.5, 10.0}));
-    CHECK(json["options"][1]["choices"].size() == 18);
+    CHECK(json["options"][1]["choices"].size() == 19);
     CHECK(json["reads"][0]["shape"] == "B L D");
     CHECK(json["writes"][0]["name"] == "scaled");
 }
