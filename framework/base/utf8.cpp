@@ -117,9 +117,7 @@ bool is_printable(std::string_view text) {
     return true;
 }
 
-namespace {
-
-std::string with_bytes_of_the_rest(std::string_view text, std::string_view kept) {
+std::string printable(std::string_view text, std::string_view kept) {
     std::string out;
     while (!text.empty()) {
         const auto length = std::max<std::size_t>(1, length_of_character(text));
@@ -131,16 +129,6 @@ std::string with_bytes_of_the_rest(std::string_view text, std::string_view kept)
         text.remove_prefix(length);
     }
     return out;
-}
-
-}  // namespace
-
-std::string printable(std::string_view text) {
-    return with_bytes_of_the_rest(text, "");
-}
-
-std::string printable_lines(std::string_view text) {
-    return with_bytes_of_the_rest(text, "\n\t");
 }
 
 }  // namespace hearth::base

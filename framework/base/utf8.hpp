@@ -17,10 +17,8 @@ std::string escaped(std::string_view text);
 /// Whether a terminal shows a text as it is: UTF-8 without control characters (C0, DEL, C1), line breaks included.
 bool is_printable(std::string_view text);
 
-/// With the bytes of what is not printable written as "\x1B".
-std::string printable(std::string_view text);
-/// The same for a text of several lines: line feeds and tabs stay.
-std::string printable_lines(std::string_view text);
+/// With the bytes of what is not printable written as "\x1B"; the ASCII characters of `kept` stay.
+std::string printable(std::string_view text, std::string_view kept = "");
 
 struct Character {
     std::size_t bytes;

@@ -155,7 +155,7 @@ void end_with_parent() {
 int fail(ExitCode code, const std::string& message) {
     // fmt::print would throw where nobody can read it, and the code still counts. What a plugin's author or a file
     // wrote into an exception does not get to command the terminal.
-    std::fputs(("error: " + base::printable_lines(message) + "\n").c_str(), stderr);
+    std::fputs(("error: " + base::printable(message, "\n\t") + "\n").c_str(), stderr);
     return static_cast<int>(code);
 }
 

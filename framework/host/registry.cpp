@@ -18,16 +18,15 @@ bool may_be_missing(const SearchEntry& entry) {
     return entry.origin == "user" || entry.origin == "installed";
 }
 
-// In alphabetical order, so that messages do not depend on the file system. A folder that cannot be read is a line of `problems`.
-std::set<fs::path> plugin_files(const SearchEntry& entry, std::vector<std::string>& problems) {
+// In alphabetical order, so that messages do not depend on the file system.
+std::set<fs::path> plugin_files(const SearchEntry& entry, std::error_code& failed) {
     std::set<fs::path> files;
-    std::error_code failed;
-    if (!fs::exists(entry.folder, failed) && may_be_missing(entry)) return files;
+    if (!fs::exists(entry.folder, failed) && may_be_missing(entry)) {
+        failed.clear();
+        return files;
+    }
     for (fs::directory_iterator at(entry.folder, failed), end; !failed && at != end; at.increment(failed))
         if (is_plugin_name(at->path().filename().string())) files.insert(at->path());
-    if (failed)
-        problems.push_back(
-            fmt::format("{} (from {}): {}", entry.folder.string(), entry.origin, failed.message()));
     return files;
 }
 
@@ -53,10 +52,15 @@ Registry Registry::found(const SearchRequest& request) {
 void Registry::scan(const std::vector<SearchEntry>& folders, const Approve& approve) {
     std::vector<std::set<fs::path>> files_of;
     std::vector<std::string> problems;
-    for (const auto& entry : folders) files_of.push_back(plugin_files(entry, problems));
-    const bool by_recipe = std::ranges::any_of(problems, [](const std::string& problem) {
-        return problem.find("(from recipe)") != std::string::npos;
-    });
+    bool by_recipe = false;
+    for (const auto& entry : folders) {
+        std::error_code failed;
+        files_of.push_back(plugin_files(entry, failed));
+        if (!failed) continue;
+        problems.push_back(
+            fmt::format("{} (from {}): {}", entry.folder.string(), entry.origin, failed.message()));
+        by_recipe = by_recipe || entry.origin == "recipe";
+    }
     if (!problems.empty())
         throw PluginError(fmt::format(
             "{}, expected a folder of plugins; correct the path{} or create the folder", join(problems, "\n  "),

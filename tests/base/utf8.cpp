@@ -35,7 +35,7 @@ TEST_CASE("what a terminal would obey is written out") {
         CHECK(printable(text) == text);
     }
     CHECK(printable("\x1b[31mred\n") == "\\x1B[31mred\\x0A");
-    CHECK(printable_lines("\x1b[31mred\n\tblue\r") == "\\x1B[31mred\n\tblue\\x0D");
+    CHECK(printable("\x1b[31mred\n\tblue\r", "\n\t") == "\\x1B[31mred\n\tblue\\x0D");
     CHECK(printable("\xc2\x9b"
                     "31m \x7f \xff") == "\\xC2\\x9B31m \\x7F \\xFF");
     CHECK_FALSE(is_printable("a\tb"));

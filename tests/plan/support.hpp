@@ -5,6 +5,7 @@
 
 #include <cstdlib>
 #include <filesystem>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -110,14 +111,16 @@ inline void check_same_gradients(const plan::Plan& expected, const plan::Plan& f
     }
 }
 
-/// look(file) for every recipe that can be run.
+/// look(file) for every recipe that can be run, in the order of their paths.
 template <class Look>
 void for_each_shipped_recipe(const Look& look) {
     const auto root = std::filesystem::path(HEARTH_TEST_SOURCE_DIR) / "recipes";
+    std::set<std::filesystem::path> files;
+    for (const auto& entry : std::filesystem::recursive_directory_iterator(root))
+        if (entry.path().extension() == ".toml" && entry.path().parent_path().filename() != "base")
+            files.insert(entry.path());
     for (const auto* folder : {"CHILDCXR", "NIHBOX"}) setenv(folder, "/films", 1);
-    for (const auto& entry : std::filesystem::recursive_directory_iterator(root)) {
-        const auto& file = entry.path();
-        if (file.extension() != ".toml" || file.parent_path().filename() == "base") continue;
+    for (const auto& file : files) {
         INFO(std::filesystem::relative(file, root));
         look(file);
     }
