@@ -117,7 +117,8 @@ Keys<TrainSpec> train_keys() {
         key("batch", &S::batch)
             .range(1, 1e6)
             .or_word("auto", S::auto_batch)
-            .doc("samples of one step in one process; \"auto\": as many as fit the memory"),
+            .doc("samples of one step in one process; \"auto\": as many as fit the memory. What is "
+                 "left of an epoch and fills no batch is left out"),
         key("accumulate", &S::accumulate)
             .range(1, 1e6)
             .doc("batches whose gradients are summed before the optimiser steps"),
