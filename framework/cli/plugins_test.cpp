@@ -11,6 +11,7 @@
 #include "base/json_text.hpp"
 #include "base/status_line.hpp"
 #include "cli/plugins.hpp"
+#include "cli/thread_sanitizer.hpp"
 #include "conformance/cases.hpp"
 #include "conformance/suite.hpp"
 #include "host/library.hpp"
@@ -34,17 +35,7 @@ struct PluginsTestFlags {
     bool list = false, tsan = false;
 };
 
-constexpr const char* about_tsan =
-    "ThreadSanitizer finds what two threads do to one another by chance. It has to be in the whole\n"
-    "process, so Hearth and the plugin are built with it, in folders of their own:\n"
-    "  cmake --preset tsan && cmake --build build/tsan          (in Hearth's sources)\n"
-    "  cmake -S . -B build-tsan -DHearth_DIR=HEARTH/build/tsan \\\n"
-    "        -DCMAKE_CXX_FLAGS='-fsanitize=thread -g'           (in yours)\n"
-    "  cmake --build build-tsan\n"
-    "  TSAN_OPTIONS='ignore_noninstrumented_modules=1 halt_on_error=1' \\\n"
-    "    HEARTH/build/tsan/bin/hearth plugins test build-tsan/lib/hearth/plugins/libhearth_augment_mine.so \\\n"
-    "    --case threads --timeout 600\n"
-    "A report ends the case, which then fails with what was printed.\n";
+const std::vector<std::string> threads_alone = {"threads"};
 
 /// The libraries that FILE names: itself, or those of a folder.
 std::vector<fs::path> libraries_of(const std::string& file) {
@@ -127,6 +118,7 @@ std::string repeated_arguments(const PluginsTestFlags& flags) {
     for (const auto& word : flags.words)
         if (word.find('=') != std::string::npos) out += " '" + word + "'";
     for (const auto& word : flags.symbols) out += " --symbol " + word;
+    if (flags.tsan) out += " --tsan";
     return out + (flags.settings.empty() ? "" : " --settings '" + flags.settings + "'");
 }
 
@@ -138,12 +130,13 @@ void list_cases(const Globals& globals) {
 }
 
 void run_plugins_test(const PluginsTestFlags& flags, const Globals& globals) {
-    if (flags.tsan) return fmt::print("{}", about_tsan);
     if (flags.list) return list_cases(globals);
     check_cases(flags.cases);
+    if (flags.tsan) run_under_thread_sanitizer(libraries_of(flags.file));
     const conformance::Limits limits = {flags.jobs, flags.timeout};
     const auto components = asked_components(flags, limits);
-    const conformance::Request request = {flags.cases, static_cast<std::uint64_t>(std::max(0LL, globals.seed)),
+    const auto& cases = flags.tsan && flags.cases.empty() ? threads_alone : flags.cases;
+    const conformance::Request request = {cases, static_cast<std::uint64_t>(std::max(0LL, globals.seed)),
                                           repeated_arguments(flags)};
     base::StatusLine line(stderr, STDERR_FILENO);
     const bool shows = !globals.quiet && !globals.json && base::can_redraw(STDERR_FILENO);
@@ -181,11 +174,13 @@ void add_plugins_test(CLI::App& plugins, Globals& globals) {
         ->check(CLI::PositiveNumber);
     test->add_option("--jobs", flags->jobs, "Cases at once")->capture_default_str()->check(CLI::Range(1, 1024));
     test->add_flag("--list", flags->list, "Name the cases and what each holds a component to");
-    test->add_flag("--tsan", flags->tsan, "Say how to run the case `threads` under ThreadSanitizer");
+    test->add_flag("--tsan", flags->tsan,
+                   "Under ThreadSanitizer, with which the plugin was built; without --case: threads");
     test->footer(
         "Exit code 4 where a case fails; each failure comes with the command that shows it again.\n\n"
         "Examples:\n  hearth plugins test build/lib/hearth/plugins/libhearth_head_mine.so\n"
         "  hearth plugins test build/lib/hearth/plugins head/mine width=8 --symbol D=32 --case gradients\n"
+        "  hearth plugins test build-tsan/lib/hearth/plugins/libhearth_augment_mine.so --tsan\n"
         "  hearth plugins test --list");
     test->callback([flags, &globals] { run_plugins_test(*flags, globals); });
 }

@@ -17,10 +17,15 @@ HearthPluginEntry open_entry(const std::filesystem::path& file) {
     boost::dll::fs::error_code failed;
     library.load(file, boost::dll::load_mode::rtld_now | boost::dll::load_mode::rtld_local, failed);
     if (failed) {
-        const char* reason = dlerror();
-        throw PluginError(file.string() + ": cannot be loaded: " + (reason == nullptr ? "unknown" : reason) +
-                          "; expected every symbol and library it needs to be found: link what is missing into "
-                          "the plugin (hearth_add_plugin(... LINK ...))");
+        const char* said = dlerror();
+        const std::string reason = said == nullptr ? "unknown" : said;
+        const bool sanitized = reason.find("libtsan") != std::string::npos;
+        throw PluginError(file.string() + ": cannot be loaded: " + reason +
+                          (sanitized
+                               ? "; it was built with ThreadSanitizer, which has to be in the process from its "
+                                 "start: build the plugin without it, or use `hearth plugins test FILE --tsan`"
+                               : "; expected every symbol and library it needs to be found: link what is "
+                                 "missing into the plugin (hearth_add_plugin(... LINK ...))"));
     }
     // Kept on purpose until the process ends: tensors, autograd nodes and virtual tables of live objects point
     // into the library, and nobody can tell when the last of them is gone.
