@@ -2,6 +2,7 @@
 #include "host/last_words.hpp"
 
 #include <fcntl.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <array>
@@ -186,12 +187,27 @@ void on_fault(int signal) {
     std::abort();
 }
 
-void on_exit() {
+[[noreturn]] void leave(int code) {
+    ::syscall(SYS_exit_group, code);
+    while (true) ::pause();  // never reached
+}
+
+/// Ends the process with words where it should not end yet; returns where it may.
+void refuse_to_end(const char* how) {
     const bool dies = Inside::now() != nullptr || current_record.load() != nullptr;
     if (end_is_expected || !dies || take_turn() != Turn::first) return;
     const int code = static_cast<int>(ExitCode::plugin);
-    speak(code, "exit() was called before the work was done", 0);
-    ::_exit(code);
+    speak(code, how, 0);
+    leave(code);
+}
+
+void on_exit() {
+    refuse_to_end("exit() was called before the work was done");
+}
+
+[[noreturn]] void end_at_once(int code) {
+    refuse_to_end("_exit() was called before the work was done");
+    leave(code);
 }
 
 /// A thread's stack for handlers.
@@ -262,3 +278,13 @@ void set_step(std::int64_t done) {
 }
 
 }  // namespace hearth::host
+
+// In place of the C library's, of which nobody would hear: whoever is loaded into this program calls these.
+extern "C" {
+__attribute__((visibility("default"))) void _exit(int code) {
+    hearth::host::end_at_once(code);
+}
+__attribute__((visibility("default"))) void _Exit(int code) noexcept {
+    hearth::host::end_at_once(code);
+}
+}

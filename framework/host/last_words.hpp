@@ -1,5 +1,5 @@
 // A process that dies in a plugin says where: on standard error, in the log of its run, and in the run's record.
-// It dies by a signal such as SIGSEGV, by abort(), or by an exit() that nobody but a plugin would call.
+// It dies by a signal such as SIGSEGV, by abort(), or by an exit() or _exit() that nobody but a plugin would call.
 #pragma once
 
 #include <cstdint>

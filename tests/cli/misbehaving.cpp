@@ -44,6 +44,11 @@ TEST_CASE("exit() in a plugin is no end of a run") {
                                 Contains("at step 1: exit() was called before the work was done"));
     CHECK(box.json_of("run/run.json")["status"] == "died");
 
+    const auto at_once = box.with("train", "exit at once", "after_step", {"--out", "at-once", "--no-report"});
+    CHECK(at_once.code == 4);
+    CHECK_THAT(at_once.err, Contains("at step 1: _exit() was called before the work was done"));
+    CHECK(box.json_of("at-once/run.json")["status"] == "died");
+
     const auto made = box.with("plan", "exit", "create");
     CHECK(made.code == 4);
     CHECK_THAT(made.err,
@@ -63,8 +68,8 @@ TEST_CASE("abort() and what leaves a destructor are said like a crash") {
 
 TEST_CASE("a sweep counts as finished only what says so, and names how the others ended") {
     const Misbehaving box;
-    const auto outcome = box.run({"sweep", "bad.toml", "loss.misbehave.fault=\"exit at once\",segfault,none",
-                                  "--out", "all", "--plugin-path", negative_plugins("misbehaving"), "--quiet"});
+    const auto outcome = box.run({"sweep", "bad.toml", "loss.misbehave.fault=vanish,segfault,none", "--out",
+                                  "all", "--plugin-path", negative_plugins("misbehaving"), "--quiet"});
     CHECK(outcome.code == 4);
     const auto table = box.folder.read("all/sweep.csv");
     CHECK_THAT(table, Contains("died (it ended without a word)") && Contains("died (signal 11, "));
