@@ -1,11 +1,14 @@
 #include "dist/backend.hpp"
 
 #include <c10/core/DeviceType.h>
+#include <dlfcn.h>
 #include <fmt/format.h>
 
+#include <array>
 #include <filesystem>
 
 #include <hearth/error.hpp>
+#include <map>
 #include <torch/csrc/distributed/c10d/Backend.hpp>
 #ifdef HEARTH_WITH_GLOO
 #include <torch/csrc/distributed/c10d/ProcessGroupGloo.hpp>
@@ -68,6 +71,43 @@ c10::intrusive_ptr<c10d::Backend> make_backend(const c10::intrusive_ptr<c10d::St
         "{} started {} processes, but this build of Hearth cannot join them on {}: {}; or start one "
         "process (docs/scaling.md)",
         launch.launcher, launch.world, device.str(), backend_on(device.type()).missing));
+}
+
+std::string identity_of(c10::Device device, const char* driver) {
+    if (!device.is_cuda()) return "";
+    // The driver counts devices as LibTorch does: those of CUDA_VISIBLE_DEVICES, in its order.
+    void* library = ::dlopen(driver, RTLD_NOW);
+    if (library == nullptr) return "";
+    const auto init = reinterpret_cast<int (*)(unsigned)>(::dlsym(library, "cuInit"));
+    const auto get = reinterpret_cast<int (*)(int*, int)>(::dlsym(library, "cuDeviceGet"));
+    void* symbol = ::dlsym(library, "cuDeviceGetUuid_v2");  // tells parts of one GPU (MIG) apart
+    if (symbol == nullptr) symbol = ::dlsym(library, "cuDeviceGetUuid");
+    const auto uuid = reinterpret_cast<int (*)(unsigned char*, int)>(symbol);
+    if (init == nullptr || get == nullptr || uuid == nullptr) return "";
+    int handle = 0;
+    std::array<unsigned char, 16> bytes{};
+    if (init(0) != 0 || get(&handle, device.index()) != 0 || uuid(bytes.data(), handle) != 0) return "";
+    std::string out = "GPU";
+    for (std::size_t i = 0; i < bytes.size(); ++i)
+        out += fmt::format("{}{:02x}", i == 0 || i == 4 || i == 6 || i == 8 || i == 10 ? "-" : "", bytes[i]);
+    return out;
+}
+
+std::string shared_device(const std::vector<Seat>& seats) {
+    std::map<std::string, std::size_t> users;
+    for (std::size_t rank = 0; rank < seats.size(); ++rank) {
+        const auto& [host, device] = seats[rank];
+        if (device.empty()) continue;
+        const auto [user, first] = users.emplace(device, rank);
+        if (first) continue;
+        return fmt::format(
+            "found processes {} and {} on the same device ({} of {}), expected one of its own for each; start "
+            "no "
+            "more on a machine than it has devices (torchrun --nproc_per_node, srun --ntasks-per-node), and "
+            "let each see all of them or only its own (srun --gpus-per-task=1), or set train.device = \"cpu\"",
+            user->second, rank, device, host);
+    }
+    return "";
 }
 
 BackendFact backend_on(c10::DeviceType device) {

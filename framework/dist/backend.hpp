@@ -6,6 +6,7 @@
 
 #include <chrono>
 #include <string>
+#include <vector>
 
 #include "dist/launch.hpp"
 
@@ -26,6 +27,18 @@ c10::Device device_of(const Launch& launch, c10::Device wanted, int visible);
 c10::intrusive_ptr<c10d::Backend> make_backend(const c10::intrusive_ptr<c10d::Store>& store,
                                                const Launch& launch, c10::Device device,
                                                std::chrono::seconds timeout);
+
+/// What tells a CUDA device from every other, on any machine: its UUID, as nvidia-smi writes it. "" for other
+/// devices and where the driver does not say. `driver`: its library.
+std::string identity_of(c10::Device device, const char* driver = "libcuda.so.1");
+
+/// A process and the device it uses.
+struct Seat {
+    std::string host, device;
+};
+/// "" where each process, by rank, has a device of its own or one that nothing is known of; else which two have
+/// the same, and what to write.
+std::string shared_device(const std::vector<Seat>& seats);
 
 /// What joins the processes of a run on a kind of device.
 struct BackendFact {

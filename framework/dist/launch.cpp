@@ -1,6 +1,8 @@
 #include "dist/launch.hpp"
 
 #include <fmt/format.h>
+#include <sched.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <charconv>
@@ -106,6 +108,19 @@ Environment process_environment() {
         const char* value = std::getenv(name.c_str());
         return value == nullptr ? std::nullopt : std::optional<std::string>(value);
     };
+}
+
+int share_of_cores(int allowed, int installed, int processes) {
+    const bool shared_out = allowed * processes <= installed;
+    return std::max(1, shared_out ? allowed : allowed / processes);
+}
+
+int cores_for(const Launch& launch) {
+    const int installed = std::max(1, static_cast<int>(::sysconf(_SC_NPROCESSORS_CONF)));
+    cpu_set_t mask;
+    CPU_ZERO(&mask);
+    const bool known = ::sched_getaffinity(0, sizeof(mask), &mask) == 0;
+    return share_of_cores(known ? CPU_COUNT(&mask) : installed, installed, launch.local_world);
 }
 
 std::string first_host(const std::string& list) {

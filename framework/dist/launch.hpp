@@ -25,6 +25,12 @@ Environment process_environment();
 /// MASTER_ADDR and MASTER_PORT count too. Throws RecipeError for a variable that is missing or no number.
 std::optional<Launch> read_launch(const Environment& environment);
 
+/// Cores for each of `processes` on one machine with `installed` cores, of which this process may use `allowed`.
+/// Where a launcher bound every process to its own (srun --cpus-per-task), those are shared out already.
+int share_of_cores(int allowed, int installed, int processes);
+/// The same for this process: its affinity, and what the machine has.
+int cores_for(const Launch& launch);
+
 /// The first host of a SLURM list: "node[03-07,9],other" -> "node03".
 std::string first_host(const std::string& list);
 

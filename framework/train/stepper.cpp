@@ -202,10 +202,11 @@ bool Stepper::micro_step(Updater& updater, Context now, Tensors& batch, bool fre
     clock_.enter(Part::backward);
     const auto loss =
         recipe_.train.accumulate > 1 ? out.total / static_cast<double>(recipe_.train.accumulate) : out.total;
-    if (updater.average && last) updater.average->prepare(loss);
+    if (updater.average && last) updater.average->prepare();
     try {
         const host::Inside inside(updater.backward.c_str());
         loss.backward();
+        if (updater.average && last) updater.average->finish();
     } catch (const c10::DistBackendError& error) {
         group_->lost("averaging gradients", error.what_without_backtrace());
     } catch (const std::exception& error) {
@@ -216,6 +217,7 @@ bool Stepper::micro_step(Updater& updater, Context now, Tensors& batch, bool fre
     }
     // Read after the backward pass, not before: a GPU has its work by now and does not wait for the question.
     const bool finite = std::isfinite(out.total.item<double>());
+    if (group_ != nullptr) group_->check("averaging gradients");
     clock_.enter(Part::other);
     if (watch) watch(out, fresh ? batch["index"].size(0) : 0, finite);
     return finite;

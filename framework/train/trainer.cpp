@@ -62,8 +62,17 @@ auto Trainer::recorded(const Work& work) -> decltype(work()) {
         fail(static_cast<int>(error.code()), error.what());
         return error;
     };
+    // Where others are lost, what the device returns means nothing, and an error that comes of it neither.
+    const auto reached = [&] {
+        try {
+            return work();
+        } catch (const std::exception&) {
+            if (request_.group != nullptr) request_.group->check("training");
+            throw;
+        }
+    };
     try {
-        return work();
+        return reached();
     } catch (const c10::OutOfMemoryError& error) {
         throw out_of_memory(error.what_without_backtrace());
     } catch (const OutOfMemory& error) {
@@ -88,7 +97,10 @@ Trainer::Trainer(const recipe::Recipe& recipe, const host::Registry& registry, T
       data_(take_data()),
       own_folder_(request_.stage ? std::nullopt : std::optional(open_folder(recipe, registry, request_))),
       folder_(request_.stage ? *request_.stage->folder : *own_folder_) {
-    if (recipe.train.threads > 0) at::set_num_threads(static_cast<int>(recipe.train.threads));
+    if (recipe.train.threads > 0)
+        at::set_num_threads(static_cast<int>(recipe.train.threads));
+    else if (const auto cores = dist::cores_of(comm()); cores > 0)
+        at::set_num_threads(std::min(at::get_num_threads(), cores));
     plan_.to(device_);
     plan_.train(true);
     if (!request_.stage)
@@ -163,6 +175,7 @@ void Trainer::restore() {
 
 void Trainer::save(const std::string& name) {
     if (!first()) return;
+    if (request_.group != nullptr) request_.group->settle("the step before checkpoint " + name);
     view_->busy("writing checkpoint " + name);
     checkpoints_->save(name, progress_);
     view_->step(progress_.step);
@@ -188,9 +201,7 @@ RunFolder open_folder(const recipe::Recipe& recipe, const host::Registry& regist
 bool Trainer::stop_asked() const {
     const int here = StopSignals::received();
     if (request_.group == nullptr) return here != 0;
-    auto everywhere = at::full({1}, here, at::kFloat);
-    comm().all_reduce_sum(everywhere);
-    return everywhere.item<float>() != 0;
+    return request_.group->any_before(here != 0);
 }
 
 Context Trainer::context() const {
@@ -251,8 +262,9 @@ TrainSummary Trainer::train() {
     if (!stopped) say_how_it_ended();
     if (stopped) {
         save("last");
-        view_->say(fmt::format("stopped by signal {} at step {}; go on with --resume", StopSignals::received(),
-                               progress_.step));
+        const auto by = StopSignals::received() != 0 ? fmt::format("by signal {}", StopSignals::received())
+                                                     : "by a signal to another process";
+        view_->say(fmt::format("stopped {} at step {}; go on with --resume", by, progress_.step));
     } else {  // on the terminal the verb says it
         folder_.log(fmt::format("trained {} steps in {}", summary.steps, base::duration_text(summary.seconds)));
     }

@@ -109,7 +109,9 @@ class Trainer {
     bool first() const { return comm().rank() == 0; }  ///< this process keeps the run folder
     bool resumes() const;
     std::int64_t steps_before() const { return request_.stage ? request_.stage->steps_before : 0; }
-    bool stop_asked() const;  ///< by a signal that any process got
+    /// By a signal; with several processes by one that any of them got before the step that is now over, so
+    /// that all stop after the same one.
+    bool stop_asked() const;
 
     const recipe::Recipe& recipe_;
     const host::Registry& registry_;

@@ -9,6 +9,7 @@
 #include "base/activity.hpp"
 #include "data/repeated.hpp"
 #include "data/requests.hpp"
+#include "dist/process_group.hpp"
 #include "train/seed.hpp"
 
 namespace hearth::train {
@@ -92,7 +93,7 @@ void expect_a_step(const recipe::Recipe& recipe, const plan::Plan& plan, std::in
 data::LoaderOptions loader_options(const recipe::Recipe& recipe, const plan::Plan& plan,
                                    const data::Labels& labels, const Comm& comm, c10::Device device) {
     return {.batch = recipe.train.batch,
-            .workers = recipe.data.workers,
+            .workers = recipe.data.workers > 0 ? recipe.data.workers : dist::cores_of(comm),
             .prefetch = recipe.data.prefetch,
             .seed = seed_of(recipe),
             .channels = recipe.data.channels,

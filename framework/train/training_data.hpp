@@ -36,7 +36,8 @@ TrainingData with_cache(TrainingData opened, const recipe::DataSpec& spec, const
 void expect_a_step(const recipe::Recipe& recipe, const plan::Plan& plan, std::int64_t images);
 
 /// Batches as [data] and [train] ask for them, from images that are not kept in memory, with the views of this
-/// plan, for a step on `device`. `plan` has to outlive a loader of them.
+/// plan, for a step on `device`. Where the number of workers is Hearth's to choose, the processes of a machine
+/// share its cores. `plan` has to outlive a loader of them.
 data::LoaderOptions loader_options(const recipe::Recipe& recipe, const plan::Plan& plan,
                                    const data::Labels& labels, const Comm& comm = Comm::local(),
                                    c10::Device device = c10::kCPU);

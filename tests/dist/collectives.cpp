@@ -40,6 +40,24 @@ TEST_CASE("parameters that take turns, as those of phases, are averaged when it 
     all_hold("turns");
 }
 
+TEST_CASE("which parameters a loss reaches may change from step to step and differ between processes") {
+    all_hold("reaches");
+}
+
+TEST_CASE("what any process asked for is known to all after the next call, without a collective") {
+    all_hold("asks");
+}
+
+TEST_CASE("two processes on one device end with a message that names both, and exit code 2") {
+    const TemporaryFolder folder;
+    Processes processes(folder, 3, {HEARTH_TEST_BINARY_DIR "/bin/hearth_dist_worker", "sits"});
+    CHECK(processes.wait() == std::vector<int>{2, 2, 2});
+    for (int rank = 0; rank < 3; ++rank)
+        CHECK_THAT(processes.printed(rank),
+                   Contains("found processes 0 and 1 on the same device (GPU-00000000-0000 of ") &&
+                       Contains("--nproc_per_node"));
+}
+
 TEST_CASE("a process that dies ends the others with a message and exit code 7") {
     const TemporaryFolder folder;
     Processes processes(folder, 2, {HEARTH_TEST_BINARY_DIR "/bin/hearth_dist_worker", "dies"});

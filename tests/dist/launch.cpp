@@ -82,6 +82,31 @@ TEST_CASE("what is missing or wrong is named") {
     CHECK_THROWS_WITH(launch({{"RANK", "2"}, {"WORLD_SIZE", "2"}}), Contains("expected a rank below"));
 }
 
+TEST_CASE("processes of a machine share its cores, unless a launcher bound each to its own") {
+    CHECK(dist::share_of_cores(128, 128, 8) == 16);
+    CHECK(dist::share_of_cores(16, 128, 8) == 16);  // srun --cpus-per-task=16
+    CHECK(dist::share_of_cores(64, 128, 8) == 8);   // a job with half of the machine
+    CHECK(dist::share_of_cores(2, 2, 1) == 2);
+    CHECK(dist::share_of_cores(2, 2, 8) == 1);
+}
+
+TEST_CASE(
+    "two processes on one device are found, and where nothing is known of a device it is nobody's fault") {
+    CHECK(dist::shared_device({{"n1", "a"}, {"n1", "b"}, {"n2", "c"}}).empty());
+    CHECK(dist::shared_device({{"n1", ""}, {"n1", ""}}).empty());
+    CHECK_THAT(
+        dist::shared_device({{"n1", "a"}, {"n2", "b"}, {"n2", "c"}, {"n2", "b"}}),
+        Contains("found processes 1 and 3 on the same device (b of n2)") && Contains("srun --gpus-per-task=1"));
+}
+
+TEST_CASE("a device is told by the UUID that its driver gives it") {
+    const c10::Device second(c10::kCUDA, 1);
+    CHECK(dist::identity_of(second, HEARTH_TEST_DRIVER) == "GPU-01010203-0405-0607-0809-0a0b0c0d0e0f");
+    CHECK(dist::identity_of(second, "no such library").empty());
+    CHECK(dist::identity_of(c10::Device(c10::kCUDA, 7), HEARTH_TEST_DRIVER).empty());  // it has no such device
+    CHECK(dist::identity_of(c10::kCPU, HEARTH_TEST_DRIVER).empty());
+}
+
 TEST_CASE("each process takes a CUDA device of its own") {
     const auto index = [](int local_rank, int visible) {
         const dist::Launch launch{

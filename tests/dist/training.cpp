@@ -89,6 +89,71 @@ TEST_CASE("when a process is killed the others end with exit code 7, and all tog
     CHECK(run["step"] == 200);
 }
 
+TEST_CASE("a signal to one process stops all after the same step, with a checkpoint that goes on") {
+    const Sandbox box;
+    const Words longer = {"train.epochs=400", "train.timeout=20"};
+    for (const int told : {0, 1}) {
+        const auto run = fmt::format("run{}", told);
+        {
+            Processes processes(box.folder, 2, train_in(2, run, longer));
+            const auto start = std::chrono::steady_clock::now();
+            while (!std::filesystem::exists(box.folder / (run + "/checkpoints/last.safetensors")) &&
+                   std::chrono::steady_clock::now() - start < std::chrono::seconds(120))
+                ::usleep(20000);
+            processes.kill(told, SIGTERM);
+            const auto codes = processes.wait();  // one that went a step further would wait for the other
+            INFO(processes.printed(0) << processes.printed(1));
+            CHECK(codes == std::vector<int>{75, 75});
+        }
+        const auto status = nlohmann::json::parse(box.folder.read(run + "/run.json"));
+        CHECK(status["status"] == "stopped");
+        const auto step = status["step"].get<int>();
+        CHECK(last(box, run).metadata.at("hearth.step") == std::to_string(step));
+        CHECK_THAT(box.folder.read(run + "/train.log"),
+                   Contains(fmt::format("stopped {} at step {};",
+                                        told == 0 ? "by signal 15" : "by a signal to another process", step)));
+    }
+}
+
+TEST_CASE("a step of several processes has one collective a bucket of gradients, and no other") {
+    const TemporaryFolder folder;
+    folder.write("recipe.toml", R"(schema = 1
+name = "linear"
+[data]
+source = "phantom"
+size = 16
+workers = 1
+[networks.student]
+backbone = { use = "test-pixels" }
+[[pass]]
+network = "student"
+view = "image"
+[[loss]]
+use = "test-mean-square"
+[train]
+epochs = 1
+batch = 4
+device = "cpu"
+precision = "fp32"
+threads = 1
+log_every = 1000
+)");
+    Processes processes(folder, 2, {HEARTH_TEST_BINARY_DIR "/bin/hearth_dist_worker", "steps", "recipe.toml"});
+    const auto codes = processes.wait();
+    INFO(processes.printed(0) << processes.printed(1));
+    CHECK(codes == std::vector<int>{0, 0});
+}
+
+TEST_CASE("processes of one machine share its cores, for loading and for arithmetic") {
+    const Sandbox box;
+    Processes processes(box.folder, 2,
+                        {"env", "-u", "OMP_NUM_THREADS", HEARTH_TEST_BINARY_DIR "/bin/hearth_dist_worker",
+                         "shares", "tiny.toml"});
+    const auto codes = processes.wait();
+    INFO(processes.printed(0) << processes.printed(1));
+    CHECK(codes == std::vector<int>{0, 0});
+}
+
 TEST_CASE("a run of two processes goes on in one with the same global batch") {
     const Sandbox box;
     const Words two_epochs = {"train.epochs=2", "train.checkpoint_every=1"};

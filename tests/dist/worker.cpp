@@ -1,9 +1,12 @@
-// One process of the tests in collectives.cpp and phases_and_fits.cpp: makes the calls that argv names and ends
+// One process of the tests in collectives.cpp, phases_and_fits.cpp and training.cpp: makes the calls that argv names and ends
 // with 0 when each gave what it has to.
 #include <ATen/ATen.h>
+#include <ATen/Parallel.h>
+#include <ATen/record_function.h>
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <hearth/error.hpp>
 #include <string>
 #include <thread>
@@ -12,6 +15,7 @@
 #include "host/registry.hpp"
 #include "recipe/recipe.hpp"
 #include "train/fitting.hpp"
+#include "train/trainer.hpp"
 #include "train/training_data.hpp"
 #include "train/training_set.hpp"
 
@@ -20,6 +24,16 @@ using namespace hearth;
 namespace {
 
 int failures = 0;
+std::atomic<int> collectives = 0;
+
+/// From here on calls of c10d are counted, of whatever thread.
+void count_collectives() {
+    at::addGlobalCallback(
+        at::RecordFunctionCallback([](const at::RecordFunction& call) -> std::unique_ptr<at::ObserverContext> {
+            if (std::string_view(call.name()).starts_with("c10d::")) ++collectives;
+            return nullptr;
+        }));
+}
 
 void check(bool holds, const char* what) {
     if (holds) return;
@@ -52,6 +66,14 @@ void gathers(const dist::ProcessGroup& group) {
     const auto x = rows_of(group.rank()).requires_grad_();
     (group.all_gather(x, true).sum() * (group.rank() + 1)).backward();
     check(at::equal(x.grad(), at::full({2, 1}, world * (world + 1) / 2, at::kFloat)), "gradient of all_gather");
+    // Rows that matter differently, and a gradient that is no contiguous tensor.
+    const auto weights = at::arange(2 * world, at::kFloat).view({1, -1}), y = at::ones({2, 3}).requires_grad_();
+    (at::matmul(weights, group.all_gather(y, true)).sum() * (group.rank() + 1)).backward();
+    const auto own = weights.t().narrow(0, 2 * group.rank(), 2).expand({2, 3});
+    check(at::equal(y.grad(), own * (world * (world + 1) / 2)), "the part of the gradient that is one's own");
+    // What every process needs of it alone goes to it alone.
+    const auto part = group.reduce_scatter_sum(at::arange(2 * world, at::kFloat));
+    check(at::equal(part, at::arange(2, at::kFloat).add(2 * group.rank()).mul(world)), "reduce_scatter_sum");
 }
 
 void words(const dist::ProcessGroup& group) {
@@ -65,6 +87,7 @@ void words(const dist::ProcessGroup& group) {
 void averages(const dist::ProcessGroup& group) {
     const auto w = at::ones({4}).requires_grad_(), unused = at::ones({2}).requires_grad_();
     dist::GradientAverage average({{"w", w}, {"unused", unused}}, group);
+    count_collectives();
     const auto loss = [&] { return (w * (group.rank() + 1)).sum(); };
     const auto mean = static_cast<float>(group.world_size() + 1) / 2;
     for (int step = 0; step < 3; ++step) {
@@ -72,12 +95,130 @@ void averages(const dist::ProcessGroup& group) {
         loss().backward();  // stays here
         check(w.grad()[0].item<float>() == static_cast<float>(group.rank() + 1),
               "a gradient that is not averaged");
-        const auto last = loss();
-        average.prepare(last);
-        last.backward();
+        collectives = 0;
+        average.prepare();
+        loss().backward();
+        average.finish();
         check(at::allclose(w.grad(), at::full({4}, 2 * mean)), "accumulated and averaged gradient");
         check(!unused.grad().defined(), "no gradient where no process has one");
+        // At first in one bucket; then that of `unused` comes after the other.
+        check(collectives == (step == 0 ? 1 : 2), "a collective a bucket, and no other");
     }
+}
+
+/// Which parameters a loss reaches changes from step to step and from process to process, in several buckets, one
+/// of them in channels-last order.
+void reaches(const dist::ProcessGroup& group) {
+    const std::vector<std::int64_t> big = {1, 300, 1000};  // more than the first bucket holds
+    const std::vector<at::Tensor> parts = {at::ones(big),
+                                           at::ones({2, 3, 4, 5}).contiguous(at::MemoryFormat::ChannelsLast),
+                                           at::ones(big), at::ones({7}, at::kDouble)};
+    std::vector<std::pair<std::string, at::Tensor>> named;
+    for (const auto& part : parts)
+        named.emplace_back(fmt::format("p{}", named.size()), part.set_requires_grad(true));
+    dist::GradientAverage average(named, group);
+    const auto world = static_cast<std::size_t>(group.world_size());
+    // Whether a process uses a parameter in a step: nobody, some and all of them in turn.
+    const auto uses = [&](std::size_t process, std::size_t part, std::size_t step) {
+        switch ((part + step) % 4) {
+            case 0:
+                return true;
+            case 1:
+                return process == step % world;
+            case 2:
+                return false;
+            default:
+                return process != step % world;
+        }
+    };
+    const auto factor = [](std::size_t process, const at::Tensor& part) {
+        return (at::arange(part.numel(), part.options().requires_grad(false)).remainder(11) + 1)
+                   .view(part.sizes()) *
+               static_cast<double>(process + 1);
+    };
+    const auto rank = static_cast<std::size_t>(group.rank());
+    for (std::size_t step = 0; step < 9; ++step) {
+        at::Tensor loss = at::zeros({}, at::kDouble).requires_grad_();
+        for (std::size_t i = 0; i < parts.size(); ++i) {
+            parts[i].mutable_grad() = at::Tensor();
+            if (uses(rank, i, step)) loss = loss + (parts[i] * factor(rank, parts[i])).sum();
+        }
+        average.prepare();
+        loss.backward();
+        average.finish();
+        for (std::size_t i = 0; i < parts.size(); ++i) {
+            auto expected = at::zeros_like(parts[i]);
+            bool anybody = false;
+            for (std::size_t process = 0; process < world; ++process)
+                if (uses(process, i, step)) {
+                    anybody = true;
+                    expected = expected + factor(process, parts[i]) / static_cast<double>(world);
+                }
+            const auto& gradient = parts[i].grad();
+            check(gradient.defined() == anybody, "a gradient where somebody has one");
+            if (!anybody || !gradient.defined()) continue;
+            check(at::allclose(gradient, expected), "the average over all, with zeros of those that have none");
+            check(gradient.strides() == parts[i].strides(), "in memory a gradient lies as its parameter does");
+        }
+    }
+}
+
+void asks(const dist::ProcessGroup& group) {
+    count_collectives();
+    const int last = group.world_size() - 1;
+    check(!group.any_before(group.rank() == 0), "nothing was asked before");
+    check(group.any_before(false), "process 0 said yes the time before");
+    check(!group.any_before(group.rank() == last), "nobody did");
+    check(group.any_before(true), "the last one did");
+    check(group.any_before(false), "all did");
+    for (int i = 0; i < 200; ++i) {
+        const bool odd = i % 3 == 1;
+        check(group.any_before(odd && group.rank() == last) == (i % 3 == 2), "again and again");
+        if (i == 50 && group.rank() == 0) std::this_thread::sleep_for(std::chrono::milliseconds(100));
+    }
+    check(collectives == 0, "no collective of the device");
+}
+
+train::TrainRequest request(const dist::ProcessGroup& group, const std::string& out) {
+    train::TrainRequest request;
+    request.out = out;
+    request.quiet = true;
+    request.group = &group;
+    return request;
+}
+
+/// With what the launcher says, not with OMP_NUM_THREADS: each process takes its part of the cores.
+void shares(const dist::ProcessGroup& group, const std::string& file) {
+    const auto cores = dist::cores_for(group.launch());
+    check(dist::cores_of(group) == cores && dist::cores_of(Comm::local()) == 0, "cores_of");
+    check(group.launch().local_world == group.world_size(), "all processes are of this machine");
+    host::Registry registry;
+    registry.scan({{HEARTH_TEST_BINARY_DIR "/lib/hearth/plugins", "test"}});
+    const auto recipe = recipe::load(file, {"data.workers=0", "train.threads=0"});
+    const auto plan = plan::Plan::initial(recipe, registry);
+    check(train::loader_options(recipe, plan, {}, group).workers == cores, "workers of a process of a group");
+    check(train::loader_options(recipe, plan, {}).workers == 0, "workers of a process that is alone");
+    at::set_num_threads(64);
+    const train::Trainer trainer(recipe, registry, request(group, "run"));
+    check(at::get_num_threads() == cores, "threads of a process of a group");
+}
+
+/// A step has the collectives of its gradients, one here, and those of its losses, none here.
+void steps(const dist::ProcessGroup& group, const std::string& file) {
+    host::Registry registry;
+    registry.scan({{HEARTH_TEST_BINARY_DIR "/lib/hearth/plugins", "test"},
+                   {HEARTH_TEST_BINARY_DIR "/tests/plugins/train", "test"}});
+    const auto calls = [&](int steps) {
+        const auto recipe = recipe::load(file, {fmt::format("data.phantom_count={}", 8 * steps)});
+        train::Trainer trainer(recipe, registry, request(group, fmt::format("run{}", steps)));
+        collectives = 0;
+        check(trainer.run().steps == steps, "so many steps");
+        return collectives.load();
+    };
+    count_collectives();
+    const int few = calls(4), more = calls(9);
+    fmt::print("{} collectives in 4 steps, {} in 9\n", few, more);
+    check(more - few == 5, "one collective a step");
 }
 
 /// Two sets of parameters take turns in a loss of both, as those of phases do.
@@ -92,8 +233,10 @@ void turns(const dist::ProcessGroup& group) {
         other.set_requires_grad(false);
         asked.mutable_grad() = other.mutable_grad() = at::Tensor();
         const auto loss = (asked.sum() * other.sum() * (group.rank() + 1));
-        (odd ? second : first).prepare(loss);
+        auto& average = odd ? second : first;
+        average.prepare();
         loss.backward();
+        average.finish();
         check(at::allclose(asked.grad(), at::full_like(asked, mean * static_cast<float>(other.numel()))),
               "the gradient of whose turn it is");
         check(!other.grad().defined(), "no gradient of whose turn it is not");
@@ -163,16 +306,20 @@ int main(int, char** argv) {
     const std::string what = argv[1];
     try {
         const auto launch = dist::read_launch(dist::process_environment());
+        dist::GroupParts parts;
+        if (what == "sits") parts.identity = [](c10::Device) { return "GPU-00000000-0000"; };
         const dist::ProcessGroup group(launch.value(), c10::kCPU,
-                                       std::chrono::seconds(what == "hangs" ? 3 : 20));
-        if (what == "fits")
-            fits(group, argv[2]);
+                                       std::chrono::seconds(what == "hangs" ? 3 : 20), parts);
+        if (what == "fits" || what == "shares" || what == "steps")
+            (what == "fits" ? fits : what == "shares" ? shares : steps)(group, argv[2]);
         else
             (what == "sums"       ? sums
              : what == "gathers"  ? gathers
              : what == "words"    ? words
              : what == "averages" ? averages
              : what == "turns"    ? turns
+             : what == "reaches"  ? reaches
+             : what == "asks"     ? asks
              : what == "hangs"    ? hangs
                                   : dies)(group);
     } catch (const Error& error) {

@@ -76,7 +76,9 @@ class Processes {
     Processes(const Processes&) = delete;
     Processes& operator=(const Processes&) = delete;
 
-    void kill(int rank) const { ::kill(children_[static_cast<std::size_t>(rank)], SIGKILL); }
+    void kill(int rank, int signal = SIGKILL) const {
+        ::kill(children_[static_cast<std::size_t>(rank)], signal);
+    }
     /// The exit codes; 128 + signal of one that was killed.
     std::vector<int> wait() {
         std::vector<int> codes;
