@@ -65,17 +65,21 @@ Maps make_maps(const LabelledSet& set, const std::string& part, const Scoring& s
     std::vector<Tensor> films;
     std::vector<std::vector<Tensor>> maps(scoring.scorers.size());
     out.values.resize(scoring.scorers.size());
-    out.odd = for_each_batch(set, data, spec.batch, limit,
-                             [&](const Tensor& images, const std::vector<std::int64_t>& indices) {
-                                 for (std::size_t s = 0; s < maps.size(); ++s) {
-                                     const auto made = scoring.scorers[s]->score(images, scoring.context);
-                                     if (made.map.defined()) maps[s].push_back(made.map);
-                                     if (made.images.defined()) append(out.values[s], made.images);
-                                 }
-                                 films.push_back(small_films(images));
-                                 out.indices.insert(out.indices.end(), indices.begin(), indices.end());
-                                 tell(std::ssize(out.indices), all);
-                             });
+    const auto device = scoring.context.device;
+    out.odd = for_each_batch(
+        set, data, spec.batch, limit,
+        [&](const Tensor& images, const std::vector<std::int64_t>& indices) {
+            const auto moved = images.to(device, /*non_blocking=*/true);
+            for (std::size_t s = 0; s < maps.size(); ++s) {
+                const auto made = scoring.scorers[s]->score(moved, scoring.context);
+                if (made.map.defined()) maps[s].push_back(made.map);
+                if (made.images.defined()) append(out.values[s], made.images);
+            }
+            films.push_back(small_films(images));
+            out.indices.insert(out.indices.end(), indices.begin(), indices.end());
+            tell(std::ssize(out.indices), all);
+        },
+        device);
     const auto found = std::ssize(out.indices);
     if (found == 0) throw DataError("detect: found no readable image in a part of the data");
     if (found < all) tell(found, found);  // the rest has no label or cannot be read
@@ -343,9 +347,10 @@ void compare_with_baselines(Detection& out) {
                                       ResampledAuc(b.scores, out.labels), {.resamples = 2000, .seed = 0})});
 }
 
-Scorers scorers_of(const recipe::Recipe& recipe, const plan::Plan& plan) {
+Scorers scorers_of(const recipe::Recipe& recipe, const plan::Plan& plan, c10::Device device) {
+    const bool bf16 = evaluates_in_bf16(recipe, device);
     Scorers out;
-    for (const auto& score : recipe.detect->scores) out.push_back(make_scorer(score, recipe.data, plan));
+    for (const auto& score : recipe.detect->scores) out.push_back(make_scorer(score, recipe.data, plan, bf16));
     return out;
 }
 
@@ -353,8 +358,12 @@ void learn(Scorers& scorers, const LabelledSet& normal, const recipe::Recipe& re
     const auto& spec = *recipe.detect;
     for (auto& scorer : scorers)
         if (scorer->learns())
-            for_each_batch(normal, recipe.data, spec.batch, spec.labelled.limit,
-                           [&](const Tensor& batch, const auto&) { scorer->learn(batch, context); });
+            for_each_batch(
+                normal, recipe.data, spec.batch, spec.labelled.limit,
+                [&](const Tensor& images, const auto&) {
+                    scorer->learn(images.to(context.device, /*non_blocking=*/true), context);
+                },
+                context.device);
 }
 
 }  // namespace
@@ -362,7 +371,7 @@ void learn(Scorers& scorers, const LabelledSet& normal, const recipe::Recipe& re
 double quick_detection(const recipe::Recipe& recipe, const LabelledSet& normal, const LabelledSet& rows,
                        const plan::Plan& plan, const Context& context) {
     const at::NoGradGuard no_grad;
-    auto scorers = scorers_of(recipe, plan);
+    auto scorers = scorers_of(recipe, plan, context.device);
     learn(scorers, normal, recipe, context);
     const PartProgress untold;
     const Scoring scoring{recipe, scorers, context, untold};
@@ -380,7 +389,7 @@ Detection detect(const recipe::Recipe& recipe, const plan::Plan& plan, c10::Devi
                         recipe.name));
     const at::NoGradGuard no_grad;
     const auto& spec = *recipe.detect;
-    auto scorers = scorers_of(recipe, plan);
+    auto scorers = scorers_of(recipe, plan, device);
     const auto images = open_anomaly_images(recipe);
     auto context = evaluation_context(device);
     context.learns = false;

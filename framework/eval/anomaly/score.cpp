@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <cmath>
+#include <hearth/mixed_precision.hpp>
 #include <hearth/text.hpp>
 #include <hearth/tokens.hpp>
 
@@ -18,9 +19,9 @@ using at::Tensor;
 class Feeder {
   public:
     /// `hidden` is the view that the scorer writes itself, "" for none.
-    Feeder(const recipe::ScoreSpec& spec, const recipe::DataSpec& data, const plan::Plan& plan,
+    Feeder(const recipe::ScoreSpec& spec, const recipe::DataSpec& data, const plan::Plan& plan, bool bf16,
            const std::set<std::string>& outputs, const std::string& hidden)
-        : plan_(plan), outputs_(outputs), hidden_(hidden) {
+        : plan_(plan), bf16_(bf16), outputs_(outputs), hidden_(hidden) {
         try {
             views_ = plan.needs(outputs);
         } catch (const RecipeError& error) {
@@ -51,13 +52,14 @@ class Feeder {
     /// `mask` [B, 1, S, S] for the hidden view; undefined where there is none.
     Tensors operator()(const Tensor& images, const Tensor& mask, const Context& context) const {
         Tensors views;
-        const auto moved = images.to(context.device);
-        for (const auto& view : views_) views.set(view, view == hidden_ ? mask.to(context.device) : moved);
+        for (const auto& view : views_) views.set(view, view == hidden_ ? mask : images);
+        const MixedPrecision mixed(context.device.type(), bf16_);
         return train::evaluated(plan_, views, outputs_, context);
     }
 
   private:
     const plan::Plan& plan_;
+    bool bf16_;
     std::set<std::string> outputs_, views_;
     std::string hidden_;
 };
@@ -76,10 +78,10 @@ Tensor enlarged(const Tensor& map, const Tensor& images) {
 
 class ErrorScorer : public AnomalyScorer {
   public:
-    ErrorScorer(const recipe::ScoreSpec& spec, const recipe::DataSpec& data, const plan::Plan& plan)
+    ErrorScorer(const recipe::ScoreSpec& spec, const recipe::DataSpec& data, const plan::Plan& plan, bool bf16)
         : output_(spec.options.text("output")),
           squared_(spec.options.text("norm") == "squared"),
-          feed_(spec, data, plan, {output_}, spec.options.text("mask")) {
+          feed_(spec, data, plan, bf16, {output_}, spec.options.text("mask")) {
         const Shape film = {"B", Dim(data.channels), Dim(data.size), Dim(data.size)};
         if (plan.shape(output_) != film)
             throw RecipeError(fmt::format("{}: detect.scores.{}.output: '{}' is '{}', expected an image, '{}'",
@@ -96,37 +98,39 @@ class ErrorScorer : public AnomalyScorer {
     }
 
     Scored score(const Tensor& images, const Context& context) override {
-        if (!masks_.defined()) return {error(images, feed_(images, {}, context)[output_]), {}};
-        auto map = at::zeros({images.size(0), images.size(2), images.size(3)}, at::kFloat);
+        if (!masks_.defined()) return {error(images, feed_(images, {}, context)[output_]).to(at::kCPU), {}};
+        masks_ = masks_.to(images.device());
+        auto map = at::zeros({images.size(0), images.size(2), images.size(3)}, images.options());
         for (const auto& mask : masks_.unbind(0)) {
             const auto hidden = mask.expand({images.size(0), 1, -1, -1}).contiguous();
             map.add_(error(images, feed_(images, hidden, context)[output_]).mul_(mask));
         }
-        return {map, {}};
+        return {map.to(at::kCPU), {}};
     }
 
   private:
     Tensor error(const Tensor& images, const Tensor& output) const {
-        const auto difference = images - output.to(at::kCPU, at::kFloat);
+        const auto difference = images - output.to(at::kFloat);
         return (squared_ ? difference.square() : difference.abs()).mean(1);
     }
 
     std::string output_;
     bool squared_;
     Feeder feed_;
-    Tensor masks_;  ///< [passes, S, S]
+    Tensor masks_;  ///< [passes, S, S], where the images are
 };
 
 class DistanceScorer : public AnomalyScorer {
   public:
-    DistanceScorer(const recipe::ScoreSpec& spec, const recipe::DataSpec& data, const plan::Plan& plan)
+    DistanceScorer(const recipe::ScoreSpec& spec, const recipe::DataSpec& data, const plan::Plan& plan,
+                   bool bf16)
         : tokens_(spec.options.text("tokens")),
           bank_(spec.options.text("prototypes")),
           temperature_(spec.options.number("temperature")),
-          feed_(spec, data, plan, {tokens_}, "") {
+          feed_(spec, data, plan, bf16, {tokens_}, "") {
         expect(spec, "tokens", tokens_, plan.shape(tokens_), 3, "B L K");
         if (bank_.empty()) return;
-        feed_bank_ = std::make_unique<Feeder>(spec, data, plan, std::set<std::string>{bank_}, "");
+        feed_bank_ = std::make_unique<Feeder>(spec, data, plan, bf16, std::set<std::string>{bank_}, "");
         expect(spec, "prototypes", bank_, plan.shape(bank_), 2, "L K");
     }
 
@@ -140,12 +144,11 @@ class DistanceScorer : public AnomalyScorer {
 
     Scored score(const Tensor& images, const Context& context) override {
         // A bank is the same for every batch in evaluation, so the first one asks for it.
-        if (!log_prototypes_.defined())
-            log_prototypes_ = logarithm((*feed_bank_)(images, {}, context)[bank_].to(at::kCPU));
+        if (!log_prototypes_.defined()) log_prototypes_ = logarithm((*feed_bank_)(images, {}, context)[bank_]);
         const auto q = distributions(images, context);
         const auto entropy = (q * log_prototypes_).sum(-1).neg();  // [B, L]
         const auto side = images.size(2), patch = patch_edge(side, images.size(3), q.size(1));
-        return {enlarged(entropy.view({-1, 1, side / patch, images.size(3) / patch}), images), {}};
+        return {enlarged(entropy.to(at::kCPU).view({-1, 1, side / patch, images.size(3) / patch}), images), {}};
     }
 
   private:
@@ -153,9 +156,9 @@ class DistanceScorer : public AnomalyScorer {
         return prototypes.clamp_min(1e-8).log().to(at::kFloat);
     }
 
-    /// [B, L, K], CPU
+    /// [B, L, K]
     Tensor distributions(const Tensor& images, const Context& context) const {
-        const auto tokens = feed_(images, {}, context)[tokens_].to(at::kCPU, at::kFloat);
+        const auto tokens = feed_(images, {}, context)[tokens_].to(at::kFloat);
         return temperature_ > 0 ? (tokens / temperature_).softmax(-1) : tokens;
     }
 
@@ -169,8 +172,8 @@ class DistanceScorer : public AnomalyScorer {
 /// Values that components wrote, as they are.
 class OutputScorer : public AnomalyScorer {
   public:
-    OutputScorer(const recipe::ScoreSpec& spec, const recipe::DataSpec& data, const plan::Plan& plan)
-        : spec_(spec), feed_(spec, data, plan, names_of(spec), "") {
+    OutputScorer(const recipe::ScoreSpec& spec, const recipe::DataSpec& data, const plan::Plan& plan, bool bf16)
+        : spec_(spec), feed_(spec, data, plan, bf16, names_of(spec), "") {
         const auto output = spec.options.text("output"), map = spec.options.text("map");
         if (is_map(plan.shape(output)))
             map_ = output;
@@ -248,10 +251,10 @@ Tensor hiding_masks(std::int64_t side, std::int64_t edge, std::int64_t passes) {
 }
 
 std::unique_ptr<AnomalyScorer> make_scorer(const recipe::ScoreSpec& spec, const recipe::DataSpec& data,
-                                           const plan::Plan& plan) {
-    if (spec.use == "error") return std::make_unique<ErrorScorer>(spec, data, plan);
-    if (spec.use == "output") return std::make_unique<OutputScorer>(spec, data, plan);
-    return std::make_unique<DistanceScorer>(spec, data, plan);
+                                           const plan::Plan& plan, bool bf16) {
+    if (spec.use == "error") return std::make_unique<ErrorScorer>(spec, data, plan, bf16);
+    if (spec.use == "output") return std::make_unique<OutputScorer>(spec, data, plan, bf16);
+    return std::make_unique<DistanceScorer>(spec, data, plan, bf16);
 }
 
 }  // namespace hearth::eval

@@ -17,7 +17,7 @@ struct Scored {
 class AnomalyScorer {
   public:
     virtual ~AnomalyScorer() = default;
-    /// images [B, C, S, S] on the CPU
+    /// images [B, C, S, S] on the context's device
     virtual Scored score(const at::Tensor& images, const Context& context) = 0;
     /// Whether learn() must have seen the normal images before the first score().
     virtual bool learns() const { return false; }
@@ -33,9 +33,9 @@ class AnomalyScorer {
 /// distribution c that normal images have there. `output`: values [B] or a map [B, 1, h, w] as a component
 /// wrote them, both where there are both; a map is enlarged to the image.
 /// Every other view of the needed passes gets the image. Throws RecipeError for names or shapes that do not
-/// fit. `plan` has to outlive the scorer.
+/// fit. `plan` has to outlive the scorer. Passes are computed in `bf16` or in fp32, scores in fp32.
 std::unique_ptr<AnomalyScorer> make_scorer(const recipe::ScoreSpec& spec, const recipe::DataSpec& data,
-                                           const plan::Plan& plan);
+                                           const plan::Plan& plan, bool bf16 = false);
 
 /// The squares that `passes` passes hide: [passes, side, side] of 0 and 1, summing to 1 at every pixel. Squares
 /// have `edge` pixels, less at the border; neighbours are hidden in different passes. passes = 0: one for each

@@ -71,8 +71,8 @@ Embedding token_locations(const LabelledSet& set, const recipe::DataSpec& data, 
     const at::NoGradGuard no_grad;
     auto out = nine_locations();
     std::vector<Tensor> parts;
-    for_each_batch(set, data, batch, limit, [&](const Tensor& images, const auto&) {
-        const auto made = plan.features(network, images.to(context.device), context);
+    const auto use = [&](const Tensor& images, const auto&) {
+        const auto made = frozen_outputs(plan, network, images, context);
         if (!made.has("tokens"))
             throw RecipeError(fmt::format("the backbone of '{}' writes no tokens", network));
         const auto tokens = made["tokens"];
@@ -83,7 +83,8 @@ Embedding token_locations(const LabelledSet& set, const recipe::DataSpec& data, 
             const auto column = (2 * (place % thirds) + 1) * columns / (2 * thirds);
             add(out, parts, tokens.select(1, row * columns + column), static_cast<int>(place));
         }
-    });
+    };
+    for_each_batch(set, data, batch, limit, use, context.device);
     out.x = at::cat(parts);
     return out;
 }

@@ -76,7 +76,7 @@ std::vector<Saliency> saliency_maps(const recipe::Recipe& recipe, const recipe::
     const auto limit = spec.limit > 0 ? std::min(spec.limit, probe_images) : probe_images;
     std::optional<LinearProbe> probe;
     if (!test.labels.several) {
-        const auto features = extract(train, recipe.data, limit, extractor);
+        const auto features = extract(train, recipe.data, limit, extractor, context.device);
         probe = linear_probe(features, features, classes, static_cast<std::uint64_t>(recipe.train.seed));
     }
 

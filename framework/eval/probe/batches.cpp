@@ -37,7 +37,7 @@ std::int64_t count_labelled(const LabelledSet& set, std::int64_t limit) {
 }
 
 OddImages for_each_batch(const LabelledSet& set, const recipe::DataSpec& data, std::int64_t size,
-                         std::int64_t limit, const BatchUse& use) {
+                         std::int64_t limit, const BatchUse& use, c10::Device device) {
     data::Loader loader(set.images,
                         {.batch = size,
                          .workers = data.workers,
@@ -45,7 +45,8 @@ OddImages for_each_batch(const LabelledSet& set, const recipe::DataSpec& data, s
                          .shuffle = limit > 0,
                          .drop_last = false,
                          .cache = false,
-                         .max_bad = 1},
+                         .max_bad = 1,
+                         .pinned = device.is_cuda()},
                         nullptr, {"image", "index"});
     loader.begin(0);
     std::vector<bool> seen(static_cast<std::size_t>(set.images->size()), false);
@@ -71,7 +72,13 @@ OddImages for_each_batch(const LabelledSet& set, const recipe::DataSpec& data, s
             rows.push_back(i);
             indices.push_back(index[i]);
         }
-        if (!rows.empty()) use(batch["image"].index_select(0, at::tensor(rows, at::kLong)), indices);
+        if (rows.empty()) continue;
+        auto images = batch["image"];
+        if (std::ssize(rows) < images.size(0)) {
+            images = images.index_select(0, at::tensor(rows, at::kLong));
+            if (device.is_cuda()) images = images.pin_memory();
+        }
+        use(images, indices);
     }
     OddImages odd{.unreadable = loader.quarantine(), .flat = loader.flat()};
     std::erase_if(odd.unreadable, [&](const auto& bad) { return !labelled(set.labels, bad.index); });

@@ -10,7 +10,7 @@
 
 namespace hearth::eval {
 
-/// Receives images [B, C, S, S] and their indices in the set.
+/// Receives images [B, C, S, S], on the CPU, and their indices in the set.
 using BatchUse = std::function<void(const at::Tensor& images, const std::vector<std::int64_t>& indices)>;
 
 /// Whether anything is known of the image; of several labels, any. True in a set without labels.
@@ -21,9 +21,11 @@ std::int64_t count_labelled(const LabelledSet& set, std::int64_t limit);
 
 /// Calls `use` for all readable images that have a label, each once, in the order of the set; with a `limit`
 /// above 0 for so many of a fixed random order. A set without labels is taken whole. Returns those that were
-/// met and cannot be read, however many they are, and those that were used and show next to nothing.
+/// met and cannot be read, however many they are, and those that were used and show next to nothing. Where
+/// `device`, which `use` moves them to, is a GPU, images are in page-locked memory, from which it copies while
+/// it computes.
 OddImages for_each_batch(const LabelledSet& set, const recipe::DataSpec& data, std::int64_t batch,
-                         std::int64_t limit, const BatchUse& use);
+                         std::int64_t limit, const BatchUse& use, c10::Device device = c10::kCPU);
 
 /// "2 test images cannot be read and are left out: a.png, b.png", "" where there are none.
 std::string unreadable_note(const std::vector<data::Quarantined>& unreadable, const std::string& images);

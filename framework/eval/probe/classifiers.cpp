@@ -79,19 +79,34 @@ at::Tensor unknown_everywhere(const FeatureSet& test) {
     return at::full({test.x.size(0)}, 0.5, at::kDouble);
 }
 
-/// Cosine similarity [N test, N train] of features less the mean of the training rows: a constant offset common
-/// to all images would make every similarity nearly 1.
-at::Tensor similarity_of(const FeatureSet& train, const FeatureSet& test) {
-    const auto unit = [](const at::Tensor& x) { return x / x.norm(2, 1, true).clamp_min(1e-12); };
+/// Bytes of the similarities that are there at once: those of 25,596 rows with 86,524 would take 9 GB.
+constexpr std::int64_t most_similarities = std::int64_t{64} << 20;
+
+/// vote(similarity) for some test rows after others, with their cosine similarity [n, N train] to all training
+/// rows; together what they return, on the CPU. Features are taken less the mean of the training rows: a
+/// constant offset common to all images would make every similarity nearly 1.
+template <class Vote>
+at::Tensor vote_by_blocks(const FeatureSet& train, const FeatureSet& test, const Vote& vote) {
     const auto mean = train.x.mean(0, true);
-    return at::mm(unit(test.x - mean), unit(train.x - mean).t()).to(at::kDouble);
+    const auto unit = [&](const at::Tensor& x) {
+        auto moved = x - mean;
+        return moved.div_(moved.norm(2, 1, true).clamp_min_(1e-12));
+    };
+    const auto keys = unit(train.x).t();
+    const auto row_bytes = keys.size(1) * static_cast<std::int64_t>(keys.element_size());
+    const auto rows = std::max<std::int64_t>(1, most_similarities / row_bytes);
+    std::vector<at::Tensor> votes;
+    for (std::int64_t first = 0; first == 0 || first < test.x.size(0); first += rows)
+        votes.push_back(vote(at::mm(unit(test.x.slice(0, first, first + rows)), keys)));
+    return at::cat(votes).to(at::kCPU);
 }
 
 /// Shares [N, C] of the votes of the k nearest rows; `y` [N train] holds their classes.
 at::Tensor vote(const at::Tensor& similarity, const at::Tensor& y, std::int64_t classes, std::int64_t k) {
     const auto [value, index] = similarity.topk(std::min<std::int64_t>(k, similarity.size(1)), 1);
-    auto votes = at::zeros({similarity.size(0), classes}, at::kDouble);
-    votes.scatter_add_(1, y.index_select(0, index.flatten()).view_as(index), (value / 0.07).exp());
+    auto votes = at::zeros({similarity.size(0), classes}, similarity.options().dtype(at::kDouble));
+    votes.scatter_add_(1, y.index_select(0, index.flatten()).view_as(index),
+                       (value.to(at::kDouble) / 0.07).exp());
     return votes / votes.sum(1, true);
 }
 
@@ -196,7 +211,10 @@ Answers linear_answers(const FeatureSet& train, const FeatureSet& test, const Ta
 }
 
 at::Tensor knn(const FeatureSet& train, const FeatureSet& test, std::size_t classes, std::int64_t k) {
-    return vote(similarity_of(train, test), as_tensor(train.labels), static_cast<std::int64_t>(classes), k);
+    const auto y = as_tensor(train.labels).to(train.x.device());
+    return vote_by_blocks(train, test, [&](const at::Tensor& similarity) {
+        return vote(similarity, y, static_cast<std::int64_t>(classes), k);
+    });
 }
 
 Answers knn_answers(const FeatureSet& train, const FeatureSet& test, const Task& task, std::int64_t k) {
@@ -207,17 +225,21 @@ Answers knn_answers(const FeatureSet& train, const FeatureSet& test, const Task&
         return out;
     }
     out.neighbours = k;
-    const auto similarity = similarity_of(train, test);
-    std::vector<at::Tensor> columns;
+    std::vector<std::pair<at::Tensor, at::Tensor>> known;  // by label: rows, and what holds there
     for (std::size_t c = 0; c < task.classes; ++c) {
         const auto [rows, labels] = known_of(train, task, c);
         out.neighbours = std::min(out.neighbours, std::ssize(rows));
-        columns.push_back(rows.empty() ? unknown_everywhere(test)
-                                       : vote(similarity.index_select(1, at::tensor(rows, at::kLong)),
-                                              as_tensor(labels), 2, k)
-                                             .select(1, 1));
+        known.emplace_back(at::tensor(rows, at::kLong).to(train.x.device()),
+                           as_tensor(labels).to(train.x.device()));
     }
-    out.probabilities = at::stack(columns, 1);
+    out.probabilities = vote_by_blocks(train, test, [&](const at::Tensor& similarity) {
+        std::vector<at::Tensor> columns;
+        for (const auto& [rows, labels] : known)
+            columns.push_back(rows.numel() == 0
+                                  ? at::full({similarity.size(0)}, 0.5, similarity.options().dtype(at::kDouble))
+                                  : vote(similarity.index_select(1, rows), labels, 2, k).select(1, 1));
+        return at::stack(columns, 1);
+    });
     return out;
 }
 

@@ -62,7 +62,7 @@ LinearProbe linear_probe(const FeatureSet& train, const FeatureSet& test, std::s
 Answers linear_answers(const FeatureSet& train, const FeatureSet& test, const Task& task, std::uint64_t seed);
 
 /// Cosine similarity, k neighbours, votes weighted by exp(similarity / 0.07) (Wu et al. 2018; Caron et al.
-/// 2021).
+/// 2021). Computed on the device of the features, with 64 MiB of similarities at a time.
 at::Tensor knn(const FeatureSet& train, const FeatureSet& test, std::size_t classes, std::int64_t k);
 
 /// knn of classes; of several labels the share of the votes for 1 among the k nearest training rows where that

@@ -58,11 +58,13 @@ using Reader = std::function<FeatureSet(const LabelledSet& set)>;
 Reader vectors_of(const recipe::Recipe& recipe, const recipe::LabelledSpec& spec, const plan::Plan& plan,
                   const Context& context) {
     const auto network = backbone_network(plan, spec);
+    const auto device = context.device;
+    const bool bf16 = evaluates_in_bf16(recipe, device);
     if (spec.region.empty())
-        return [&, features = backbone_features(plan, network, spec.features, context)](
-                   const LabelledSet& set) { return extract(set, recipe.data, spec.limit, features); };
-    return [&, tokens = region_tokens(plan, network, context)](const LabelledSet& set) {
-        return extract_regions(set, recipe.data, spec.limit, spec.region, tokens);
+        return [&, device, features = backbone_features(plan, network, spec.features, context, bf16)](
+                   const LabelledSet& set) { return extract(set, recipe.data, spec.limit, features, device); };
+    return [&, device, tokens = region_tokens(plan, network, context, bf16)](const LabelledSet& set) {
+        return extract_regions(set, recipe.data, spec.limit, spec.region, tokens, device);
     };
 }
 
@@ -77,17 +79,26 @@ Reader pixels_of(const recipe::Recipe& recipe, const recipe::LabelledSpec& spec,
     };
 }
 
-Reader tokens_of(const recipe::Recipe& recipe, const recipe::LabelledSpec& spec, Extractor tokens) {
-    return [&recipe, &spec, tokens = std::move(tokens)](const LabelledSet& set) {
-        return extract_tokens(set, recipe.data, spec.limit, tokens);
+Reader tokens_of(const recipe::Recipe& recipe, const recipe::LabelledSpec& spec, Extractor tokens,
+                 c10::Device device = c10::kCPU) {
+    return [&recipe, &spec, tokens = std::move(tokens), device](const LabelledSet& set) {
+        return extract_tokens(set, recipe.data, spec.limit, tokens, device);
     };
+}
+
+/// knn_answers() on a device.
+Answers neighbours_there(FeatureSet train, FeatureSet test, const Task& task, std::int64_t k,
+                         c10::Device device) {
+    for (auto* set : {&train, &test}) set->x = set->x.to(device);
+    return knn_answers(train, test, task, k);
 }
 
 /// What of an evaluation on frozen features does not depend on the model.
 class FrozenEvaluation {
   public:
-    FrozenEvaluation(const recipe::Recipe& recipe, const recipe::LabelledSpec& spec, const Say& say)
-        : recipe_(recipe), spec_(spec), say_(say) {
+    FrozenEvaluation(const recipe::Recipe& recipe, const recipe::LabelledSpec& spec, c10::Device device,
+                     const Say& say)
+        : recipe_(recipe), spec_(spec), device_(device), say_(say) {
         splits_ = open_evaluated(recipe, spec);
         const auto& labels = splits_.first.labels;
         check_known(spec, labels);
@@ -109,7 +120,7 @@ class FrozenEvaluation {
                 });
             if (spec_.has_probe("knn"))
                 add(model, "knn", rows, [&](const FeatureSet& train, const FeatureSet& test) {
-                    return knn_answers(train, test, task_, spec_.k);
+                    return neighbours_there(train, test, task_, spec_.k, device_);
                 });
         }
         if (!spec_.has_probe("attentive")) return;
@@ -225,6 +236,7 @@ class FrozenEvaluation {
 
     const recipe::Recipe& recipe_;
     const recipe::LabelledSpec& spec_;
+    const c10::Device device_;
     const Say& say_;
     std::pair<LabelledSet, LabelledSet> splits_;
     Task task_;
@@ -251,11 +263,12 @@ Evaluation evaluate_readable(const recipe::Recipe& recipe, const host::Registry&
     const auto network = backbone_network(trained, spec);
     auto asked = spec;
     asked.features = features_of(trained, network, spec.features);
-    FrozenEvaluation frozen(recipe, asked, say);
+    FrozenEvaluation frozen(recipe, asked, device, say);
+    const bool bf16 = evaluates_in_bf16(recipe, device);
     const auto untrained = plan::Plan::initial(recipe, registry, device);
     for (const auto& [model, plan] : {std::pair{"trained", &trained}, {"untrained", &untrained}})
         frozen.run(model, vectors_of(recipe, asked, *plan, context),
-                   tokens_of(recipe, asked, backbone_tokens(*plan, network, context)));
+                   tokens_of(recipe, asked, backbone_tokens(*plan, network, context, bf16), device));
     frozen.run_floor();
     return frozen.finish(network);
 }
@@ -308,7 +321,7 @@ std::vector<std::pair<std::string, double>> quick_probe(const recipe::Recipe& re
     }
     const auto& labels = splits.first.labels;
     const Task task{labels.classes.size(), labels.several};
-    const auto votes = knn_answers(train, test, task, spec.k).probabilities;
+    const auto votes = neighbours_there(std::move(train), test, task, spec.k, context.device).probabilities;
     const double right =
         task.several ? label_accuracy(numbers_of(votes), std::vector<double>(task.classes, 0.5), test.labels)
                      : accuracy(argmax_rows(numbers_of(votes), task.classes), test.labels);

@@ -6,12 +6,15 @@
 
 #include <algorithm>
 #include <functional>
+#include <hearth/mixed_precision.hpp>
+#include <hearth/precision.hpp>
 #include <hearth/text.hpp>
 
 #include "data/requests.hpp"
 #include "eval/probe/apart.hpp"
 #include "eval/probe/batches.hpp"
 #include "host/place.hpp"
+#include "train/stepper.hpp"
 
 namespace hearth::eval {
 
@@ -63,7 +66,44 @@ Context evaluation_context(c10::Device device) {
     return context;
 }
 
+bool evaluates_in_bf16(const recipe::Recipe& recipe, c10::Device device) {
+    return device.is_cuda() && train::use_bf16(recipe.train.precision, device);
+}
+
+std::int64_t evaluation_batch(const recipe::DataSpec& data, c10::Device device) {
+    constexpr std::int64_t least = 64, most = 256, pixels = std::int64_t{16} << 20;
+    return device.is_cuda() ? std::clamp(pixels / (data.size * data.size), least, most) : least;
+}
+
 namespace {
+
+/// Rows that an extractor made, on the CPU in the end.
+class Rows {
+  public:
+    void add(const at::Tensor& rows) {
+        waiting_.push_back(rows.to(at::kFloat));
+        bytes_ += waiting_.back().nbytes();
+        if (rows.is_cpu() || bytes_ >= most_waiting) fetch();
+    }
+    /// Undefined where there is none.
+    at::Tensor take() {
+        fetch();
+        return here_.empty() ? at::Tensor() : at::cat(here_);
+    }
+
+  private:
+    static constexpr std::size_t most_waiting = std::size_t{64} << 20;
+
+    void fetch() {
+        if (waiting_.empty()) return;
+        here_.push_back((waiting_.size() == 1 ? waiting_.front() : at::cat(waiting_)).to(at::kCPU));
+        waiting_.clear();
+        bytes_ = 0;
+    }
+
+    std::vector<at::Tensor> waiting_, here_;
+    std::size_t bytes_ = 0;  ///< of those that wait
+};
 
 LabelledSet part_of(const LabelledSet& set, const data::SubsetRule& rule) {
     const auto rows = data::choose(set.labels.strata(), set.labels.patients, rule);
@@ -158,30 +198,35 @@ void add_rows(FeatureSet& out, const LabelledSet& set, const std::vector<std::in
 }
 
 FeatureSet extract(const LabelledSet& set, const recipe::DataSpec& data, std::int64_t limit,
-                   const Extractor& extractor) {
-    return extract_rows(set, data, limit,
-                        [&](const at::Tensor& images, const auto&) { return extractor(images); });
+                   const Extractor& extractor, c10::Device device) {
+    return extract_rows(
+        set, data, limit, [&](const at::Tensor& images, const auto&) { return extractor(images); }, device);
 }
 
 FeatureSet extract_rows(const LabelledSet& set, const recipe::DataSpec& data, std::int64_t limit,
-                        const RowExtractor& extractor) {
+                        const RowExtractor& extractor, c10::Device device) {
     const at::NoGradGuard no_grad;
     FeatureSet out;
-    std::vector<at::Tensor> features;
-    out.odd = for_each_batch(set, data, 64, limit,
-                             [&](const at::Tensor& images, const std::vector<std::int64_t>& rows) {
-                                 features.push_back(extractor(images, rows).to(at::kCPU, at::kFloat));
-                                 add_rows(out, set, rows);
-                             });
-    if (features.empty()) throw NothingReadable(*set.images);
-    out.x = at::cat(features);
+    Rows features;
+    out.odd = for_each_batch(
+        set, data, evaluation_batch(data, device), limit,
+        [&](const at::Tensor& images, const std::vector<std::int64_t>& rows) {
+            features.add(extractor(images, rows));
+            add_rows(out, set, rows);
+        },
+        device);
+    out.x = features.take();
+    if (!out.x.defined()) throw NothingReadable(*set.images);
     return out;
 }
 
 at::Tensor join_features(const Tensors& made, const std::string& which, const std::string& network) {
     std::vector<at::Tensor> parts;
     if (which.find("cls") != std::string::npos && made.has("cls")) parts.push_back(made["cls"]);
-    if (which.find("mean") != std::string::npos && made.has("tokens")) parts.push_back(made["tokens"].mean(1));
+    if (which.find("mean") != std::string::npos && made.has("tokens")) {
+        const auto& tokens = made["tokens"];
+        parts.push_back(tokens.mean(1, /*keepdim=*/false, at_least_float(tokens.scalar_type())));
+    }
     if (parts.empty())
         throw RecipeError(fmt::format("features = \"{}\": the backbone of '{}' writes neither cls nor tokens",
                                       which, network));
@@ -203,10 +248,18 @@ std::string features_of(const plan::Plan& plan, const std::string& network, cons
 }
 
 Extractor backbone_features(const plan::Plan& plan, const std::string& network, const std::string& asked,
-                            const Context& context) {
-    return [&plan, network, which = features_of(plan, network, asked), context](const at::Tensor& images) {
-        return join_features(plan.features(network, images.to(context.device), context), which, network);
-    };
+                            const Context& context, bool bf16) {
+    return
+        [&plan, network, which = features_of(plan, network, asked), context, bf16](const at::Tensor& images) {
+            return join_features(frozen_outputs(plan, network, images, context, bf16), which, network);
+        };
+}
+
+Tensors frozen_outputs(const plan::Plan& plan, const std::string& network, const at::Tensor& images,
+                       const Context& context, bool bf16) {
+    const auto moved = images.to(context.device, /*non_blocking=*/true);
+    const MixedPrecision mixed(context.device.type(), bf16);
+    return plan.features(network, moved, context);
 }
 
 Extractor pixel_projection(std::int64_t dimensions, std::uint64_t seed) {

@@ -33,6 +33,11 @@ std::shared_ptr<const data::Dataset> open_rows(const recipe::Recipe& recipe, con
                                                const std::string& where);
 /// What components are told when nothing is trained.
 Context evaluation_context(c10::Device device);
+/// Whether networks are evaluated in bf16: on a GPU where they are trained so. A CPU evaluates in fp32.
+bool evaluates_in_bf16(const recipe::Recipe& recipe, c10::Device device);
+/// How many images a frozen network is given at once: 64, on a GPU up to 256, where they are no more than 16 Mi
+/// pixels.
+std::int64_t evaluation_batch(const recipe::DataSpec& data, c10::Device device);
 /// The rows of train_where, whatever becomes of them.
 LabelledSet open_pool(const recipe::Recipe& recipe, const recipe::LabelledSpec& spec);
 /// The training and the test split of a labelled data set, images sized as the recipe's [data] says. With
@@ -64,13 +69,13 @@ struct OddImages {
 
 /// Rows of features with their labels; unlabelled and unreadable images are left out.
 struct FeatureSet {
-    at::Tensor x;             ///< [N, F], or [N, L, D] patch tokens; float, CPU
+    at::Tensor x;             ///< [N, F], or [N, L, D] patch tokens; float, CPU unless moved
     std::vector<int> labels;  ///< a class each; of several labels [N, K] of 1, 0, or -1 = unknown
     std::vector<int> patients;
     OddImages odd = {};
 };
 
-/// One batch of images [B, C, H, W] -> features [B, F] or tokens [B, L, D].
+/// One batch of images [B, C, H, W] on the CPU -> features [B, F] or tokens [B, L, D] where they were made.
 using Extractor = std::function<at::Tensor(const at::Tensor& images)>;
 
 /// There is no readable, labelled image in a set, so that a result has no value.
@@ -81,22 +86,27 @@ struct NothingReadable : DataError {
 /// Appends what is known of these images of `set` to the labels and patients of `out`.
 void add_rows(FeatureSet& out, const LabelledSet& set, const std::vector<std::int64_t>& images);
 
+/// `device` is the one that `extractor` moves images to. Features stay there until they are 64 MiB, since each
+/// copy of them waits for all that was asked of it.
 FeatureSet extract(const LabelledSet& set, const recipe::DataSpec& data, std::int64_t limit,
-                   const Extractor& extractor);
+                   const Extractor& extractor, c10::Device device = c10::kCPU);
 
 /// The same for features that take more of the images than their pixels: `rows` are their places in the set.
 using RowExtractor = std::function<at::Tensor(const at::Tensor& images, const std::vector<std::int64_t>& rows)>;
 FeatureSet extract_rows(const LabelledSet& set, const recipe::DataSpec& data, std::int64_t limit,
-                        const RowExtractor& extractor);
+                        const RowExtractor& extractor, c10::Device device = c10::kCPU);
 
+/// What the frozen backbone of a network writes for images, moved to the context's device.
+Tensors frozen_outputs(const plan::Plan& plan, const std::string& network, const at::Tensor& images,
+                       const Context& context, bool bf16 = false);
 /// "cls", "mean" (of the tokens) or "cls+mean" of what a backbone wrote, [B, F].
 at::Tensor join_features(const Tensors& made, const std::string& which, const std::string& network);
 /// Which of these describes an image: what is asked for, or where that is "" what the backbone of the network says.
 /// Throws PluginError where it says none of them.
 std::string features_of(const plan::Plan& plan, const std::string& network, const std::string& asked);
-/// The frozen backbone of a network: features_of() what is asked for.
+/// The frozen backbone of a network: features_of() what is asked for, computed in `bf16` or in fp32.
 Extractor backbone_features(const plan::Plan& plan, const std::string& network, const std::string& asked,
-                            const Context& context);
+                            const Context& context, bool bf16 = false);
 /// The floor: a fixed Gaussian projection of the pixels to `dimensions`.
 Extractor pixel_projection(std::int64_t dimensions, std::uint64_t seed);
 

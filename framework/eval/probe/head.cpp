@@ -6,6 +6,7 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <hearth/mixed_precision.hpp>
 #include <hearth/text.hpp>
 #include <iterator>
 
@@ -69,31 +70,37 @@ void check_views(const plan::Plan& plan, const std::set<std::string>& names) {
 }
 
 OddImages for_each_answer(const plan::Plan& plan, const std::string& logits, const LabelledSet& set,
-                          const recipe::DataSpec& data, const Context& context,
+                          const recipe::DataSpec& data, const Context& context, bool bf16,
                           const std::function<void(std::int64_t, const at::Tensor&)>& body) {
     const at::NoGradGuard no_grad;
     const auto needs = plan.needs({logits});
+    const auto answers = [&](const at::Tensor& images) {
+        const auto views = views_of(plan, needs, images.to(context.device, /*non_blocking=*/true));
+        const MixedPrecision mixed(context.device.type(), bf16);
+        return plan.outputs(views, {logits}, context)[logits].to(at::kCPU);
+    };
     return for_each_batch(
-        set, data, 64, 0, [&](const at::Tensor& images, const std::vector<std::int64_t>& rows) {
-            auto out =
-                plan.outputs(views_of(plan, needs, images.to(context.device)), {logits}, context)[logits];
+        set, data, evaluation_batch(data, context.device), 0,
+        [&](const at::Tensor& images, const std::vector<std::int64_t>& rows) {
+            auto out = answers(images);
             // A group of one image has an axis more.
             if (out.size(0) != images.size(0) && out.size(0) == 1) out = out[0];
             for (std::size_t i = 0; i < rows.size(); ++i) body(rows[i], out[static_cast<std::int64_t>(i)]);
-        });
+        },
+        context.device);
 }
 
 Predictions predict(const plan::Plan& plan, const std::string& logits, const LabelledSet& set,
-                    const recipe::DataSpec& data, const Context& context) {
+                    const recipe::DataSpec& data, const Context& context, bool bf16) {
     const auto width = set.labels.classes.size();
     Predictions out;
-    out.odd =
-        for_each_answer(plan, logits, set, data, context, [&](std::int64_t row, const at::Tensor& answer) {
+    out.odd = for_each_answer(
+        plan, logits, set, data, context, bf16, [&](std::int64_t row, const at::Tensor& answer) {
             if (answer.dim() != 1 || answer.size(0) != static_cast<std::int64_t>(width))
                 throw RecipeError(fmt::format(
                     "eval.head: '{}' has shape [B, {}], expected [B, {}]: one column for each of {}", logits,
                     fmt::join(answer.sizes().vec(), ", "), width, join(set.labels.classes)));
-            const auto exact = answer.to(at::kCPU, at::kDouble);
+            const auto exact = answer.to(at::kDouble);
             const auto probability = (set.labels.several ? exact.sigmoid() : exact.softmax(0)).contiguous();
             const auto* numbers = probability.const_data_ptr<double>();
             out.probabilities.insert(out.probabilities.end(), numbers, numbers + width);
@@ -109,11 +116,12 @@ Evaluation evaluate_head(const recipe::Recipe& recipe, const plan::Plan& trained
                          const recipe::LabelledSpec& spec, c10::Device device) {
     const auto splits = open_splits(recipe, spec);
     const auto context = evaluation_context(device);
+    const bool bf16 = evaluates_in_bf16(recipe, device);
     const at::NoGradGuard no_grad;
-    const auto test = predict(trained, spec.head, splits.second, recipe.data, context);
+    const auto test = predict(trained, spec.head, splits.second, recipe.data, context, bf16);
     const auto trained_on = train::open_training_data(recipe.data);
     const auto validation = predict(trained, spec.head, open_validation(recipe, spec, splits.first, trained_on),
-                                    recipe.data, context);
+                                    recipe.data, context, bf16);
 
     Evaluation out;
     out.classes = splits.first.labels.classes;

@@ -17,11 +17,11 @@ struct Predictions {
 };
 
 /// Calls body(image, logits) for each readable image of a set that has a label (of a set without labels: for
-/// each), with what a pass of the plan writes when each view it is made from is the image itself: logits
-/// without the batch axis. Returns what for_each_batch() does. Throws RecipeError for a name that no pass
-/// writes.
+/// each), with what a pass of the plan writes, in `bf16` or in fp32, when each view it is made from is the image
+/// itself: logits without the batch axis, on the CPU. Returns what for_each_batch() does. Throws RecipeError for
+/// a name that no pass writes.
 OddImages for_each_answer(const plan::Plan& plan, const std::string& logits, const LabelledSet& set,
-                          const recipe::DataSpec& data, const Context& context,
+                          const recipe::DataSpec& data, const Context& context, bool bf16,
                           const std::function<void(std::int64_t image, const at::Tensor& logits)>& body);
 
 /// Throws RecipeError where one of these views, which an image stands for, is none.
@@ -30,7 +30,7 @@ void check_views(const plan::Plan& plan, const std::set<std::string>& names);
 /// softmax, or where there are several labels sigmoid, of the logits of the labelled images. Throws RecipeError
 /// where they are not [B, number of classes], NothingReadable without an image.
 Predictions predict(const plan::Plan& plan, const std::string& logits, const LabelledSet& set,
-                    const recipe::DataSpec& data, const Context& context);
+                    const recipe::DataSpec& data, const Context& context, bool bf16 = false);
 
 /// [eval] head = "student.logits": one score, classifier "head". Thresholds are those of best F1 on the rows of
 /// eval.validation_where, or on the training rows without it.

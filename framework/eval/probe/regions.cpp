@@ -51,16 +51,18 @@ Tensor around(const Tensor& image, const Tensor& mask) {
 }  // namespace
 
 FeatureSet extract_regions(const LabelledSet& set, const recipe::DataSpec& data, std::int64_t limit,
-                           const std::string& column, const RegionExtractor& extractor) {
+                           const std::string& column, const RegionExtractor& extractor, c10::Device device) {
     std::vector<data::Quarantined> unusable, none;
     const auto kept = with_region(set, column, unusable);
     if (kept.images->size() == 0) throw NothingReadable(*set.images);
-    auto out =
-        extract_rows(kept, data, limit, [&](const Tensor& images, const std::vector<std::int64_t>& rows) {
+    auto out = extract_rows(
+        kept, data, limit,
+        [&](const Tensor& images, const std::vector<std::int64_t>& rows) {
             std::vector<Tensor> masks;
             for (const auto row : rows) masks.push_back(region_mask(kept, row, column, none));
             return extractor(images, at::cat(masks));
-        });
+        },
+        device);
     out.odd.without_mask = std::move(unusable);
     return out;
 }
@@ -87,16 +89,17 @@ void check_regions(const LabelledSet& set, const std::string& column, const std:
                                 place, set.labels.classes[c], column, why()));
 }
 
-RegionExtractor region_tokens(const plan::Plan& plan, const std::string& network, const Context& context) {
-    return [&plan, network, context](const Tensor& images, const Tensor& masks) {
-        const auto made = plan.features(network, images.to(context.device), context);
+RegionExtractor region_tokens(const plan::Plan& plan, const std::string& network, const Context& context,
+                              bool bf16) {
+    return [&plan, network, context, bf16](const Tensor& images, const Tensor& masks) {
+        const auto made = frozen_outputs(plan, network, images, context, bf16);
         if (!made.has("tokens"))
             throw RecipeError(fmt::format(
                 "the backbone of '{}' writes no patch tokens, which a region's features are the mean of",
                 network));
-        const auto tokens = made["tokens"];  // [B, L, D]
+        const auto tokens = made["tokens"].to(at::kFloat);  // [B, L, D]
         const auto patch = patch_edge(images.size(2), images.size(3), tokens.size(1));
-        const auto inside = at::avg_pool2d(masks, patch).flatten(1).to(tokens.device(), tokens.scalar_type());
+        const auto inside = at::avg_pool2d(masks, patch).flatten(1).to(tokens.device(), /*non_blocking=*/true);
         return at::bmm(inside.unsqueeze(1), tokens).squeeze(1) / inside.sum(1, /*keepdim=*/true);
     };
 }

@@ -5,14 +5,15 @@
 
 namespace hearth::eval {
 
-/// Images [B, C, S, S] and masks [B, 1, S, S], 1 inside and 0 outside -> features [B, F].
+/// Images [B, C, S, S] and masks [B, 1, S, S] on the CPU, 1 inside and 0 outside -> features [B, F].
 using RegionExtractor = std::function<at::Tensor(const at::Tensor& images, const at::Tensor& masks)>;
 
 /// The features of the images' regions: `column` holds their masks as data::read_mask reads them. An
 /// image whose mask is not known, cannot be used or marks nothing is left out. Throws NothingReadable without
 /// one.
 FeatureSet extract_regions(const LabelledSet& set, const recipe::DataSpec& data, std::int64_t limit,
-                           const std::string& column, const RegionExtractor& extractor);
+                           const std::string& column, const RegionExtractor& extractor,
+                           c10::Device device = c10::kCPU);
 
 /// Throws DataError, at `place`, where no labelled image of a set has such a mask, and with `every_class` where
 /// none of some class has: before the training, not after it.
@@ -20,7 +21,8 @@ void check_regions(const LabelledSet& set, const std::string& column, const std:
                    bool every_class);
 
 /// The mean of the patch tokens, each weighted by how much of its patch is inside.
-RegionExtractor region_tokens(const plan::Plan& plan, const std::string& network, const Context& context);
+RegionExtractor region_tokens(const plan::Plan& plan, const std::string& network, const Context& context,
+                              bool bf16 = false);
 
 /// The floor: the rectangle around the mask, resized to 32 x 32 pixels, under a fixed Gaussian projection to
 /// `dimensions`.

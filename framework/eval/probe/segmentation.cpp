@@ -38,18 +38,19 @@ cv::Mat probability_of(const at::Tensor& logits, const std::string& head) {
     if (logits.dim() != 3 || logits.size(0) != 1)
         throw RecipeError(fmt::format("eval.head: '{}' has shape [B, {}], expected [B, 1, H, W] with eval.mask",
                                       head, fmt::join(logits.sizes().vec(), ", ")));
-    const auto values = logits.to(at::kCPU, at::kFloat).sigmoid().contiguous();
+    const auto values = logits.to(at::kFloat).sigmoid().contiguous();
     return cv::Mat(static_cast<int>(values.size(1)), static_cast<int>(values.size(2)), CV_32F,
                    values.data_ptr())
         .clone();
 }
 
 Measured measure(const plan::Plan& plan, const recipe::LabelledSpec& spec, const LabelledSet& set,
-                 const recipe::DataSpec& data, const Context& context, const std::vector<double>& at) {
+                 const recipe::Recipe& recipe, const Context& context, const std::vector<double>& at) {
     Measured out;
     // Images without a label may have a mask.
     std::vector<data::Quarantined> unusable;
-    out.odd = for_each_answer(plan, spec.head, {set.images, {}}, data, context,
+    out.odd = for_each_answer(plan, spec.head, {set.images, {}}, recipe.data, context,
+                              evaluates_in_bf16(recipe, context.device),
                               [&](std::int64_t row, const at::Tensor& logits) {
                                   const auto map = probability_of(logits, spec.head);
                                   const auto truth = usable_mask(*set.images, row, spec.mask, unusable);
@@ -100,12 +101,12 @@ Evaluation evaluate_segmentation(const recipe::Recipe& recipe, const plan::Plan&
     const auto trained_on = train::open_training_data(recipe.data);
     const auto candidates = thresholds();
     const auto chosen_on = measure(trained, spec, open_validation(recipe, spec, splits.first, trained_on),
-                                   recipe.data, context, candidates);
+                                   recipe, context, candidates);
     std::size_t best = 0;
     for (std::size_t i = 1; i < candidates.size(); ++i)
         if (mean_at(chosen_on, i) > mean_at(chosen_on, best)) best = i;
 
-    const auto test = measure(trained, spec, splits.second, recipe.data, context, {candidates[best]});
+    const auto test = measure(trained, spec, splits.second, recipe, context, {candidates[best]});
     Segmentation out;
     out.threshold = candidates[best];
     for (const auto& image : test.dice) out.values.push_back(image[0]);
@@ -133,7 +134,7 @@ Evaluation evaluate_segmentation(const recipe::Recipe& recipe, const plan::Plan&
 
 std::vector<SegmentedFilm> segmented_films(const plan::Plan& trained, const recipe::LabelledSpec& spec,
                                            const LabelledSet& set, const recipe::DataSpec& data,
-                                           const Context& context, std::int64_t count) {
+                                           const Context& context, std::int64_t count, bool bf16) {
     const at::NoGradGuard no_grad;
     std::vector<std::int64_t> rows;
     std::vector<cv::Mat> masks;
@@ -146,7 +147,7 @@ std::vector<SegmentedFilm> segmented_films(const plan::Plan& trained, const reci
     }
     std::vector<SegmentedFilm> out;
     for_each_answer(
-        trained, spec.head, {data::part_of(set.images, rows), {}}, data, context,
+        trained, spec.head, {data::part_of(set.images, rows), {}}, data, context, bf16,
         [&](std::int64_t row, const at::Tensor& logits) {
             const auto image = rows[static_cast<std::size_t>(row)];
             out.push_back({set.images->name(image), set.images->load(image), probability_of(logits, spec.head),

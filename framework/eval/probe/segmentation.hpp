@@ -24,6 +24,6 @@ struct SegmentedFilm {
 /// The first `count` images of a set that have something inside.
 std::vector<SegmentedFilm> segmented_films(const plan::Plan& trained, const recipe::LabelledSpec& spec,
                                            const LabelledSet& set, const recipe::DataSpec& data,
-                                           const Context& context, std::int64_t count);
+                                           const Context& context, std::int64_t count, bool bf16 = false);
 
 }  // namespace hearth::eval

@@ -12,9 +12,10 @@
 
 namespace hearth::eval {
 
-Extractor backbone_tokens(const plan::Plan& plan, const std::string& network, const Context& context) {
-    return [&plan, network, context](const at::Tensor& images) {
-        const auto made = plan.features(network, images.to(context.device), context);
+Extractor backbone_tokens(const plan::Plan& plan, const std::string& network, const Context& context,
+                          bool bf16) {
+    return [&plan, network, context, bf16](const at::Tensor& images) {
+        const auto made = frozen_outputs(plan, network, images, context, bf16);
         if (!made.has("tokens"))
             throw RecipeError(fmt::format(
                 "the backbone of '{}' writes no patch tokens, which probe = \"attentive\" reads; use "
@@ -38,19 +39,21 @@ Extractor pixel_tokens(std::int64_t tokens, std::int64_t width, std::uint64_t se
 }
 
 FeatureSet extract_tokens(const LabelledSet& set, const recipe::DataSpec& data, std::int64_t limit,
-                          const Extractor& extractor) {
+                          const Extractor& extractor, c10::Device device) {
     const at::NoGradGuard no_grad;
     FeatureSet out;
     std::int64_t filled = 0;
     out.odd = for_each_batch(
-        set, data, 64, limit, [&](const at::Tensor& images, const std::vector<std::int64_t>& rows) {
-            const auto tokens = extractor(images).to(at::kCPU, at::kFloat);
+        set, data, evaluation_batch(data, device), limit,
+        [&](const at::Tensor& images, const std::vector<std::int64_t>& rows) {
+            const auto tokens = extractor(images).to(at::kFloat);
             if (!out.x.defined())
                 out.x = at::empty({count_labelled(set, limit), tokens.size(1), tokens.size(2)}, at::kFloat);
             out.x.slice(0, filled, filled + tokens.size(0)).copy_(tokens);
             filled += tokens.size(0);
             add_rows(out, set, rows);
-        });
+        },
+        device);
     if (filled == 0) throw NothingReadable(*set.images);
     out.x = out.x.slice(0, 0, filled);  // unreadable images have left room
     return out;

@@ -7,14 +7,15 @@ namespace hearth::eval {
 
 /// The patch tokens of the frozen backbone of a network, [B, L, D]. Throws RecipeError for a backbone that
 /// writes none.
-Extractor backbone_tokens(const plan::Plan& plan, const std::string& network, const Context& context);
+Extractor backbone_tokens(const plan::Plan& plan, const std::string& network, const Context& context,
+                          bool bf16 = false);
 
 /// The floor: the pixels of each of `tokens` patches under one fixed Gaussian projection, [B, tokens, width].
 Extractor pixel_tokens(std::int64_t tokens, std::int64_t width, std::uint64_t seed);
 
 /// extract() with room made for all tokens at once: the set's are never there twice.
 FeatureSet extract_tokens(const LabelledSet& set, const recipe::DataSpec& data, std::int64_t limit,
-                          const Extractor& extractor);
+                          const Extractor& extractor, c10::Device device = c10::kCPU);
 
 /// Half of this machine's memory, in bytes: what the tokens of a model may take.
 std::int64_t token_memory();

@@ -2,9 +2,12 @@
 #include "eval/probe/classifiers.hpp"
 
 #include <ATen/ATen.h>
+#include <c10/core/Allocator.h>
 
+#include <algorithm>
 #include <catch2/catch.hpp>
 #include <cmath>
+#include <memory>
 
 #include "eval/metrics/metrics.hpp"
 
@@ -42,6 +45,38 @@ FeatureSet rows(const at::Tensor& x, std::vector<int> labels) {
     for (int i = 0; i < static_cast<int>(x.size(0)); ++i) set.patients.push_back(i);
     return set;
 }
+
+/// k-NN with all similarities at once, as its definition says.
+at::Tensor whole_knn(const FeatureSet& train, const FeatureSet& test, std::int64_t k) {
+    const auto unit = [](const at::Tensor& x) { return x / x.norm(2, 1, true).clamp_min(1e-12); };
+    const auto mean = train.x.mean(0, true);
+    const auto similarity = at::mm(unit(test.x - mean), unit(train.x - mean).t()).to(at::kDouble);
+    const auto [value, index] = similarity.topk(k, 1);
+    const auto y = at::tensor(std::vector<std::int64_t>(train.labels.begin(), train.labels.end()));
+    auto votes = at::zeros({test.x.size(0), 2}, at::kDouble);
+    votes.scatter_add_(1, y.index_select(0, index.flatten()).view_as(index), (value / 0.07).exp());
+    return votes / votes.sum(1, true);
+}
+
+/// The most bytes that tensors made by this thread have taken at once, since it was made.
+class PeakOfTensors {
+  public:
+    PeakOfTensors()
+        : report_(std::make_shared<Report>()), guard_(c10::DebugInfoKind::PROFILER_STATE, report_) {}
+    double mib() const { return static_cast<double>(report_->peak) / (1 << 20); }
+
+  private:
+    struct Report : c10::MemoryReportingInfoBase {
+        std::int64_t now = 0, peak = 0;
+        void reportMemoryUsage(void*, std::int64_t bytes, std::size_t, std::size_t, c10::Device) override {
+            now += bytes;
+            peak = std::max(peak, now);
+        }
+        bool memoryProfilingEnabled() const override { return true; }
+    };
+    std::shared_ptr<Report> report_;
+    c10::DebugInfoGuard guard_;
+};
 
 void check_distributions(const at::Tensor& probabilities) {
     CHECK(probabilities.scalar_type() == at::kDouble);
@@ -142,4 +177,34 @@ TEST_CASE("k-NN finds nothing in noise") {
     at::manual_seed(8);
     const auto train = gaussians(300, 16, 0), test = gaussians(600, 16, 0);
     CHECK(auc_of(knn(train, test, 2, 20), test) == Approx(0.5).margin(0.1));
+}
+
+TEST_CASE("k-NN goes over the test rows in blocks, and says what it would say of all at once") {
+    at::manual_seed(9);
+    auto train = gaussians(20'000, 8, 0.5), test = gaussians(2000, 8, 0.5);
+    test.x.slice(0, 1000) = train.x.slice(0, 0, 1000);  // the same row twice ties
+    at::Tensor found, several;
+    double peak = 0;
+    {
+        const PeakOfTensors tensors;
+        found = knn(train, test, 2, 20);
+        peak = tensors.mib();
+    }
+    CHECK(peak > 50);   // it was counted
+    CHECK(peak < 100);  // all similarities would be 153 MiB, and twice that in double
+    const auto expected = whole_knn(train, test, 20);
+    CHECK(at::allclose(found, expected, /*rtol=*/0, /*atol=*/1e-5));
+    CHECK(auc_of(found, test) == Approx(auc_of(expected, test)).margin(1e-6));
+
+    auto both = train;
+    both.labels.clear();
+    for (const int label : train.labels) both.labels.insert(both.labels.end(), {label, 1 - label});
+    {
+        const PeakOfTensors tensors;
+        several = knn_answers(both, test, {2, /*several=*/true}, 20).probabilities;
+        peak = tensors.mib();
+    }
+    CHECK(peak < 170);  // a block, and its columns where the label is known
+    CHECK(at::equal(several.select(1, 0), found.select(1, 1)));
+    CHECK(at::equal(several.select(1, 1), found.select(1, 0)));
 }
