@@ -24,7 +24,7 @@ inline torch::nn::Conv2d convolution(std::int64_t in, std::int64_t out, std::int
 }
 
 /// Batch normalisation (Ioffe & Szegedy 2015, https://arxiv.org/abs/1502.03167) of x [B, C, h, w]; momentum 0.1
-/// and eps 1e-5. In training the running statistics move.
+/// and eps 1e-5. In training the running statistics move; their counters are the network's to move, all at once.
 inline Tensor normalise(torch::nn::BatchNorm2d& norm, const Tensor& x, bool training) {
     if (training && x.numel() == x.size(1))
         throw hearth::RecipeError(
@@ -32,10 +32,6 @@ inline Tensor normalise(torch::nn::BatchNorm2d& norm, const Tensor& x, bool trai
                         "layer), expected at least "
                         "two; raise train.batch or data.size",
                         x.size(0), x.size(2), x.size(3)));
-    if (training) {
-        const at::NoGradGuard no_grad;
-        norm->num_batches_tracked += 1;
-    }
     return at::batch_norm(x, norm->weight, norm->bias, norm->running_mean, norm->running_var, training,
                           *norm->options.momentum(), norm->options.eps(), /*cudnn_enabled=*/true);
 }

@@ -77,6 +77,9 @@ class Resnet : public Backbone {
             register_module("layer" + std::to_string(k + 1), layer);
         }
         init_weights(options.boolean("zero_init_residual"));
+        for (const auto& module : modules(/*include_self=*/false))
+            if (auto* norm = module->as<torch::nn::BatchNorm2d>())
+                counters_.push_back(norm->num_batches_tracked);
     }
 
     Normalization normalization() const override { return unit_.normalization(); }
@@ -84,8 +87,7 @@ class Resnet : public Backbone {
 
     Tensors forward(const Tensors& in, const Context& context) override {
         const bool training = context.training && is_training();
-        auto x = unit_.normalise(in["image"]);
-        if (x.is_cpu()) x = channels_last(x);
+        auto x = channels_last(unit_.normalise(in["image"]));
         x = resnet::normalise(bn1_, conv1_(x), training).relu_();
         x = at::max_pool2d(x, 3, 2, 1);
         Tensors out;
@@ -95,6 +97,7 @@ class Resnet : public Backbone {
             out.set(port(k), x);
         }
         out.set("cls", x.mean({2, 3}, /*keepdim=*/false, at_least_float(x.scalar_type())));
+        if (training) count_batch();
         unit_.write(in["image"], context, out);
         return out;
     }
@@ -111,8 +114,15 @@ class Resnet : public Backbone {
             if (auto* block = module->as<resnet::Block>()) torch::nn::init::zeros_(block->last_norm()->weight);
     }
 
+    /// The norms' num_batches_tracked, as one operation: on a GPU each by itself would be a kernel.
+    void count_batch() {
+        const at::NoGradGuard no_grad;
+        at::_foreach_add_(counters_, 1);
+    }
+
     /// [B, C, H, W] with the strides of [B, H, W, C]: oneDNN's convolutions and the norms are faster so
-    /// (README.md). Of one channel both orders are the same memory, and only explicit strides tell them apart.
+    /// (README.md), and tensor cores of a GPU read this order. Of one channel both orders are the same memory, and
+    /// only explicit strides tell them apart.
     static Tensor channels_last(const Tensor& x) {
         if (x.size(1) != 1) return x.contiguous(at::MemoryFormat::ChannelsLast);
         const auto height = x.size(2), width = x.size(3);
@@ -123,6 +133,7 @@ class Resnet : public Backbone {
     torch::nn::Conv2d conv1_{nullptr};
     torch::nn::BatchNorm2d bn1_{nullptr};
     std::array<torch::nn::ModuleList, stages> layers_;
+    std::vector<Tensor> counters_;
 };
 
 }  // namespace

@@ -168,10 +168,11 @@ class Vit : public Backbone {
     Tensors forward(const Tensors& in, const Context& context) override {
         const auto& image = in["image"];
         const auto grid = patch_grid(image.size(2), image.size(3), patch_);
-        const auto keep = in.has("keep") ? checked(in["keep"], image, grid) : Tensor();
+        const auto [keep, penalty] = in.has("keep") ? checked(in["keep"], image, grid) : Kept();
         const auto pixels = patch_pixels(image, grid, patch_, keep);
         const auto positions = transformer::resample_positions(pos_embed_, 1, native_, grid, resample_);
-        const auto patches = patch_embed_->forward(unit_.normalise(pixels)) + positions_of(positions, keep);
+        auto patches = patch_embed_->forward(unit_.normalise(pixels)) + positions_of(positions, keep);
+        if (penalty.defined()) patches = patches + penalty.unsqueeze(-1);
         const auto cls = (cls_token_ + positions.slice(1, 0, 1)).expand({image.size(0), -1, -1});
         auto x = at::cat({cls, patches}, 1);  // [B, 1+N, D]
 
@@ -212,15 +213,24 @@ class Vit : public Backbone {
         torch::nn::init::xavier_uniform_(patch_embed_->proj()->weight.flatten(1));
     }
 
-    /// keep [B, N] with indices of patches of this image. Values are looked at on the CPU only: on a GPU that
-    /// would wait for it, and its own indexing stops at a wrong one.
-    static const Tensor& checked(const Tensor& keep, const Tensor& image, Grid grid) {
+    struct Kept {
+        Tensor index;    ///< [B, N] of patches of the image; undefined: all of them
+        Tensor penalty;  ///< [B, N], 0, or -inf where another index was asked for; undefined: nowhere
+    };
+
+    /// Values are looked at on the CPU only: a GPU would be waited for, and its own indexing ends the process's
+    /// CUDA at a wrong one. There the token of a wrong one is infinite, of which the first norm makes what is not
+    /// a number, and no step gets past that.
+    static Kept checked(const Tensor& keep, const Tensor& image, Grid grid) {
         if (keep.dim() != 2 || keep.size(0) != image.size(0) || keep.size(1) < 1 ||
             keep.scalar_type() != at::kLong)
             throw RecipeError(
                 fmt::format("vit: found keep with shape [{}] of type {}, expected [{}, N] of int64 with N >= 1",
                             fmt::join(keep.sizes(), ", "), c10::toString(keep.scalar_type()), image.size(0)));
-        if (!keep.device().is_cpu()) return keep;
+        if (!keep.device().is_cpu()) {
+            const auto inside = keep.clamp(0, grid.tokens() - 1);
+            return {inside, (inside == keep).log()};
+        }
         const auto [least, most] = keep.aminmax();
         if (least.item<std::int64_t>() < 0 || most.item<std::int64_t>() >= grid.tokens())
             throw RecipeError(fmt::format(
@@ -228,7 +238,7 @@ class Vit : public Backbone {
                 "from the view this pass runs on, with the same patch size",
                 least.item<std::int64_t>(), most.item<std::int64_t>(), grid.tokens() - 1, image.size(2),
                 image.size(3)));
-        return keep;
+        return {keep, {}};
     }
 
     /// Positions [1, 1+L, D] without the class token's: [1, L, D] or, with keep, [B, N, D].

@@ -130,7 +130,8 @@ TEST_CASE("running statistics move in training, and in nothing else") {
         INFO(name);
         CHECK_FALSE(at::equal(value, initial.at(name)));
     }
-    CHECK(moved.at("bn1.num_batches_tracked").item<std::int64_t>() == 1);
+    for (const auto& [name, value] : moved)
+        if (name.ends_with("num_batches_tracked")) CHECK(value.item<std::int64_t>() == 1);
 }
 
 TEST_CASE("running statistics: momentum 0.1, the variance unbiased") {
