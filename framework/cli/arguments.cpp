@@ -6,6 +6,7 @@
 #include <hearth/text.hpp>
 
 #include "cli/cli.hpp"
+#include "host/cuda.hpp"
 #include "plan/plan.hpp"
 #include "plan/used_plugins.hpp"
 #include "runs/plugins_lock.hpp"
@@ -158,6 +159,16 @@ void say_about(const host::Registry& registry, const std::string& bringer, const
         if (library->origin == "recipe")
             fmt::print(stderr, "note: {} brings plugin {} {} with it: {}\n", bringer, library->plugin->id,
                        library->plugin->version, library->file.string());
+}
+
+std::string say_device(const recipe::Recipe& recipe, bool quiet) {
+    if (recipe.train.device != "auto") return "";
+    const auto problem = host::cuda_problem();
+    if (problem.empty()) return "";
+    const auto text = fmt::format(
+        "warning: train.device = \"auto\" takes the CPU: {}; write \"cpu\" where that is meant", problem);
+    if (!quiet) fmt::print(stderr, "{}\n", text);
+    return text;
 }
 
 host::Registry make_registry(const Globals& globals, const recipe::Recipe* recipe) {

@@ -18,6 +18,10 @@ using report::Align;
 
 constexpr std::size_t shown_rows = 8, shown_operations = 14;
 
+bool on_gpu(const train::BenchResult& result) {
+    return result.device != "cpu";
+}
+
 nlohmann::json to_json(const recipe::Recipe& recipe, const train::BenchResult& result) {
     nlohmann::json operations = nlohmann::json::array();
     for (const auto& [name, seconds, calls] : result.operations)
@@ -42,8 +46,9 @@ nlohmann::json to_json(const recipe::Recipe& recipe, const train::BenchResult& r
             {"utilisation", result.utilisation() ? nlohmann::json(*result.utilisation()) : nlohmann::json()},
             {"uncounted", result.uncounted},
             {"loader_stall", result.stall},
-            {"host_overhead", result.host_overhead},
+            {"host_overhead", result.host_overhead ? nlohmann::json(*result.host_overhead) : nlohmann::json()},
             {"peak_memory_mib", result.peak_memory_mib},
+            {"device_memory_mib", on_gpu(result) ? nlohmann::json(result.device_memory_mib) : nlohmann::json()},
             {"trained_parameters", result.trained_parameters},
             {"last_loss", result.last_loss}};
 }
@@ -86,13 +91,19 @@ std::string to_text(const recipe::Recipe& recipe, const train::BenchResult& resu
         out += fmt::format("  GFLOP an image are not known: {} multiply and cannot be counted\n",
                            join(result.uncounted, ", "));
     out += fmt::format(
-        "  loader stall {:.1f} %, host overhead {:.1f} %, peak memory {:.0f} MiB, {:.2f} M trained "
-        "parameters\n\n",
-        100 * result.stall, 100 * result.host_overhead, result.peak_memory_mib,
+        "  loader stall {:.1f} %{}, peak memory {:.0f} MiB{}, {:.2f} M trained parameters\n\n",
+        100 * result.stall,
+        result.host_overhead ? fmt::format(", host overhead {:.1f} %", 100 * *result.host_overhead) : "",
+        result.peak_memory_mib,
+        on_gpu(result) ? fmt::format(", of the GPU {:.0f} MiB", result.device_memory_mib) : "",
         static_cast<double>(result.trained_parameters) / 1e6);
     double whole = 0;
     for (const auto& [name, seconds] : result.parts) whole += seconds;
-    out += report::text_table(seconds_table("Where a step's time goes", result.parts, whole)) + "\n";
+    out += report::text_table(seconds_table(on_gpu(result)
+                                                ? "Where a step's time goes, the GPU waited for between parts"
+                                                : "Where a step's time goes",
+                                            result.parts, whole)) +
+           "\n";
     auto components = result.components;
     components.resize(std::min(components.size(), shown_rows));
     out += report::text_table(seconds_table("Slowest components, forward", components, whole)) + "\n";
@@ -104,8 +115,10 @@ std::string to_text(const recipe::Recipe& recipe, const train::BenchResult& resu
         else
             others += seconds;
     operations.emplace_back("the others", others);
-    return out +
-           report::text_table(seconds_table("Slowest operations, without those they call", operations, whole));
+    return out + report::text_table(seconds_table(on_gpu(result)
+                                                      ? "Slowest operations to launch, without those they call"
+                                                      : "Slowest operations, without those they call",
+                                                  operations, whole));
 }
 
 }  // namespace
@@ -133,11 +146,14 @@ void add_bench(CLI::App& app, Globals& globals) {
         "GFLOP are counted in matrix products, linear layers, convolutions and fused attention. Host overhead "
         "is what is "
         "neither\n"
-        "inside an operation of LibTorch nor waiting for data. Nothing is written.");
+        "inside an operation of LibTorch nor waiting for data; a GPU has none. Its parts are those of steps "
+        "that\n"
+        "wait for it between any two of them. Nothing is written.");
     verb->callback([=, &globals] {
         const auto recipe =
             stage_of(arguments->load(globals, request->generated ? Opens{} : Opens{"data"}), *stage);
         const auto registry = make_registry(globals, &recipe);
+        say_device(recipe, globals.quiet);
         const auto result = base::during(globals.quiet || globals.json, "measuring",
                                          [&] { return train::bench(recipe, registry, *request); });
         if (globals.json)

@@ -86,6 +86,7 @@ nlohmann::json check_stage(const recipe::Recipe& recipe, const host::Registry& r
                                {"trained_parameters", result.trained},
                                {"seconds", result.seconds},
                                {"memory_mib", result.memory_mib},
+                               {"device_memory_mib", result.device_memory_mib},
                                {"checkpoint",
                                 {{"bytes", result.weight_bytes + result.optimizer_bytes},
                                  {"weights", result.weight_bytes},
@@ -101,8 +102,10 @@ nlohmann::json check_stage(const recipe::Recipe& recipe, const host::Registry& r
         if (const auto fits = fits_text(result); !fits.empty()) fmt::print("  {:<24} {}\n", "fitted", fits);
         fmt::print("  {:<24} {:.2f} M trained, {:.2f} M in all\n", "parameters",
                    static_cast<double>(result.trained) / 1e6, static_cast<double>(result.total) / 1e6);
-        fmt::print("  {:<24} {:.2f} s for this step, {:.0f} MiB peak\n", "cost", result.seconds,
-                   result.memory_mib);
+        fmt::print(
+            "  {:<24} {:.2f} s for this step, {:.0f} MiB peak{}\n", "cost", result.seconds, result.memory_mib,
+            result.device_memory_mib > 0 ? fmt::format(", {:.0f} MiB of the GPU", result.device_memory_mib)
+                                         : "");
         fmt::print("  {:<24} {}\n", "checkpoint", checkpoint_text(result, most));
         if (there > 0) fmt::print("  {:<24} {}: {}\n", "training data", there, cache.text());
         for (const auto& note : notes) fmt::print("note: {}\n", note);
@@ -122,6 +125,7 @@ nlohmann::json check_stage(const recipe::Recipe& recipe, const host::Registry& r
 void check(const RecipeArguments& arguments, std::int64_t images, Globals& globals) {
     const auto recipe = arguments.load(globals, recipe::table_sections);
     const auto registry = make_registry(globals, &recipe);
+    say_device(recipe, globals.quiet);
     const auto quiet = globals.quiet || globals.json;
     const auto tables = base::during(quiet, "opening the tables", [&] {
         return runs::open_tables(recipe, registry, recipe::table_sections);

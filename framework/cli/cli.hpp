@@ -72,6 +72,8 @@ recipe::Recipe stage_of(const recipe::Recipe& recipe, const std::string& stage);
 host::Registry make_registry(const Globals& globals, const recipe::Recipe* recipe = nullptr);
 
 /// On standard error, unless quiet: what its folders and the recipe or run that brought plugins should be known for.
+/// Warns where train.device = "auto" takes the CPU although NVIDIA's driver is here; the same as text, or "".
+std::string say_device(const recipe::Recipe& recipe, bool quiet);
 void say_about(const host::Registry& registry, const std::string& bringer, const Globals& globals);
 
 void add_train(CLI::App& app, Globals& globals);

@@ -19,6 +19,7 @@
 #include "base/utf8.hpp"
 #include "cli/obeyed.hpp"
 #include "host/last_words.hpp"
+#include "host/memory_error.hpp"
 #include "recipe/synonyms.hpp"
 #include "train/memory.hpp"
 
@@ -168,15 +169,12 @@ int run_guarded(int argc, char** argv) {
         return code != 0 ? code : fail(ExitCode::data, lost());
     } catch (const Error& error) {
         return fail(error.code(), error.what());
-    } catch (const c10::OutOfMemoryError& error) {
-        return fail(ExitCode::out_of_memory, error.what_without_backtrace());
-    } catch (const std::bad_alloc&) {
-        return fail(ExitCode::out_of_memory,
-                    "out of memory; lower train.batch, or set data.cache = \"packed\"");
-    } catch (const c10::Error& error) {
-        return fail(ExitCode::internal,
-                    std::string("internal error in LibTorch: ") + error.what_without_backtrace());
     } catch (const std::exception& error) {
+        if (host::is_out_of_memory(error))
+            return fail(ExitCode::out_of_memory, "out of memory: " + host::reason_of(error) +
+                                                     "; lower train.batch, or set data.cache = \"packed\"");
+        if (dynamic_cast<const c10::Error*>(&error) != nullptr)
+            return fail(ExitCode::internal, "internal error in LibTorch: " + host::reason_of(error));
         if (std::ferror(stdout) != 0) return fail(ExitCode::data, lost());
         return fail(ExitCode::internal, std::string("internal error: ") + error.what());
     }

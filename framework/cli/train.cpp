@@ -15,6 +15,7 @@
 #include "eval/probe/evaluate.hpp"
 #include "eval/probe/notes.hpp"
 #include "host/cuda.hpp"
+#include "host/memory_error.hpp"
 #include "runs/loaded_run.hpp"
 #include "runs/opened_tables.hpp"
 #include "runs/trusted_plugins.hpp"
@@ -157,17 +158,12 @@ void recorded_evaluation(const std::filesystem::path& run, const std::function<v
     });
     try {
         work();
-    } catch (const Error& error) {
-        fail(error.code(), error.what());
-        throw;
-    } catch (const c10::OutOfMemoryError& error) {
-        fail(ExitCode::out_of_memory, error.what_without_backtrace());
-        throw;
-    } catch (const std::bad_alloc&) {
-        fail(ExitCode::out_of_memory, "the system gives no more memory");
-        throw;
     } catch (const std::exception& error) {
-        fail(ExitCode::internal, error.what());
+        const auto* ours = dynamic_cast<const Error*>(&error);
+        fail(ours != nullptr                 ? ours->code()
+             : host::is_out_of_memory(error) ? ExitCode::out_of_memory
+                                             : ExitCode::internal,
+             host::reason_of(error));
         throw;
     }
     ended("finished", ExitCode::ok, "");
@@ -184,7 +180,11 @@ train::TrainSummary train_recipe(const recipe::Recipe& written, const StartFlags
                                              [&] { return runs::open_tables(written, registry, opens); })
                               : runs::Tables();
     train::TrainRequest request;
-    if (first) request.opening = say_opened(tables, written, globals.quiet);
+    if (first) {
+        request.opening = say_opened(tables, written, globals.quiet);
+        if (const auto warning = say_device(written, globals.quiet); !warning.empty())
+            request.opening += "\n" + warning;
+    }
     const auto stages = recipe::stages(written);
     if (written.train.batch == recipe::TrainSpec::auto_batch && (group || stages.size() > 1))
         throw RecipeError(fmt::format("found train.batch = \"auto\" with several {}, expected a number",

@@ -105,17 +105,36 @@ std::vector<std::int64_t> Loader::order_of(std::int64_t epoch) const {
     return order;
 }
 
-void Loader::begin(std::int64_t epoch, std::int64_t first_batch) {
+void Loader::begin(std::int64_t epoch, std::int64_t first_batch, bool another_follows) {
     auto order = std::make_shared<const std::vector<std::int64_t>>(order_of(epoch));
+    std::vector<std::int64_t> to_decode;
+    if (another_follows) {
+        to_decode = order_of(epoch + 1);
+        const auto rows = options_.prefetch * options_.batch * options_.world / options_.copies;
+        to_decode.resize(std::min(to_decode.size(), static_cast<std::size_t>(rows)));
+        std::ranges::reverse(to_decode);
+    }
     {
         const std::lock_guard lock(mutex_);
+        if (epoch != epoch_ + 1) {
+            const std::lock_guard images(cache_mutex_);
+            ahead_.clear();
+        }
         ++generation_;
         order_ = std::move(order);
         epoch_ = epoch;
         next_job_ = next_out_ = first_batch;
+        filling_ = nullptr;
         done_.clear();
+        to_decode_ = std::move(to_decode);
     }
     wake_workers_.notify_all();
+}
+
+bool Loader::ready() const {
+    const std::lock_guard lock(mutex_);
+    const auto found = done_.find(next_out_);
+    return found != done_.end() && !found->second.error;
 }
 
 bool Loader::next(Tensors& batch) {
@@ -132,43 +151,114 @@ bool Loader::next(Tensors& batch) {
     return true;
 }
 
+bool Loader::has_job() const {
+    return filling_ ||
+           (epoch_ >= 0 && next_job_ < batches_per_epoch() && next_job_ < next_out_ + options_.prefetch);
+}
+
+Loader::Job Loader::take_job() {
+    if (!filling_) {
+        const auto number = next_job_++;
+        const auto first = (number * options_.world + options_.rank) * options_.batch;
+        const auto last = std::min(first + options_.batch, dataset_->size() * options_.copies);
+        filling_ = std::make_shared<Assembly>(Assembly{.epoch = epoch_,
+                                                       .number = number,
+                                                       .generation = generation_,
+                                                       .order = order_,
+                                                       .first = first,
+                                                       .last = last,
+                                                       .next = first,
+                                                       .left = last - first});
+        filling_->rows.resize(static_cast<std::size_t>(last - first));
+        filling_->indices.resize(static_cast<std::size_t>(last - first));
+    }
+    Job job{.batch = filling_, .first = filling_->next};
+    const auto end_of_image = (job.first / options_.copies + 1) * options_.copies;
+    job.last = filling_->next = std::min(end_of_image, filling_->last);
+    if (job.last == filling_->last) filling_ = nullptr;
+    return job;
+}
+
+std::int64_t Loader::take_image_ahead() {
+    if (to_decode_.empty() || epoch_ < 0 || next_job_ < batches_per_epoch()) return -1;
+    const auto index = to_decode_.back();
+    to_decode_.pop_back();
+    return index;
+}
+
 void Loader::work() {
     stay_one_thread();
     std::unique_lock lock(mutex_);
     for (;;) {
-        wake_workers_.wait(lock, [&] {
-            return stop_ || (epoch_ >= 0 && next_job_ < batches_per_epoch() &&
-                             next_job_ < next_out_ + options_.prefetch);
-        });
+        std::int64_t ahead = -1;
+        wake_workers_.wait(lock, [&] { return stop_ || has_job() || (ahead = take_image_ahead()) >= 0; });
         if (stop_) return;
-        const auto generation = generation_;
-        const auto epoch = epoch_, number = next_job_++;
-        const auto order = order_;
+        if (ahead >= 0) {
+            lock.unlock();
+            decode_ahead(ahead);
+            lock.lock();
+            continue;
+        }
+        const auto job = take_job();
+        auto& batch = *job.batch;
         lock.unlock();
-        Result result;
+        std::exception_ptr error;
         try {
-            result.batch = make(epoch, number, *order);
+            make_rows(job);
+        } catch (...) {
+            error = std::current_exception();
+        }
+        lock.lock();
+        if (error && (batch.failed_row < 0 || job.first < batch.failed_row)) {
+            batch.failed_row = job.first;
+            batch.error = error;
+        }
+        batch.left -= job.last - job.first;
+        if (batch.left > 0 || batch.generation != generation_) continue;
+        lock.unlock();
+        Result result{.batch = {}, .error = batch.error};
+        try {
+            if (!result.error) result.batch = assembled(batch);
         } catch (...) {
             result.error = std::current_exception();
         }
         lock.lock();
-        if (generation != generation_) continue;
-        done_.emplace(number, std::move(result));
+        if (batch.generation != generation_) continue;
+        done_.emplace(batch.number, std::move(result));
         wake_consumer_.notify_one();
     }
 }
 
-cv::Mat Loader::fetch(std::int64_t index) {
-    if (!cache_.empty()) {
-        const std::lock_guard lock(cache_mutex_);
-        const auto& cached = cache_[static_cast<std::size_t>(index)];
-        if (!cached.empty()) return cached;
-    }
+cv::Mat Loader::decoded(std::int64_t index) {
     auto image = to_16_bit(dataset_->load(index));
     if (const auto why = images::flatness(image); !why.empty()) {
         const std::lock_guard lock(mutex_);
         flat_.try_emplace(index, Quarantined{index, dataset_->name(index), why});
     }
+    return image;
+}
+
+void Loader::decode_ahead(std::int64_t index) {
+    try {
+        const auto image = fetch(index);
+        if (!cache_.empty()) return;
+        const std::lock_guard lock(cache_mutex_);
+        ahead_[index] = image;
+    } catch (...) {  // it is met again where its row is made, and told then
+    }
+}
+
+cv::Mat Loader::fetch(std::int64_t index) {
+    {
+        const std::lock_guard lock(cache_mutex_);
+        if (!cache_.empty()) {
+            const auto& cached = cache_[static_cast<std::size_t>(index)];
+            if (!cached.empty()) return cached;
+        } else if (auto found = ahead_.extract(index)) {
+            return found.mapped();
+        }
+    }
+    auto image = decoded(index);
     if (!cache_.empty()) {
         const std::lock_guard lock(cache_mutex_);
         cache_[static_cast<std::size_t>(index)] = image;
@@ -215,8 +305,14 @@ at::Tensor Loader::stacked(const std::string& name, const std::vector<at::Tensor
             written_by.empty() ? "" : written_by + ": ", name, fmt::join(rows[0].sizes(), ", "),
             dataset_->name(indices[0]), fmt::join(rows[i].sizes(), ", "), dataset_->name(indices[i])));
     }
-    const auto axis = options_.batch_axis.find(name);
-    return at::stack(rows, axis == options_.batch_axis.end() ? 0 : axis->second);
+    const auto found = options_.batch_axis.find(name);
+    const auto axis = found == options_.batch_axis.end() ? 0 : found->second;
+    if (!options_.pinned) return at::stack(rows, axis);
+    auto sizes = rows[0].sizes().vec();
+    sizes.insert(sizes.begin() + axis, std::ssize(rows));
+    auto out = at::empty(sizes, rows[0].options().pinned_memory(true));
+    at::stack_out(out, rows, axis);
+    return out;
 }
 
 void Loader::transform(Tensors& views, const RandomKey& key) const {
@@ -230,49 +326,52 @@ void Loader::transform(Tensors& views, const RandomKey& key) const {
     }
 }
 
-Tensors Loader::make(std::int64_t epoch, std::int64_t number, const std::vector<std::int64_t>& order) {
-    const auto first = (number * options_.world + options_.rank) * options_.batch;
-    const auto last = std::min(first + options_.batch, dataset_->size() * options_.copies);
-    std::map<std::string, std::vector<at::Tensor>> rows;
-    std::vector<std::int64_t> indices, labels;
+void Loader::make_rows(const Job& job) {
+    auto& batch = *job.batch;
+    const auto& order = *batch.order;
+    // An unreadable image is replaced by the next readable one of the epoch's order, which is the same in every run.
+    auto place = static_cast<std::size_t>(job.first / options_.copies);
     cv::Mat image;
-    std::int64_t index = -1;
-    for (auto at = first; at < last; ++at) {
-        const auto copy = at % options_.copies;
-        if (copy == 0 || index < 0) {
-            // An unreadable image is replaced by the next readable one of the epoch's order, which is the same
-            // in every run.
-            auto place = static_cast<std::size_t>(at / options_.copies);
-            while (!readable(order[place], image)) place = (place + 1) % order.size();
-            index = order[place];
-        }
+    while (!readable(order[place], image)) place = (place + 1) % order.size();
+    const auto index = order[place];
+    for (auto row = job.first; row < job.last; ++row) {
         Tensors views;
         views.set("image", to_tensor(image, options_.channels));
         if (!options_.mask.empty())
             views.set("segmentation", segmentation_of(dataset_->mask(index, options_.mask), image));
-        transform(views, {.seed = options_.seed,
-                          .epoch = static_cast<std::uint64_t>(epoch * options_.copies + copy),
-                          .sample = static_cast<std::uint64_t>(index),
-                          .stream = 0});
+        transform(views,
+                  {.seed = options_.seed,
+                   .epoch = static_cast<std::uint64_t>(batch.epoch * options_.copies + row % options_.copies),
+                   .sample = static_cast<std::uint64_t>(index),
+                   .stream = 0});
+        const auto at = static_cast<std::size_t>(row - batch.first);
         for (const auto& name : delivered_)
-            if (name != "index" && name != "label") rows[name].push_back(views[name]);
-        indices.push_back(index);
-        const auto width = std::max<std::int64_t>(1, options_.label_width);
-        if (!options_.labels.empty())
-            labels.insert(labels.end(), options_.labels.begin() + index * width,
-                          options_.labels.begin() + (index + 1) * width);
+            if (name != "index" && name != "label") batch.rows[at].set(name, views[name]);
+        batch.indices[at] = index;
     }
-    Tensors batch;
-    for (const auto& [name, list] : rows) batch.set(name, stacked(name, list, indices));
-    batch.set("index", at::tensor(indices));
-    if (!labels.empty()) {
-        const auto label = at::tensor(labels);
-        batch.set("label", options_.label_width > 0 ? label.view({-1, options_.label_width}) : label);
+}
+
+Tensors Loader::assembled(const Assembly& batch) const {
+    Tensors out;
+    for (const auto& name : delivered_) {
+        if (name == "index" || name == "label") continue;
+        std::vector<at::Tensor> rows;
+        for (const auto& views : batch.rows) rows.push_back(views[name]);
+        out.set(name, stacked(name, rows, batch.indices));
     }
-    if (!options_.pinned) return batch;
-    Tensors locked;
-    for (const auto& [name, tensor] : batch) locked.set(name, tensor.pin_memory());
-    return locked;
+    const auto locked = [&](const at::Tensor& tensor) {
+        return options_.pinned ? tensor.pin_memory() : tensor;
+    };
+    out.set("index", locked(at::tensor(batch.indices)));
+    if (options_.labels.empty()) return out;
+    const auto width = std::max<std::int64_t>(1, options_.label_width);
+    std::vector<std::int64_t> labels;
+    for (const auto index : batch.indices)
+        labels.insert(labels.end(), options_.labels.begin() + index * width,
+                      options_.labels.begin() + (index + 1) * width);
+    const auto label = at::tensor(labels);
+    out.set("label", locked(options_.label_width > 0 ? label.view({-1, options_.label_width}) : label));
+    return out;
 }
 
 std::vector<Quarantined> Loader::quarantine() const {

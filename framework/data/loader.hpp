@@ -1,5 +1,6 @@
-// The loader makes batches ahead, so many and no more, by several workers. What a batch holds depends on
-// (seed, epoch, batch number) alone: it is the same for any number of workers, and after a resume.
+// The loader makes batches ahead, so many and no more. All workers work on one batch, image by image, and then on the
+// next. What a batch holds depends on (seed, epoch, batch number) alone: it is the same for any number of workers, and
+// after a resume.
 #pragma once
 
 #include <atomic>
@@ -74,11 +75,14 @@ class Loader {
     Loader& operator=(const Loader&) = delete;
 
     std::int64_t batches_per_epoch() const;
-    /// Starts an epoch at a batch. Work under way for another one is thrown away.
-    void begin(std::int64_t epoch, std::int64_t first_batch = 0);
+    /// Starts an epoch at a batch. Work under way for another one is thrown away. `another_follows`: when nothing is
+    /// left to do for this one, the images that the next one begins with are decoded.
+    void begin(std::int64_t epoch, std::int64_t first_batch = 0, bool another_follows = false);
     /// The next batch; false at the end of the epoch. Throws what a worker threw; DataError when more than
     /// max_bad images are bad; PluginError when a view has another shape for one image than for another.
     bool next(Tensors& batch);
+    /// Whether next() has a batch at once.
+    bool ready() const;
 
     std::vector<Quarantined> quarantine() const;
     /// Images met so far that are used and show next to nothing, with how (flatness()).
@@ -92,14 +96,39 @@ class Loader {
         Tensors batch;
         std::exception_ptr error;
     };
+    /// A batch under way. Rows are written without a lock, each by the worker that took it.
+    struct Assembly {
+        std::int64_t epoch, number, generation;
+        std::shared_ptr<const std::vector<std::int64_t>> order;
+        std::int64_t first, last;  ///< rows of the epoch
+        std::int64_t next;         ///< the first row that nobody took
+        std::int64_t left;         ///< rows that are not done
+        std::vector<Tensors> rows = {};
+        std::vector<std::int64_t> indices = {};
+        std::int64_t failed_row = -1;  ///< the first that failed, of `error`
+        std::exception_ptr error = {};
+    };
+    /// Rows [first, last) of a batch, which are of one image.
+    struct Job {
+        std::shared_ptr<Assembly> batch;
+        std::int64_t first = 0, last = 0;
+    };
     void work();
+    /// The next rows to make; none: nothing may be begun. Under the lock, as the two that follow.
+    Job take_job();
+    bool has_job() const;
+    /// An image of the next epoch to decode; -1: none.
+    std::int64_t take_image_ahead();
+    void decode_ahead(std::int64_t index);
+    void make_rows(const Job& job);
+    Tensors assembled(const Assembly& batch) const;
     /// What goes wrong in it says at which image of which epoch.
     void transform(Tensors& views, const RandomKey& key) const;
-    Tensors make(std::int64_t epoch, std::int64_t number, const std::vector<std::int64_t>& order);
     /// The view `name` of the images `indices`, with the batch axis where it belongs.
     at::Tensor stacked(const std::string& name, const std::vector<at::Tensor>& rows,
                        const std::vector<std::int64_t>& indices) const;
     cv::Mat fetch(std::int64_t index);
+    cv::Mat decoded(std::int64_t index);
     bool readable(std::int64_t index, cv::Mat& image);
     std::vector<std::int64_t> order_of(std::int64_t epoch) const;
 
@@ -112,12 +141,15 @@ class Loader {
     std::condition_variable wake_workers_, wake_consumer_;
     std::shared_ptr<const std::vector<std::int64_t>> order_;
     std::int64_t epoch_ = -1, next_job_ = 0, next_out_ = 0, generation_ = 0;
+    std::shared_ptr<Assembly> filling_;  ///< the batch that has rows which nobody took, or none
     std::map<std::int64_t, Result> done_;
+    std::vector<std::int64_t> to_decode_;  ///< images that the next epoch begins with, last first
     std::map<std::int64_t, Quarantined> bad_, flat_;
     bool stop_ = false;
     double stall_ = 0;
 
-    std::vector<cv::Mat> cache_;  ///< CV_16U by index, guarded by cache_mutex_
+    std::vector<cv::Mat> cache_;             ///< CV_16U by index, guarded by cache_mutex_, as the next one
+    std::map<std::int64_t, cv::Mat> ahead_;  ///< decoded before their epoch where there is no cache
     std::mutex cache_mutex_;
     std::vector<std::thread> threads_;
 };

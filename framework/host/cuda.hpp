@@ -2,6 +2,8 @@
 // every start.
 #pragma once
 
+#include <c10/core/Device.h>
+
 #include <filesystem>
 #include <string>
 
@@ -16,7 +18,15 @@ bool libtorch_has_cuda();
 /// CUDA devices that this process can use.
 int cuda_devices();
 
-/// Why a machine with a driver of NVIDIA's has no device for LibTorch: what the loader said, or "".
-const std::string& cuda_problem();
+/// Why no device can be used although NVIDIA's driver is here: what is wrong with LibTorch's CUDA library or with the
+/// driver, or that the LibTorch or Hearth is a CPU build where a GPU is. "" where a device can be used, or none is there.
+std::string cuda_problem();
+
+/// From here on operations of LibTorch give the same bits for the same inputs, and those that cannot on a GPU throw.
+/// Called before the first product of matrices: cuBLAS reads its setting then.
+void be_deterministic();
+
+/// Makes it the one that is meant where a GPU is asked for without a number; does nothing for the CPU.
+void use_device(c10::Device device);
 
 }  // namespace hearth::host

@@ -9,6 +9,7 @@
 #include <new>
 
 #include "host/last_words.hpp"
+#include "host/memory_error.hpp"
 #include "host/place.hpp"
 
 namespace hearth::host {
@@ -34,12 +35,6 @@ constinit thread_local const char* innermost = nullptr;
         default:
             throw Error(code, message);
     }
-}
-
-// LibTorch's CPU allocator reports exhaustion as a plain c10::Error.
-bool tells_of_memory(const std::string& text) {
-    return text.find("can't allocate memory") != std::string::npos ||
-           text.find("not enough memory") != std::string::npos;
 }
 
 // LibTorch itself finds some of what a component changes in place: views of what others read, and leaves.

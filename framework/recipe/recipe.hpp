@@ -127,6 +127,7 @@ struct TrainSpec {
                  checkpoint_every = 0;
     std::string precision = "auto", device = "auto";
     std::int64_t timeout = 600;  ///< seconds until a process that does not answer counts as lost
+    bool deterministic = false;  ///< on a GPU: the same bits in every run, at some speed
     Origin origin;
 };
 

@@ -127,7 +127,13 @@ Keys<TrainSpec> train_keys() {
             .doc("bf16: autocast, with losses and norms in fp32; auto: bf16 where the device gains from it"),
         key("device", &S::device).doc("auto, cpu, cuda or cuda:N"),
         key("seed", &S::seed).range(0, any_count).doc("seed of everything random"),
-        key("threads", &S::threads).range(0, 4096).doc("threads for arithmetic; 0 = one for each core"),
+        key("deterministic", &S::deterministic)
+            .doc("a GPU gives the same bits in every run, more slowly; an operation that cannot ends the run. "
+                 "A CPU "
+                 "always does"),
+        key("threads", &S::threads)
+            .range(0, 4096)
+            .doc("threads for arithmetic; 0 = one for each core, which the processes of a machine share"),
         key("timeout", &S::timeout)
             .range(1, 1e6)
             .doc("several processes: seconds until one that does not answer counts as lost, and all end"),

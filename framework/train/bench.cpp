@@ -9,6 +9,7 @@
 #include <numeric>
 
 #include "train/check.hpp"
+#include "train/device_batches.hpp"
 #include "train/dry_run.hpp"
 #include "train/fit_batch.hpp"
 #include "train/memory.hpp"
@@ -21,27 +22,37 @@ double now() {
     return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
 }
 
-/// Epoch after epoch of a loader, as if it never ended.
+/// Epoch after epoch of a loader, as if it never ended, on the device.
 class Batches {
   public:
-    explicit Batches(data::Loader& loader) : loader_(loader) { loader_.begin(epoch_); }
+    Batches(data::Loader& loader, c10::Device device) : batches_(loader, device) { begin(); }
     void next(Tensors& batch) {
-        if (loader_.next(batch)) return;
-        loader_.begin(++epoch_);
-        if (!loader_.next(batch))
+        if (batches_.next(batch)) return;
+        ++epoch_;
+        begin();
+        if (!batches_.next(batch))
             throw DataError("found no whole batch in the data, expected at least one; lower train.batch");
     }
+    void look_ahead() { batches_.look_ahead(); }
 
   private:
-    data::Loader& loader_;
+    void begin() { batches_.begin(epoch_, /*first_batch=*/0, /*another_follows=*/true); }
+    DeviceBatches batches_;
     std::int64_t epoch_ = 0;
 };
 
-/// Seconds between the calls of a plan's observer, by node.
+/// Waits until the device has done what it was given.
+void wait_for(c10::Device device) {
+    if (device.is_cuda()) torch::cuda::synchronize();
+}
+
+/// Seconds between the calls of a plan's observer, by node; the device is waited for at each.
 class NodeTimes {
   public:
+    explicit NodeTimes(c10::Device device) : device_(device) {}
     plan::NodeObserver observer() {
         return [this](const plan::Node* next) {
+            wait_for(device_);
             const double time = now();
             if (node_ != nullptr) seconds_[node_->id] += time - since_;
             node_ = next;
@@ -57,6 +68,7 @@ class NodeTimes {
     }
 
   private:
+    c10::Device device_;
     std::map<std::string, double> seconds_;
     const plan::Node* node_ = nullptr;
     double since_ = 0;
@@ -91,7 +103,8 @@ BenchResult bench(const recipe::Recipe& written, const host::Registry& registry,
         options.cache = data.cache.kind == "memory";
         loader = step_loader(data.images, std::move(options), plan);
     }
-    Batches batches(*loader);
+    Batches batches(*loader, device);
+    if (!request.generated) stepper.meanwhile([&] { batches.look_ahead(); });
     Tensors kept;
     if (request.generated) batches.next(kept);
     const auto source = [&](Tensors& batch) {
@@ -111,7 +124,7 @@ BenchResult bench(const recipe::Recipe& written, const host::Registry& registry,
     context.device = device;
     context.seed = static_cast<std::uint64_t>(recipe.train.seed);
     context.progress = {.step = 1, .total_steps = 1000, .steps_per_epoch = 1};  // nothing is frozen any more
-    NodeTimes nodes;
+    NodeTimes nodes(device);
     const auto step = [&] {
         const double start = now();
         result.images = 0;
@@ -122,12 +135,12 @@ BenchResult bench(const recipe::Recipe& written, const host::Registry& registry,
             });
         if (!outcome.updated)
             throw NumericError("a loss or a gradient is not finite; `hearth check` names the first one");
-        if (device.is_cuda()) torch::cuda::synchronize();
+        wait_for(device);
         ++context.progress.step;
         return now() - start;
     };
 
-    stepper.observe(nodes.observer());
+    if (!device.is_cuda()) stepper.observe(nodes.observer());
     for (std::int64_t i = 0; i < request.warmup; ++i) step();
     stepper.clock().stop();
     stepper.clock().take();
@@ -137,10 +150,18 @@ BenchResult bench(const recipe::Recipe& written, const host::Registry& registry,
     stepper.clock().stop();
     const auto steps = static_cast<double>(request.steps);
     const double total = std::accumulate(result.step_seconds.begin(), result.step_seconds.end(), 0.0);
+    result.stall = loader->take_stall() / total;
+    if (device.is_cuda()) {  // it works while the host is elsewhere: parts show in steps that wait for it
+        stepper.clock().take();
+        stepper.clock().wait_with([&] { wait_for(device); });
+        stepper.observe(nodes.observer());
+        for (std::int64_t i = 0; i < request.steps; ++i) step();
+        stepper.clock().stop();
+        stepper.clock().wait_with({});
+    }
     const auto seconds = stepper.clock().take();
     for (std::size_t i = 0; i < seconds.size(); ++i)
         if (seconds[i] > 0) result.parts.emplace_back(part_names[i], seconds[i] / steps);
-    result.stall = loader->take_stall() / total;
     result.components = nodes.slowest_first(request.steps);
     stepper.observe({});
     {
@@ -151,7 +172,7 @@ BenchResult bench(const recipe::Recipe& written, const host::Registry& registry,
         result.operations = counter.slowest_first();
     }
     stepper.clock().take();
-    {
+    if (!device.is_cuda()) {
         const OperationCounter counter(/*shapes=*/false);
         const double whole = step();
         stepper.clock().stop();
@@ -162,6 +183,7 @@ BenchResult bench(const recipe::Recipe& written, const host::Registry& registry,
     result.threads = at::get_num_threads();
     result.device = device.str();
     result.peak_memory_mib = peak_memory_mib();
+    result.device_memory_mib = peak_device_memory_mib(device);
     for (const auto& [name, parameter] : plan.trained_parameters())
         result.trained_parameters += parameter.numel();
     return result;

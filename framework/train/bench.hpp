@@ -20,17 +20,20 @@ struct BenchResult {
     bool bf16 = false;
     int threads = 0;
     std::string device;
-    std::vector<double> step_seconds;                        ///< of each measured step
-    std::vector<std::pair<std::string, double>> parts;       ///< mean seconds a step
-    std::vector<std::pair<std::string, double>> components;  ///< forward pass by node, mean seconds a step
+    std::vector<double> step_seconds;  ///< of each measured step
+    /// Mean seconds a step; on a GPU of steps that wait for it between any two parts, and so take longer.
+    std::vector<std::pair<std::string, double>> parts;
+    std::vector<std::pair<std::string, double>> components;  ///< forward pass by node, as the parts
     std::vector<OperationTime> operations;                   ///< of one step more, the slowest first
     double stall = 0;                    ///< share of the time that the step waited for the loader
     double flops = 0;                    ///< a step, counted
     std::vector<std::string> uncounted;  ///< operators that multiply and are not in `flops`
     double gemm_flops = 0;               ///< a second, measured before and after: the better one
-    /// Share of a step that is neither inside an operation of LibTorch nor waiting for data, on one step more.
-    double host_overhead = 0;
-    double peak_memory_mib = 0;
+    /// Share of a step that is neither inside an operation of LibTorch nor waiting for data, on one step more; nothing
+    /// on a GPU, which works while the host is in neither.
+    std::optional<double> host_overhead;
+    double peak_memory_mib = 0;    ///< of the process
+    double device_memory_mib = 0;  ///< of a GPU, 0 on the CPU
     std::int64_t trained_parameters = 0;
     double last_loss = 0;
 

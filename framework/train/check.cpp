@@ -51,6 +51,31 @@ data::Labels labels_in_turn(const recipe::Recipe& recipe, std::int64_t count) {
     return labels;
 }
 
+/// "; it reads image = image of the data, keep = keep, written by augment.random-patch-mask (a.toml:5:1)".
+std::string sources_of(const plan::Plan& plan, const plan::Node& node) {
+    std::vector<std::string> reads;
+    for (const auto& [writer, reader, wire] : plan.edges()) {
+        if (reader != &node) continue;
+        reads.push_back(fmt::format("{} = {}{}", wire->port, wire->name,
+                                    writer == nullptr
+                                        ? " of the data"
+                                        : fmt::format(", written by {} ({})", writer->id, writer->where)));
+    }
+    return reads.empty() ? "" : "; it reads " + join(reads);
+}
+
+/// work(observer) for Plan::step(): where a component refuses what it is given, who wrote that is told.
+template <class Work>
+void told_whose(const plan::Plan& plan, const Work& work) {
+    const plan::Node* at = nullptr;
+    try {
+        work([&](const plan::Node* node) { at = node; });
+    } catch (const RecipeError& error) {
+        if (at == nullptr) throw;
+        throw RecipeError(error.what() + sources_of(plan, *at));
+    }
+}
+
 /// Buffers of what was fitted that hold no number.
 void require_numbers(const plan::Plan& plan, CheckResult& result) {
     for (const auto& node : plan.nodes()) {
@@ -111,6 +136,33 @@ class Fits {
     const data::Labels labels_;
 };
 
+/// The forward pass of a step on the CPU, for what components look at there alone, since a GPU would be waited
+/// for: an index out of range ends its CUDA.
+void try_on_cpu(const recipe::Recipe& recipe, plan::Plan& plan, std::int64_t images) {
+    plan.to(c10::kCPU);
+    const StateKeeper keeper(plan);
+    Context context;
+    context.seed = seed_of(recipe);
+    context.progress.total_steps = std::max<std::int64_t>(1, recipe.train.epochs);
+    CheckResult untold;
+    Fits(recipe, plan, context, images).attempt(Fit::before, untold);
+    plan.train(false);
+    context.training = context.learns = false;
+    const auto loader = generated_batches(recipe, plan, images);
+    const auto source = endless(*loader);
+    Tensors batch;
+    source(batch);
+    told_whose(plan, [&](const plan::NodeObserver& observer) {
+        for (const auto& phase : plan.phases()) {
+            if (phase.losses.empty()) continue;
+            const auto out = plan.step(phase, batch, context, observer);
+            for (const auto& name : phase.keeps)
+                if (out.tensors.has(name)) batch.set(name, out.tensors[name].detach());
+            ++context.draw;
+        }
+    });
+}
+
 }  // namespace
 
 std::unique_ptr<data::Loader> generated_batches(const recipe::Recipe& recipe, const plan::Plan& plan,
@@ -120,6 +172,7 @@ std::unique_ptr<data::Loader> generated_batches(const recipe::Recipe& recipe, co
     auto options = loader_options(recipe, plan, labels_in_turn(recipe, images / copies));
     options.batch = images;
     options.workers = 1;
+    options.pinned = pick_device(recipe.train.device).is_cuda();
     const auto images_of_it = phantoms(recipe, images / copies);
     if (!transform) return step_loader(images_of_it, std::move(options), plan);
     return std::make_unique<data::Loader>(images_of_it, std::move(options), std::move(transform),
@@ -145,6 +198,7 @@ CheckResult check(const recipe::Recipe& recipe, const host::Registry& registry, 
 CheckResult check(const recipe::Recipe& recipe, plan::Plan& plan, std::int64_t images) {
     auto one_batch = recipe;
     one_batch.train.accumulate = 1;
+    if (pick_device(recipe.train.device).is_cuda()) try_on_cpu(one_batch, plan, images);
     DryRun dry_run(std::move(one_batch), plan);
     InputsKept inputs_kept;
     const plan::Watching watching(dry_run.plan, inputs_kept);
@@ -163,16 +217,19 @@ CheckResult check(const recipe::Recipe& recipe, plan::Plan& plan, std::int64_t i
     Terms terms;
     std::set<const plan::Phase*> told;
     std::set<std::string> problems;  // a step may have several updates
-    dry_run.stepper.step(
-        context, endless(*loader), [&](const plan::StepOutput& out, std::int64_t, bool finite) {
-            for (const auto& [node, name] : not_finite(dry_run.plan, out.tensors))
-                problems.insert(
-                    fmt::format("{}: '{}', written by {}, is not finite", node->where, name, node->id));
-            if (!finite) problems.insert("the loss is not finite");
-            if (!told.insert(out.phase).second) return;
-            total += out.total.item<double>();
-            for (const auto& [name, value] : out.terms) terms.emplace_back(name, value.item<double>());
-        });
+    const auto look = [&](const plan::StepOutput& out, std::int64_t, bool finite) {
+        for (const auto& [node, name] : not_finite(dry_run.plan, out.tensors))
+            problems.insert(fmt::format("{}: '{}', written by {}, is not finite", node->where, name, node->id));
+        if (!finite) problems.insert("the loss is not finite");
+        if (!told.insert(out.phase).second) return;
+        total += out.total.item<double>();
+        for (const auto& [name, value] : out.terms) terms.emplace_back(name, value.item<double>());
+    };
+    told_whose(dry_run.plan, [&](const plan::NodeObserver& observer) {
+        dry_run.stepper.observe(observer);
+        dry_run.stepper.step(context, endless(*loader), look);
+        dry_run.stepper.observe({});
+    });
     result.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
     if (!told.empty()) terms.insert(terms.begin(), {"loss", total});  // else nothing has a loss
     std::vector<std::string> names;
@@ -199,6 +256,7 @@ CheckResult check(const recipe::Recipe& recipe, plan::Plan& plan, std::int64_t i
     for (const auto& [name, tensor] : dry_run.stepper.state())
         result.optimizer_bytes += static_cast<std::int64_t>(tensor.nbytes());
     result.memory_mib = peak_memory_mib();
+    result.device_memory_mib = peak_device_memory_mib(dry_run.device);
     return result;
 }
 

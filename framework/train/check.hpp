@@ -24,7 +24,8 @@ struct CheckResult {
     std::int64_t optimizer_bytes = 0;            ///< of a checkpoint: what a resume needs besides
     double seconds = 0;                          ///< forward, backward and update of the micro-batch
     std::int64_t images = 0;
-    double memory_mib = 0;  ///< peak of the process
+    double memory_mib = 0;         ///< peak of the process
+    double device_memory_mib = 0;  ///< of a GPU, 0 on the CPU
     bool ok() const { return problems.empty() && without_gradient.empty() && follower_gradient.empty(); }
 };
 
@@ -40,7 +41,8 @@ Stepper::Source endless(data::Loader& loader);
 /// `images` phantoms of the recipe's size through the recipe's augments, passes, losses, backward and
 /// optimiser, and how the components conduct themselves meanwhile (conduct.hpp); and what takes in the training
 /// set before or after a training takes in a few of them, eight at least. Throws what a fit throws, unless that
-/// are DataError or NumericError, which become notes.
+/// are DataError or NumericError, which become notes. What is to run on a GPU does its forward pass on the CPU first,
+/// where components look at values that they do not wait for a GPU for.
 CheckResult check(const recipe::Recipe& recipe, const host::Registry& registry, std::int64_t images = 2);
 /// The step of it with a plan that is there, whose weights it moves.
 CheckResult check(const recipe::Recipe& recipe, plan::Plan& plan, std::int64_t images);

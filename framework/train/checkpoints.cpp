@@ -7,6 +7,8 @@
 #include <map>
 #include <set>
 
+#include "train/host_copy.hpp"
+
 namespace hearth::train {
 
 std::string best_name(const recipe::Recipe& recipe) {
@@ -63,7 +65,7 @@ void Checkpoints::save(const std::string& name, const Progress& progress) const 
         metadata["hearth.stage"] = recipe_.stage->name;
         metadata["hearth.steps_before"] = std::to_string(before_.steps);
     }
-    base::write_safetensors(folder_.checkpoint(name), tensors, metadata,
+    base::write_safetensors(folder_.checkpoint(name), on_host(tensors), metadata,
                             name == "last" ? folder_.checkpoint("previous") : std::filesystem::path());
 }
 
@@ -160,7 +162,8 @@ std::filesystem::path Checkpoints::save_failed_step(const plan::StepOutput& out,
     auto tensors = plan_.state();
     for (const auto& name : plan_.delivered())
         if (out.tensors.has(name)) tensors.emplace_back("batch." + name, out.tensors[name]);
-    base::write_safetensors(file, tensors, {{"format", "pt"}, {"hearth.step", std::to_string(progress.step)}});
+    base::write_safetensors(file, on_host(tensors),
+                            {{"format", "pt"}, {"hearth.step", std::to_string(progress.step)}});
     return file;
 }
 

@@ -4,10 +4,13 @@
 
 #include <utility>
 
+#include "host/cuda.hpp"
+
 namespace hearth::train {
 namespace {
 
 plan::Plan& ready(plan::Plan& plan, const recipe::Recipe& recipe, c10::Device device) {
+    if (recipe.train.deterministic) host::be_deterministic();
     if (recipe.train.threads > 0) at::set_num_threads(static_cast<int>(recipe.train.threads));
     plan.to(device);
     plan.train(true);

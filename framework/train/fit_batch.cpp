@@ -5,9 +5,9 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <new>
 
 #include "base/safetensors.hpp"
+#include "host/memory_error.hpp"
 #include "host/place.hpp"
 #include "train/check.hpp"
 #include "train/dry_run.hpp"
@@ -28,16 +28,16 @@ struct Memory {
 
     explicit Memory(c10::Device where) : device(where) {
         if (device.is_cuda()) {
-            limit = share * static_cast<double>(at::accelerator::getMemoryInfo(index()).first);
+            limit = share *
+                    static_cast<double>(
+                        at::accelerator::getMemoryInfo(std::max<c10::DeviceIndex>(0, device.index())).first);
         } else {
             limit = share * (free_memory() + peak_memory_mib() * mib);
         }
     }
     double peak() const {
-        if (!device.is_cuda()) return peak_memory_mib() * mib;
-        return static_cast<double>(at::accelerator::getDeviceStats(index()).reserved_bytes[0].peak);
+        return mib * (device.is_cuda() ? peak_device_memory_mib(device) : peak_memory_mib());
     }
-    c10::DeviceIndex index() const { return std::max<c10::DeviceIndex>(0, device.index()); }
 };
 
 /// One step on generated images.
@@ -85,9 +85,8 @@ std::int64_t largest_batch(const recipe::Recipe& recipe, plan::Plan& plan, std::
             if (used.back() > memory.limit) break;
             batch = next;
         }
-    } catch (const c10::OutOfMemoryError&) {  // the last one that went well
-    } catch (const OutOfMemory&) {
-    } catch (const std::bad_alloc&) {
+    } catch (const std::exception& error) {
+        if (!host::is_out_of_memory(error)) throw;  // else the last one that went well
     }
     return batch;
 }

@@ -114,6 +114,7 @@ Report Journal::report_of(const Means& means, const Progress& progress, double s
     report.total_epochs = recipe_.train.epochs;
     report.images_per_second = means.images / seconds;
     report.stall = stalled / seconds;
+    report.device_memory_mib = peak_device_memory_mib(device_);
     const bool several = means.losses.size() > 1;  // whose sum says nothing
     for (std::size_t i = 0; i < means.losses.size(); ++i)
         if (!std::isnan(means.losses[i]))
@@ -133,6 +134,7 @@ nlohmann::json Journal::metrics_line(const Report& report, const Means& means, c
         {"images_per_second", report.images_per_second},
         {"loader_stall", report.stall},
         {"memory_mib", peak_memory_mib()}};
+    if (report.device_memory_mib > 0) line["device_memory_mib"] = report.device_memory_mib;
     if (const auto loss = means.loss()) line["loss"] = *loss;
     if (recipe_.stage) line["stage"] = recipe_.stage->name;
     for (std::size_t i = 0; i < window_.phases.size(); ++i) {
@@ -163,10 +165,7 @@ nlohmann::json Journal::metrics_line(const Report& report, const Means& means, c
 
 std::optional<Health> Journal::global_health() const {
     if (!last_features_.defined()) return std::nullopt;
-    const auto all = [&](const at::Tensor& x) {
-        return x.defined() ? comm_.all_gather(x, /*with_grad=*/false) : x;
-    };
-    return measure_health(all(last_features_), all(last_assignments_));
+    return measure_health(last_features_, last_assignments_, comm_);
 }
 
 Journal::Entry Journal::close(const Progress& progress, double stalled) {

@@ -1,5 +1,6 @@
 #include "train/memory.hpp"
 
+#include <ATen/DeviceAccelerator.h>
 #include <sys/resource.h>
 
 #include <unistd.h>
@@ -7,6 +8,7 @@
 #include <malloc.h>
 #endif
 
+#include <algorithm>
 #include <climits>
 #include <string_view>
 
@@ -28,6 +30,13 @@ double peak_memory_mib() {
     rusage usage{};
     ::getrusage(RUSAGE_SELF, &usage);
     return static_cast<double>(usage.ru_maxrss) / 1024.0;
+}
+
+double peak_device_memory_mib(c10::Device device) {
+    if (!device.is_cuda()) return 0;
+    const auto index = std::max<c10::DeviceIndex>(0, device.index());
+    return static_cast<double>(at::accelerator::getDeviceStats(index).reserved_bytes[0].peak) /
+           (1024.0 * 1024.0);
 }
 
 }  // namespace hearth::train

@@ -1,6 +1,8 @@
 // This process keeps memory between steps, and says how much it has taken.
 #pragma once
 
+#include <c10/core/Device.h>
+
 namespace hearth::train {
 
 /// Memory that is freed stays with the process. Every step asks for the same tensors again; glibc gives those
@@ -11,5 +13,8 @@ void keep_freed_memory();
 
 /// Peak resident memory of this process in MiB.
 double peak_memory_mib();
+
+/// Most memory of a GPU that LibTorch has held for this process in MiB, what it keeps for later included; 0 for the CPU.
+double peak_device_memory_mib(c10::Device device);
 
 }  // namespace hearth::train

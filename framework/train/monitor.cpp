@@ -13,27 +13,75 @@
 
 namespace hearth::train {
 
+namespace {
+
+/// x x^T or x^T x [n, n] in double, n the smaller side: its eigenvalues are the squares of the singular values of
+/// x.
+at::Tensor gram_matrix(const at::Tensor& x) {
+    const auto exact = x.to(at::kDouble);
+    return x.size(0) <= x.size(1) ? at::mm(exact, exact.t()) : at::mm(exact.t(), exact);
+}
+
+double effective_rank(const at::Tensor& gram) {
+    const auto singular = at::linalg_eigvalsh(gram).clamp_min(0).sqrt();
+    const auto share = singular / singular.sum().clamp_min(1e-12);
+    return std::exp(-(share * (share + 1e-12).log()).sum().item<double>());
+}
+
+/// Of the mean assignment, not yet over ln K.
+at::Tensor entropy_of(const at::Tensor& assignments) {
+    const auto mean = assignments.detach().to(at::kFloat).reshape({-1, assignments.size(-1)}).mean(0);
+    return -(mean * (mean + 1e-12).log()).sum();
+}
+
+}  // namespace
+
+// A GPU is asked once, for all that is computed there.
 Health measure_health(const at::Tensor& features, const at::Tensor& assignments) {
     at::NoGradGuard no_grad;
-    Health health;
     auto x = features.detach().reshape({-1, features.size(-1)}).to(at::kFloat);
     if (x.size(0) > 2048) x = x.slice(0, 0, 2048);
     const auto unit = x / x.norm(2, 1, true).clamp_min(1e-12);
-    health.std = unit.std(0, false).mean().item<double>() * std::sqrt(static_cast<double>(x.size(1)));
+    const auto spread = unit.std(0, false).mean();
+    const auto gram = gram_matrix(x - x.mean(0, true));
+    const auto finite = at::isfinite(gram).all();  // it is not where x is not
+    const auto entropy =
+        assignments.defined() ? entropy_of(assignments).to(x.device()) : at::zeros_like(spread);
+    const auto exact = [](const at::Tensor& number) { return number.to(at::kDouble).view({1}); };
+    const auto all = at::cat({exact(spread), exact(finite), exact(entropy), gram.flatten()}).to(at::kCPU);
+    const auto* numbers = all.const_data_ptr<double>();
+
+    Health health;
     health.max_rank = static_cast<double>(std::min(x.size(0) - 1, x.size(1)));
-    if (!at::isfinite(x).all().item<bool>()) {
+    if (numbers[1] == 0) {
         health.std = health.rank = std::nan("");
         return health;
     }
-    const auto singular = at::linalg_svdvals((x - x.mean(0, true)).cpu().to(at::kDouble));
-    const auto share = singular / singular.sum().clamp_min(1e-12);
-    health.rank = std::exp(-(share * (share + 1e-12).log()).sum().item<double>());
-    if (assignments.defined()) {
-        const auto mean = assignments.detach().to(at::kFloat).reshape({-1, assignments.size(-1)}).mean(0);
-        const auto entropy = -(mean * (mean + 1e-12).log()).sum().item<double>();
+    health.std = numbers[0] * std::sqrt(static_cast<double>(x.size(1)));
+    health.rank = effective_rank(all.slice(0, 3).view_as(gram));
+    if (assignments.defined())
         health.entropy =
-            assignments.size(-1) > 1 ? entropy / std::log(static_cast<double>(assignments.size(-1))) : 1.0;
+            assignments.size(-1) > 1 ? numbers[2] / std::log(static_cast<double>(assignments.size(-1))) : 1.0;
+    return health;
+}
+
+Health measure_health(const at::Tensor& features, const at::Tensor& assignments, const Comm& comm) {
+    const auto gathered = [&](const at::Tensor& x) {
+        return x.defined() ? comm.all_gather(x, /*with_grad=*/false) : x;
+    };
+    const auto all_features = gathered(features), all_assignments = gathered(assignments);
+    if (comm.world_size() == 1) return measure_health(all_features, all_assignments);
+    constexpr double none = -1;  // entropy is never below 0
+    auto told = at::zeros({4}, at::kDouble);
+    if (comm.rank() == 0) {
+        const auto health = measure_health(all_features, all_assignments);
+        told =
+            at::tensor({health.std, health.rank, health.max_rank, health.entropy.value_or(none)}, at::kDouble);
     }
+    comm.all_reduce_sum(told);
+    const auto* numbers = told.const_data_ptr<double>();
+    Health health{.std = numbers[0], .rank = numbers[1], .max_rank = numbers[2], .entropy = {}};
+    if (numbers[3] != none) health.entropy = numbers[3];
     return health;
 }
 

@@ -9,6 +9,7 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <hearth/context.hpp>
 #include <optional>
 #include <string>
 #include <utility>
@@ -28,6 +29,8 @@ struct Health {
 /// features [B, D] or [B, L, D] (tokens are taken together); assignments [.., K], rows are distributions, may
 /// be undefined. Features that are not finite have no spread and no rank: both are NaN.
 Health measure_health(const at::Tensor& features, const at::Tensor& assignments);
+/// The same of the rows of all processes together: the first one measures and tells the others. Collective.
+Health measure_health(const at::Tensor& features, const at::Tensor& assignments, const Comm& comm);
 
 /// Names and values, as the log shows them.
 using Terms = std::vector<std::pair<std::string, double>>;

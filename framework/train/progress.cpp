@@ -24,6 +24,12 @@ std::string value_text(const std::pair<std::string, double>& value) {
     return fmt::format("{} {:.4g}", value.first, value.second);
 }
 
+/// Of the GPU where there is one: that is what a batch has to fit.
+std::string memory_text(const Report& report) {
+    return report.device_memory_mib > 0 ? fmt::format("GPU memory {:.0f} MiB", report.device_memory_mib)
+                                        : fmt::format("memory {:.0f} MiB", peak_memory_mib());
+}
+
 /// "epoch 3/10" of the step that was made last.
 std::string epoch_text(const Report& report, std::int64_t epoch) {
     return fmt::format("epoch {}/{}", std::min(epoch + 1, report.total_epochs), report.total_epochs);
@@ -45,7 +51,7 @@ std::vector<base::StatusPart> status_parts(const Report& report, std::int64_t st
         parts.push_back({fmt::format("{:.1f} images/s", report.images_per_second), 6});
         parts.push_back({fmt::format("stall {:.0f} %", 100 * report.stall), 2});
     }
-    parts.push_back({fmt::format("memory {:.0f} MiB", peak_memory_mib()), 1});
+    parts.push_back({memory_text(report), 1});
     if (steps_here > 0) parts.push_back({eta(report, step, steps_here, seconds), 7});
     return parts;
 }
@@ -74,9 +80,9 @@ void ProgressView::show(const Report& report) {
     last_ = report;
     std::string values;
     for (const auto& value : report.values) values += "  " + value_text(value);
-    const auto line = fmt::format("{}  step {}/{}{}  {:.1f} images/s  stall {:.0f} %  memory {:.0f} MiB  {}",
+    const auto line = fmt::format("{}  step {}/{}{}  {:.1f} images/s  stall {:.0f} %  {}  {}",
                                   epoch_text(report, report.epoch), report.step, report.total_steps, values,
-                                  report.images_per_second, 100 * report.stall, peak_memory_mib(),
+                                  report.images_per_second, 100 * report.stall, memory_text(report),
                                   eta(report, report.step, report.step - first_step_, seconds()));
     log_ << line << std::endl;
     written_ = Clock::now();

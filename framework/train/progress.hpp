@@ -18,6 +18,7 @@ struct Report {
     std::int64_t step = 0, total_steps = 0, epoch = 0, total_epochs = 0;
     double images_per_second = 0;
     double stall = 0;                                    ///< share of the time spent waiting for the loader
+    double device_memory_mib = 0;                        ///< peak of a GPU's, 0 on the CPU
     std::vector<std::pair<std::string, double>> values;  ///< loss terms and health, in the order to print
 };
 

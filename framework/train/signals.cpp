@@ -11,6 +11,8 @@
 #include <string_view>
 #include <utility>
 
+#include "host/last_words.hpp"
+
 namespace hearth::train {
 namespace {
 
@@ -47,13 +49,24 @@ void pass_on(int signal) {
     errno = error;
 }
 
-/// Handles the signals by `handler`; what is ignored stays ignored, but for SIGINT.
-void take_signals(std::array<void (*)(int), StopSignals::signals.size()>& before, void (*handler)(int)) {
+using Actions = std::array<struct sigaction, StopSignals::signals.size()>;
+
+/// Handles the signals by `handler`; what is ignored stays ignored, but for SIGINT. The handler runs on the stack that a
+/// thread keeps for it (host::keep_signal_stack): one of LibTorch's kernels for the CPU holds data below the pointer of
+/// its own stack, where a handler's frame would land.
+void take_signals(Actions& before, void (*handler)(int)) {
+    struct sigaction action {};
+    action.sa_handler = handler;
+    action.sa_flags = SA_ONSTACK | SA_RESTART;
     for (std::size_t i = 0; i < before.size(); ++i) {
-        before[i] = std::signal(StopSignals::signals[i], handler);
-        if (before[i] == SIG_IGN && StopSignals::signals[i] != SIGINT)
-            std::signal(StopSignals::signals[i], SIG_IGN);
+        const int signal = StopSignals::signals[i];
+        ::sigaction(signal, nullptr, &before[i]);
+        if (before[i].sa_handler != SIG_IGN || signal == SIGINT) ::sigaction(signal, &action, nullptr);
     }
+}
+
+void give_back(const Actions& before) {
+    for (std::size_t i = 0; i < before.size(); ++i) ::sigaction(StopSignals::signals[i], &before[i], nullptr);
 }
 
 }  // namespace
@@ -65,7 +78,7 @@ StopSignals::StopSignals(bool tells) {
 }
 
 StopSignals::~StopSignals() {
-    for (std::size_t i = 0; i < signals.size(); ++i) std::signal(signals[i], before_[i]);
+    give_back(before_);
 }
 
 int StopSignals::received() {
@@ -87,6 +100,7 @@ EndAtSignal::EndAtSignal(std::function<void(int signal)> last) {
             last(number);
         } catch (const std::exception&) {  // such as a disk that is full: the exit code still counts
         }
+        host::expect_the_end();
         std::_Exit(static_cast<int>(ExitCode::stopped));
     });
     take_signals(before_, pass_on);
@@ -94,7 +108,7 @@ EndAtSignal::EndAtSignal(std::function<void(int signal)> last) {
 
 EndAtSignal::~EndAtSignal() {
     if (read_ < 0) return;
-    for (std::size_t i = 0; i < before_.size(); ++i) std::signal(StopSignals::signals[i], before_[i]);
+    give_back(before_);
     const unsigned char done = 0;
     static_cast<void>(!::write(signal_pipe, &done, 1));
     waiter_.join();

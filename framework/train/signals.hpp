@@ -23,7 +23,7 @@ class StopSignals {
     static int received();
 
   private:
-    std::array<void (*)(int), signals.size()> before_{};
+    std::array<struct sigaction, signals.size()> before_{};
 };
 
 /// Ends the process with exit code 75 at one of these signals, at once, for work that is not gone on with but
@@ -36,7 +36,7 @@ class EndAtSignal {
     EndAtSignal& operator=(const EndAtSignal&) = delete;
 
   private:
-    std::array<void (*)(int), StopSignals::signals.size()> before_{};
+    std::array<struct sigaction, StopSignals::signals.size()> before_{};
     int read_ = -1;
     std::thread waiter_;
 };

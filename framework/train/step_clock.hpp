@@ -4,7 +4,9 @@
 #include <array>
 #include <chrono>
 #include <cstddef>
+#include <functional>
 #include <string>
+#include <utility>
 
 namespace hearth::train {
 
@@ -15,12 +17,16 @@ inline constexpr std::array<const char*, 9> part_names = {
     "data", "forward", "loss", "backward", "communication", "clip", "optimizer", "follower", "other"};
 
 /// Adds up seconds by part: the time since one call of enter() belongs to the part that was entered. On a
-/// device that queues work a part has what the host spent in it.
+/// device that queues work a part has what the host spent in it, unless it waits for the device.
 class StepClock {
   public:
     using Seconds = std::array<double, part_names.size()>;
 
+    /// `wait` returns when the device has done what it was given, and is called at every border; none: no waiting.
+    void wait_with(std::function<void()> wait) { wait_ = std::move(wait); }
+
     void enter(Part part) {
+        if (wait_) wait_();
         const auto now = std::chrono::steady_clock::now();
         if (running_)
             seconds_[static_cast<std::size_t>(part_)] += std::chrono::duration<double>(now - since_).count();
@@ -41,6 +47,7 @@ class StepClock {
     }
 
   private:
+    std::function<void()> wait_;
     Seconds seconds_{};
     Part part_ = Part::other;
     std::chrono::steady_clock::time_point since_;

@@ -19,15 +19,19 @@ c10::Device pick_device(const std::string& wanted) {
     const int devices = host::cuda_devices();
     const bool cuda = devices > 0;
     if (wanted == "auto") return cuda ? c10::Device(c10::kCUDA) : c10::Device(c10::kCPU);
-    if (wanted.starts_with("cuda") && !cuda)
+    if (wanted.starts_with("cuda") && !cuda) {
+        const auto problem = host::cuda_problem();
         throw RecipeError(fmt::format(
-            "train.device is \"{}\", but no CUDA device is usable here; set train.device = \"auto\", or "
+            "train.device is \"{}\", but no CUDA device is usable here{}; set train.device = \"auto\", or "
             "see `hearth doctor`",
-            wanted));
+            wanted, problem.empty() ? "" : ": " + problem));
+    }
     const c10::Device device(wanted);
     if (device.is_cuda() && device.index() >= devices)
         throw RecipeError(fmt::format(
             "train.device is \"{}\", but there are {} CUDA devices here, numbered from 0", wanted, devices));
+    host::use_device(
+        device);  // allocations, events and synchronisation without a number are of the current one
     return device;
 }
 
@@ -215,6 +219,7 @@ bool Stepper::micro_step(Updater& updater, Context now, Tensors& batch, bool fre
             group_->lost("averaging gradients", error.what());
         host::rethrow_with(updater.backward);
     }
+    if (meanwhile_) meanwhile_();
     // Read after the backward pass, not before: a GPU has its work by now and does not wait for the question.
     const bool finite = std::isfinite(out.total.item<double>());
     if (group_ != nullptr) group_->check("averaging gradients");

@@ -80,6 +80,8 @@ class Stepper {
     StepClock& clock() { return clock_; }
     /// Called as Plan::step says, in every micro-step.
     void observe(plan::NodeObserver observer) { observer_ = std::move(observer); }
+    /// `work` is done in every micro-step, when the device has all of it and the host would wait.
+    void meanwhile(std::function<void()> work) { meanwhile_ = std::move(work); }
 
   private:
     class Batches;
@@ -104,6 +106,7 @@ class Stepper {
     std::vector<Follower> followers_;
     StepClock clock_;
     plan::NodeObserver observer_;
+    std::function<void()> meanwhile_;
 };
 
 }  // namespace hearth::train

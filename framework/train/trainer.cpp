@@ -6,7 +6,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <new>
 #include <set>
 #include <utility>
 
@@ -14,7 +13,9 @@
 #include "base/fnv.hpp"
 #include "base/json_text.hpp"
 #include "base/time_text.hpp"
+#include "host/cuda.hpp"
 #include "host/last_words.hpp"
+#include "host/memory_error.hpp"
 #include "host/place.hpp"
 #include "train/initial_weights.hpp"
 #include "train/signals.hpp"
@@ -73,17 +74,10 @@ auto Trainer::recorded(const Work& work) -> decltype(work()) {
     };
     try {
         return reached();
-    } catch (const c10::OutOfMemoryError& error) {
-        throw out_of_memory(error.what_without_backtrace());
-    } catch (const OutOfMemory& error) {
-        throw out_of_memory(error.what());
-    } catch (const std::bad_alloc&) {
-        throw out_of_memory("the system gives no more");
-    } catch (const Error& error) {
-        fail(static_cast<int>(error.code()), error.what());
-        throw;
     } catch (const std::exception& error) {
-        fail(static_cast<int>(ExitCode::internal), error.what());
+        if (host::is_out_of_memory(error)) throw out_of_memory(host::reason_of(error));
+        const auto* ours = dynamic_cast<const Error*>(&error);
+        fail(static_cast<int>(ours != nullptr ? ours->code() : ExitCode::internal), error.what());
         throw;
     }
 }
@@ -97,6 +91,7 @@ Trainer::Trainer(const recipe::Recipe& recipe, const host::Registry& registry, T
       data_(take_data()),
       own_folder_(request_.stage ? std::nullopt : std::optional(open_folder(recipe, registry, request_))),
       folder_(request_.stage ? *request_.stage->folder : *own_folder_) {
+    if (recipe.train.deterministic) host::be_deterministic();
     if (recipe.train.threads > 0)
         at::set_num_threads(static_cast<int>(recipe.train.threads));
     else if (const auto cores = dist::cores_of(comm()); cores > 0)
@@ -132,6 +127,8 @@ void Trainer::prepare() {
         validation_ = std::make_unique<Validation>(recipe_, plan_, std::move(rows), device_);
     }
     stepper_ = std::make_unique<Stepper>(recipe_, plan_, device_, request_.group);
+    batches_ = std::make_unique<DeviceBatches>(*loader_, device_);
+    stepper_->meanwhile([this] { batches_->look_ahead(); });
     progress_.steps_per_epoch = loader_->batches_per_epoch() / stepper_->batches_per_step();
     if (progress_.steps_per_epoch < 1)
         throw DataError(fmt::format(
@@ -309,7 +306,8 @@ bool Trainer::epoch() {
     host::set_step(steps_done());
     begin_epoch(plan_, context(), done == 0 ? set_for(context()) : SetFor());
     keeper_->put_back();
-    loader_->begin(number, done * stepper_->batches_per_step());
+    batches_->begin(number, done * stepper_->batches_per_step(),
+                    /*another_follows=*/number + 1 < recipe_.train.epochs);
     for (auto i = done; i < progress_.steps_per_epoch; ++i) {
         if (!step()) break;
         if (stop_asked() && i + 1 < progress_.steps_per_epoch) return false;
@@ -322,7 +320,7 @@ bool Trainer::step() {
     bool finite = true;
     host::set_step(steps_done());
     const auto result = stepper_->step(
-        context(), [&](Tensors& batch) { return loader_->next(batch); },
+        context(), [&](Tensors& batch) { return batches_->next(batch); },
         [&](const plan::StepOutput& out, std::int64_t images, bool good) {
             finite = good && finite;
             if (good)

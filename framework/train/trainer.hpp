@@ -14,6 +14,7 @@
 #include "host/process_keeper.hpp"
 #include "plan/plan.hpp"
 #include "train/checkpoints.hpp"
+#include "train/device_batches.hpp"
 #include "train/fitting.hpp"
 #include "train/journal.hpp"
 #include "train/progress.hpp"
@@ -122,6 +123,7 @@ class Trainer {
     std::optional<RunFolder> own_folder_;
     RunFolder& folder_;
     std::unique_ptr<data::Loader> loader_;
+    std::unique_ptr<DeviceBatches> batches_;  ///< of loader_
     std::unique_ptr<Validation> validation_;  ///< of the first process, where [validate] watches a loss
     std::unique_ptr<Stepper> stepper_;
     std::unique_ptr<Checkpoints> checkpoints_;

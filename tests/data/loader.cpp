@@ -6,6 +6,11 @@
 
 #include <algorithm>
 #include <catch2/catch.hpp>
+#include <chrono>
+#include <condition_variable>
+#include <future>
+#include <mutex>
+#include <thread>
 
 #include "data/numbers.hpp"
 #include "support/temporary_folder.hpp"
@@ -232,6 +237,72 @@ TEST_CASE("the workers run ahead of the caller no further than asked") {
         loader.next(batch);
     }
     CHECK(set->loads <= 5);
+}
+
+TEST_CASE("all workers work on one batch, image by image") {
+    constexpr int together = 4;
+    std::mutex mutex;
+    std::condition_variable arrived;
+    int inside = 0;
+    bool met = false;
+    const auto wait_for_others = [&](Tensors&, const RandomKey&) {
+        std::unique_lock lock(mutex);
+        met = met || ++inside == together;
+        arrived.notify_all();
+        arrived.wait_for(lock, std::chrono::seconds(10), [&] { return met; });
+        --inside;
+    };
+    Loader loader(numbers(4), {.batch = 4, .workers = together, .prefetch = 1}, wait_for_others, {"image"});
+    CHECK(epoch_of(loader, 0).size() == 1);
+    CHECK(met);
+}
+
+TEST_CASE("of several images of a batch that fail the first one is told, whichever failed first") {
+    std::promise<void> later_failed;
+    const auto fail = [&](Tensors&, const RandomKey& key) {
+        if (key.sample == 1) {
+            later_failed.get_future().wait_for(std::chrono::seconds(10));
+            throw DataError("the first");
+        }
+        if (key.sample == 3) {
+            later_failed.set_value();
+            throw DataError("the second");
+        }
+    };
+    Loader loader(numbers(4), {.batch = 4, .workers = 4, .shuffle = false}, fail, {"image"});
+    loader.begin(0);
+    Tensors batch;
+    CHECK_THROWS_WITH(loader.next(batch), Contains("the first"));
+}
+
+TEST_CASE("a batch that is ready is had without waiting") {
+    std::promise<void> may_go_on;
+    const auto go_on = may_go_on.get_future().share();
+    const auto wait = [&](Tensors&, const RandomKey&) { go_on.wait_for(std::chrono::seconds(10)); };
+    Loader loader(numbers(4), {.batch = 2, .workers = 1, .prefetch = 1}, wait, {"image"});
+    loader.begin(0);
+    CHECK_FALSE(loader.ready());
+    may_go_on.set_value();
+    for (int i = 0; i < 1000 && !loader.ready(); ++i)
+        std::this_thread::sleep_for(std::chrono::milliseconds(10));
+    CHECK(loader.ready());
+}
+
+TEST_CASE("when nothing is left of an epoch, the images that the next one begins with are decoded once") {
+    const auto set = numbers(8);
+    const LoaderOptions options = {.batch = 2, .workers = 2, .prefetch = 2, .seed = 5, .cache = false};
+    Loader loader(set, options, add_noise, image_and_noise);
+    loader.begin(0, 0, /*another_follows=*/true);
+    const auto first = rest_of(loader);
+    for (int i = 0; i < 1000 && set->loads < 8 + 4; ++i)
+        std::this_thread::sleep_for(std::chrono::milliseconds(10));
+    CHECK(set->loads == 8 + 4);
+    loader.begin(1);
+    const auto second = rest_of(loader);
+    CHECK(set->loads == 8 + 8);
+    Loader plain(numbers(8), options, add_noise, image_and_noise);
+    CHECK(same(epoch_of(plain, 0), first));
+    CHECK(same(epoch_of(plain, 1), second));
 }
 
 TEST_CASE("stall is the time spent waiting since it was last asked for") {

@@ -19,6 +19,8 @@
 #include <tuple>
 #include <vector>
 
+#include "device/pinned_memory.hpp"
+
 // LibTorch asks these whether there is CUDA.
 namespace at {
 
@@ -35,6 +37,13 @@ struct CUDAHooks final : CUDAHooksInterface {
     bool isAvailable() const override { return true; }
     DeviceIndex getCurrentDevice() const override { return 0; }
     DeviceIndex current_device() const override { return 0; }
+    Allocator* getPinnedMemoryAllocator() const override {
+        static hearth::test::fake_cuda::PinnedMemory memory;
+        return &memory;
+    }
+    bool isPinnedPtr(const void* data) const override {
+        return hearth::test::fake_cuda::PinnedMemory::holds(data);
+    }
 };
 
 C10_REGISTER_CLASS(CUDAHooksRegistry, CUDAHooks, CUDAHooks)
@@ -62,6 +71,11 @@ using torch::jit::Stack;
 std::mutex counts_mutex;
 Counts counts;
 
+void note(const std::string& line) {
+    const std::lock_guard lock(counts_mutex);
+    counts.order.push_back(line);
+}
+
 void count(const std::string& name, double bytes, bool asks = false) {
     const std::lock_guard lock(counts_mutex);
     ++counts.kernels;
@@ -74,16 +88,45 @@ void count(const std::string& name, double bytes, bool asks = false) {
     counts.askers.insert(name);
 }
 
-/// Switches between devices: there is one.
+constexpr c10::StreamId of_copies = 1;
+thread_local c10::StreamId current_stream = 0;
+
+c10::Stream stream_of(c10::StreamId id) {
+    return c10::Stream(c10::Stream::UNSAFE, device, id);
+}
+
+/// Switches between devices, of which there is one, and its streams: the one that computes, and another.
 struct OneDevice final : c10::impl::DeviceGuardImplInterface {
     c10::DeviceType type() const override { return c10::kCUDA; }
     c10::Device exchangeDevice(c10::Device) const override { return device; }
     c10::Device getDevice() const override { return device; }
     void setDevice(c10::Device) const override {}
     void uncheckedSetDevice(c10::Device) const noexcept override {}
-    c10::Stream getStream(c10::Device) const override { return c10::Stream(c10::Stream::DEFAULT, device); }
-    c10::Stream exchangeStream(c10::Stream) const override { return c10::Stream(c10::Stream::DEFAULT, device); }
+    c10::Stream getStream(c10::Device) const override { return stream_of(current_stream); }
+    c10::Stream getStreamFromGlobalPool(c10::Device, bool) const override { return stream_of(of_copies); }
+    c10::Stream exchangeStream(c10::Stream stream) const override {
+        return stream_of(std::exchange(current_stream, stream.id()));
+    }
     c10::DeviceIndex deviceCount() const noexcept override { return 1; }
+    void record(void** event, const c10::Stream& stream, const c10::DeviceIndex,
+                const c10::EventFlag) const override {
+        *event = this->event();
+        note("record on " + std::to_string(stream.id()));
+    }
+    void block(void*, const c10::Stream& stream) const override {
+        note(std::to_string(stream.id()) + " waits for it");
+    }
+    void synchronizeStream(const c10::Stream& stream) const override {
+        note("the host waits for " + std::to_string(stream.id()));
+    }
+    bool queryEvent(void*) const override { return true; }
+    void destroyEvent(void*, const c10::DeviceIndex) const noexcept override {}
+
+  private:
+    static void* event() {
+        static int any = 0;
+        return &any;
+    }
 };
 
 Tensor empty_there(at::IntArrayRef sizes, at::IntArrayRef strides, at::ScalarType type) {
@@ -269,6 +312,7 @@ Tensor& copied(Tensor& self, const Tensor& from, bool non_blocking) {
     operation.bytes += bytes;
     (self.is_cuda() ? counts.bytes_up : counts.bytes_down) += bytes;
     if (self.is_cuda() && !non_blocking && from.dim() > 0) ++counts.waits_up;
+    if (self.is_cuda()) counts.order.push_back("copy on " + std::to_string(current_stream));
     if (!self.is_cuda()) {
         self.zero_();
         if (!non_blocking) {
@@ -285,6 +329,7 @@ at::Scalar value_of(const Tensor& tensor) {
         ++counts.questions;
         counts.bytes_down += static_cast<double>(tensor.nbytes());
         counts.askers.insert("item");
+        counts.order.push_back("question");
     }
     if (tensor.scalar_type() == at::kBool) return true;
     if (at::isIntegralType(tensor.scalar_type(), /*includeBool=*/false)) return std::int64_t{1};
@@ -394,6 +439,7 @@ void give_kernels(torch::Library& library) {
     using c10::DispatchKey;
     static const std::set<std::string> own = {"aten::copy_",
                                               "aten::_local_scalar_dense",
+                                              "aten::record_stream",
                                               "aten::_fused_adamw_",
                                               "aten::convolution",
                                               "aten::convolution_backward",
@@ -451,8 +497,18 @@ void install() {
         made->impl("_scaled_dot_product_efficient_attention", TORCH_FN(exact_attention));
         made->impl("_scaled_dot_product_efficient_attention_backward", TORCH_FN(exact_attention_backward));
         made->impl("mm.dtype", TORCH_FN(product_of_type));
+        made->impl("record_stream", [](Tensor&, c10::Stream) {});
         made->impl("_fused_adamw_", torch::CppFunction::makeFromBoxedFunction<&counted_alone>());
         at::native::_fused_sdp_choice_stub.set_cuda_dispatch_ptr(&kind_of_attention);
+        return made;
+    }();
+    // Hearth's own kernels (framework/cuda): one each, like an operation of LibTorch's.
+    static const auto fused = [] {
+        auto made = std::make_unique<torch::Library>(torch::Library::IMPL, "hearth_kernels",
+                                                     c10::DispatchKey::CUDA, __FILE__, __LINE__);
+        for (const auto* name : {"norm", "add_norm", "norm_backward", "gelu_backward"})
+            made->impl(name,
+                       torch::CppFunction::makeFromBoxedFunction<&computed_elsewhere<zeros_here, c10::kCPU>>());
         return made;
     }();
 }

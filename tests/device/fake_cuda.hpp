@@ -18,6 +18,7 @@
 #include <map>
 #include <set>
 #include <string>
+#include <vector>
 
 namespace hearth::test::fake_cuda {
 
@@ -43,6 +44,9 @@ struct Counts {
     std::map<std::string, Operation> by_name;
     std::set<std::string> mixed;   ///< operations that were given tensors with axes of both devices
     std::set<std::string> askers;  ///< what asked
+    /// Copies to the device, events and questions as they came: "copy on 1", "record on 1", "0 waits for it", "question";
+    /// stream 0 computes, 1 is the other.
+    std::vector<std::string> order;
 };
 
 /// Counts what all threads do from its making on. One at a time.

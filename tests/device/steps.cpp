@@ -22,7 +22,7 @@ const std::filesystem::path budget_file = HEARTH_TEST_SOURCE_DIR "/tests/device/
 constexpr std::int64_t batch_size = 2;
 
 /// A step of one stage of a recipe.
-struct Row {
+struct Cost {
     std::int64_t kernels = 0, questions = 0, waits_up = 0, bytes_up = 0;
 };
 
@@ -44,8 +44,8 @@ fake_cuda::Counts counted_step(const recipe::Recipe& recipe) {
     return counting.now();
 }
 
-std::map<std::string, Row> budget() {
-    std::map<std::string, Row> rows;
+std::map<std::string, Cost> budget() {
+    std::map<std::string, Cost> rows;
     const auto records = base::parse_csv(base::read_text(budget_file), budget_file.string());
     for (std::size_t i = 1; i < records.size(); ++i) {
         const auto& cells = records[i].fields;
@@ -62,7 +62,7 @@ std::map<std::string, Row> budget() {
 TEST_CASE("the step of every shipped recipe stays on the device, within its budget") {
     fake_cuda::install();
     const bool writes = std::getenv("HEARTH_WRITE_BUDGET") != nullptr;
-    const auto allowed = writes ? std::map<std::string, Row>{} : budget();
+    const auto allowed = writes ? std::map<std::string, Cost>{} : budget();
     std::string text = "recipe,stage,kernels,questions,waits_up,bytes_up\n";
     std::size_t rows = 0;
     for_each_shipped_recipe([&](const std::filesystem::path& file) {
@@ -76,7 +76,7 @@ TEST_CASE("the step of every shipped recipe stays on the device, within its budg
             INFO(key);
             const auto counts = counted_step(stage);
             CHECK(fmt::format("{}", fmt::join(counts.mixed, " ")) == "");
-            const Row found{counts.kernels, counts.questions, counts.waits_up, std::llround(counts.bytes_up)};
+            const Cost found{counts.kernels, counts.questions, counts.waits_up, std::llround(counts.bytes_up)};
             if (writes) fmt::print("{}: {} kernels, {} questions\n", key, found.kernels, found.questions);
             text += fmt::format("{},{},{},{},{}\n", key, found.kernels, found.questions, found.waits_up,
                                 found.bytes_up);

@@ -1,4 +1,5 @@
 // What a plugin throws comes back with component, plugin, version, file and the place in the recipe.
+#include "host/memory_error.hpp"
 #include "host/place.hpp"
 #include "host/support.hpp"
 
@@ -116,4 +117,25 @@ TEST_CASE("a guard hands on what the call returns") {
     int value = 0;
     int& same = host::guarded("here", [&]() -> int& { return value; });
     CHECK(&same == &value);
+}
+
+TEST_CASE("memory that is not there is told by many texts, and is no fault of a plugin") {
+    for (const auto* text :
+         {"CUDA out of memory. Tried to allocate 2.00 GiB", "CUDA error: out of memory",
+          "CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`",
+          "cuDNN error: CUDNN_STATUS_INTERNAL_ERROR_HOST_ALLOCATION_FAILED",
+          "[enforce fail at alloc_cpu.cpp:124] err == 0. DefaultCPUAllocator: can't allocate memory"}) {
+        INFO(text);
+        CHECK_THROWS_AS(host::guarded("loss.a: ",
+                                      [&] {
+                                          throw c10::Error({__func__, __FILE__, __LINE__}, text);
+                                      }),
+                        OutOfMemory);
+        CHECK(host::is_out_of_memory(c10::Error({__func__, __FILE__, __LINE__}, text)));
+    }
+    CHECK(host::is_out_of_memory(std::bad_alloc()));
+    CHECK(host::is_out_of_memory(OutOfMemory("no more")));
+    CHECK_FALSE(host::is_out_of_memory(std::runtime_error("out of memory")));
+    CHECK_FALSE(
+        host::is_out_of_memory(c10::Error({__func__, __FILE__, __LINE__}, "CUDA error: misaligned address")));
 }

@@ -5,6 +5,9 @@
 
 #include <catch2/catch.hpp>
 #include <cmath>
+#include <mutex>
+
+#include "support/thread_comm.hpp"
 
 using namespace hearth::train;
 using Catch::Matchers::Contains;
@@ -18,6 +21,13 @@ hearth::recipe::MonitorSpec limits(std::int64_t patience) {
     spec.min_entropy = 0.05;
     spec.patience = patience;
     return spec;
+}
+
+/// The effective rank by its definition, of the singular values themselves.
+double rank_by_svd(const at::Tensor& x) {
+    const auto singular = at::linalg_svdvals((x - x.mean(0, true)).to(at::kDouble));
+    const auto share = singular / singular.sum().clamp_min(1e-12);
+    return std::exp(-(share * (share + 1e-12).log()).sum().item<double>());
 }
 
 const Health healthy = {.std = 1, .rank = 10, .max_rank = 31, .entropy = 0.9};
@@ -45,6 +55,68 @@ TEST_CASE("an offset that all rows share does not count as a direction") {
     const auto eye = at::eye(4, 16);
     const auto health = measure_health(at::cat({eye, -eye}) + 100, {});
     CHECK(health.rank == Approx(4).epsilon(1e-3));
+}
+
+TEST_CASE("the rank is that of the singular values, in collapse too, and however small the features") {
+    at::manual_seed(4);
+    for (const auto& [rows, columns] : {std::pair<std::int64_t, std::int64_t>{64, 192}, {512, 96}, {2, 64}}) {
+        const auto noise = at::randn({rows, columns});
+        const auto line = at::randn({rows, 1}).matmul(at::randn({1, columns}));
+        const auto point = at::randn({1, columns}).expand({rows, columns});
+        const std::pair<const char*, at::Tensor> cases[] = {
+            {"spread", noise},
+            {"an offset", noise * 1e-3 + 5},
+            {"three directions", at::randn({rows, 3}).matmul(at::randn({3, columns}))},
+            {"one direction", line},
+            {"one direction and a little", line + 1e-5 * noise},
+            {"one direction and next to nothing", line + 1e-7 * noise},
+            {"a point", point},
+            {"a point and next to nothing", point + 1e-6 * noise},
+            {"tiny", noise * 1e-18},
+            {"tiny and collapsed", line * 1e-10},
+        };
+        for (const auto& [name, x] : cases) {
+            INFO(name << ", " << rows << " x " << columns);
+            CHECK(measure_health(x, {}).rank == Approx(rank_by_svd(x)).epsilon(1e-4));
+        }
+    }
+}
+
+TEST_CASE("several processes measure all rows together, and the first tells the others") {
+    at::manual_seed(5);
+    const auto x = at::randn({32, 16}), assignments = at::rand({32, 4}).softmax(1);
+    for (const bool with : {true, false}) {
+        const auto of = [&](const at::Tensor& part) { return with ? part : at::Tensor(); };
+        const auto alone = measure_health(x, of(assignments));
+        std::mutex mutex;
+        std::vector<Health> found;
+        hearth::test::run_ranks(4, [&](const hearth::Comm& comm) {
+            const auto first = 8 * comm.rank();
+            const auto health =
+                measure_health(x.slice(0, first, first + 8), of(assignments.slice(0, first, first + 8)), comm);
+            const std::lock_guard lock(mutex);
+            found.push_back(health);
+        });
+        REQUIRE(found.size() == 4);
+        for (const auto& health : found) {
+            CHECK(health.std == alone.std);
+            CHECK(health.rank == alone.rank);
+            CHECK(health.max_rank == 16);
+            CHECK(health.entropy == alone.entropy);
+        }
+    }
+}
+
+TEST_CASE("what is not finite anywhere is wrong for every process") {
+    std::mutex mutex;
+    int wrong = 0;
+    hearth::test::run_ranks(2, [&](const hearth::Comm& comm) {
+        const auto x = at::full({4, 4}, comm.rank() == 1 ? INFINITY : 1);
+        const auto health = measure_health(x, at::ones({4, 2}), comm);
+        const std::lock_guard lock(mutex);
+        wrong += std::isnan(health.std) && std::isnan(health.rank) && !health.entropy;
+    });
+    CHECK(wrong == 2);
 }
 
 TEST_CASE("features uniform on the sphere have spread 1, equal features 0") {

@@ -1,6 +1,9 @@
 // The loop as a whole, on a linear map and on the demo's method made tiny.
 #include "train/trainer.hpp"
 
+#include <ATen/Context.h>
+
+#include <cstdlib>
 #include <hearth/mixed_precision.hpp>
 
 #include "host/cuda.hpp"
@@ -76,6 +79,19 @@ TEST_CASE("the same recipe gives the same weights, another seed gives others") {
     for (auto* run : {&a, &b, &c}) run->run();
     CHECK(difference(a.last(), b.last()) == "");
     CHECK(difference(a.last(), c.last()) == "student.backbone.weight");
+}
+
+TEST_CASE("a deterministic run asks LibTorch for it, and is on a CPU what it was without") {
+    auto& context = at::globalContext();
+    TrainingRun plain(linear_map), asked(linear_map, {"train.deterministic=true"});
+    plain.run();
+    CHECK_FALSE(context.deterministicAlgorithms());
+    asked.run();
+    CHECK(context.deterministicAlgorithms());
+    CHECK_FALSE(context.deterministicAlgorithmsWarnOnly());
+    CHECK(std::string(std::getenv("CUBLAS_WORKSPACE_CONFIG")) == ":4096:8");
+    CHECK(difference(plain.last(), asked.last()) == "");
+    context.setDeterministicAlgorithms(false, /*warn_only=*/false);
 }
 
 TEST_CASE("a run learns nothing from its number of workers, even with dropout") {
