@@ -1,0 +1,222 @@
+#include "cuda/operators.hpp"
+
+#include <ATen/ATen.h>
+#include <ATen/core/dispatch/Dispatcher.h>
+#include <c10/core/DeviceGuard.h>
+#include <c10/core/impl/VirtualGuardImpl.h>
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <hearth/error.hpp>
+#include <optional>
+#include <tuple>
+
+#include "cuda/launch.hpp"
+
+namespace hearth::cuda {
+namespace {
+
+using at::Tensor;
+using std::optional;
+
+/// Strips of rows whose sums are added up afterwards: enough for every multiprocessor to have several blocks.
+constexpr std::int64_t norm_strips = 512, gelu_strips = 128;
+
+/// launch() on the stream that LibTorch computes on.
+template <class Arguments>
+void start(const char* name, const Arguments& arguments, const Tensor& on) {
+    void* stream = nullptr;
+    if (!on.is_cpu())
+        stream = c10::impl::VirtualGuardImpl(on.device().type()).getStream(on.device()).native_handle();
+    if (const int code = launch(arguments, stream); code != 0)
+        throw Error(ExitCode::internal, fmt::format("the kernel {} did not start: {} (CUDA's error {})", name,
+                                                    error_text(code), code));
+}
+
+template <class T>
+const T* data(const Tensor& tensor) {
+    return tensor.const_data_ptr<T>();
+}
+template <class T>
+const T* data(const optional<Tensor>& tensor) {
+    return tensor ? tensor->const_data_ptr<T>() : nullptr;
+}
+optional<Tensor> dense(const optional<Tensor>& tensor) {
+    return tensor ? optional(tensor->contiguous()) : std::nullopt;
+}
+
+/// visit(T()) for the type of what is rounded.
+template <class Visit>
+void for_type(at::ScalarType type, const Visit& visit) {
+    if (type == at::kBFloat16)
+        visit(bf16());
+    else
+        visit(float());
+}
+
+/// What the kernel does not take is computed by ATen's formula.
+template <class Signature, class... Arguments>
+auto formula(const char* name, const Arguments&... arguments) {
+    return c10::Dispatcher::singleton()
+        .findSchemaOrThrow(name, "formula")
+        .typed<Signature>()
+        .call(arguments...);
+}
+
+bool rounds_to(at::ScalarType type) {
+    return type == at::kBFloat16 || type == at::kFloat;
+}
+
+bool single(const Tensor& tensor) {
+    return tensor.scalar_type() == at::kFloat;
+}
+
+/// [.., D] -> [.., 1], as ATen's layer norm has its statistics.
+Tensor statistic(const Tensor& x) {
+    auto sizes = x.sizes().vec();
+    sizes.back() = 1;
+    return at::empty(sizes, x.options());
+}
+
+using Two = std::tuple<Tensor, Tensor>;
+using Three = std::tuple<Tensor, Tensor, Tensor>;
+using Four = std::tuple<Tensor, Tensor, Tensor, Tensor>;
+
+bool takes_norm(const Tensor& x, const Tensor& gain, const Tensor& bias, at::ScalarType type) {
+    return single(x) && single(gain) && single(bias) && rounds_to(type) && x.dim() > 1 &&
+           x.size(-1) <= widest_norm && gain.numel() == x.size(-1) && bias.numel() == x.size(-1);
+}
+
+Four normed(const char* name, const Tensor& given, const optional<Tensor>& given_branch,
+            const optional<Tensor>& given_scale, const Tensor& gain, const Tensor& bias, double eps,
+            at::ScalarType type) {
+    const c10::DeviceGuard guard(given.device());
+    const auto x = given.contiguous();
+    const auto branch = dense(given_branch), scale = dense(given_scale);
+    const auto sum = branch ? at::empty_like(x) : x, out = at::empty(x.sizes(), x.options().dtype(type));
+    const auto mean = statistic(x), rstd = statistic(x);
+    const auto rows = mean.numel();
+    if (x.numel() > 0)
+        for_type(type, [&]<class T>(T) {
+            start(name,
+                  Norm<T>{.x = data<float>(x),
+                          .branch = data<T>(branch),
+                          .scale = data<float>(scale),
+                          .gain = data<float>(gain),
+                          .bias = data<float>(bias),
+                          .sum = branch ? sum.mutable_data_ptr<float>() : nullptr,
+                          .out = out.mutable_data_ptr<T>(),
+                          .mean = mean.mutable_data_ptr<float>(),
+                          .rstd = rstd.mutable_data_ptr<float>(),
+                          .rows = rows,
+                          .rows_per_sample = rows / x.size(0),
+                          .width = static_cast<int>(x.size(-1)),
+                          .eps = static_cast<float>(eps)},
+                  x);
+        });
+    return {sum, out, mean, rstd};
+}
+
+Three norm(const Tensor& x, const Tensor& gain, const Tensor& bias, double eps, at::ScalarType type) {
+    if (!takes_norm(x, gain, bias, type))
+        return formula<decltype(norm)>("hearth_kernels::norm", x, gain, bias, eps, type);
+    const auto [sum, out, mean, rstd] =
+        normed("norm", x, {}, {}, gain.contiguous(), bias.contiguous(), eps, type);
+    return {out, mean, rstd};
+}
+
+Four add_norm(const Tensor& x, const Tensor& branch, const optional<Tensor>& scale, const Tensor& gain,
+              const Tensor& bias, double eps, at::ScalarType type) {
+    if (!takes_norm(x, gain, bias, type) || branch.scalar_type() != type || branch.sizes() != x.sizes() ||
+        (scale && (!single(*scale) || scale->numel() != x.size(0))))
+        return formula<decltype(add_norm)>("hearth_kernels::add_norm", x, branch, scale, gain, bias, eps, type);
+    return normed("add_norm", x, branch, scale, gain.contiguous(), bias.contiguous(), eps, type);
+}
+
+/// partial [planes, strips, width] -> [planes, width]
+Tensor column_sums(const Tensor& partial) {
+    const auto out = at::empty({partial.size(0), partial.size(2)}, partial.options());
+    start("column_sums",
+          ColumnSums{.partial = data<float>(partial),
+                     .out = out.mutable_data_ptr<float>(),
+                     .planes = static_cast<int>(partial.size(0)),
+                     .strips = static_cast<int>(partial.size(1)),
+                     .width = static_cast<int>(partial.size(2))},
+          partial);
+    return out;
+}
+
+Four norm_backward(const optional<Tensor>& given_grad_sum, const Tensor& given_grad_out, const Tensor& sum,
+                   const Tensor& mean, const Tensor& rstd, const Tensor& gain,
+                   const optional<Tensor>& given_scale, optional<at::ScalarType> branch) {
+    const auto type = given_grad_out.scalar_type();
+    if (!takes_norm(sum, gain, gain, type) || branch.value_or(type) != type ||
+        (given_grad_sum && !single(*given_grad_sum)) || (given_scale && !single(*given_scale)))
+        return formula<decltype(norm_backward)>("hearth_kernels::norm_backward", given_grad_sum, given_grad_out,
+                                                sum, mean, rstd, gain, given_scale, branch);
+    const c10::DeviceGuard guard(sum.device());
+    const auto grad_sum = dense(given_grad_sum), scale = dense(given_scale);
+    const auto x = sum.contiguous(), grad_out = given_grad_out.contiguous();
+    const auto grad_x = at::empty_like(x);
+    const auto grad_branch = branch ? at::empty(x.sizes(), x.options().dtype(type)) : Tensor();
+    const auto rows = mean.numel(), width = x.size(-1);
+    if (x.numel() == 0) return {grad_x, grad_branch, at::zeros_like(gain), at::zeros_like(gain)};
+    const auto strips = std::min(rows, norm_strips);
+    const auto partial = at::empty({2, strips, width}, x.options());
+    for_type(type, [&]<class T>(T) {
+        start("norm_backward",
+              NormBackward<T>{.grad_sum = data<float>(grad_sum),
+                              .grad_out = data<T>(grad_out),
+                              .sum = data<float>(x),
+                              .mean = data<float>(mean),
+                              .rstd = data<float>(rstd),
+                              .gain = data<float>(gain.contiguous()),
+                              .scale = data<float>(scale),
+                              .grad_x = grad_x.mutable_data_ptr<float>(),
+                              .grad_branch = branch ? grad_branch.mutable_data_ptr<T>() : nullptr,
+                              .partial = partial.mutable_data_ptr<float>(),
+                              .rows = rows,
+                              .rows_per_sample = rows / x.size(0),
+                              .strips = static_cast<int>(strips),
+                              .width = static_cast<int>(width)},
+              x);
+    });
+    const auto sums = column_sums(partial);
+    return {grad_x, grad_branch, sums[0], sums[1]};
+}
+
+Two gelu_backward(const Tensor& given_grad, const Tensor& given_x) {
+    const auto type = given_x.scalar_type();
+    if (!rounds_to(type) || given_grad.scalar_type() != type || given_x.dim() == 0)
+        return formula<decltype(gelu_backward)>("hearth_kernels::gelu_backward", given_grad, given_x);
+    const c10::DeviceGuard guard(given_x.device());
+    const auto grad = given_grad.contiguous(), x = given_x.contiguous();
+    const auto grad_x = at::empty_like(x);
+    const auto width = x.size(-1), rows = width == 0 ? 0 : x.numel() / width;
+    const auto strips = std::min(rows, gelu_strips);
+    const auto partial = at::empty({1, strips, width}, x.options().dtype(at::kFloat));
+    if (x.numel() == 0) return {grad_x, at::zeros({width}, partial.options())};
+    for_type(type, [&]<class T>(T) {
+        start("gelu_backward",
+              GeluBackward<T>{.grad = data<T>(grad),
+                              .x = data<T>(x),
+                              .grad_x = grad_x.mutable_data_ptr<T>(),
+                              .partial = partial.mutable_data_ptr<float>(),
+                              .rows = rows,
+                              .strips = static_cast<int>(strips),
+                              .width = static_cast<int>(width)},
+              x);
+    });
+    return {grad_x, column_sums(partial)[0]};
+}
+
+}  // namespace
+
+void register_kernels(torch::Library& library) {
+    library.impl("norm", norm);
+    library.impl("add_norm", add_norm);
+    library.impl("norm_backward", norm_backward);
+    library.impl("gelu_backward", gelu_backward);
+}
+
+}  // namespace hearth::cuda
