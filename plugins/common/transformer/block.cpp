@@ -6,6 +6,8 @@
 
 #include <cmath>
 #include <hearth/error.hpp>
+#include <hearth/fused.hpp>
+#include <hearth/mixed_precision.hpp>
 
 #include "common/nn/linear.hpp"
 #include "common/transformer/attention.hpp"
@@ -92,7 +94,12 @@ Mlp::Mlp(const BlockOptions& options)
 }
 
 Tensor Mlp::forward(const Tensor& x) {
+    if (x.is_cuda()) return forward_fused(x);
     return gelu_linear(nn::linear(x, fc1_), fc2_);
+}
+
+Tensor Mlp::forward_fused(const Tensor& x) {
+    return nn::linear(fused::linear_gelu(x, fc1_->weight, fc1_->bias), fc2_);
 }
 
 Block::Block(const BlockOptions& options)
@@ -107,10 +114,22 @@ Block::Block(const BlockOptions& options)
 }
 
 Tensor Block::forward(const Tensor& x, const Tensor& keep) {
+    if (x.is_cuda() && x.scalar_type() == at::kFloat) return forward_fused(x, keep);
     const auto middle = add_branch(
         x, keep, 0, [&](const Tensor& rows) { return attn_->forward(norm_for_branch(rows, norm1_)); });
     return add_branch(middle, keep, 1,
                       [&](const Tensor& rows) { return mlp_->forward(norm_for_branch(rows, norm2_)); });
+}
+
+Tensor Block::forward_fused(const Tensor& x, const Tensor& keep) {
+    const auto type = mixed_precision_type(x.device().type()).value_or(x.scalar_type());
+    const auto scale = keep.defined() ? keep[0].flatten() : Tensor();
+    const auto branch =
+        attn_->forward(fused::norm(x, norm1_->weight, norm1_->bias, norm1_->options.eps(), type));
+    const auto [middle, normed] =
+        fused::add_norm(x, branch, scale, norm2_->weight, norm2_->bias, norm2_->options.eps(), type);
+    const auto last = mlp_->forward_fused(normed);
+    return middle + (keep.defined() ? last * keep[1] : last);
 }
 
 Tensor Block::forward_first(const Tensor& x, const Tensor& keep) {

@@ -44,6 +44,8 @@ class Mlp : public torch::nn::Module {
   public:
     explicit Mlp(const BlockOptions& options);
     at::Tensor forward(const at::Tensor& x);
+    /// The same by hearth/fused.hpp, as forward() does on a GPU.
+    at::Tensor forward_fused(const at::Tensor& x);
 
   private:
     torch::nn::Linear fc1_, fc2_;
@@ -57,6 +59,9 @@ class Block : public torch::nn::Module {
     /// `keep` [2, B, 1, 1] scales the branches of each sample (stochastic depth); undefined = 1. On the CPU a
     /// branch is not computed for samples where it is 0.
     at::Tensor forward(const at::Tensor& x, const at::Tensor& keep = {});
+    /// The same by hearth/fused.hpp, as forward() does on a GPU: norms, the residual addition between the branches
+    /// and the MLP's GELU are an operator each.
+    at::Tensor forward_fused(const at::Tensor& x, const at::Tensor& keep = {});
     /// The first token of forward's result, [B, 1, D]: the last block, where only the class token is read.
     at::Tensor forward_first(const at::Tensor& x, const at::Tensor& keep = {});
     /// The attention of forward, [B, heads, N, N].

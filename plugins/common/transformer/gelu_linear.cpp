@@ -28,7 +28,7 @@ class GeluLinear : public torch::autograd::Function<GeluLinear> {
             throw Error(
                 ExitCode::internal,
                 "the MLP of a large batch on the CPU has no second derivative (found create_graph); lower "
-                "train.batch, or run on CUDA");
+                "train.batch");
         const auto saved = ctx->get_saved_variables();
         const auto &x = saved[0], &weight = saved[1];
         const auto grad = grads[0].reshape({-1, grads[0].size(-1)});

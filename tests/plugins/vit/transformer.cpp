@@ -292,6 +292,38 @@ TEST_CASE("the first token alone is what the whole block gives it, with its grad
     }
 }
 
+TEST_CASE("the block that runs on a GPU gives what the CPU's gives, with its gradients") {
+    const BlockCase sample;
+    const auto scales = at::tensor({2.0, 0.0, 1.0, 0.5, 1.0, 3.0}, at::kDouble).view({2, 3, 1, 1});
+    for (const auto& keep : {Tensor(), scales}) {
+        const auto plain = [&] { return sample.block->forward(sample.x, keep); };
+        const auto fused = [&] { return sample.block->forward_fused(sample.x, keep); };
+        CHECK(at::allclose(fused(), plain(), 1e-10, 1e-12));
+        check_same(gradients(fused, sample.inputs), gradients(plain, sample.inputs));
+    }
+}
+
+TEST_CASE("in mixed precision the block that runs on a GPU keeps the residual stream in fp32") {
+    at::manual_seed(10);
+    Block block({.dim = 16, .heads = 2});
+    const auto x = at::randn({3, 5, 16}).requires_grad_();
+    auto inputs = block.parameters();
+    inputs.push_back(x);
+    const auto exact = gradients([&] { return block.forward(x); }, inputs);
+    const auto mixed = [&] {
+        const MixedPrecision bf16(at::kCPU, true);
+        return block.forward_fused(x);
+    };
+    CHECK(mixed().scalar_type() == at::kFloat);
+    CHECK(at::allclose(mixed(), block.forward(x), 0.02, 0.02));
+    const auto found = gradients(mixed, inputs);
+    for (std::size_t i = 0; i < inputs.size(); ++i) {
+        INFO("gradient " << i);
+        CHECK(found[i].scalar_type() == at::kFloat);
+        CHECK((found[i] - exact[i]).norm().item<double>() <= 0.02 * exact[i].norm().item<double>() + 1e-6);
+    }
+}
+
 TEST_CASE("a branch that is dropped for some samples has the values and gradients of a product with 0") {
     const BlockCase sample;
     const auto keep = at::tensor({0.0, 2.0, 1.0, 3.0, 0.0, 1.0}, at::kDouble).view({2, 3, 1, 1});
