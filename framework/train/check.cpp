@@ -146,8 +146,8 @@ void try_on_cpu(const recipe::Recipe& recipe, plan::Plan& plan, std::int64_t ima
     context.progress.total_steps = std::max<std::int64_t>(1, recipe.train.epochs);
     CheckResult untold;
     Fits(recipe, plan, context, images).attempt(Fit::before, untold);
-    plan.train(false);
-    context.training = context.learns = false;
+    plan.train(false);  // no statistics move, but losses build the graph that a step asks them for
+    context.learns = false;
     const auto loader = generated_batches(recipe, plan, images);
     const auto source = endless(*loader);
     Tensors batch;
