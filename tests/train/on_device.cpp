@@ -1,11 +1,12 @@
 // Training on a GPU beside training on the CPU: losses, gradients, resume, checkpoints that travel, memory that ends. Skipped where
-// there is no GPU; HEARTH_TEST_DEVICE=cpu rehearses the same code, the CPU against itself. HEARTH_TEST_PREFIX names an installation
-// to test instead of this build.
+// there is no GPU; HEARTH_TEST_DEVICE=cpu rehearses the same code, the CPU against itself, and
+// HEARTH_TEST_METHODS=afire,baselines/dino with these alone. HEARTH_TEST_PREFIX names an installation to test instead of this build.
 #include <ATen/Context.h>
 #include <ATen/Parallel.h>
 #include <fmt/format.h>
 #include <sys/wait.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <map>
 #include <optional>
@@ -135,6 +136,17 @@ const std::vector<Method>& methods() {
         {"hybrids/mae-lesions", all({vit, global, decode, {"augment.slm.size=[8, 16]"}})},
     };
     return made;
+}
+
+/// All of them, or those that HEARTH_TEST_METHODS names, comma separated.
+std::vector<Method> tested_methods() {
+    const auto asked = variable("HEARTH_TEST_METHODS");
+    if (asked.empty()) return methods();
+    std::vector<Method> out;
+    for (const auto& method : methods())
+        if (("," + asked + ",").find("," + method.recipe + ",") != std::string::npos) out.push_back(method);
+    REQUIRE(std::ssize(out) == std::ranges::count(asked, ',') + 1);
+    return out;
 }
 
 std::vector<recipe::Recipe> small_stages(const Method& method) {
@@ -326,7 +338,7 @@ TEST_CASE("in fp32 a device computes the losses, gradients and weights of the CP
     const auto device = tested_device();
     if (!device) return;
     const Exact exact;
-    for (const auto& method : methods())
+    for (const auto& method : tested_methods())
         for (const auto& stage : small_stages(method)) {
             INFO(method.recipe << ", " << (stage.stage ? stage.stage->name : "one stage"));
             const auto& expected = reference(method, stage);
@@ -342,7 +354,7 @@ TEST_CASE("in bf16 a device comes near the CPU's fp32, method by method") {
     const auto device = tested_device();
     if (!device) return;
     const Exact exact;
-    for (const auto& method : methods())
+    for (const auto& method : tested_methods())
         for (const auto& stage : small_stages(method)) {
             if (stage.train.precision == "fp32") continue;  // what the recipe says is not meant for bf16
             INFO(method.recipe << ", " << (stage.stage ? stage.stage->name : "one stage"));
