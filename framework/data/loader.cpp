@@ -160,7 +160,8 @@ Loader::Job Loader::take_job() {
     if (!filling_) {
         const auto number = next_job_++;
         const auto first = (number * options_.world + options_.rank) * options_.batch;
-        const auto last = std::min(first + options_.batch, dataset_->size() * options_.copies);
+        // Of the last batches together this process may have none of the rows.
+        const auto last = std::max(first, std::min(first + options_.batch, dataset_->size() * options_.copies));
         filling_ = std::make_shared<Assembly>(Assembly{.epoch = epoch_,
                                                        .number = number,
                                                        .generation = generation_,
@@ -327,6 +328,7 @@ void Loader::transform(Tensors& views, const RandomKey& key) const {
 }
 
 void Loader::make_rows(const Job& job) {
+    if (job.first == job.last) return;
     auto& batch = *job.batch;
     const auto& order = *batch.order;
     // An unreadable image is replaced by the next readable one of the epoch's order, which is the same in every run.
@@ -354,7 +356,7 @@ void Loader::make_rows(const Job& job) {
 Tensors Loader::assembled(const Assembly& batch) const {
     Tensors out;
     for (const auto& name : delivered_) {
-        if (name == "index" || name == "label") continue;
+        if (name == "index" || name == "label" || batch.rows.empty()) continue;
         std::vector<at::Tensor> rows;
         for (const auto& views : batch.rows) rows.push_back(views[name]);
         out.set(name, stacked(name, rows, batch.indices));
@@ -363,7 +365,7 @@ Tensors Loader::assembled(const Assembly& batch) const {
         return options_.pinned ? tensor.pin_memory() : tensor;
     };
     out.set("index", locked(at::tensor(batch.indices)));
-    if (options_.labels.empty()) return out;
+    if (options_.labels.empty() || batch.rows.empty()) return out;
     const auto width = std::max<std::int64_t>(1, options_.label_width);
     std::vector<std::int64_t> labels;
     for (const auto index : batch.indices)

@@ -288,6 +288,16 @@ TEST_CASE("a batch that is ready is had without waiting") {
     CHECK(loader.ready());
 }
 
+TEST_CASE("a process that gets no row of the last batches gets an empty one") {
+    const LoaderOptions options = {
+        .batch = 4, .workers = 2, .shuffle = false, .drop_last = false, .rank = 2, .world = 3};
+    Loader loader(numbers(5), options, nullptr, {"image"});
+    const auto batches = epoch_of(loader, 0);
+    REQUIRE(batches.size() == 1);
+    CHECK(batches.front()["index"].size(0) == 0);
+    CHECK_FALSE(batches.front().has("image"));
+}
+
 TEST_CASE("when nothing is left of an epoch, the images that the next one begins with are decoded once") {
     const auto set = numbers(8);
     const LoaderOptions options = {.batch = 2, .workers = 2, .prefetch = 2, .seed = 5, .cache = false};
