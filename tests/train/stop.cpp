@@ -1,5 +1,8 @@
 // Runs that go wrong: not-a-number, collapse and a plugin that throws, each with its reason.
+#include <csignal>
+
 #include "train/check.hpp"
+#include "train/signals.hpp"
 #include "train/support.hpp"
 
 using namespace hearth;
@@ -96,4 +99,14 @@ TEST_CASE("a plugin that throws while training is named, and the run is marked a
                Contains("student.backbone (plugin ") && Contains("as it was told"));
     CHECK(run.status()["status"] == "failed");
     CHECK(run.status()["exit_code"] == 4);
+}
+
+TEST_CASE("handlers run on a stack of their own: a kernel may hold data below the pointer of its stack") {
+    const train::StopSignals signals(/*tells=*/false);
+    for (const int signal : train::StopSignals::signals) {
+        struct sigaction action {};
+        REQUIRE(::sigaction(signal, nullptr, &action) == 0);
+        CHECK((action.sa_flags & SA_ONSTACK) != 0);
+        CHECK((action.sa_flags & SA_RESTART) != 0);
+    }
 }
