@@ -28,8 +28,8 @@ std::string sanitizer_of(const fs::path& library) {
     if (found != needed.end()) return *found;
     throw PluginError(fmt::format(
         "{}: found a library that was built without ThreadSanitizer, expected one that was, by GCC; in the "
-        "plugin's "
-        "folder:\n  cmake -S . -B build-tsan -DHearth_DIR=... -DCMAKE_CXX_FLAGS='-fsanitize=thread -g'\n"
+        "plugin's folder:\n  cmake -S . -B build-tsan -DHearth_DIR=... -DCMAKE_CXX_FLAGS='-fsanitize=thread "
+        "-g'\n"
         "  cmake --build build-tsan",
         library.string()));
 }

@@ -159,11 +159,7 @@ void recorded_evaluation(const std::filesystem::path& run, const std::function<v
     try {
         work();
     } catch (const std::exception& error) {
-        const auto* ours = dynamic_cast<const Error*>(&error);
-        fail(ours != nullptr                 ? ours->code()
-             : host::is_out_of_memory(error) ? ExitCode::out_of_memory
-                                             : ExitCode::internal,
-             host::reason_of(error));
+        fail(host::code_of(error), host::reason_of(error));
         throw;
     }
     ended("finished", ExitCode::ok, "");

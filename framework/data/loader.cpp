@@ -105,13 +105,22 @@ std::vector<std::int64_t> Loader::order_of(std::int64_t epoch) const {
     return order;
 }
 
+std::pair<std::int64_t, std::int64_t> Loader::rows_of(std::int64_t number) const {
+    const auto first = (number * options_.world + options_.rank) * options_.batch;
+    return {first, std::max(first, std::min(first + options_.batch, dataset_->size() * options_.copies))};
+}
+
 void Loader::begin(std::int64_t epoch, std::int64_t first_batch, bool another_follows) {
     auto order = std::make_shared<const std::vector<std::int64_t>>(order_of(epoch));
     std::vector<std::int64_t> to_decode;
     if (another_follows) {
-        to_decode = order_of(epoch + 1);
-        const auto rows = options_.prefetch * options_.batch * options_.world / options_.copies;
-        to_decode.resize(std::min(to_decode.size(), static_cast<std::size_t>(rows)));
+        const auto following = order_of(epoch + 1);
+        const auto batches = std::min(options_.prefetch, batches_per_epoch());
+        for (std::int64_t number = 0; number < batches; ++number) {
+            const auto [first, last] = rows_of(number);
+            for (auto row = first; row < last; row += options_.copies - row % options_.copies)
+                to_decode.push_back(following[static_cast<std::size_t>(row / options_.copies)]);
+        }
         std::ranges::reverse(to_decode);
     }
     {
@@ -159,9 +168,7 @@ bool Loader::has_job() const {
 Loader::Job Loader::take_job() {
     if (!filling_) {
         const auto number = next_job_++;
-        const auto first = (number * options_.world + options_.rank) * options_.batch;
-        // Of the last batches together this process may have none of the rows.
-        const auto last = std::max(first, std::min(first + options_.batch, dataset_->size() * options_.copies));
+        const auto [first, last] = rows_of(number);
         filling_ = std::make_shared<Assembly>(Assembly{.epoch = epoch_,
                                                        .number = number,
                                                        .generation = generation_,

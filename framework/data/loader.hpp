@@ -15,6 +15,7 @@
 #include <set>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "data/dataset.hpp"
@@ -131,6 +132,8 @@ class Loader {
     cv::Mat decoded(std::int64_t index);
     bool readable(std::int64_t index, cv::Mat& image);
     std::vector<std::int64_t> order_of(std::int64_t epoch) const;
+    /// First and last (not included) row of the epoch in a batch; of the last batches together a process may have none.
+    std::pair<std::int64_t, std::int64_t> rows_of(std::int64_t number) const;
 
     std::shared_ptr<const Dataset> dataset_;
     LoaderOptions options_;

@@ -88,7 +88,7 @@ ProcessGroup::ProcessGroup(const Launch& launch, c10::Device device, std::chrono
                            const GroupParts& parts)
     : launch_(launch), device_(device), timeout_(timeout), exceptions_(std::uncaught_exceptions()) {
     // NCCL and allocations without a device use the current one.
-    if (device.is_cuda()) c10::impl::VirtualGuardImpl(device.type()).setDevice(device);
+    host::use_device(device);
     reached(
         *this, fmt::format("joining {} processes at {}:{}", launch.world, launch.address, launch.port), [&] {
             c10d::TCPStoreOptions options;

@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <array>
-#include <hearth/error.hpp>
 #include <new>
 
 namespace hearth::host {
@@ -29,6 +28,11 @@ bool is_out_of_memory(const std::exception& error) {
     if (dynamic_cast<const c10::OutOfMemoryError*>(&error) != nullptr) return true;
     const auto* theirs = dynamic_cast<const c10::Error*>(&error);
     return theirs != nullptr && tells_of_memory(theirs->what_without_backtrace());
+}
+
+ExitCode code_of(const std::exception& error) {
+    if (const auto* ours = dynamic_cast<const Error*>(&error)) return ours->code();
+    return is_out_of_memory(error) ? ExitCode::out_of_memory : ExitCode::internal;
 }
 
 std::string reason_of(const std::exception& error) {

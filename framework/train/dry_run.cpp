@@ -2,27 +2,29 @@
 
 #include <ATen/Parallel.h>
 
+#include <algorithm>
 #include <utility>
 
+#include "dist/process_group.hpp"
 #include "host/cuda.hpp"
 
 namespace hearth::train {
-namespace {
 
-plan::Plan& ready(plan::Plan& plan, const recipe::Recipe& recipe, c10::Device device) {
+plan::Plan& make_ready(plan::Plan& plan, const recipe::Recipe& recipe, c10::Device device, const Comm& comm) {
     if (recipe.train.deterministic) host::be_deterministic();
-    if (recipe.train.threads > 0) at::set_num_threads(static_cast<int>(recipe.train.threads));
+    if (recipe.train.threads > 0)
+        at::set_num_threads(static_cast<int>(recipe.train.threads));
+    else if (const auto cores = dist::cores_of(comm); cores > 0)
+        at::set_num_threads(std::min(at::get_num_threads(), cores));
     plan.to(device);
     plan.train(true);
     return plan;
 }
 
-}  // namespace
-
 DryRun::DryRun(recipe::Recipe tried, plan::Plan& planned)
     : recipe(std::move(tried)),
       device(pick_device(recipe.train.device)),
-      plan(ready(planned, recipe, device)),
+      plan(make_ready(planned, recipe, device)),
       stepper(recipe, plan, device) {}
 
 }  // namespace hearth::train

@@ -6,6 +6,11 @@
 
 namespace hearth::train {
 
+/// Puts a plan on the device of a recipe and into training mode, with the recipe's threads, or this process's share of
+/// the machine's cores, and with operations that repeat themselves where it asks for them.
+plan::Plan& make_ready(plan::Plan& plan, const recipe::Recipe& recipe, c10::Device device,
+                       const Comm& comm = Comm::local());
+
 class DryRun {
   public:
     /// Puts the plan, which has to outlive it, on the recipe's device and into training mode; steps move its

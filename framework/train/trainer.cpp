@@ -1,7 +1,6 @@
 #include "train/trainer.hpp"
 
 #include <ATen/ATen.h>
-#include <ATen/Parallel.h>
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -13,10 +12,10 @@
 #include "base/fnv.hpp"
 #include "base/json_text.hpp"
 #include "base/time_text.hpp"
-#include "host/cuda.hpp"
 #include "host/last_words.hpp"
 #include "host/memory_error.hpp"
 #include "host/place.hpp"
+#include "train/dry_run.hpp"
 #include "train/initial_weights.hpp"
 #include "train/signals.hpp"
 #include "train/training_set.hpp"
@@ -76,8 +75,7 @@ auto Trainer::recorded(const Work& work) -> decltype(work()) {
         return reached();
     } catch (const std::exception& error) {
         if (host::is_out_of_memory(error)) throw out_of_memory(host::reason_of(error));
-        const auto* ours = dynamic_cast<const Error*>(&error);
-        fail(static_cast<int>(ours != nullptr ? ours->code() : ExitCode::internal), error.what());
+        fail(static_cast<int>(host::code_of(error)), error.what());
         throw;
     }
 }
@@ -91,13 +89,7 @@ Trainer::Trainer(const recipe::Recipe& recipe, const host::Registry& registry, T
       data_(take_data()),
       own_folder_(request_.stage ? std::nullopt : std::optional(open_folder(recipe, registry, request_))),
       folder_(request_.stage ? *request_.stage->folder : *own_folder_) {
-    if (recipe.train.deterministic) host::be_deterministic();
-    if (recipe.train.threads > 0)
-        at::set_num_threads(static_cast<int>(recipe.train.threads));
-    else if (const auto cores = dist::cores_of(comm()); cores > 0)
-        at::set_num_threads(std::min(at::get_num_threads(), cores));
-    plan_.to(device_);
-    plan_.train(true);
+    make_ready(plan_, recipe, device_, comm());
     if (!request_.stage)
         folder_.describe(recipe, registry, plan::to_text(plan_), plan::to_mermaid(plan_), request_.command);
     if (!request_.opening.empty()) folder_.log(request_.opening);

@@ -16,14 +16,7 @@ namespace hearth::test {
 /// One thread, which visits elements in another order each time: who depends on the order gets another result.
 class Shuffled {
   public:
-    class Own {
-      public:
-        explicit Own(int count) : values_(static_cast<std::size_t>(count)) {}
-        float& operator[](int slot) { return values_[static_cast<std::size_t>(slot)]; }
-
-      private:
-        std::vector<float> values_;
-    };
+    using Own = cuda::Alone::Own;
     template <class Body>
     void each(int count, const Body& body) const {
         std::vector<int> order(static_cast<std::size_t>(count));

@@ -315,6 +315,20 @@ TEST_CASE("when nothing is left of an epoch, the images that the next one begins
     CHECK(same(epoch_of(plain, 1), second));
 }
 
+TEST_CASE("of the next epoch a process decodes its own images alone, each once") {
+    const auto set = numbers(24);
+    Loader loader(set,
+                  {.batch = 2, .workers = 2, .prefetch = 2, .cache = false, .copies = 2, .rank = 1, .world = 3},
+                  nullptr, {"image"});
+    loader.begin(0, 0, /*another_follows=*/true);
+    rest_of(loader);  // 8 batches of 2 copies of an image
+    for (int i = 0; i < 1000 && set->loads < 8 + 2; ++i)
+        std::this_thread::sleep_for(std::chrono::milliseconds(10));
+    loader.begin(1);
+    rest_of(loader);
+    CHECK(set->loads == 8 + 8);
+}
+
 TEST_CASE("stall is the time spent waiting since it was last asked for") {
     Loader loader(numbers(8), {.batch = 4, .workers = 1}, nullptr, {"image"});
     epoch_of(loader, 0);
