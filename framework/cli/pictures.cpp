@@ -4,7 +4,9 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <cmath>
+#include <memory>
 #include <opencv2/imgproc.hpp>
 
 #include "base/activity.hpp"
@@ -36,7 +38,7 @@ constexpr std::int64_t location_images = 100;  ///< nine points each
 struct PictureFlags {
     RunArguments run;
     std::string by;
-    std::vector<std::string> clusters;
+    std::vector<std::string> clusters, beside;
     std::int64_t images = 1000, films = 8;
 };
 
@@ -48,6 +50,13 @@ class Album {
     void scatter(const std::string& name, const report::ScatterChart& chart) {
         summary::save_svg(folder_, name, report::scatter_chart(chart));
         scatters_.push_back(summary::to_json(chart));
+    }
+    /// One file with all; in the report each by itself.
+    void panels(const std::string& name, const std::string& title,
+                const std::vector<report::ScatterChart>& charts) {
+        constexpr int columns = 3;
+        summary::save_svg(folder_, name, report::scatter_panels(title, charts, columns));
+        for (const auto& chart : charts) scatters_.push_back(summary::to_json(chart));
     }
     void grid(const std::string& name, const report::FigureGrid& grid) {
         grids_.push_back(summary::save_grid(folder_, name, grid));
@@ -86,23 +95,81 @@ struct Models {
     }
 };
 
-void draw_embeddings(Album& album, const Models& models, const recipe::LabelledSpec& spec,
-                     const eval::LabelledSet& test, const PictureFlags& flags) {
-    const auto& data = models.run.recipe.data;
+/// The three t-SNE of a network: images by class, nine locations as crops and as tokens.
+struct Embeddings {
+    report::ScatterChart classes, crops, tokens;
+};
+
+/// What is drawn of each run, in its own size: the same images, and what colours them.
+struct Shown {
+    const eval::LabelledSet& test;
+    const PictureFlags& flags;
+};
+
+Embeddings embeddings_of(const plan::Plan& plan, const std::string& network, const std::string& features,
+                         const recipe::DataSpec& data, const Context& context, const Shown& shown,
+                         const std::array<std::string, 3>& titles) {
+    const auto extractor = eval::backbone_features(plan, network, features, context);
+    return {
+        .classes = summary::embedding_chart(
+            titles[0], eval::image_embedding(shown.test, data, shown.flags.by, shown.flags.images, extractor)),
+        .crops = summary::embedding_chart(titles[1],
+                                          eval::crop_locations(shown.test, data, location_images, extractor)),
+        .tokens = summary::embedding_chart(
+            titles[2], eval::token_locations(shown.test, data, plan, network, location_images, context))};
+}
+
+void draw_embeddings(Album& album, const Models& models, const recipe::LabelledSpec& spec, const Shown& shown) {
     for (const auto& [model, plan] : models.both()) {
-        const auto features = eval::backbone_features(*plan, models.network, spec.features, models.context);
-        album.scatter(
-            "tsne-classes-" + model,
-            summary::embedding_chart(fmt::format("t-SNE of {} features", model),
-                                     eval::image_embedding(test, data, flags.by, flags.images, features)));
-        album.scatter("tsne-crops-" + model,
-                      summary::embedding_chart(fmt::format("Nine locations as crops, {}", model),
-                                               eval::crop_locations(test, data, location_images, features)));
-        album.scatter("tsne-tokens-" + model,
-                      summary::embedding_chart(fmt::format("Nine locations as tokens, {}", model),
-                                               eval::token_locations(test, data, *plan, models.network,
-                                                                     location_images, models.context)));
+        const auto drawn = embeddings_of(
+            *plan, models.network, spec.features, models.run.recipe.data, models.context, shown,
+            {fmt::format("t-SNE of {} features", model), fmt::format("Nine locations as crops, {}", model),
+             fmt::format("Nine locations as tokens, {}", model)});
+        album.scatter("tsne-classes-" + model, drawn.classes);
+        album.scatter("tsne-crops-" + model, drawn.crops);
+        album.scatter("tsne-tokens-" + model, drawn.tokens);
     }
+}
+
+const recipe::LabelledSpec& read_by(const runs::LoadedRun& run) {
+    const auto& spec = run.recipe.eval ? run.recipe.eval : run.recipe.probe;
+    if (!spec)
+        throw RecipeError(fmt::format(
+            "recipe '{}' has neither [eval] nor [probe], so there are no images to draw", run.recipe.name));
+    return *spec;
+}
+
+using LoadedRuns = std::vector<std::unique_ptr<runs::LoadedRun>>;
+
+LoadedRuns load_beside(const PictureFlags& flags, const Globals& globals) {
+    LoadedRuns out;
+    for (const auto& folder : flags.beside) {
+        out.push_back(load_run(folder, "last", globals));
+        read_by(*out.back());
+    }
+    return out;
+}
+
+/// The same test images as other runs see them.
+void draw_beside(Album& album, const Models& models, const LoadedRuns& others, const Shown& shown,
+                 base::Activity& activity) {
+    if (others.empty()) return;
+    std::vector<report::ScatterChart> classes, crops, tokens;
+    const auto add = [&](const runs::LoadedRun& run) {
+        const auto& spec = read_by(run);
+        const auto name = fmt::format("{} ({})", run.recipe.name, run.folder.string());
+        activity.now("t-SNE of " + name);
+        auto drawn = embeddings_of(run.plan, eval::backbone_network(run.plan, spec), spec.features,
+                                   run.recipe.data, models.context, shown, {name, name, name});
+        classes.push_back(std::move(drawn.classes));
+        crops.push_back(std::move(drawn.crops));
+        tokens.push_back(std::move(drawn.tokens));
+    };
+    add(models.run);
+    for (const auto& other : others) add(*other);
+    album.panels("panels-classes", "t-SNE of features, run by run", classes);
+    album.panels("panels-crops", "Nine locations as crops, run by run", crops);
+    album.panels("panels-tokens", "Nine locations as tokens, run by run", tokens);
 }
 
 /// The images that were trained on, divided by what --clusters names and by a column.
@@ -186,26 +253,26 @@ void draw_positions(Album& album, const Models& models, const eval::LabelledSet&
 void draw(const PictureFlags& flags, Globals& globals) {
     const auto run =
         load_run(flags.run, globals, {.opens = {"probe", "eval", "data"}, .only = {"probe", "eval", "data"}});
-    const auto& spec = run->recipe.eval ? run->recipe.eval : run->recipe.probe;
-    if (!spec)
-        throw RecipeError(fmt::format(
-            "recipe '{}' has neither [eval] nor [probe], so there are no images to draw", run->recipe.name));
+    const auto& spec = read_by(*run);
+    const auto beside = load_beside(flags, globals);
     base::Activity activity(globals.quiet, "opening the data");
-    const auto clusters = read_clusters(flags, *run, *spec);
-    const Models models(*run, *spec);
-    const auto splits = eval::open_splits(run->recipe, *spec);
+    const auto clusters = read_clusters(flags, *run, spec);
+    const Models models(*run, spec);
+    const auto splits = eval::open_splits(run->recipe, spec);
     Album album(run->results / "plots");
     activity.now("t-SNE of classes and locations, trained and untrained");
-    draw_embeddings(album, models, *spec, splits.second, flags);
+    const Shown shown{.test = splits.second, .flags = flags};
+    draw_embeddings(album, models, spec, shown);
+    draw_beside(album, models, beside, shown, activity);
     if (!clusters.clusters.empty()) {
         activity.now("t-SNE of the training images by cluster and label");
-        draw_clusters(album, models, *spec, clusters, flags.images);
+        draw_clusters(album, models, spec, clusters, flags.images);
     }
     activity.now("attention roll-out and Grad-CAM");
-    draw_saliency(album, models, *spec, splits, flags.films);
-    if (!spec->mask.empty()) {
+    draw_saliency(album, models, spec, splits, flags.films);
+    if (!spec.mask.empty()) {
         activity.now("segmentations beside the truth");
-        draw_segmentation(album, models, *spec, splits.second, flags.films);
+        draw_segmentation(album, models, spec, splits.second, flags.films);
     }
     activity.now("positions that resemble each other");
     draw_positions(album, models, splits.second);
@@ -240,6 +307,11 @@ void add_pictures(CLI::App& app, Globals& globals) {
                      "training images by it, beside their label or --by; may be repeated")
         ->type_name("BUFFER")
         ->allow_extra_args(false);
+    verb->add_option(
+            "--beside", flags->beside,
+            "Another run: its t-SNE of the same images beside this run's, in panels-*.svg; may be repeated")
+        ->type_name("RUN")
+        ->allow_extra_args(false);
     verb->add_option("--images", flags->images, "Images in each t-SNE")
         ->capture_default_str()
         ->check(CLI::Range(100, 20000));
@@ -249,6 +321,7 @@ void add_pictures(CLI::App& app, Globals& globals) {
     verb->footer(
         "Examples:\n  hearth pictures runs/demo\n  hearth pictures runs/demo --by label --films 16\n"
         "  hearth pictures runs/found --clusters loss.groups.found --clusters loss.groups.found.1 --by label\n"
+        "  hearth pictures runs/a --beside runs/b --beside runs/c --by label\n"
         "  hearth pictures runs/demo eval.source=other.csv --out other\n\n"
         "Writes SVG and PNG files into the run's folder plots/ and its report.html anew. Needs [eval] or "
         "[probe].\nOf other images (key=value, --with) both go to --out FOLDER, or without it to "

@@ -24,11 +24,15 @@ namespace {
 namespace fs = std::filesystem;
 
 struct SweepFlags {
-    std::vector<std::string> words;  ///< folders, recipes and overrides
-    std::vector<std::string> with;   ///< fragments, on top of every recipe
+    std::vector<std::string> words;     ///< folders, recipes and overrides
+    std::vector<std::string> with;      ///< fragments, on top of every recipe
+    std::vector<std::string> finetune;  ///< overrides for recipes in finetune/
     std::string seeds = "1";
-    bool dry_run = false;
+    bool dry_run = false, no_finetune = false;
 };
+
+const std::string from_scratch =
+    "from scratch";  ///< the row of what is fine-tuned without having learned before
 
 // "3" -> 0, 1, 2; "0,7" -> 0, 7.
 std::vector<std::int64_t> read_seeds(const std::string& text) {
@@ -50,9 +54,24 @@ std::vector<std::int64_t> read_seeds(const std::string& text) {
     return out;
 }
 
-/// The recipes among the words, folders searched (not their subfolders), in alphabetical order within a folder.
-std::vector<fs::path> find_recipes(const std::vector<std::string>& words) {
+/// The recipes of a folder, in alphabetical order; its subfolders are not searched.
+std::vector<fs::path> recipes_in(const fs::path& folder) {
     std::vector<fs::path> out;
+    if (!fs::is_directory(folder)) return out;
+    for (const auto& entry : fs::directory_iterator(folder))
+        if (entry.path().extension() == ".toml") out.push_back(entry.path());
+    std::sort(out.begin(), out.end());
+    return out;
+}
+
+/// The recipes that the words name, and those that go on from what they learn: of a folder, those in its
+/// subfolder `finetune`.
+struct Group {
+    std::vector<fs::path> recipes, finetune;
+};
+
+std::vector<Group> find_recipes(const std::vector<std::string>& words) {
+    std::vector<Group> out;
     for (const auto& word : words) {
         if (word.find('=') != std::string::npos) continue;
         if (!fs::exists(word))
@@ -61,16 +80,13 @@ std::vector<fs::path> find_recipes(const std::vector<std::string>& words) {
                             "recipes, or key=value",
                             word));
         if (!fs::is_directory(word)) {
-            out.emplace_back(word);
+            out.push_back({.recipes = {word}, .finetune = {}});
             continue;
         }
-        std::vector<fs::path> inside;
-        for (const auto& entry : fs::directory_iterator(word))
-            if (entry.path().extension() == ".toml") inside.push_back(entry.path());
+        auto inside = recipes_in(word);
         if (inside.empty())
             throw RecipeError(fmt::format("{}: found no recipe, expected .toml files in this folder", word));
-        std::sort(inside.begin(), inside.end());
-        out.insert(out.end(), inside.begin(), inside.end());
+        out.push_back({.recipes = std::move(inside), .finetune = recipes_in(fs::path(word) / "finetune")});
     }
     if (out.empty()) throw RecipeError("found no recipe, expected at least one recipe or folder of recipes");
     return out;
@@ -151,33 +167,122 @@ std::string as_file_name(std::string name) {
     return name;
 }
 
-std::vector<runs::Job> plan_jobs(const SweepFlags& flags, const std::vector<std::string>& words,
-                                 const fs::path& out, const Globals& globals) {
-    std::vector<runs::Job> jobs;
-    std::map<std::string, fs::path> files;
-    for (const auto& file : find_recipes(flags.words))
-        for (const auto& overrides : combinations(words))
-            for (const auto seed : read_seeds(flags.seeds)) {
-                RecipeArguments arguments{file.string(), overrides, flags.with};
-                arguments.overrides.push_back(fmt::format("train.seed={}", seed));
-                const auto recipe = arguments.load(globals, recipe::table_sections);
-                const auto name = recipe.name + label_of(words, overrides);
-                const auto [known, fresh] = files.emplace(name, file);
-                if (!fresh && known->second != file)
-                    throw RecipeError(
-                        fmt::format("{} and {} are both called '{}'; give one of them another name",
-                                    known->second.string(), file.string(), name));
-                runs::Job job{.recipe = name,
-                              .file = file,
-                              .folder = out / as_file_name(name) / fmt::format("seed-{}", seed),
-                              .overrides = overrides,
-                              .seed = seed,
-                              .hash = train::recipe_hash(recipe),
-                              .state = ""};
-                job.state = state_of(job, recipe);
-                jobs.push_back(std::move(job));
-            }
-    return jobs;
+/// Lists the jobs of a sweep; two files never share a name.
+class Planner {
+  public:
+    Planner(const SweepFlags& flags, fs::path out, const Globals& globals)
+        : flags_(flags), out_(std::move(out)), globals_(globals) {}
+
+    /// Each recipe with each combination of values and each seed, then what is fine-tuned from it. `words` are the
+    /// overrides.
+    std::vector<runs::Job> plan(const std::vector<std::string>& words) {
+        const auto seeds = read_seeds(flags_.seeds);
+        bool finetunes = false;
+        for (const auto& group : find_recipes(flags_.words)) {
+            const auto after = flags_.no_finetune ? std::vector<fs::path>() : group.finetune;
+            finetunes = finetunes || !after.empty();
+            for (const auto& file : group.recipes)
+                for (const auto& overrides : combinations(words))
+                    for (const auto seed : seeds) {
+                        const auto label = label_of(words, overrides);
+                        const auto recipe = train(file, overrides, label, seed);
+                        // Whoever has seen all labels has nothing to show with few of them.
+                        if (!recipe.data.label.empty()) continue;
+                        for (const auto& next : after) finetune(next, jobs_[trained_], recipe);
+                    }
+            for (const auto& next : after)
+                for (const auto seed : seeds) finetune(next, scratch(seed), {});
+        }
+        if (!flags_.finetune.empty() && !finetunes)
+            throw RecipeError(fmt::format(
+                "--finetune {}: nothing is fine-tuned here; expected recipes in a subfolder `finetune` of a "
+                "folder of recipes, and no --no-finetune",
+                flags_.finetune.front()));
+        return std::move(jobs_);
+    }
+
+  private:
+    recipe::Recipe load(runs::Job& job) const {
+        RecipeArguments arguments{job.file.string(), job.overrides, flags_.with};
+        arguments.overrides.push_back(fmt::format("train.seed={}", job.seed));
+        auto recipe = arguments.load(globals_, recipe::table_sections);
+        job.hash = train::recipe_hash(recipe);
+        return recipe;
+    }
+    void expect_one(const std::string& name, const fs::path& file) {
+        const auto [known, fresh] = files_.emplace(name, file);
+        if (!fresh && known->second != file)
+            throw RecipeError(fmt::format("{} and {} are both called '{}'; give one of them another name",
+                                          known->second.string(), file.string(), name));
+    }
+    void add(runs::Job job, const recipe::Recipe& recipe) {
+        job.state = state_of(job, recipe);
+        jobs_.push_back(std::move(job));
+    }
+
+    recipe::Recipe train(const fs::path& file, const std::vector<std::string>& overrides,
+                         const std::string& label, std::int64_t seed) {
+        runs::Job job{.recipe = "", .file = file, .folder = {}, .overrides = overrides, .seed = seed};
+        auto recipe = load(job);
+        job.recipe = recipe.name + label;
+        expect_one(job.recipe, file);
+        job.folder = out_ / as_file_name(job.recipe) / fmt::format("seed-{}", seed);
+        trained_ = jobs_.size();
+        add(std::move(job), recipe);
+        return recipe;
+    }
+
+    /// What stands for the run of no recipe.
+    runs::Job scratch(std::int64_t seed) const {
+        return {.recipe = from_scratch,
+                .file = {},
+                .folder = out_ / as_file_name(from_scratch) / fmt::format("seed-{}", seed),
+                .overrides = {},
+                .seed = seed};
+    }
+
+    /// `trained` is the recipe of the run; nothing: from scratch.
+    void finetune(const fs::path& file, runs::Job run, const std::optional<recipe::Recipe>& trained) {
+        runs::Job job{.recipe = run.recipe,
+                      .weights = trained ? run.folder / "checkpoints" / "last.safetensors" : fs::path(),
+                      .file = file,
+                      .folder = {},
+                      .overrides = flags_.finetune,
+                      .seed = run.seed};
+        auto recipe = load(job);
+        job.finetune = recipe.name;
+        expect_one(job.finetune, file);
+        if (trained) {
+            const auto& network = recipe.networks.front().name;
+            job.overrides.push_back(fmt::format("networks.{}.init_from=\"{}\"", network, job.weights.string()));
+            const auto& read = trained->eval ? trained->eval : trained->probe;  // what its results speak of
+            if (read && !read->network.empty())
+                job.overrides.push_back(fmt::format("networks.{}.init_network={}", network, read->network));
+            recipe = load(job);
+        }
+        job.folder = run.folder.parent_path() / as_file_name(job.finetune) / run.folder.filename();
+        add(std::move(job), recipe);
+    }
+
+    const SweepFlags& flags_;
+    fs::path out_;
+    const Globals& globals_;
+    std::vector<runs::Job> jobs_;
+    std::size_t trained_ = 0;  ///< the place of the last job that is no fine-tuning
+    std::map<std::string, fs::path> files_;
+};
+
+/// "full seed 0", "full finetune-1 seed 0".
+std::string text_of(const runs::Job& job) {
+    return fmt::format("{}{} seed {}", job.recipe, job.finetune.empty() ? "" : " " + job.finetune, job.seed);
+}
+
+/// Whether the run that made the weights of `job` is finished.
+bool was_trained(const runs::Job& job, const std::vector<runs::Job>& jobs) {
+    return std::ranges::any_of(jobs, [&](const runs::Job& other) {
+        return other.finetune.empty() && other.recipe == job.recipe && other.seed == job.seed &&
+               other.state == "finished";
+    });
 }
 
 /// The published figures of the folders among the words.
@@ -199,8 +304,11 @@ runs::Published find_published(const std::vector<std::string>& words) {
 nlohmann::json json_of(const std::vector<runs::Job>& jobs) {
     auto rows = nlohmann::json::array();
     for (const auto& job : jobs)
-        rows.push_back(
-            {{"recipe", job.recipe}, {"seed", job.seed}, {"state", job.state}, {"run", job.folder.string()}});
+        rows.push_back({{"recipe", job.recipe},
+                        {"finetune", job.finetune.empty() ? nlohmann::json() : nlohmann::json(job.finetune)},
+                        {"seed", job.seed},
+                        {"state", job.state},
+                        {"run", job.folder.string()}});
     return rows;
 }
 
@@ -210,16 +318,22 @@ void sweep(const SweepFlags& flags, Globals& globals) {
                  [](const std::string& word) { return word.find('=') != std::string::npos; });
     if (globals.seed >= 0) throw RecipeError("found --seed, expected --seeds: how many, or which (0,7,42)");
     const fs::path out = globals.out.empty() ? fs::path("runs/sweep") : fs::path(globals.out);
-    auto jobs = plan_jobs(flags, assignments, out, globals);
+    auto jobs = Planner(flags, out, globals).plan(assignments);
     const auto published = find_published(flags.words);
     const auto print = [&](const std::string& line) {
         if (!globals.quiet && !globals.json) fmt::print(stderr, "{}\n", line);
     };
+    for (const auto& [name, figures] : published.rows)
+        if (std::ranges::none_of(jobs, [&](const runs::Job& job) { return job.recipe == name; }))
+            print(fmt::format("warning: published.csv has figures of '{}', which none of these runs is called",
+                              name));
     if (flags.dry_run) {
         if (globals.json) base::print_json(nlohmann::json({{"runs", json_of(jobs)}}), 2);
         for (const auto& job : jobs)
             if (!globals.json)
-                fmt::print("{}  seed {}  {}  {}\n", job.recipe, job.seed, job.state, job.folder.string());
+                fmt::print("{}{}  seed {}  {}  {}\n", job.recipe,
+                           job.finetune.empty() ? "" : "  " + job.finetune, job.seed, job.state,
+                           job.folder.string());
         return;
     }
     const auto start = std::chrono::steady_clock::now();
@@ -227,7 +341,13 @@ void sweep(const SweepFlags& flags, Globals& globals) {
     for (auto& job : jobs) {
         ++done;
         if (job.state == "finished") {
-            print(fmt::format("[{}/{}] {} seed {}: finished before", done, jobs.size(), job.recipe, job.seed));
+            print(fmt::format("[{}/{}] {}: finished before", done, jobs.size(), text_of(job)));
+            continue;
+        }
+        if (!job.weights.empty() && !was_trained(job, jobs)) {  // why was said
+            job.state = "without weights";
+            print(fmt::format("[{}/{}] {}: left out, since {} seed {} is not finished", done, jobs.size(),
+                              text_of(job), job.recipe, job.seed));
             continue;
         }
         std::string eta;
@@ -235,7 +355,7 @@ void sweep(const SweepFlags& flags, Globals& globals) {
         if (ran > 0)
             eta = ", ETA " + base::duration_text(elapsed / static_cast<double>(ran) *
                                                  static_cast<double>(jobs.size() - done + 1));
-        print(fmt::format("[{}/{}] {} seed {}{}", done, jobs.size(), job.recipe, job.seed, eta));
+        print(fmt::format("[{}/{}] {}{}", done, jobs.size(), text_of(job), eta));
         fs::create_directories(job.folder.parent_path());
         const auto log = globals.quiet || globals.json
                              ? job.folder.parent_path() / (job.folder.filename().string() + ".log")
@@ -251,7 +371,7 @@ void sweep(const SweepFlags& flags, Globals& globals) {
         if (job.state != "finished") {
             const int code = ended.code != 0 ? ended.code : static_cast<int>(ExitCode::plugin);
             if (globals.exit_code == 0) globals.exit_code = code;
-            print(fmt::format("{} seed {} {}; going on with the others", job.recipe, job.seed, job.state));
+            print(fmt::format("{} {}; going on with the others", text_of(job), job.state));
         }
         summary::write_sweep_tables(jobs, published, out);
     }
@@ -281,6 +401,10 @@ void add_sweep(CLI::App& app, Globals& globals) {
              "Put this recipe on top of each, such as my-data.toml of `hearth data recipe`");
     verb->add_option("--seeds", flags->seeds, "How many (3 = 0, 1, 2), or which (0,7,42)")
         ->capture_default_str();
+    verb->add_option("--finetune", flags->finetune, "key=value for the recipes in finetune/; repeatable")
+        ->type_name("KEY=VALUE")
+        ->allow_extra_args(false);
+    verb->add_flag("--no-finetune", flags->no_finetune, "Leave the recipes in finetune/ out");
     verb->add_flag("--dry-run", flags->dry_run, "Only list the runs and what is there of them");
     verb->footer(
         "Runs go to OUT/RECIPE/seed-N (--out, default runs/sweep), the table to OUT/sweep.md, sweep.csv and\n"
@@ -289,10 +413,15 @@ void add_sweep(CLI::App& app, Globals& globals) {
         "finished is skipped, what was interrupted goes on: after Ctrl-C, give the same command again. A run "
         "that\n"
         "fails is reported and the others go on; the exit code is then that of the first one that failed.\n\n"
+        "Where a folder of recipes has a subfolder finetune, each recipe in that goes on with labels from the\n"
+        "weights of every run that trained without (and from scratch), in OUT/RECIPE/FINETUNE/seed-N: more\n"
+        "columns of the table. key=value is for the recipes, --finetune key=value for those, --with for "
+        "both.\n\n"
         "Examples:\n  hearth sweep recipes/mine --seeds 3\n"
         "  hearth sweep a.toml b.toml train.epochs=50 --seeds 0,1 --out runs/short\n"
         "  hearth sweep a.toml networks.student.heads.project.out=64,256 optimizer.lr=1e-4,5e-4\n"
         "  hearth sweep recipes/ablation --with my-data.toml\n"
+        "  hearth sweep recipes/childcxr --seeds 3 train.threads=1 --finetune train.threads=1\n"
         "  hearth sweep recipes/mine --seeds 3 --dry-run");
     verb->callback([flags, &globals] { sweep(*flags, globals); });
 }

@@ -51,6 +51,10 @@ void Canvas::swatch(double x, double y, std::size_t series, bool dashed) {
         x, y, x + 18, y, ink::dashes(series, dashed), ink::series(series));
 }
 
+void Canvas::place(double x, double y, const Canvas& other) {
+    add(fmt::format("<g transform=\"translate({:.1f},{:.1f})\">{}</g>", x, y, other.body_));
+}
+
 std::string Canvas::finish(std::string_view title, std::string_view description, std::string_view style) const {
     return fmt::format(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" role=\"img\" aria-label=\"{0}\" viewBox=\"0 0 {1:.0f} "

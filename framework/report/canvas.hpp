@@ -47,7 +47,11 @@ class Canvas {
     /// A sample of a series for a legend, 18 wide.
     void swatch(double x, double y, std::size_t series, bool dashed);
 
+    /// All of another canvas, its corner at (x, y).
+    void place(double x, double y, const Canvas& other);
+
     void resize(double width, double height) { width_ = width, height_ = height; }
+    double height() const { return height_; }
 
     /// `style` is the value of the element's style attribute.
     std::string finish(std::string_view title, std::string_view description,

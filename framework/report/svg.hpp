@@ -94,6 +94,8 @@ struct ScatterChart {
     std::string description;
 };
 std::string scatter_chart(const ScatterChart& chart);
+/// Several in one picture, row by row.
+std::string scatter_panels(const std::string& title, const std::vector<ScatterChart>& charts, int columns);
 
 /// A chart as a file of its own: colours without variables, on white.
 std::string standalone_svg(const std::string& svg);

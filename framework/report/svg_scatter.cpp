@@ -80,9 +80,7 @@ double draw_legend(Canvas& canvas, const std::vector<ScatterGroup>& groups,
     return y + 14;
 }
 
-}  // namespace
-
-std::string scatter_chart(const ScatterChart& chart) {
+Canvas drawn(const ScatterChart& chart) {
     Extent xs, ys;
     std::size_t points = 0;
     for (const auto& group : chart.groups)
@@ -111,9 +109,46 @@ std::string scatter_chart(const ScatterChart& chart) {
             if ((numbers[g] == most_colours) == grey) draw(g);
     canvas.text(left, top + plot_side + 18, shorten(chart.caption, 74), {.size = 11.5, .fill = ink::muted});
     canvas.resize(chart_width, top + plot_side + (chart.caption.empty() ? 8 : 28));
-    auto summary = fmt::format("{} points in {} groups:", points, chart.groups.size());
-    for (const auto& group : chart.groups) summary += fmt::format(" {} {};", group.name, group.x.size());
-    return canvas.finish(chart.title, chart.description.empty() ? summary : chart.description);
+    return canvas;
+}
+
+std::string described(const ScatterChart& chart) {
+    if (!chart.description.empty()) return chart.description;
+    std::size_t points = 0;
+    std::string groups;
+    for (const auto& group : chart.groups) {
+        points += group.x.size();
+        groups += fmt::format(" {} {};", group.name, group.x.size());
+    }
+    return fmt::format("{} points in {} groups:{}", points, chart.groups.size(), groups);
+}
+
+}  // namespace
+
+std::string scatter_chart(const ScatterChart& chart) {
+    return drawn(chart).finish(chart.title, described(chart));
+}
+
+std::string scatter_panels(const std::string& title, const std::vector<ScatterChart>& charts, int columns) {
+    constexpr double gap = 24;
+    Canvas all(0, 0);
+    std::string description;
+    double y = 0, height = 0;
+    int column = 0;
+    for (const auto& chart : charts) {
+        if (column == columns) {
+            y += height + gap;
+            height = column = 0;
+        }
+        const auto panel = drawn(chart);
+        all.place(column * (chart_width + gap), y, panel);
+        height = std::max(height, panel.height());
+        description += fmt::format("{}{}: {}", description.empty() ? "" : " ", chart.title, described(chart));
+        ++column;
+    }
+    const auto wide = std::min<std::size_t>(charts.size(), static_cast<std::size_t>(columns));
+    all.resize(static_cast<double>(wide) * (chart_width + gap) - gap, y + height);
+    return all.finish(title, description);
 }
 
 std::string standalone_svg(const std::string& svg) {

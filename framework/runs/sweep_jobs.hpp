@@ -12,11 +12,15 @@ namespace hearth::runs {
 /// One run of a sweep.
 struct Job {
     std::string recipe;  ///< its name, and the values it was given of options that are swept: "full k=64"
+    /// The recipe that goes on with labels from what `recipe` has learned; "": this is the training of `recipe`.
+    std::string finetune = {};
+    std::filesystem::path weights = {};  ///< that `finetune` starts from; "": as drawn
     std::filesystem::path file, folder;
     std::vector<std::string> overrides;
     std::int64_t seed = 0;
-    std::string hash;
-    std::string state;  ///< "finished", "new", "unfinished", "failed (exit code 3)", "died (signal 11, ..)"
+    std::string hash = {};
+    std::string state =
+        {};  ///< "finished", "new", "unfinished", "failed (exit code 3)", "died (signal 11, ..)"
 };
 
 /// Figures that somebody published for rows of a sweep: published.csv in a folder of recipes, with a column

@@ -20,6 +20,7 @@
 #include "report/page.hpp"
 #include "runs/loaded_run.hpp"
 #include "runs/metrics.hpp"
+#include "runs/run_costs.hpp"
 #include "runs/run_record.hpp"
 #include "summary/detection_report.hpp"
 #include "summary/picture_charts.hpp"
@@ -283,10 +284,7 @@ std::vector<std::pair<std::string, std::string>> facts(const runs::LoadedRun& ru
 
 std::vector<std::string> warnings(const runs::LoadedRun& run, const std::vector<nlohmann::json>& metrics) {
     auto out = run.plan.warnings();
-    for (const auto& line : metrics)
-        if (line.value("event", "") == "collapse" || line.value("event", "") == "nan")
-            out.push_back(fmt::format("step {}: {} {}", line["step"].dump(), line["event"].get<std::string>(),
-                                      line.value("reason", line.value("first", ""))));
+    for (auto& alarm : runs::alarms_of(metrics)) out.push_back(std::move(alarm));
     if (const auto bad = run.run.value("quarantined", 0); bad > 0)
         out.push_back(fmt::format("{} unreadable images were left out; quarantine.json names them", bad));
     return out;

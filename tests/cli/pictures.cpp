@@ -67,6 +67,31 @@ TEST_CASE("pictures of frozen features: t-SNE, attention, Grad-CAM, positions an
                                                        Contains("Precision and recall"));
 }
 
+TEST_CASE("pictures of several runs: the same images side by side, each in its own size") {
+    const Sandbox box;
+    box.folder.write("larger.toml",
+                     "schema = 1\nname = \"larger\"\nextends = [\"tiny.toml\"]\n[data]\nsize = 40\n");
+    for (const auto* recipe : {"tiny", "larger"}) {
+        const auto trained = box.run({"train", fmt::format("{}.toml", recipe), "probe.every=0", "eval.limit=20",
+                                      "--out", fmt::format("out/{}", recipe)});
+        INFO(trained.err);
+        REQUIRE(trained.code == 0);
+    }
+    const auto drawn =
+        box.run({"pictures", "out/tiny", "--beside", "out/larger", "--images", "100", "--films", "1"});
+    INFO(drawn.err);
+    REQUIRE(drawn.code == 0);
+    for (const auto* kind : {"classes", "crops", "tokens"}) {
+        const auto svg = box.folder.read(fmt::format("out/tiny/plots/panels-{}.svg", kind));
+        CHECK_THAT(svg, Contains("tiny (out/tiny)") && Contains("larger (out/larger)") &&
+                            Contains("translate(504.0,0.0)"));
+    }
+    CHECK_THAT(box.folder.read("out/tiny/report.html"), Contains("larger (out/larger)"));
+    const auto wrong = box.run({"pictures", "out/tiny", "--beside", "nowhere"});
+    CHECK(wrong.code == 2);
+    CHECK_THAT(wrong.err, Contains("nowhere"));
+}
+
 TEST_CASE("pictures of several labels: bars by label, no Grad-CAM, images named by what they have") {
     const Sandbox box;
     REQUIRE(box.run({"data", "phantom", "--out", "films", "-n", "24", "--size", "32"}).code == 0);

@@ -24,6 +24,55 @@ struct SweepBox : Sandbox {
     }
 };
 
+/// With rows/finetune/few.toml, which trains a head on generated chests, some of them with lesions.
+struct FinetuneBox : SweepBox {
+    FinetuneBox() {
+        folder.write("rows/finetune/few.toml",
+                     R"(schema = 1
+name = "few"
+[data]
+source = "phantom"
+phantom_count = 40
+size = 32
+workers = 1
+label = "abnormal"
+positive = "1"
+[[augment]]
+use = "multi-crop"
+global_crops = 1
+global_size = 32
+local_crops = 0
+[networks.classifier.backbone]
+use = "vit"
+size = "tiny"
+patch = 8
+dim = 48
+depth = 1
+heads = 3
+[networks.classifier.heads]
+classify = { use = "linear", features = "mean", out = 2 }
+[[pass]]
+network = "classifier"
+view = "global"
+[[loss]]
+use = "cross-entropy"
+[train]
+epochs = 1
+batch = 8
+threads = 1
+precision = "fp32"
+[eval]
+source = "phantom"
+phantom_count = 40
+train_where = 'split == "train"'
+test_where = 'split == "test"'
+label = "abnormal"
+positive = "1"
+head = "classifier.logits"
+)");
+    }
+};
+
 std::size_t lines_of(const std::string& text) {
     std::istringstream stream(text);
     std::size_t count = 0;
@@ -88,7 +137,8 @@ TEST_CASE("a sweep over values of options makes a row for each combination") {
 
 TEST_CASE("published figures stand beside ours") {
     const SweepBox box;
-    box.folder.write("rows/published.csv", "recipe,linear AUC\nrow,77.7\n");
+    box.folder.write("rows/published.csv", "recipe,linear AUC\nrow,77.7\nraw,66.6\n");
+    CHECK_THAT(box.sweep({"--dry-run"}).err, Contains("figures of 'raw'") && !Contains("figures of 'row'"));
     const auto outcome = box.sweep({"--quiet"});
     INFO(outcome.err);
     REQUIRE(outcome.code == 0);
@@ -104,6 +154,52 @@ TEST_CASE("published figures stand beside ours") {
         CHECK(wrong.code == 3);
         CHECK_THAT(wrong.err, Contains(found));
     }
+}
+
+TEST_CASE("what a folder of recipes has in finetune/ goes on from the weights of each run, and from scratch") {
+    const FinetuneBox box;
+    box.folder.write("rows/published.csv", "recipe,1 %\nrow,63.2\n");
+    const auto outcome = box.sweep({"--finetune", "train.log_every=1", "--finetune", "eval.limit=20"});
+    INFO(outcome.err);
+    REQUIRE(outcome.code == 0);
+    CHECK_THAT(outcome.err, Contains("[2/5] full few seed 0") && Contains("[5/5] from scratch few seed 0"));
+    const auto resolved = box.folder.read("out/full/few/seed-0/resolved.toml");
+    CHECK_THAT(resolved, Contains("init_from = ") && Contains("out/full/seed-0/checkpoints/last.safetensors") &&
+                             Contains("log_every = 1") && Contains("limit = 20"));
+    CHECK_THAT(box.folder.read("out/from,scratch/few/seed-0/resolved.toml"), !Contains("last.safetensors"));
+    CHECK_THAT(box.folder.read("out/full/few/seed-0/train.log"), Contains("start as drawn"));  // the new head
+
+    const auto table = box.folder.read("out/sweep.md");
+    CHECK_THAT(table, Contains("| few ") && Contains("s/step") && Contains("peak memory, MiB") &&
+                          Contains("| alarms ") && Contains("| from scratch "));
+    std::istringstream stream(table);
+    for (std::string line; std::getline(stream, line);)
+        if (line.find("| row ") == 0) CHECK_THAT(line, Contains("2/2") && Contains("0/1") && Contains("63.2"));
+    const auto csv = box.folder.read("out/sweep.csv");
+    CHECK_THAT(csv, Contains("run,finetune,seconds_per_step,peak_memory_mib,alarms\n") &&
+                        Contains("out/row/few/seed-0,few,0."));
+
+    const auto again = box.sweep({"--finetune", "train.log_every=1", "--finetune", "eval.limit=20"});
+    CHECK_THAT(again.err, Contains("full few seed 0: finished before"));
+    const auto without = box.sweep({"--no-finetune", "--dry-run"});
+    CHECK(lines_of(without.out) == 2);
+    const auto nothing = box.sweep({"--no-finetune", "--finetune", "train.epochs=2"});
+    CHECK(nothing.code == 2);
+    CHECK_THAT(nothing.err, Contains("--finetune train.epochs=2") && Contains("nothing is fine-tuned here"));
+}
+
+TEST_CASE("what trained with labels is not fine-tuned, and what failed leaves nothing to fine-tune") {
+    const FinetuneBox box;
+    std::filesystem::rename(box.folder / "rows/a-full.toml", box.folder / "full.toml");
+    box.folder.write("rows/b-row.toml",
+                     "schema = 1\nname = \"broken\"\nextends = [\"../tiny.toml\"]\n[data]\nsource = "
+                     "\"missing.csv\"\n");
+    box.folder.write("rows/c-few.toml", "schema = 1\nname = \"labels\"\nextends = [\"finetune/few.toml\"]\n");
+    const auto outcome = box.run({"sweep", "rows", "--out", "out"});
+    CHECK(outcome.code == 3);
+    CHECK_THAT(outcome.err, Contains("broken few seed 0: left out, since broken seed 0 is not finished") &&
+                                Contains("[4/4]") && !Contains("labels few"));
+    CHECK_THAT(outcome.out, Contains("0/2") && Contains("labels"));
 }
 
 TEST_CASE("--dry-run lists the runs and starts none") {

@@ -6,7 +6,11 @@
 #include <ATen/core/grad_mode.h>
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <catch2/catch.hpp>
+#include <cmath>
+#include <cstdlib>
+#include <fstream>
 #include <set>
 
 #include "base/safetensors.hpp"
@@ -50,11 +54,39 @@ class Recording {
     base::SafeTensors file_;
 };
 
+/// The largest relative difference of a loss. With HEARTH_WRITE_PARITY=FILE it is added to that file, as a line
+/// RECIPE,STEPS,DIFFERENCE: the figures of docs/methods/README.md.
+class Differences {
+  public:
+    Differences(std::string name, at::Tensor official)
+        : name_(std::move(name)), official_(std::move(official)) {}
+    Differences(const Differences&) = delete;
+    Differences& operator=(const Differences&) = delete;
+    ~Differences() {
+        const char* file = std::getenv("HEARTH_WRITE_PARITY");
+        if (file == nullptr || steps_ == 0) return;
+        std::ofstream(file, std::ios::app) << fmt::format("{},{},{:.1e}\n", name_, steps_, largest_);
+    }
+    /// The losses that are compared with are others than the recording's.
+    void against(const at::Tensor& official) { official_ = official; }
+    void add(double loss) {
+        const auto official = official_[steps_++].item<double>();
+        largest_ = std::max(largest_, std::abs(loss - official) / std::abs(official));
+    }
+
+  private:
+    std::string name_;
+    at::Tensor official_;
+    std::int64_t steps_ = 0;
+    double largest_ = 0;
+};
+
 class Replay {
   public:
     Replay(const std::string& recipe_text, const Recording& recording)
         : recipe_(recipe::load(folder_.write("recipe.toml", recipe_text))),
-          plan_(plan::Plan::build(recipe_, registry())) {
+          plan_(plan::Plan::build(recipe_, registry())),
+          differences_(recipe_.name, recording["losses"]) {
         progress_.total_steps = recording.steps();
         progress_.steps_per_epoch = recording.steps() / recipe_.train.epochs;
         start_from(recording.weights());
@@ -81,8 +113,10 @@ class Replay {
             });
         CHECK(result.updated);
         ++progress_.step;
+        differences_.add(loss);
         return loss;
     }
+    Differences& differences() { return differences_; }
     /// A loss's term in the last step.
     double term(const std::string& wanted) const {
         std::vector<std::string> names;
@@ -130,6 +164,7 @@ class Replay {
     TemporaryFolder folder_;
     recipe::Recipe recipe_;
     plan::Plan plan_;
+    Differences differences_;
     Progress progress_;
     std::vector<std::pair<std::string, at::Tensor>> terms_;
     std::unique_ptr<train::Stepper> stepper_;
