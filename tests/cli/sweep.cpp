@@ -33,6 +33,7 @@ name = "few"
 [data]
 source = "phantom"
 phantom_count = 40
+phantom_lesions = 0.5
 size = 32
 workers = 1
 label = "abnormal"
