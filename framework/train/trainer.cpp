@@ -369,9 +369,9 @@ void Trainer::probe(std::int64_t epoch) {
     plan_.train(false);
     auto now = context();
     now.training = now.learns = false;
-    now.comm = &Comm::local();
     const auto values = request_.probe(plan_, now);
     plan_.train(true);
+    if (!first()) return;
     std::string text;
     for (const auto& [name, value] : values)  // undefined: no image, or none of a class, as said at the start
         text += std::isfinite(value) ? fmt::format("  {} {:.4f}", name, value)
@@ -432,7 +432,7 @@ void Trainer::end_of_epoch() {
     const bool last = ends || !patience_is_over().empty();
     const bool probes = request_.probe && recipe_.probe && recipe_.probe->every > 0 &&
                         (epoch % recipe_.probe->every == 0 || last);
-    if (probes && first()) probe(epoch);
+    if (probes) probe(epoch);
     for (const auto& [name, count] : counts) journal_->event(progress_, name, {{"count", count}});
     const auto bad = list_bad_images(epoch);
     told_.update({{"step", steps_before() + progress_.step}, {"epoch", epoch}, {"quarantined", bad}});

@@ -45,8 +45,8 @@ struct TrainRequest {
     std::vector<plan::Plan> plans;  ///< the same of several stages, of all or none (train_stages())
     std::optional<TrainingData> data;
     std::optional<StageStart> stage;
-    /// Called every `probe.every` epochs and after the last: named metrics of the features so far; the first
-    /// one decides what is "best".
+    /// Called every `probe.every` epochs and after the last, by all processes: named metrics of the features so far,
+    /// of which those of the first process count; the first one decides what is "best". Context::comm: all of them.
     std::function<Values(const plan::Plan&, const Context&)> probe;
     /// What [validate] watches where that is a section's metric: with the weights so far, and what fits fitted
     /// to them.
