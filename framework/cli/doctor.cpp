@@ -43,7 +43,8 @@ void doctor(Globals& globals) {
                             {"bf16_on_cpu", train::use_bf16("auto", c10::kCPU)}};
     facts["images_in_memory"] = kept_in_memory();
     nlohmann::json folders = nlohmann::json::array(), problems = nlohmann::json::array();
-    if (const auto problem = host::cuda_problem(); !problem.empty()) problems.push_back(problem);
+    for (const auto& problem : {host::cuda_problem(), host::kernels_problem()})
+        if (!problem.empty()) problems.push_back(problem);
     for (const auto& [key, device] :
          {std::pair("processes_cpu", c10::kCPU), std::pair("processes_gpu", c10::kCUDA)}) {
         const auto joined_by = dist::backend_on(device);

@@ -174,7 +174,7 @@ train::TrainSummary train_recipe(const recipe::Recipe& written, const StartFlags
     const bool first = !group || group->rank() == 0;
     const auto tables = first ? base::during(globals.quiet, "opening the tables",
                                              [&] { return runs::open_tables(written, registry, opens); })
-                              : runs::Tables();
+                              : runs::open_tables_beside(written, opens);
     train::TrainRequest request;
     if (first) {
         request.opening = say_opened(tables, written, globals.quiet);

@@ -1,12 +1,9 @@
 #include "dist/backend.hpp"
 
 #include <c10/core/DeviceType.h>
-#include <dlfcn.h>
 #include <fmt/format.h>
 
-#include <array>
 #include <filesystem>
-
 #include <hearth/error.hpp>
 #include <map>
 #include <torch/csrc/distributed/c10d/Backend.hpp>
@@ -17,6 +14,7 @@
 #include "dist/nccl.hpp"
 #include "dist/nccl_missing.hpp"
 #include "host/cuda.hpp"
+#include "host/driver.hpp"
 #include "host/library.hpp"
 
 namespace hearth::dist {
@@ -75,22 +73,7 @@ c10::intrusive_ptr<c10d::Backend> make_backend(const c10::intrusive_ptr<c10d::St
 
 std::string identity_of(c10::Device device, const char* driver) {
     if (!device.is_cuda()) return "";
-    // The driver counts devices as LibTorch does: those of CUDA_VISIBLE_DEVICES, in its order.
-    void* library = ::dlopen(driver, RTLD_NOW);
-    if (library == nullptr) return "";
-    const auto init = reinterpret_cast<int (*)(unsigned)>(::dlsym(library, "cuInit"));
-    const auto get = reinterpret_cast<int (*)(int*, int)>(::dlsym(library, "cuDeviceGet"));
-    void* symbol = ::dlsym(library, "cuDeviceGetUuid_v2");  // tells parts of one GPU (MIG) apart
-    if (symbol == nullptr) symbol = ::dlsym(library, "cuDeviceGetUuid");
-    const auto uuid = reinterpret_cast<int (*)(unsigned char*, int)>(symbol);
-    if (init == nullptr || get == nullptr || uuid == nullptr) return "";
-    int handle = 0;
-    std::array<unsigned char, 16> bytes{};
-    if (init(0) != 0 || get(&handle, device.index()) != 0 || uuid(bytes.data(), handle) != 0) return "";
-    std::string out = "GPU";
-    for (std::size_t i = 0; i < bytes.size(); ++i)
-        out += fmt::format("{}{:02x}", i == 0 || i == 4 || i == 6 || i == 8 || i == 10 ? "-" : "", bytes[i]);
-    return out;
+    return host::Driver(driver).uuid(device.index());
 }
 
 std::string shared_device(const std::vector<Seat>& seats) {

@@ -10,6 +10,7 @@
 #include <cstdlib>
 #include <filesystem>
 
+#include "host/driver.hpp"
 #include "host/library.hpp"
 
 namespace hearth::host {
@@ -31,24 +32,30 @@ namespace {
     return false;
 }
 
-/// Where there is a driver, the library that uses it. A package runs with the CPU build of LibTorch too, which has
-/// none.
-std::string load_cuda() {
+/// What was wrong with the libraries that use a driver, where there is one.
+struct Problems {
+    std::string libtorch, kernels;
+};
+
+/// A package runs with the CPU build of LibTorch too, which has no CUDA library.
+Problems load_cuda() {
+    Problems found;
 #ifdef HEARTH_WITH_CUDA
-    std::string problem;
-    if (!libtorch_has_cuda() || !load("libcuda.so.1", problem)) return "";
-    if (!load(libtorch_folder() / "libtorch_cuda.so", problem)) return problem;
+    if (!libtorch_has_cuda() || !Driver().there()) return {};
+    if (!load(libtorch_folder() / "libtorch_cuda.so", found.libtorch)) return found;
     const auto kernels = own_library("libhearth_cuda.so");  // docs/decisions/0014-kernels.md
-    if (std::filesystem::exists(kernels) && !load(kernels, problem))
-        fmt::print(stderr, "hearth: {} does not load, so that steps take longer than they could: {}\n",
-                   kernels.string(), problem);
+    if (std::filesystem::exists(kernels) && !load(kernels, found.kernels)) {
+        found.kernels = fmt::format("{} does not load, so that steps take longer than they could: {}",
+                                    kernels.string(), found.kernels);
+        fmt::print(stderr, "hearth: {}\n", found.kernels);
+    }
 #endif
-    return "";
+    return found;
 }
 
 // Before main: LibTorch looks for its CUDA library once, at the first question that touches it (at::manual_seed
 // is one), and keeps the answer.
-const std::string problem_found = load_cuda();
+const Problems problems_found = load_cuda();
 
 }  // namespace
 
@@ -56,38 +63,15 @@ int cuda_devices() {
     return torch::cuda::is_available() ? static_cast<int>(torch::cuda::device_count()) : 0;
 }
 
-namespace {
-
-/// What the driver itself says; CUDA's names and numbers, of cuda.h.
-struct Driver {
-    int devices = 0;
-    std::string problem;
-};
-
-Driver ask_driver() {
-    constexpr int success = 0, no_device = 100;
-    const std::string missing = "libcuda.so.1 is not a driver's library";
-    void* library = ::dlopen("libcuda.so.1", RTLD_NOW);
-    if (library == nullptr) return {};
-    const auto initialise = reinterpret_cast<int (*)(unsigned)>(::dlsym(library, "cuInit"));
-    const auto count = reinterpret_cast<int (*)(int*)>(::dlsym(library, "cuDeviceGetCount"));
-    const auto text = reinterpret_cast<int (*)(int, const char**)>(::dlsym(library, "cuGetErrorString"));
-    if (initialise == nullptr || count == nullptr || text == nullptr) return {0, missing};
-    Driver driver;
-    int code = initialise(0);
-    if (code == success) code = count(&driver.devices);
-    if (code == success || code == no_device) return driver;
-    const char* said = nullptr;
-    text(code, &said);
-    return {0, fmt::format("NVIDIA's driver does not work: {} (code {})", said == nullptr ? "?" : said, code)};
+const std::string& kernels_problem() {
+    return problems_found.kernels;
 }
 
-}  // namespace
-
 std::string cuda_problem() {
-    if (!problem_found.empty()) return "the CUDA library of LibTorch does not load: " + problem_found;
+    if (!problems_found.libtorch.empty())
+        return "the CUDA library of LibTorch does not load: " + problems_found.libtorch;
     if (cuda_devices() > 0) return "";
-    const auto driver = ask_driver();
+    const auto driver = Driver().state();
     if (!driver.problem.empty() || driver.devices == 0) return driver.problem;
     if (!libtorch_has_cuda())
         return fmt::format("the driver has {} GPUs, but the LibTorch in {} is a CPU build", driver.devices,

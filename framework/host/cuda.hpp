@@ -22,6 +22,9 @@ int cuda_devices();
 /// driver, or that the LibTorch or Hearth is a CPU build where a GPU is. "" where a device can be used, or none is there.
 std::string cuda_problem();
 
+/// Why libhearth_cuda.so, which is here, was not loaded although there is a driver, in the loader's words; else "".
+const std::string& kernels_problem();
+
 /// From here on operations of LibTorch give the same bits for the same inputs, and those that cannot on a GPU throw.
 /// Called before the first product of matrices: cuBLAS reads its setting then.
 void be_deterministic();

@@ -218,6 +218,13 @@ Tables open_tables(const recipe::Recipe& recipe, const host::Registry& registry,
     return out;
 }
 
+Tables open_tables_beside(const recipe::Recipe& recipe, const recipe::Opens& opens) {
+    Tables out;
+    if (opened(recipe, opens, "probe") && recipe.probe && recipe.probe->every > 0)
+        out.probe = eval::divide_rows(recipe, *recipe.probe);
+    return out;
+}
+
 report::Table table_of(const Tables& tables, const recipe::Recipe& recipe) {
     using report::Align;
     report::Table table;

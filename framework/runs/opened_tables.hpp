@@ -31,6 +31,10 @@ struct Tables {
 /// components and wiring; the exit code is that of the first mistake.
 Tables open_tables(const recipe::Recipe& recipe, const host::Registry& registry, const recipe::Opens& opens);
 
+/// What a process that is not the first of its run opens of them: the rows of a probe while training, which the first
+/// has checked.
+Tables open_tables_beside(const recipe::Recipe& recipe, const recipe::Opens& opens);
+
 /// How many images, patients and images of each class each part of them has.
 report::Table table_of(const Tables& tables, const recipe::Recipe& recipe);
 

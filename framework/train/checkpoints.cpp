@@ -4,7 +4,9 @@
 #include <fmt/format.h>
 
 #include <cmath>
+#include <hearth/text.hpp>
 #include <map>
+#include <memory>
 #include <set>
 
 #include "train/host_copy.hpp"
@@ -27,14 +29,16 @@ std::int64_t most_checkpoints(const std::vector<recipe::Recipe>& stages) {
 }
 
 Checkpoints::Checkpoints(const recipe::Recipe& recipe, const RunFolder& folder, plan::Plan& plan,
-                         Stepper& stepper, const Comm& comm, std::string images, Before before)
+                         Stepper& stepper, const Comm& comm, std::string images, Before before,
+                         WriteTensors write)
     : recipe_(recipe),
       folder_(folder),
       plan_(plan),
       stepper_(stepper),
       comm_(comm),
       images_(std::move(images)),
-      before_(std::move(before)) {}
+      before_(std::move(before)),
+      write_(write ? std::move(write) : WriteTensors(base::write_safetensors)) {}
 
 NamedTensors Checkpoints::state() const {
     auto tensors = plan_.state();
@@ -45,7 +49,9 @@ NamedTensors Checkpoints::state() const {
     return tensors;
 }
 
-void Checkpoints::save(const std::string& name, const Progress& progress) const {
+void Checkpoints::save(const std::vector<std::string>& names, const Progress& progress,
+                       CheckpointWriter::Work written) {
+    settle();
     auto tensors = state();
     for (auto& item : stepper_.state()) tensors.push_back(std::move(item));
     std::map<std::string, std::string> metadata = {
@@ -65,8 +71,21 @@ void Checkpoints::save(const std::string& name, const Progress& progress) const 
         metadata["hearth.stage"] = recipe_.stage->name;
         metadata["hearth.steps_before"] = std::to_string(before_.steps);
     }
-    base::write_safetensors(folder_.checkpoint(name), on_host(tensors), metadata,
-                            name == "last" ? folder_.checkpoint("previous") : std::filesystem::path());
+    using Files = std::vector<std::pair<std::filesystem::path, std::filesystem::path>>;
+    Files files;  // and what the one that was there is called then
+    for (const auto& name : names)
+        files.emplace_back(folder_.checkpoint(name), name == "last" ? folder_.checkpoint("previous") : "");
+    const auto work = [files, metadata, write = write_](const NamedTensors& all) {
+        for (const auto& [file, before] : files) write(file, all, metadata, before);
+    };
+    if (auto copies = snapshot(tensors)) {
+        const auto kept = std::make_shared<const NamedTensors>(*std::move(copies));
+        writer_.begin(
+            join(names), [work, kept] { work(*kept); }, std::move(written));
+        return;
+    }
+    work(on_host(tensors));
+    if (written) written();
 }
 
 bool Checkpoints::is_best(double score, std::int64_t step, bool lowest) {

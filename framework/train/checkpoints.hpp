@@ -10,6 +10,7 @@
 
 #include "base/safetensors.hpp"
 #include "plan/plan.hpp"
+#include "train/checkpoint_writer.hpp"
 #include "train/run_folder.hpp"
 #include "train/stepper.hpp"
 
@@ -35,20 +36,33 @@ std::string best_name(const recipe::Recipe& recipe);
 /// train.checkpoint_every keeps.
 std::int64_t most_checkpoints(const std::vector<recipe::Recipe>& stages);
 
+/// What writes a checkpoint's file: base::write_safetensors.
+using WriteTensors = std::function<decltype(base::write_safetensors)>;
+
 class Checkpoints {
   public:
     using Warn = std::function<void(const std::string& warning)>;
 
     /// All that it is given by reference has to outlive it. `images` says which images the run has, in their
-    /// order: a run does not go on with others.
+    /// order: a run does not go on with others. `write`: where a test wants another than base::write_safetensors().
     Checkpoints(const recipe::Recipe& recipe, const RunFolder& folder, plan::Plan& plan, Stepper& stepper,
-                const Comm& comm, std::string images, Before before = {});
+                const Comm& comm, std::string images, Before before = {}, WriteTensors write = {});
 
     /// The weights and buffers that a checkpoint holds.
     NamedTensors state() const;
 
-    /// Writes checkpoints/<name>.safetensors. The "last" that was there stays as "previous".
-    void save(const std::string& name, const Progress& progress) const;
+    /// Copies what a checkpoint holds; a thread then writes checkpoints/<name>.safetensors, one after the other,
+    /// while training goes on. The "last" that was there stays as "previous". Waits first for those that are being
+    /// written. `written` is called by poll() or settle() when all are there. Where there is no memory for copies
+    /// they are written before this returns. Throws what settle() throws.
+    void save(const std::vector<std::string>& names, const Progress& progress,
+              CheckpointWriter::Work written = {});
+    /// Which are being written: "last, best"; "" where none is.
+    const std::string& writing() const { return writer_.what(); }
+    /// Throws DataError where the ones before could not be written. Does not wait.
+    void poll() { writer_.poll(); }
+    /// The same after waiting for them.
+    void settle() { writer_.settle(); }
     /// Whether this score is better than all before, which one that is not finite never is; then best_name()
     /// has to be saved.
     bool is_best(double score, std::int64_t step, bool lowest = false);
@@ -56,6 +70,7 @@ class Checkpoints {
     /// How many scores in a row, up to now, were no better.
     std::int64_t turns_without_better() const { return turns_; }
     std::string best_name() const { return train::best_name(recipe_); }
+    /// These three are asked after settle().
     /// The weights and buffers that it holds. Throws DataError where it cannot be read.
     NamedTensors best_state() const;
     /// Fills the plan with them.
@@ -84,8 +99,10 @@ class Checkpoints {
     const Comm& comm_;
     std::string images_;
     Before before_;
+    WriteTensors write_;
     std::optional<Best> best_;
     std::int64_t turns_ = 0;  ///< since then
+    CheckpointWriter writer_;
 };
 
 }  // namespace hearth::train

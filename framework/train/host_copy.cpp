@@ -3,7 +3,9 @@
 #include <ATen/ATen.h>
 #include <c10/core/impl/VirtualGuardImpl.h>
 
-#include <optional>
+#include <exception>
+
+#include "train/image_cache.hpp"
 
 namespace hearth::train {
 
@@ -25,6 +27,22 @@ NamedTensors on_host(const NamedTensors& tensors) {
         device.synchronizeStream(device.getStream(*waited_for));
     }
     return out;
+}
+
+std::optional<NamedTensors> snapshot(const NamedTensors& tensors) {
+    double bytes = 0;
+    for (const auto& item : tensors)
+        if (item.second.is_cpu()) bytes += static_cast<double>(item.second.nbytes());
+    try {
+        if (bytes > free_memory() / 2) return std::nullopt;
+        auto out = on_host(tensors);
+        for (std::size_t i = 0; i < out.size(); ++i)
+            if (tensors[i].second.is_cpu())
+                out[i].second = out[i].second.detach().clone(at::MemoryFormat::Contiguous);
+        return out;
+    } catch (const std::exception&) {  // what is wrong with a device shows again where they are written
+        return std::nullopt;
+    }
 }
 
 }  // namespace hearth::train

@@ -51,6 +51,7 @@ void share_buffers(const plan::Plan& plan, const Comm& comm) {
 template <typename Work>
 auto Trainer::recorded(const Work& work) -> decltype(work()) {
     const auto fail = [&](int code, const std::string& message) {
+        settle_after_error();
         folder_.log("error: " + message);
         folder_.update({{"status", "failed"}, {"exit_code", code}, {"error", message}});
     };
@@ -131,7 +132,8 @@ void Trainer::prepare() {
     progress_.total_steps = progress_.steps_per_epoch * recipe_.train.epochs;
     checkpoints_ = std::make_unique<Checkpoints>(
         recipe_, folder_, plan_, *stepper_, comm(), fingerprint(*data_.images),
-        request_.stage ? Before{request_.stage->steps_before, request_.stage->carried} : Before{});
+        request_.stage ? Before{request_.stage->steps_before, request_.stage->carried} : Before{},
+        request_.write_checkpoint);
     if (resumes())
         restore();
     else
@@ -160,14 +162,6 @@ void Trainer::restore() {
         if (!request_.quiet && first()) fmt::print(stderr, "warning: {}\n", warning);
     });
     folder_.rewind(steps_before() + progress_.step);
-}
-
-void Trainer::save(const std::string& name) {
-    if (!first()) return;
-    if (request_.group != nullptr) request_.group->settle("the step before checkpoint " + name);
-    view_->busy("writing checkpoint " + name);
-    checkpoints_->save(name, progress_);
-    view_->step(progress_.step);
 }
 
 RunFolder open_folder(const recipe::Recipe& recipe, const host::Registry& registry,
@@ -237,6 +231,9 @@ TrainSummary Trainer::train() {
     journal_->begin();
     bool stopped = false;
     while (progress_.step < progress_.total_steps && patience_is_over().empty() && !stopped) stopped = !epoch();
+    settle();
+    // The others may read the best one.
+    if (!stopped && request_.group != nullptr) request_.group->wait_for_all(std::chrono::hours(24));
     TrainSummary summary;
     summary.run = folder_.path();
     summary.steps = progress_.step;
@@ -246,11 +243,12 @@ TrainSummary Trainer::train() {
     const bool last_stage = !request_.stage || request_.stage->last;
     if (!stopped && last_stage) {
         fit_best();
-        if (fit(Fit::after)) save("last");
+        if (fit(Fit::after)) save_last();
     }
     if (!stopped) say_how_it_ended();
+    if (stopped) save_last();
+    settle();
     if (stopped) {
-        save("last");
         const auto by = StopSignals::received() != 0 ? fmt::format("by signal {}", StopSignals::received())
                                                      : "by a signal to another process";
         view_->say(fmt::format("stopped {} at step {}; go on with --resume", by, progress_.step));
@@ -301,6 +299,7 @@ bool Trainer::epoch() {
     batches_->begin(number, done * stepper_->batches_per_step(),
                     /*another_follows=*/number + 1 < recipe_.train.epochs);
     for (auto i = done; i < progress_.steps_per_epoch; ++i) {
+        checkpoints_->poll();
         if (!step()) break;
         if (stop_asked() && i + 1 < progress_.steps_per_epoch) return false;
     }
@@ -358,7 +357,8 @@ void Trainer::report() {
     if (alarm.empty()) return;
     journal_->event(progress_, "collapse", {{"reason", alarm}});
     if (recipe_.monitor.on_collapse == "stop") {
-        save("last");
+        save_last();
+        settle();
         throw NumericError(fmt::format("step {}: {}; see docs/collapse.md", progress_.step, alarm));
     }
     view_->say(fmt::format("warning: step {}: {}", progress_.step, alarm));
@@ -369,9 +369,9 @@ void Trainer::probe(std::int64_t epoch) {
     plan_.train(false);
     auto now = context();
     now.training = now.learns = false;
-    now.comm = &Comm::local();
     const auto values = request_.probe(plan_, now);
     plan_.train(true);
+    if (!first()) return;
     std::string text;
     for (const auto& [name, value] : values)  // undefined: no image, or none of a class, as said at the start
         text += std::isfinite(value) ? fmt::format("  {} {:.4f}", name, value)
@@ -381,8 +381,8 @@ void Trainer::probe(std::int64_t epoch) {
     if (recipe_.validate || values.empty() || !std::isfinite(values.front().second)) return;
     const auto& [metric, value] = values.front();
     if (!checkpoints_->is_best(value, progress_.step)) return;
-    save("best");
-    folder_.update({{"best", {{"metric", metric}, {"value", value}, {"epoch", epoch}}}});
+    due_.push_back("best");
+    told_["best"] = {{"metric", metric}, {"value", value}, {"epoch", epoch}};
 }
 
 std::size_t Trainer::list_bad_images(std::int64_t epoch) {
@@ -432,13 +432,14 @@ void Trainer::end_of_epoch() {
     const bool last = ends || !patience_is_over().empty();
     const bool probes = request_.probe && recipe_.probe && recipe_.probe->every > 0 &&
                         (epoch % recipe_.probe->every == 0 || last);
-    if (probes && first()) probe(epoch);
+    if (probes) probe(epoch);
     for (const auto& [name, count] : counts) journal_->event(progress_, name, {{"count", count}});
     const auto bad = list_bad_images(epoch);
-    save("last");
-    if (const auto name = checkpoints_->kept_as(epoch, progress_); !name.empty()) save(name);
-    folder_.update({{"step", steps_before() + progress_.step}, {"epoch", epoch}, {"quarantined", bad}});
-    if (recipe_.stage) folder_.update({{"stage", recipe_.stage->name}});
+    told_.update({{"step", steps_before() + progress_.step}, {"epoch", epoch}, {"quarantined", bad}});
+    if (recipe_.stage) told_["stage"] = recipe_.stage->name;
+    due_.emplace_back("last");
+    if (const auto name = checkpoints_->kept_as(epoch, progress_); !name.empty()) due_.push_back(name);
+    write_due();
     journal_->flush();
     // A probe takes as long as it takes.
     if (request_.group != nullptr) request_.group->wait_for_all(std::chrono::hours(24));

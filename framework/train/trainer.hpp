@@ -45,14 +45,15 @@ struct TrainRequest {
     std::vector<plan::Plan> plans;  ///< the same of several stages, of all or none (train_stages())
     std::optional<TrainingData> data;
     std::optional<StageStart> stage;
-    /// Called every `probe.every` epochs and after the last: named metrics of the features so far; the first
-    /// one decides what is "best".
+    /// Called every `probe.every` epochs and after the last, by all processes: named metrics of the features so far,
+    /// of which those of the first process count; the first one decides what is "best". Context::comm: all of them.
     std::function<Values(const plan::Plan&, const Context&)> probe;
     /// What [validate] watches where that is a section's metric: with the weights so far, and what fits fitted
     /// to them.
     std::function<double(const plan::Plan&, const Context&)> validate;
     /// The rows of [validate], where it watches a loss and they are open already (open_validation()).
     std::optional<TrainingData> validation;
+    WriteTensors write_checkpoint;  ///< where a test wants another
 };
 
 struct TrainSummary {
@@ -103,7 +104,10 @@ class Trainer {
     std::vector<std::pair<std::string, std::int64_t>> counts_of_augments() const;  ///< those above 0
     std::size_t list_bad_images(std::int64_t epoch);                               ///< how many
     void on_nan(const plan::StepOutput& out);
-    void save(const std::string& name);  ///< a checkpoint; the first process does
+    void save_last();  ///< write_due() with it
+    void write_due();  ///< begins to write the checkpoints that are due; the first process does
+    void settle();     ///< waits for them
+    void settle_after_error();
     Context context() const;
     const Comm& comm() const { return request_.group != nullptr ? *request_.group : Comm::local(); }
     std::int64_t steps_done() const { return steps_before() + progress_.step; }
@@ -129,6 +133,9 @@ class Trainer {
     std::unique_ptr<Checkpoints> checkpoints_;
     std::unique_ptr<Journal> journal_;
     std::unique_ptr<ProgressView> view_;
+    /// Checkpoints that write_due() writes, and what run.json says once they are there.
+    std::vector<std::string> due_;
+    nlohmann::json told_ = nlohmann::json::object();
     std::size_t told_flat_ = 0;  ///< images that were said to show next to nothing
     Progress progress_;
     const host::ProcessKeeper* keeper_ = nullptr;  ///< while it trains

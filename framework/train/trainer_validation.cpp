@@ -126,13 +126,13 @@ void Trainer::validate(std::int64_t epoch) {
                                                 steps_before() + best->step, turns, turns == 1 ? "" : "s")
                                   : ""));
     if (better) {
-        save(checkpoints_->best_name());
+        due_.push_back(checkpoints_->best_name());
         nlohmann::json found = {{"metric", spec.watch},
                                 {"value", value},
                                 {"epoch", epoch},
                                 {"step", steps_before() + progress_.step}};
         if (recipe_.stage) found["stage"] = recipe_.stage->name;
-        folder_.update({{"best", found}});
+        told_["best"] = found;
     }
     if (!validation_ || told_unreadable_) return;
     const auto bad = validation_->unreadable();

@@ -4,6 +4,8 @@
 #include <cstdlib>
 
 #include "cli/support.hpp"
+#include "host/cuda.hpp"
+#include "host/library.hpp"
 
 using namespace hearth::test;
 using Catch::Matchers::Contains;
@@ -61,4 +63,21 @@ TEST_CASE("a driver without a GPU is nothing wrong, and a GPU that the build can
     const auto doctor = sandbox.run({"doctor"});
     CHECK(doctor.code == 4);
     CHECK_THAT(doctor.out, Contains("the driver has 2 GPUs, but"));
+}
+
+TEST_CASE("kernels that do not load are a problem that doctor names, with the loader's words") {
+    if (!hearth::host::libtorch_has_cuda()) return;  // then they are not looked for
+    const Sandbox sandbox;
+    // libhearth_sdk.so of another folder, and kernels beside it that are none.
+    const auto sdk = sandbox.folder / "libhearth_sdk.so";
+    std::filesystem::copy_file(hearth::host::own_library("libhearth_sdk.so"), sdk);
+    sandbox.folder.write("libhearth_cuda.so", "no library");
+    const Driver driver("100", "0");
+    ::setenv("LD_PRELOAD", sdk.c_str(), 1);
+    const auto doctor = sandbox.run({"doctor"});
+    ::unsetenv("LD_PRELOAD");
+    CHECK(doctor.code == 4);
+    CHECK_THAT(doctor.out, Contains("problem: " + (sandbox.folder / "libhearth_cuda.so").string() +
+                                    " does not load, so that steps take longer than they could: ") &&
+                               (Contains("file too short") || Contains("invalid ELF header")));
 }

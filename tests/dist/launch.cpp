@@ -2,6 +2,7 @@
 #include "dist/launch.hpp"
 
 #include <catch2/catch.hpp>
+#include <cstdlib>
 #include <hearth/error.hpp>
 #include <map>
 
@@ -101,10 +102,14 @@ TEST_CASE(
 
 TEST_CASE("a device is told by the UUID that its driver gives it") {
     const c10::Device second(c10::kCUDA, 1);
+    ::setenv("HEARTH_TEST_GPUS", "2", 1);
     CHECK(dist::identity_of(second, HEARTH_TEST_DRIVER) == "GPU-01010203-0405-0607-0809-0a0b0c0d0e0f");
     CHECK(dist::identity_of(second, "no such library").empty());
     CHECK(dist::identity_of(c10::Device(c10::kCUDA, 7), HEARTH_TEST_DRIVER).empty());  // it has no such device
     CHECK(dist::identity_of(c10::kCPU, HEARTH_TEST_DRIVER).empty());
+    ::setenv("HEARTH_TEST_CUINIT", "803", 1);
+    CHECK(dist::identity_of(second, HEARTH_TEST_DRIVER).empty());
+    for (const char* name : {"HEARTH_TEST_GPUS", "HEARTH_TEST_CUINIT"}) ::unsetenv(name);
 }
 
 TEST_CASE("each process takes a CUDA device of its own") {

@@ -66,6 +66,30 @@ TEST_CASE("after an epoch the weights are those of one process, and the log has 
     CHECK(nlohmann::json::parse(box.folder.read("two/run.json"))["status"] == "finished");
 }
 
+TEST_CASE("a probe while training finds in two processes what it finds in one") {
+    const Sandbox box;
+    // The learning rate leaves the weights as they are: those of other processes would differ by rounding.
+    const auto probed = [&](int world, const std::string& out) {
+        finish(box, world,
+               {HEARTH_TEST_BINARY_DIR "/bin/hearth", "train", "tiny.toml", "--out", out, "--no-report",
+                "train.precision=fp32", "train.epochs=2", "train.batch=" + std::to_string(8 / world),
+                "probe.every=1", "probe.phantom_count=150",
+                "optimizer.lr={ shape = \"constant\", from = 1e-30 }"});
+        std::vector<nlohmann::json> found;
+        std::istringstream in(box.folder.read(out + "/metrics.jsonl"));
+        for (std::string line; std::getline(in, line);)
+            if (const auto entry = nlohmann::json::parse(line); entry.value("event", "") == "probe")
+                found.push_back(
+                    {{"step", entry["step"]}, {"auc", entry["knn_auc"]}, {"right", entry["knn_accuracy"]}});
+        CHECK(nlohmann::json::parse(box.folder.read(out + "/run.json"))["best"].contains("value"));
+        return found;
+    };
+    const auto one = probed(1, "one"), two = probed(2, "two");
+    REQUIRE(one.size() == 2);
+    CHECK(one == two);
+    CHECK(one[0]["auc"].is_number());
+}
+
 TEST_CASE("when a process is killed the others end with exit code 7, and all together go on") {
     const Sandbox box;
     const Words longer = {"train.epochs=40", "train.timeout=20"};

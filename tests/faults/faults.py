@@ -345,6 +345,33 @@ def killed(bench):
     return bench.goes_on("killed")
 
 
+def killed_writing(bench):
+    """SIGKILL while a checkpoint is written"""
+    beside = bench.last("writing").with_name("last.safetensors.tmp")
+    half = 0
+
+    def state():
+        try:
+            return beside.stat().st_ctime_ns
+        except FileNotFoundError:
+            return None
+
+    for number in range(8):
+        there = (bench.folder / "writing/run.json").exists()
+        before = state()  # what an earlier kill left
+        process = bench.start([*bench.train("writing"), *(["--resume"] if there else [])])
+        for skipped in range(number % 2, -1, -1):  # the first one that this start writes, or the second
+            while process.poll() is None and state() in (None, before):
+                pass
+            while skipped and process.poll() is None and state() is not None:
+                pass
+        process.kill()
+        process.wait()
+        half += state() is not None
+    assert half, "no kill came while a checkpoint was written"
+    return f"{half} half written; " + bench.goes_on("writing")
+
+
 def killed_phases(bench):
     """SIGKILL around the borders of phases, epochs and stages"""
     draw, training = random.Random(6), Training(bench, "phases", PHASES)
@@ -437,7 +464,7 @@ def damaged_cache(bench):
     return "a flipped bit: that image is set aside; cut short: made anew"
 
 
-FAULTS = [full_disk, truncated, flipped, both_gone, vanished, edited, killed, killed_phases, killed_clustering, killed_fit, killed_sweep,
+FAULTS = [full_disk, truncated, flipped, both_gone, vanished, edited, killed, killed_writing, killed_phases, killed_clustering, killed_fit, killed_sweep,
           two_writers, memory, not_a_number, damaged_cache]
 
 

@@ -326,6 +326,7 @@ TEST_CASE("on a terminal the line says step again once a probe and its checkpoin
     const TemporaryFolder folder;
     const auto written = on_terminal(folder.write("tiny.toml", tiny_demo()), folder / "run", 80, "xterm");
     CHECK_THAT(written.substr(written.rfind("probe after epoch 4:")), Contains("step 24/24"));
+    CHECK_THAT(written.substr(written.rfind("\r\033[J")), Contains("step 24/24"));  // it is what stays
 }
 
 TEST_CASE("on a terminal that cannot go back lines are broken between words, in the log they are whole") {

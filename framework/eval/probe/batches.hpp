@@ -27,6 +27,22 @@ std::int64_t count_labelled(const LabelledSet& set, std::int64_t limit);
 OddImages for_each_batch(const LabelledSet& set, const recipe::DataSpec& data, std::int64_t batch,
                          std::int64_t limit, const BatchUse& use, c10::Device device = c10::kCPU);
 
+/// The images that several processes went through together, in the order in which one alone has them.
+struct SharedBatches {
+    std::vector<std::int64_t> images;
+    std::vector<int> owners;  ///< by image the rank that `use` got it on
+    OddImages odd;            ///< that this process met
+};
+
+/// The same by all processes of `comm`: `use` is called with every world-th of the batches that one process alone
+/// has. Collective, while `use` may take its time: one call of all a batch.
+SharedBatches share_batches(const LabelledSet& set, const recipe::DataSpec& data, std::int64_t batch,
+                            std::int64_t limit, const BatchUse& use, c10::Device device, const Comm& comm);
+
+/// What each process made of its own images [n, F], on all of them for all images [N, F], in their order; undefined
+/// where there is no image. `own` is undefined in a process that had none. Collective.
+at::Tensor gather_shared(const at::Tensor& own, const SharedBatches& shared, const Comm& comm);
+
 /// "2 test images cannot be read and are left out: a.png, b.png", "" where there are none.
 std::string unreadable_note(const std::vector<data::Quarantined>& unreadable, const std::string& images);
 

@@ -54,17 +54,20 @@ Score score(const std::string& model, const std::string& classifier, const Answe
 /// The rows of a set as one model has them.
 using Reader = std::function<FeatureSet(const LabelledSet& set)>;
 
-/// What is read of every image for the probes on vectors: of the whole of it, or of its region.
+/// What is read of every image for the probes on vectors: of the whole of it, or of its region. The processes of
+/// `comm` share the work.
 Reader vectors_of(const recipe::Recipe& recipe, const recipe::LabelledSpec& spec, const plan::Plan& plan,
-                  const Context& context) {
+                  const Context& context, const Comm& comm = Comm::local()) {
     const auto network = backbone_network(plan, spec);
     const auto device = context.device;
     const bool bf16 = evaluates_in_bf16(recipe, device);
     if (spec.region.empty())
         return [&, device, features = backbone_features(plan, network, spec.features, context, bf16)](
-                   const LabelledSet& set) { return extract(set, recipe.data, spec.limit, features, device); };
+                   const LabelledSet& set) {
+            return extract(set, recipe.data, spec.limit, features, device, comm);
+        };
     return [&, device, tokens = region_tokens(plan, network, context, bf16)](const LabelledSet& set) {
-        return extract_regions(set, recipe.data, spec.limit, spec.region, tokens, device);
+        return extract_regions(set, recipe.data, spec.limit, spec.region, tokens, device, comm);
     };
 }
 
@@ -311,7 +314,9 @@ std::vector<std::pair<std::string, double>> quick_probe(const recipe::Recipe& re
                                                         const recipe::LabelledSpec& spec,
                                                         const std::pair<LabelledSet, LabelledSet>& splits,
                                                         const plan::Plan& plan, const Context& context) {
-    const auto read = vectors_of(recipe, spec, plan, context);
+    auto alone = context;  // a process may have an image less than another
+    alone.comm = &Comm::local();
+    const auto read = vectors_of(recipe, spec, plan, alone, *context.comm);
     FeatureSet train, test;
     try {
         train = read(splits.first);
@@ -319,6 +324,7 @@ std::vector<std::pair<std::string, double>> quick_probe(const recipe::Recipe& re
     } catch (const NothingReadable&) {
         return {{"knn_auc", std::nan("")}, {"knn_accuracy", std::nan("")}};
     }
+    if (context.comm->rank() != 0) return {};
     const auto& labels = splits.first.labels;
     const Task task{labels.classes.size(), labels.several};
     const auto votes = neighbours_there(std::move(train), test, task, spec.k, context.device).probabilities;

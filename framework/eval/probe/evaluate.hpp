@@ -32,7 +32,8 @@ Statistic auc_statistic(const std::vector<double>& probabilities, std::size_t cl
                         const std::vector<int>& labels);
 
 /// The probe that training calls: AUC and accuracy of k-NN on the features so far; of several labels the means.
-/// NaN where no image can be read.
+/// NaN where no image can be read. The processes of context.comm share the features, and get the values that one alone
+/// has: the first one; the others get none.
 std::vector<std::pair<std::string, double>> quick_probe(const recipe::Recipe& recipe,
                                                         const recipe::LabelledSpec& spec,
                                                         const std::pair<LabelledSet, LabelledSet>& splits,

@@ -198,24 +198,26 @@ void add_rows(FeatureSet& out, const LabelledSet& set, const std::vector<std::in
 }
 
 FeatureSet extract(const LabelledSet& set, const recipe::DataSpec& data, std::int64_t limit,
-                   const Extractor& extractor, c10::Device device) {
+                   const Extractor& extractor, c10::Device device, const Comm& comm) {
     return extract_rows(
-        set, data, limit, [&](const at::Tensor& images, const auto&) { return extractor(images); }, device);
+        set, data, limit, [&](const at::Tensor& images, const auto&) { return extractor(images); }, device,
+        comm);
 }
 
 FeatureSet extract_rows(const LabelledSet& set, const recipe::DataSpec& data, std::int64_t limit,
-                        const RowExtractor& extractor, c10::Device device) {
+                        const RowExtractor& extractor, c10::Device device, const Comm& comm) {
     const at::NoGradGuard no_grad;
-    FeatureSet out;
     Rows features;
-    out.odd = for_each_batch(
+    const auto shared = share_batches(
         set, data, evaluation_batch(data, device), limit,
         [&](const at::Tensor& images, const std::vector<std::int64_t>& rows) {
             features.add(extractor(images, rows));
-            add_rows(out, set, rows);
         },
-        device);
-    out.x = features.take();
+        device, comm);
+    FeatureSet out;
+    add_rows(out, set, shared.images);
+    out.odd = shared.odd;
+    out.x = gather_shared(features.take(), shared, comm);
     if (!out.x.defined()) throw NothingReadable(*set.images);
     return out;
 }

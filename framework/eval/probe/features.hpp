@@ -87,14 +87,17 @@ struct NothingReadable : DataError {
 void add_rows(FeatureSet& out, const LabelledSet& set, const std::vector<std::int64_t>& images);
 
 /// `device` is the one that `extractor` moves images to. Features stay there until they are 64 MiB, since each
-/// copy of them waits for all that was asked of it.
+/// copy of them waits for all that was asked of it. The processes of `comm` each extract a part, and all get the
+/// rows that one process alone has, bit for bit; of the odd images each has those that it met.
 FeatureSet extract(const LabelledSet& set, const recipe::DataSpec& data, std::int64_t limit,
-                   const Extractor& extractor, c10::Device device = c10::kCPU);
+                   const Extractor& extractor, c10::Device device = c10::kCPU,
+                   const Comm& comm = Comm::local());
 
 /// The same for features that take more of the images than their pixels: `rows` are their places in the set.
 using RowExtractor = std::function<at::Tensor(const at::Tensor& images, const std::vector<std::int64_t>& rows)>;
 FeatureSet extract_rows(const LabelledSet& set, const recipe::DataSpec& data, std::int64_t limit,
-                        const RowExtractor& extractor, c10::Device device = c10::kCPU);
+                        const RowExtractor& extractor, c10::Device device = c10::kCPU,
+                        const Comm& comm = Comm::local());
 
 /// What the frozen backbone of a network writes for images, moved to the context's device.
 Tensors frozen_outputs(const plan::Plan& plan, const std::string& network, const at::Tensor& images,

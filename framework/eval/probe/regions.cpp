@@ -51,7 +51,8 @@ Tensor around(const Tensor& image, const Tensor& mask) {
 }  // namespace
 
 FeatureSet extract_regions(const LabelledSet& set, const recipe::DataSpec& data, std::int64_t limit,
-                           const std::string& column, const RegionExtractor& extractor, c10::Device device) {
+                           const std::string& column, const RegionExtractor& extractor, c10::Device device,
+                           const Comm& comm) {
     std::vector<data::Quarantined> unusable, none;
     const auto kept = with_region(set, column, unusable);
     if (kept.images->size() == 0) throw NothingReadable(*set.images);
@@ -62,7 +63,7 @@ FeatureSet extract_regions(const LabelledSet& set, const recipe::DataSpec& data,
             for (const auto row : rows) masks.push_back(region_mask(kept, row, column, none));
             return extractor(images, at::cat(masks));
         },
-        device);
+        device, comm);
     out.odd.without_mask = std::move(unusable);
     return out;
 }

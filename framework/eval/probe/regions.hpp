@@ -10,10 +10,10 @@ using RegionExtractor = std::function<at::Tensor(const at::Tensor& images, const
 
 /// The features of the images' regions: `column` holds their masks as data::read_mask reads them. An
 /// image whose mask is not known, cannot be used or marks nothing is left out. Throws NothingReadable without
-/// one.
+/// one. By all processes of `comm`, as extract().
 FeatureSet extract_regions(const LabelledSet& set, const recipe::DataSpec& data, std::int64_t limit,
                            const std::string& column, const RegionExtractor& extractor,
-                           c10::Device device = c10::kCPU);
+                           c10::Device device = c10::kCPU, const Comm& comm = Comm::local());
 
 /// Throws DataError, at `place`, where no labelled image of a set has such a mask, and with `every_class` where
 /// none of some class has: before the training, not after it.

@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include <hearth/hearth.hpp>
+#include <limits>
 
 #include "common/pixels.hpp"
 #include "common/transformer/decoder.hpp"
@@ -57,15 +58,32 @@ class MaeDecoder : public PixelDecoder {
                         fmt::format("mae-decoder: found tokens [{}, {}, D] and restore [{}, {}], expected the "
                                     "same samples and at most as many tokens as patches",
                                     batch, visible, restore.size(0), patches));
+        expect_places(restore, visible);
         // One look-up puts everything in place: the last row of the table is the mask token.
         const auto encoded = embed(at::cat({in["cls"].unsqueeze(1), tokens}, 1));  // [B, 1+N, width]
-        const auto table = at::cat({encoded.flatten(0, 1), mask_token(grid)[0]}, 0);
-        const auto first = at::arange(batch, restore.options()).mul_(1 + visible).unsqueeze(1);  // [B, 1]
-        const auto rows = at::where(restore < visible, restore + first + 1, batch * (1 + visible));
+        std::vector<Tensor> table = {encoded.flatten(0, 1), mask_token(grid)[0]};
+        const auto masked = batch * (1 + visible);
+        const auto first = at::arange(0, masked, 1 + visible, restore.options()).unsqueeze(1);  // [B, 1]
+        auto rows = at::where(restore < visible, restore + first + 1, masked);
+        if (!restore.is_cpu()) {  // a kernel that looks outside of its table ends all work on the GPU
+            table.push_back(at::full_like(table.back(), std::numeric_limits<double>::quiet_NaN()));
+            rows = at::where(restore < 0, masked + 1, rows);
+        }
         const auto [mean, std] = pixels::unit_of_backbone(in, in["image"]);
-        return {{"prediction", decode(at::embedding(table, at::cat({first, rows}, 1)), grid)},
+        return {{"prediction", decode(at::embedding(at::cat(table), at::cat({first, rows}, 1)), grid)},
                 {"prediction.mean", mean},
                 {"prediction.std", std}};
+    }
+
+  private:
+    /// On a GPU the host would wait for the answer: there the prediction of such a patch is not a number.
+    static void expect_places(const Tensor& restore, std::int64_t visible) {
+        if (!restore.is_cpu() || restore.numel() == 0) return;
+        if (const auto least = restore.min().item<std::int64_t>(); least < 0)
+            throw Error(ExitCode::internal,
+                        fmt::format("mae-decoder: found {} in restore, expected the token of each patch: 0 to "
+                                    "{}, or {} and above where it is masked; see what writes restore",
+                                    least, visible - 1, visible));
     }
 };
 

@@ -4,8 +4,11 @@
 #include <ATen/ATen.h>
 #include <ATen/core/grad_mode.h>
 
+#include <mutex>
+
 #include "eval/memory_dataset.hpp"
 #include "eval/probe/batches.hpp"
+#include "support/thread_comm.hpp"
 #include "train/support.hpp"
 
 using namespace hearth;
@@ -181,6 +184,43 @@ TEST_CASE("a limit takes that many images, the same ones every time, from all of
     CHECK(*std::max_element(first.begin(), first.end()) > 30);
     CHECK(images_of(extract(set, data_spec(), 10, means), set) == first);
     CHECK(extract(set, data_spec(), 1000, means).x.size(0) == 63);
+}
+
+TEST_CASE("several processes each extract a part, and all get what one has, bit for bit and batch by batch") {
+    std::mutex mutex;
+    std::int64_t seen = 0;
+    // The second number tells how many images the batch had.
+    const Extractor extractor = [&](const at::Tensor& images) {
+        const std::lock_guard lock(mutex);
+        seen += images.size(0);
+        return at::stack({images.mean({1, 2, 3}), at::full({images.size(0)}, images.size(0))}, 1);
+    };
+    for (const std::set<std::int64_t>& broken : {std::set<std::int64_t>{}, {4, 5, 63, 64, 127, 199}})
+        for (const std::int64_t images : {9, 200})
+            for (const std::int64_t limit : {0, 10, 70, 1000}) {
+                const auto set = labelled(images, broken);
+                const auto alone = extract(set, data_spec(), limit, extractor);
+                for (const int world : {2, 3}) {
+                    INFO(images << " images, limit " << limit << ", " << world << " processes");
+                    seen = 0;
+                    std::vector<FeatureSet> found(static_cast<std::size_t>(world));
+                    run_ranks(world, [&](const Comm& comm) {
+                        found[static_cast<std::size_t>(comm.rank())] =
+                            extract(set, data_spec(), limit, extractor, c10::kCPU, comm);
+                    });
+                    CHECK(seen == alone.x.size(0));  // none of them twice
+                    for (const auto& rows : found) {
+                        CHECK(at::equal(rows.x, alone.x));
+                        CHECK(rows.labels == alone.labels);
+                        CHECK(rows.patients == alone.patients);
+                    }
+                }
+            }
+    CHECK_THROWS_AS(run_ranks(2,
+                              [&](const Comm& comm) {
+                                  extract(labelled(3, {0, 1, 2}), data_spec(), 0, extractor, c10::kCPU, comm);
+                              }),
+                    NothingReadable);
 }
 
 TEST_CASE("no gradient is kept of features") {

@@ -222,6 +222,22 @@ TEST_CASE("an image of another size is decoded, one that tokens do not tile is n
         Catch::Contains("16 tokens do not tile an image of 40 x 32") && Catch::Contains("image = \"global\""));
 }
 
+TEST_CASE("a place before the first token is an error that names it, whatever sample it is of") {
+    const auto head = decoder();
+    for (const std::int64_t sample : {0, 1}) {
+        auto in = inputs();
+        in["restore"][sample][5] = -2;
+        CHECK_THROWS_WITH(head->forward(in, {}), Catch::Contains("found -2 in restore") &&
+                                                     Catch::Contains("0 to 2, or 3 and above where it is masked"));
+    }
+    auto in = inputs();
+    const auto base = head->forward(in, {})["prediction"];
+    in.set("restore", at::where(in["restore"] < visible, in["restore"], 1'000'000));  // masked, however far
+    CHECK(at::equal(head->forward(in, {})["prediction"], base));
+    in.set("restore", some_restore().slice(0, 0, 1));
+    CHECK_THROWS_WITH(head->forward(in, {}), Catch::Contains("and restore [1, 16], expected the same samples"));
+}
+
 TEST_CASE("the prediction is declared with the pixels of a patch") {
     const auto& type = test::registry().find(Kind::head, "mae-decoder");
     CHECK(to_string(type.writes(test::options(type), symbols_of(3))[0].shape) == "B 16 192");
