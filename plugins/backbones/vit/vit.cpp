@@ -98,8 +98,11 @@ class Vit : public Backbone {
             .choices({"timm", "dino"})
             .doc("positions for other image sizes: antialiased bicubic (timm), or bicubic as the DINO code");
         schema.text("init", "timm")
-            .choices({"timm", "mae"})
-            .doc("initial weights: normal 0.02, or Xavier uniform (MAE, the AFiRe code)");
+            .choices({"timm", "mae", "moco"})
+            .doc(
+                "initial weights: normal 0.02, Xavier uniform (MAE, the AFiRe code), or that with queries, "
+                "keys and "
+                "values each by themselves (MoCo v3)");
         schema.boolean("recompute", false)
             .doc(
                 "keep only the input of each block for the backward pass and compute the rest again there: "
@@ -159,7 +162,7 @@ class Vit : public Backbone {
                                                              .mlp_ratio = options.number("mlp_ratio"),
                                                              .qkv_bias = options.boolean("qkv_bias")}));
         norm_ = register_module("norm", transformer::layer_norm(shape.dim));
-        init_weights(options.text("init") == "mae", sincos);
+        init_weights(options.text("init"), sincos);
     }
 
     bool differentiates_twice() const override { return false; }  // attention and the recomputed blocks
@@ -204,13 +207,19 @@ class Vit : public Backbone {
         return context.wanted != nullptr && context.wants(port);
     }
 
-    void init_weights(bool mae, bool sincos) {
-        transformer::init_linear_layers(*this, mae ? transformer::Init::mae : transformer::Init::timm);
-        torch::nn::init::normal_(cls_token_, 0, mae ? 0.02 : 1e-6);
+    void init_weights(const std::string& init, bool sincos) {
+        const bool timm = init == "timm", moco = init == "moco";
+        transformer::init_linear_layers(*this, timm ? transformer::Init::timm : transformer::Init::mae);
+        torch::nn::init::normal_(cls_token_, 0, init == "mae" ? 0.02 : 1e-6);
         if (!sincos) torch::nn::init::normal_(pos_embed_, 0, 0.02);
-        if (!mae) return;  // timm leaves the convolution at its own initial weights
+        if (timm) return;  // timm leaves the convolution at its own initial weights
         const at::NoGradGuard no_grad;
         torch::nn::init::xavier_uniform_(patch_embed_->proj()->weight.flatten(1));
+        if (!moco) return;
+        torch::nn::init::zeros_(patch_embed_->proj()->bias);
+        for (const auto& item : named_parameters())
+            if (item.key().ends_with("attn.qkv.weight"))
+                for (const auto& part : item.value().chunk(3)) torch::nn::init::xavier_uniform_(part);
     }
 
     struct Kept {

@@ -151,6 +151,19 @@ TEST_CASE("the same seed gives the same weights and the same output") {
     CHECK(at::equal(first["cls"], again["cls"]));
 }
 
+TEST_CASE("init = moco draws queries, keys and values each as a matrix of its own") {
+    const auto made = small_vit({{"init", std::string("moco")}});
+    const auto weights = made->named_parameters();
+    const auto largest = [&](const char* name) { return weights[name].abs().max().item<double>(); };
+    const auto xavier = [](double in, double out) { return std::sqrt(6 / (in + out)); };
+    for (const auto& part : weights["blocks.0.attn.qkv.weight"].chunk(3))
+        CHECK(part.abs().max().item<double>() == Approx(xavier(32, 32)).epsilon(0.02));
+    CHECK(largest("blocks.1.mlp.fc1.weight") == Approx(xavier(32, 128)).epsilon(0.02));
+    CHECK(largest("patch_embed.proj.weight") == Approx(xavier(64, 32)).epsilon(0.02));
+    CHECK(largest("patch_embed.proj.bias") == 0);
+    CHECK(largest("cls_token") < 1e-5);
+}
+
 TEST_CASE("drop path acts in training only, and repeats for the same step") {
     const auto vit = small_vit({{"drop_path", Schedule(0.5)}, {"depth", std::int64_t{6}}});
     const auto image = at::rand({1, 1, 64, 64}).expand({16, 1, 64, 64});
