@@ -82,7 +82,7 @@ def timm_cases(model, patch, size, larger, batch):
                 for name, (options, inputs) in cases.items()}
 
 
-def write(file, kind, id, options, symbols, weights, cases, with_outputs):
+def write(file, kind, id, options, symbols, weights, cases, with_outputs, extra=None):
     tensors = {"weights/" + name: value.detach().contiguous() for name, value in weights.items()}
     described, stored = {}, {}  # a tensor that several cases read is stored once
     for name, (changes, inputs, outputs) in cases.items():
@@ -94,7 +94,7 @@ def write(file, kind, id, options, symbols, weights, cases, with_outputs):
             tensors.update({f"out/{name}/{port}": value.contiguous().clone() for port, value in outputs.items()})
     save_file({name: value.contiguous() for name, value in tensors.items()}, file,
               {"kind": kind, "id": id, "options": json.dumps(options), "symbols": json.dumps(symbols),
-               "cases": json.dumps(described)})
+               "cases": json.dumps(described), **(extra or {})})
 
 
 def compare(program, what, tolerance, *arguments):

@@ -41,7 +41,12 @@ T option_or(const Options& options, const char* name, T fallback) {
 std::int64_t attention_heads(const Options& options) {
     if (const auto given = option_or<std::int64_t>(options, "heads", 0); given > 0) return given;
     const auto size = option_or<std::string>(options, "size", "");
-    return size == "tiny" ? 3 : size == "small" ? 6 : size == "base" ? 12 : size == "large" ? 16 : 0;
+    return size == "tiny"    ? 3
+           : size == "small" ? 6
+           : size == "base"  ? 12
+           : size == "large" ? 16
+           : size == "giant" ? 24
+                             : 0;
 }
 
 exporting::Backbone read_backbone(const runs::LoadedRun& run, const std::string& name) {
@@ -73,6 +78,10 @@ exporting::Backbone read_backbone(const runs::LoadedRun& run, const std::string&
     out.size = labelled && labelled->size > 0 ? labelled->size : run.recipe.data.size;
     out.fit = run.recipe.data.fit;
     out.resample = option_or<std::string>(options, "position_resample", "");
+    out.rope = option_or<std::string>(options, "rope", "none");
+    out.rope_base = option_or<Schedule>(options, "rope_base", Schedule(0))(Progress{});
+    out.rope_grid = option_or<std::int64_t>(options, "rope_grid", 0);
+    out.norm_eps = option_or<Schedule>(options, "norm_eps", Schedule(1e-6))(Progress{});
     return out;
 }
 

@@ -31,6 +31,8 @@ struct Target {
     exporting::NamedTensors tensors;
     std::string network = "student";
     double mean = 0, std = 1;  ///< of a backbone for one channel
+    std::string rope;          ///< its options of these names; "" where it has none
+    double norm_eps = 1e-6;
 };
 
 exporting::NamedTensors tensors_of(const Component& component) {
@@ -40,11 +42,17 @@ exporting::NamedTensors tensors_of(const Component& component) {
     return out;
 }
 
-Target target_of(const Component& backbone, std::string network) {
+Target target_of(const Component& backbone, std::string network, const Options& options) {
     const auto unit = host::guarded_call(backbone, "backbone", "normalization", [&] {
         return dynamic_cast<const Backbone&>(backbone).normalization();
     });
-    return {tensors_of(backbone), std::move(network), unit.mean.front(), unit.std.front()};
+    Target out{tensors_of(backbone), std::move(network), unit.mean.front(), unit.std.front(), {}};
+    const auto has = [&](const char* name) { return options.all().count(name) != 0; };
+    if (has("rope") && has("norm_eps")) {
+        out.rope = options.text("rope");
+        out.norm_eps = options.number("norm_eps");
+    }
+    return out;
 }
 
 /// The options of a component as a recipe, or key=value words, give them.
@@ -65,7 +73,7 @@ Target target_of_recipe(const ImportFlags& flags, const std::vector<std::string>
         const auto* spec = recipe.network(network.name);
         if (!network.backbone || spec == nullptr || !spec->backbone) continue;
         if (!flags.network.empty() && network.name != flags.network) continue;
-        return target_of(*network.backbone, network.name);
+        return target_of(*network.backbone, network.name, bind(registry, *spec->backbone));
     }
     throw RecipeError(fmt::format("{}: found no network{} with a backbone of its own", file,
                                   flags.network.empty() ? "" : " '" + flags.network + "'"));
@@ -85,7 +93,8 @@ Target target_of_options(const ImportFlags& flags, const std::vector<std::string
     symbols.bind("C", flags.channels);
     symbols.bind("H", flags.size);
     symbols.bind("W", flags.size);
-    return target_of(*registry.find(Kind::backbone, flags.backbone).create(options, symbols), "student");
+    return target_of(*registry.find(Kind::backbone, flags.backbone).create(options, symbols), "student",
+                     options);
 }
 
 Target find_target(const ImportFlags& flags, const Globals& globals) {
@@ -116,7 +125,19 @@ void print_names(const char* title, const std::vector<std::string>& names) {
     for (const auto& name : names) fmt::print("  {}\n", name);
 }
 
+/// size = "small", patch = 14
+std::string as_toml(const std::vector<exporting::VitOption>& options) {
+    std::vector<std::string> words;
+    for (const auto& [name, value] : options) words.push_back(fmt::format("{} = {}", name, value));
+    return fmt::format("{}", fmt::join(words, ", "));
+}
+
 void print(const exporting::ImportResult& result) {
+    if (!result.kind.empty())
+        fmt::print("the file's network: {}, backbone = {{ use = \"vit\", {} }}\n", result.kind,
+                   as_toml(result.options));
+    for (const auto& [name, found, expected] : result.mismatches)
+        fmt::print("option {}: found {} in the recipe, expected {} for this file\n", name, found, expected);
     for (const auto& note : result.notes) fmt::print("{}\n", note);
     print_names("unexpected, not taken", result.unexpected);
     print_names("missing", result.missing);
@@ -130,7 +151,16 @@ nlohmann::json to_json(const exporting::ImportResult& result, const std::string&
     auto misshaped = nlohmann::json::array();
     for (const auto& entry : result.misshaped)
         misshaped.push_back({{"name", entry.name}, {"found", entry.found}, {"expected", entry.expected}});
-    return {{"file", result.complete() ? nlohmann::json(out) : nlohmann::json()},
+    auto options = nlohmann::json::object(), mismatches = nlohmann::json::array();
+    for (const auto& [name, value] : result.options) options[name] = nlohmann::json::parse(value);
+    for (const auto& [name, found, expected] : result.mismatches)
+        mismatches.push_back({{"option", name},
+                              {"found", nlohmann::json::parse(found)},
+                              {"expected", nlohmann::json::parse(expected)}});
+    return {{"kind", result.kind},
+            {"options", options},
+            {"mismatches", mismatches},
+            {"file", result.complete() ? nlohmann::json(out) : nlohmann::json()},
             {"taken", result.weights.size()},
             {"missing", result.missing},
             {"unexpected", result.unexpected},
@@ -145,6 +175,8 @@ void import(ImportFlags flags, const Globals& globals) {
     const auto target = find_target(flags, globals);
     flags.options.target_mean = target.mean;
     flags.options.target_std = target.std;
+    flags.options.target_rope = target.rope;
+    flags.options.target_norm_eps = target.norm_eps;
     const auto result =
         exporting::import_weights(base::read_safetensors(flags.file).tensors, target.tensors, flags.options);
     auto out = fs::path(globals.out);
@@ -159,12 +191,19 @@ void import(ImportFlags flags, const Globals& globals) {
         base::print_json(to_json(result, out.string()), 2);
     else
         print(result);
-    if (!result.complete())
-        throw RecipeError(
-            fmt::format("{}: {} weights of the backbone are missing and {} have another shape; nothing was "
-                        "written. Its options (size, "
-                        "patch, ..), the channels and --sum-channels decide what fits",
-                        flags.file, result.missing.size(), result.misshaped.size()));
+    if (!result.complete()) {
+        std::vector<exporting::VitOption> needed;
+        for (const auto& [name, found, expected] : result.mismatches) needed.push_back({name, expected});
+        throw RecipeError(fmt::format(
+            "{}: {} weights of the backbone are missing and {} have another shape; nothing was "
+            "written. Its options (size, "
+            "patch, ..), the channels and --sum-channels decide what fits{}",
+            flags.file, result.missing.size(), result.misshaped.size(),
+            needed.empty()
+                ? ""
+                : fmt::format("; the file's network is {}: write {} into the backbone of [networks.{}]",
+                              result.kind, as_toml(needed), target.network)));
+    }
     if (!globals.json)
         fmt::print("{}: {} tensors\n\n[networks.{}]\ninit_from = \"{}\"\n", out.string(), result.weights.size(),
                    target.network, out.string());

@@ -26,8 +26,4 @@ std::vector<std::string> format_names();
 /// whose tensors are `weights` with it; the others take the backbone's own names.
 Package package(const Backbone& backbone, const std::string& format, const std::string& network);
 
-/// Hugging Face's name of a parameter of timm's vision transformer, "" when it has none. qkv has three: `part`
-/// is "query", "key" or "value".
-std::string huggingface_name(const std::string& timm_name, const std::string& part = "");
-
 }  // namespace hearth::exporting

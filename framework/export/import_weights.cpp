@@ -7,41 +7,13 @@
 #include <hearth/error.hpp>
 #include <hearth/text.hpp>
 #include <map>
-#include <set>
 
-#include "export/formats.hpp"
+#include "export/vit_names.hpp"
 
 namespace hearth::exporting {
 namespace {
 
 using Names = std::map<std::string, at::Tensor>;
-
-/// The parameters of a vision transformer of Hugging Face under timm's names ("vit." and the like in front
-/// stay); the names of any other file as they are.
-NamedTensors with_timm_names(const NamedTensors& file, const NamedTensors& target) {
-    const std::string patches = huggingface_name("patch_embed.proj.weight");
-    const auto anchor =
-        std::ranges::find_if(file, [&](const auto& item) { return item.first.ends_with(patches); });
-    if (anchor == file.end()) return file;
-    const auto prefix = anchor->first.substr(0, anchor->first.size() - patches.size());
-    NamedTensors out;
-    std::set<std::string> taken;
-    for (const auto& [name, tensor] : target) {
-        std::vector<at::Tensor> parts;
-        const bool fused = name.find(".attn.qkv.") != std::string::npos;
-        for (const auto* part : {"query", "key", "value"}) {
-            const auto wanted = prefix + huggingface_name(name, part);
-            if (const auto found = find(file, wanted); found.defined() && (fused || parts.empty()))
-                parts.push_back(found);
-            taken.insert(wanted);
-        }
-        if (parts.size() == (fused ? 3U : 1U))
-            out.emplace_back(name, fused ? at::cat(parts, 0) : parts.front());
-    }
-    for (const auto& item : file)
-        if (taken.count(item.first) == 0) out.push_back(item);
-    return out;
-}
 
 /// How many names of the target each prefix of the file brings.
 std::map<std::string, int> prefixes(const NamedTensors& file, const NamedTensors& target) {
@@ -82,9 +54,58 @@ std::string pick_prefix(const NamedTensors& file, const NamedTensors& target) {
 /// Positions of the file on the grid of the target; undefined when that is not what the shapes are.
 at::Tensor fitted_positions(const at::Tensor& found, const at::Tensor& target, std::string& note) {
     const auto from = grid_of(found), to = grid_of(target);
-    if (from == 0 || to == 0 || found.size(2) != target.size(2)) return {};
+    if (from == 0 || to == 0 || found.size(2) != target.size(2) || prefix_of(found) != prefix_of(target))
+        return {};
     note = fmt::format("{} x {} patches resampled to {} x {}", from, from, to, to);
     return resampled_positions(found, to);
+}
+
+/// A class token with a position becomes one that holds it, or the other way round: their sum is all that is read.
+void fit_class_position(Names& found, const NamedTensors& target, std::vector<std::string>& notes) {
+    const auto wanted = find(target, "pos_embed");
+    const auto at = found.find("pos_embed"), cls = found.find("cls_token");
+    if (!wanted.defined() || at == found.end() || cls == found.end()) return;
+    auto& positions = at->second;
+    if (grid_of(wanted) == 0 || grid_of(positions) == 0 || prefix_of(wanted) == prefix_of(positions)) return;
+    if (cls->second.dim() != 3 || cls->second.size(2) != positions.size(2)) return;
+    if (prefix_of(positions) == 1) {
+        cls->second = cls->second + positions.slice(1, 0, 1);
+        positions = positions.slice(1, 1);
+        notes.emplace_back("cls_token: its position added, which the backbone has no place for");
+    } else {
+        positions = at::cat({at::zeros({1, 1, positions.size(2)}, positions.options()), positions}, 1);
+        notes.emplace_back("pos_embed: a class token's position of zero added");
+    }
+}
+
+/// The last norm of a network that pools tokens serves one that does not, and the other way round.
+void fit_last_norm(Names& found, const NamedTensors& target, std::vector<std::string>& notes) {
+    for (const auto& [wanted, other] : {std::pair{"norm.", "fc_norm."}, {"fc_norm.", "norm."}}) {
+        if (!find(target, std::string(wanted) + "weight").defined()) continue;
+        if (found.count(std::string(wanted) + "weight") != 0 || found.count(std::string(other) + "weight") == 0)
+            continue;
+        for (const auto* part : {"weight", "bias"}) {
+            auto moved = found.extract(std::string(other) + part);
+            if (moved.empty()) continue;
+            moved.key() = std::string(wanted) + part;
+            found.insert(std::move(moved));
+        }
+        notes.push_back(
+            fmt::format("{0}weight, {0}bias: the file's {1}weight, {1}bias; pool = \"{2}\" computes what "
+                        "the file's network does",
+                        wanted, other, std::string(other) == "norm." ? "cls" : "mean"));
+        return;
+    }
+}
+
+/// What kind of network the file has, and where the recipe makes another.
+void recognise(const Names& found, const NamedTensors& target, const ImportOptions& options,
+               ImportResult& out) {
+    const auto shape = vit_shape({found.begin(), found.end()}), wanted = vit_shape(target);
+    if (!shape || !wanted) return;
+    out.kind = family(layout_of(*shape, usual_rope(*shape)))["name"];
+    out.options = vit_options(*shape);
+    out.mismatches = option_mismatches(*shape, *wanted, options.target_rope, options.target_norm_eps);
 }
 
 bool is_first_layer(const std::string& name) {
@@ -132,6 +153,9 @@ ImportResult import_weights(const NamedTensors& given, const NamedTensors& targe
             out.unexpected.push_back(name);
     }
     if (!prefix.empty()) out.notes.push_back(fmt::format("names below '{}'", prefix));
+    recognise(found, target, options, out);
+    fit_class_position(found, target, out.notes);
+    fit_last_norm(found, target, out.notes);
     at::Tensor folded;  // the first layer before its channels were summed
     for (const auto& [name, expected] : target) {
         const auto at = found.find(name);

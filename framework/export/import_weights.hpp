@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "export/backbone.hpp"
+#include "export/vit_options.hpp"
 
 namespace hearth::exporting {
 
@@ -18,6 +19,9 @@ struct ImportOptions {
     /// backbone. Empty: the sum alone.
     std::vector<double> mean = {}, std = {};
     double target_mean = 0, target_std = 1;
+    /// Options `rope` and `norm_eps` of the backbone, which no parameter tells; "": it has none, or they are unknown.
+    std::string target_rope = {};
+    double target_norm_eps = 1e-6;
 };
 
 struct Misshaped {
@@ -31,7 +35,10 @@ struct ImportResult {
     std::vector<std::string> unexpected;  ///< in the file, not of the backbone (heads, decoders)
     std::vector<Misshaped> misshaped;
     std::vector<std::string> notes;  ///< what was converted: "pos_embed: 14 x 14 patches resampled to 8 x 8"
-    bool complete() const { return missing.empty() && misshaped.empty(); }
+    std::string kind;  ///< of the network in the file: "ViT"; "" where it is no vision transformer
+    std::vector<VitOption> options;          ///< that `vit` needs for it
+    std::vector<OptionMismatch> mismatches;  ///< options of the recipe that make another network
+    bool complete() const { return missing.empty() && misshaped.empty() && mismatches.empty(); }
 };
 
 /// `target` holds the backbone's parameters and buffers. Throws RecipeError when nothing in the file fits, or

@@ -89,7 +89,7 @@ std::string preprocessing_section(const Backbone& backbone, const std::string& f
         "itself.\n",
         backbone.channels, backbone.size, backbone.size, backbone.fit, list(backbone.mean), list(backbone.std));
     const auto vit = vit_shape(backbone.weights);
-    if (!vit || vit->image_size() == backbone.size) return text;
+    if (!vit || vit->grid == 0 || vit->image_size() == backbone.size) return text;
     text +=
         fmt::format("\nIts positions were learned on images of {} x {}; for {} x {} they are resampled{}.\n",
                     vit->image_size(), vit->image_size(), backbone.size, backbone.size,

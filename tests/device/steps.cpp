@@ -111,3 +111,24 @@ TEST_CASE("augments that run on the device leave nothing behind either") {
         CHECK(fmt::format("{}", fmt::join(counted_step(recipe).mixed, " ")) == "");
     }
 }
+
+TEST_CASE("a vision transformer with what published networks have leaves nothing behind on the CPU") {
+    fake_cuda::install();
+    const auto of = [](const std::string& option) { return "networks.student.backbone." + option; };
+    for (const auto& options : std::vector<std::vector<std::string>>{
+             {"layer_scale=1e-5", "registers=4"},
+             {"layer_scale=1e-5", "registers=4", "qkv_bias=false", "positions=none", "rope=centred"},
+             {"rope=grid", "rope_grid=16", "key_bias=false", "mlp=swiglu", "mlp_norm=true", "attention_norm=true",
+              "pool=mean"}}) {
+        INFO(fmt::format("{}", fmt::join(options, " ")));
+        std::vector<std::string> overrides = {"data.source=phantom", of("size=tiny"), of("depth=2")};
+        for (const auto& option : options) overrides.push_back(of(option));
+        for (const auto* file : {"baselines/dino.toml", "baselines/mae.toml"}) {
+            INFO(file);
+            auto recipe =
+                recipe::load(std::filesystem::path(HEARTH_TEST_SOURCE_DIR) / "recipes" / file, overrides);
+            recipe.train.batch = batch_size;
+            CHECK(fmt::format("{}", fmt::join(counted_step(recipe).mixed, " ")) == "");
+        }
+    }
+}

@@ -1,6 +1,7 @@
 // Weights of other libraries: prefixes, names, positions, channels, and lists of what did not fit.
 #include "export/import_weights.hpp"
 
+#include <algorithm>
 #include <catch2/catch.hpp>
 
 #include "export/formats.hpp"
@@ -149,4 +150,53 @@ TEST_CASE("half precision becomes single") {
     const auto result = import_weights(file, made_vit(), {});
     CHECK(result.complete());
     CHECK(result.weights.front().second.scalar_type() == at::kFloat);
+}
+
+TEST_CASE("the names and biases of a training code: registers stored apart, a mask over the keys' bias") {
+    auto target = made_vit();
+    const auto at = std::ranges::find(target, "pos_embed", &NamedTensors::value_type::first);
+    at->first = "reg_token";
+    at->second = at::ones({1, 4, 12});
+    NamedTensors file;
+    for (const auto& [name, tensor] : target) {
+        if (name == "reg_token") {
+            file.emplace_back("storage_tokens", tensor);
+        } else {
+            file.emplace_back(name, tensor);
+            if (name.ends_with("qkv.bias")) file.emplace_back(name + "_mask", at::ones({36}));
+        }
+    }
+    NamedTensors wanted;
+    for (const auto& [name, tensor] : target) {
+        if (name.ends_with("qkv.bias")) {
+            const auto stem = name.substr(0, name.size() - 8);
+            wanted.emplace_back(stem + "q_bias", tensor.slice(0, 0, 12));
+            wanted.emplace_back(stem + "v_bias", tensor.slice(0, 24));
+        } else {
+            wanted.emplace_back(name, tensor);
+        }
+    }
+    const auto result = import_weights(file, wanted, {});
+    CHECK(result.unexpected.empty());
+    CHECK(same(result.weights, wanted));
+    CHECK(result.kind == "DINOv3");
+}
+
+TEST_CASE("a class token with a position becomes one without, and back: their sum stays") {
+    const auto placed = made_vit();
+    auto free = placed;
+    free.emplace_back("reg_token", at::zeros({1, 2, 12}));
+    for (auto& [name, tensor] : free)
+        if (name == "pos_embed") tensor = tensor.slice(1, 1);
+    auto file = placed;
+    file.emplace_back("reg_token", at::zeros({1, 2, 12}));
+    const auto result = import_weights(file, free, {});
+    CHECK(result.complete());
+    CHECK(at::equal(find(result.weights, "cls_token"),
+                    find(placed, "cls_token") + find(placed, "pos_embed").slice(1, 0, 1)));
+    CHECK(at::equal(find(result.weights, "pos_embed"), find(free, "pos_embed")));
+    const auto back = import_weights(free, file, {});
+    CHECK(back.complete());
+    CHECK(find(back.weights, "pos_embed").slice(1, 0, 1).eq(0).all().item<bool>());
+    CHECK(at::equal(find(back.weights, "pos_embed").slice(1, 1), find(free, "pos_embed")));
 }

@@ -1,5 +1,7 @@
-// This is the vision transformer (Dosovitskiy et al. 2021, https://arxiv.org/abs/2010.11929). Parameters
-// carry the names and shapes of timm's vit_*_patch16_224, so weights exchange without a mapping table.
+// This is the vision transformer (Dosovitskiy et al. 2021, https://arxiv.org/abs/2010.11929) and what DINOv2
+// (https://arxiv.org/abs/2304.07193, registers https://arxiv.org/abs/2309.16588), DINOv3
+// (https://arxiv.org/abs/2508.10104) and EVA-02 (https://arxiv.org/abs/2303.11331) made of it. Parameters carry the
+// names and shapes of timm's VisionTransformer, so weights exchange without a mapping table.
 #include <ATen/core/grad_mode.h>
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -13,6 +15,7 @@
 #include "common/transformer/block.hpp"
 #include "common/transformer/positions.hpp"
 #include "common/transformer/recompute.hpp"
+#include "common/transformer/rope.hpp"
 
 namespace {
 
@@ -30,7 +33,8 @@ Shape4 network_shape(const Options& options) {
     Shape4 shape = size == "tiny"    ? Shape4{192, 3, 12}
                    : size == "small" ? Shape4{384, 6, 12}
                    : size == "base"  ? Shape4{768, 12, 12}
-                                     : Shape4{1024, 16, 24};
+                   : size == "large" ? Shape4{1024, 16, 24}
+                                     : Shape4{1536, 24, 40};
     const auto override = [&](const char* name, std::int64_t& value) {
         if (const auto given = options.integer(name); given != 0) value = given;
     };
@@ -38,6 +42,41 @@ Shape4 network_shape(const Options& options) {
     override("heads", shape.heads);
     override("depth", shape.depth);
     return shape;
+}
+
+transformer::Rope rope_kind(const Options& options) {
+    const auto& word = options.text("rope");
+    return word == "centred" ? transformer::Rope::centred
+           : word == "grid"  ? transformer::Rope::grid
+                             : transformer::Rope::none;
+}
+
+transformer::RopeOptions rope_options(const Options& options, Grid native) {
+    const auto shape = network_shape(options);
+    const auto kind = rope_kind(options);
+    const auto base = options.number("rope_base");
+    const auto side = options.integer("rope_grid");
+    return {.kind = kind,
+            .base = base > 0                             ? base
+                    : kind == transformer::Rope::centred ? 100
+                                                         : 10000,
+            .head_dim = shape.dim / shape.heads,
+            .reference = side > 0 ? Grid{side, side} : native};
+}
+
+transformer::BlockOptions block_options(const Options& options) {
+    const auto shape = network_shape(options);
+    return {.dim = shape.dim,
+            .heads = shape.heads,
+            .mlp_ratio = options.number("mlp_ratio"),
+            .qkv_bias = options.boolean("qkv_bias"),
+            .norm_eps = options.number("norm_eps"),
+            .key_bias = options.boolean("key_bias"),
+            .attention_norm = options.boolean("attention_norm"),
+            .swiglu = options.text("mlp") == "swiglu",
+            .mlp_norm = options.boolean("mlp_norm"),
+            .layer_scale = options.number("layer_scale"),
+            .rope = rope_kind(options)};
 }
 
 /// Rows and columns of patches; an image that they do not tile is a mistake of the recipe.
@@ -83,17 +122,58 @@ class Vit : public Backbone {
   public:
     static void schema(Schema& schema) {
         schema.text("size", "base")
-            .choices({"tiny", "small", "base", "large"})
-            .doc("width, heads, depth: 192/3/12, 384/6/12, 768/12/12, 1024/16/24");
+            .choices({"tiny", "small", "base", "large", "giant"})
+            .doc("width, heads, depth: 192/3/12, 384/6/12, 768/12/12, 1024/16/24, 1536/24/40");
         schema.integer("patch", 16).range(1, 64).doc("edge of a patch in pixels; divides height and width");
         schema.integer("dim", 0).range(0, 8192).doc("width of a token; 0 = by size");
         schema.integer("heads", 0).range(0, 128).doc("attention heads; 0 = by size");
         schema.integer("depth", 0).range(0, 128).doc("number of blocks; 0 = by size");
         schema.number("mlp_ratio", 4).range(0.25, 16).doc("hidden width of a block's MLP over the token width");
+        schema.text("mlp", "gelu")
+            .choices({"gelu", "swiglu"})
+            .doc("of a block: gelu, or silu(gate) * value with both in fc1 (DINOv2 giant, EVA-02)");
+        schema.boolean("mlp_norm", false)
+            .doc("layer norm before the MLP's second layer (EVA-02 base and large)");
+        schema.boolean("attention_norm", false)
+            .doc("layer norm before the attention's output projection (EVA-02 of CLIP)");
         schema.boolean("qkv_bias", true).doc("bias of the query, key and value projections");
+        schema.boolean("key_bias", true)
+            .doc("false: of these biases the query's and the value's alone (EVA, DINOv3)");
+        schema.number("layer_scale", 0)
+            .range(0, 10)
+            .doc("initial gain a channel of each branch (DINOv2 and DINOv3: 1e-5); 0 = no gains");
+        schema.integer("registers", 0)
+            .range(0, 64)
+            .doc(
+                "tokens beside the class token that nothing reads (DINOv2 with registers, DINOv3: 4); the "
+                "class token "
+                "then has no position");
+        schema.number("norm_eps", 1e-6).range(1e-12, 1e-2).doc("eps of the layer norms; 1e-5 in DINOv3");
+        schema.text("pool", "cls")
+            .choices({"cls", "mean"})
+            .doc(
+                "cls: the last norm is every token's. mean: it is that of the patch tokens' mean, which stands "
+                "for the "
+                "class token in what is written (timm's EVA)");
         schema.text("positions", "learned")
-            .choices({"learned", "sincos"})
-            .doc("position embedding: learned (timm), or fixed 2-D sin-cos (MAE, MoCo v3, the AFiRe code)");
+            .choices({"learned", "sincos", "none"})
+            .doc(
+                "position embedding: learned (timm), fixed 2-D sin-cos (MAE, MoCo v3, the AFiRe code), or "
+                "none");
+        schema.text("rope", "none")
+            .choices({"none", "centred", "grid"})
+            .doc(
+                "rotary positions in the attention: of patch centres in [-1, 1] (DINOv3), or of rows and "
+                "columns "
+                "(EVA-02)");
+        schema.number("rope_base", 0)
+            .range(0, 1e9)
+            .doc("longest period of the rotary positions; 0 = 100 for centred, 10000 for grid");
+        schema.integer("rope_grid", 0)
+            .range(0, 1024)
+            .doc(
+                "rope = \"grid\": an image of any size is laid over so many rows and columns, those of the "
+                "pretraining (EVA-02: 16); 0 = the grid of the recipe's images");
         schema.text("position_resample", "timm")
             .choices({"timm", "dino"})
             .doc("positions for other image sizes: antialiased bicubic (timm), or bicubic as the DINO code");
@@ -118,17 +198,19 @@ class Vit : public Backbone {
     }
     static Ports writes(const Options& options, const Symbols& symbols) {
         const auto shape = network_shape(options);
-        const Dim patch = options.integer("patch"), dim = shape.dim;
+        const Dim patch = options.integer("patch"), dim = shape.dim, first = 1 + options.integer("registers");
         const auto tokens = symbols.bound("N") ? symbols["N"] : symbols["H"] / patch * (symbols["W"] / patch);
         Ports ports = {
             Port("tokens", Shape{"B", tokens, dim},
                  "patch tokens after the last norm: row by row, or in the order of keep"),
-            Port("cls", Shape{"B", dim}, "class token after the last norm"),
-            Port("attention", Shape{"B", shape.depth, shape.heads, Dim(1) + tokens, Dim(1) + tokens},
-                 "attention of every block, the class token first; only where it is asked for by name")
+            Port("cls", Shape{"B", dim}, "class token after the last norm, or what pool says"),
+            Port(
+                "attention", Shape{"B", shape.depth, shape.heads, first + tokens, first + tokens},
+                "attention of every block, class token and registers first; only where it is asked for by name")
                 .maybe(),
-            Port("activations", Shape{"B", Dim(1) + tokens, dim},
-                 "what the last block reads, the class token first; only where it is asked for by name")
+            Port("activations", Shape{"B", first + tokens, dim},
+                 "what the last block reads, class token and registers first; only where it is asked for by "
+                 "name")
                 .maybe()};
         for (auto& port : pixels::Unit::ports()) ports.push_back(std::move(port));
         return ports;
@@ -140,6 +222,9 @@ class Vit : public Backbone {
           resample_(options.text("position_resample") == "dino" ? transformer::Resample::dino
                                                                 : transformer::Resample::timm),
           recompute_(options.boolean("recompute")),
+          pool_mean_(options.text("pool") == "mean"),
+          registers_(options.integer("registers")),
+          rope_(rope_options(options, native_), 1 + registers_),
           drop_path_(options.number("drop_path")),
           unit_(options, symbols.value("C"), "vit") {
         const auto channels = symbols.value("C");
@@ -148,21 +233,24 @@ class Vit : public Backbone {
             throw RecipeError(fmt::format("vit: found keep with {} patches, expected 1 to {} of them",
                                           kept.value(), native_.tokens()));
         const auto shape = network_shape(options);
-        const auto sincos = options.text("positions") == "sincos";
+        const auto& positions = options.text("positions");
+        const auto block = block_options(options);
         cls_token_ = register_parameter("cls_token", at::zeros({1, 1, shape.dim}));
-        pos_embed_ = register_parameter("pos_embed",
-                                        sincos ? transformer::sincos_positions(shape.dim, native_, 1)
-                                               : at::zeros({1, 1 + native_.tokens(), shape.dim}),
-                                        /*requires_grad=*/!sincos);
+        if (registers_ > 0) reg_token_ = register_parameter("reg_token", at::zeros({1, registers_, shape.dim}));
+        if (positions != "none")
+            pos_embed_ = register_parameter("pos_embed",
+                                            positions == "sincos"
+                                                ? transformer::sincos_positions(shape.dim, native_, placed())
+                                                : at::zeros({1, placed() + native_.tokens(), shape.dim}),
+                                            /*requires_grad=*/positions == "learned");
         patch_embed_ =
             register_module("patch_embed", std::make_shared<PatchEmbed>(channels, shape.dim, patch_));
-        blocks_ = register_module(
-            "blocks", transformer::make_blocks(shape.depth, {.dim = shape.dim,
-                                                             .heads = shape.heads,
-                                                             .mlp_ratio = options.number("mlp_ratio"),
-                                                             .qkv_bias = options.boolean("qkv_bias")}));
-        norm_ = register_module("norm", transformer::layer_norm(shape.dim));
-        init_weights(options.text("init"), sincos);
+        blocks_ = register_module("blocks", transformer::make_blocks(shape.depth, block));
+        norm_ = register_module(pool_mean_ ? "fc_norm" : "norm",
+                                transformer::layer_norm(shape.dim, block.norm_eps));
+        if (block.rope != transformer::Rope::none)
+            rope_.of(native_, cls_token_, {});  // refuses what does not fit
+        init_weights(options.text("init"));
     }
 
     bool differentiates_twice() const override { return false; }  // attention and the recomputed blocks
@@ -173,30 +261,32 @@ class Vit : public Backbone {
         const auto grid = patch_grid(image.size(2), image.size(3), patch_);
         const auto [keep, penalty] = in.has("keep") ? checked(in["keep"], image, grid) : Kept();
         const auto pixels = patch_pixels(image, grid, patch_, keep);
-        const auto positions = transformer::resample_positions(pos_embed_, 1, native_, grid, resample_);
-        auto patches = patch_embed_->forward(unit_.normalise(pixels)) + positions_of(positions, keep);
+        const auto positions = pos_embed_.defined() ? transformer::resample_positions(pos_embed_, placed(),
+                                                                                      native_, grid, resample_)
+                                                    : Tensor();
+        auto patches = patch_embed_->forward(unit_.normalise(pixels));
+        if (positions.defined()) patches = patches + positions_of(positions, keep);
         if (penalty.defined()) patches = patches + penalty.unsqueeze(-1);
-        const auto cls = (cls_token_ + positions.slice(1, 0, 1)).expand({image.size(0), -1, -1});
-        auto x = at::cat({cls, patches}, 1);  // [B, 1+N, D]
+        auto x =
+            at::cat({first_tokens(positions).expand({image.size(0), -1, -1}), patches}, 1);  // [B, 1+R+N, D]
+        const auto rope = rope_.of(grid, cls_token_, keep);
 
         const auto scales = draw_branch_scales(image.size(0), context);
-        const bool only_cls = !context.wants("tokens");
+        const bool only_cls = !context.wants("tokens") && !pool_mean_;
         Tensors out;
         std::vector<Tensor> attention;
         for (std::size_t i = 0; i < blocks_->size(); ++i) {
             auto& block = blocks_->at<transformer::Block>(i);
-            if (asked(context, "attention")) attention.push_back(block.attention_weights(x));
+            if (asked(context, "attention")) attention.push_back(block.attention_weights(x, rope));
             if (asked(context, "activations") && i + 1 == blocks_->size()) out.set("activations", x);
             const auto scale = scales.defined() ? scales[static_cast<std::int64_t>(i)] : Tensor();
             const bool last = i + 1 == blocks_->size();
-            x = only_cls && last ? block.forward_first(x, scale)
-                : recompute_     ? transformer::forward_recomputed(block, x, scale)
-                                 : block.forward(x, scale);
+            x = only_cls && last ? block.forward_first(x, scale, rope)
+                : recompute_     ? transformer::forward_recomputed(block, x, scale, rope)
+                                 : block.forward(x, scale, rope);
         }
         if (!attention.empty()) out.set("attention", at::stack(attention, 1));
-        const auto parts = norm_(x).split_with_sizes({1, x.size(1) - 1}, 1);
-        out.set("cls", parts[0].squeeze(1));
-        if (!only_cls) out.set("tokens", parts[1]);
+        write(x, only_cls, context, out);
         unit_.write(image, context, out);
         return out;
     }
@@ -207,15 +297,41 @@ class Vit : public Backbone {
         return context.wanted != nullptr && context.wants(port);
     }
 
-    void init_weights(const std::string& init, bool sincos) {
-        const bool timm = init == "timm", moco = init == "moco";
+    /// How many of the tokens before the patches have a position.
+    std::int64_t placed() const { return registers_ > 0 ? 0 : 1; }
+
+    /// Class token and registers, [1, 1+R, D].
+    Tensor first_tokens(const Tensor& positions) const {
+        const auto cls =
+            positions.defined() && placed() > 0 ? cls_token_ + positions.slice(1, 0, 1) : cls_token_;
+        return registers_ > 0 ? at::cat({cls, reg_token_}, 1) : cls;
+    }
+
+    /// x [B, 1+R+N, D], or the class token alone where `only_cls`.
+    void write(const Tensor& x, bool only_cls, const Context& context, Tensors& out) {
+        if (pool_mean_) {
+            const auto tokens = x.slice(1, 1 + registers_);
+            out.set("cls", norm_(tokens.mean(1)));
+            if (context.wants("tokens")) out.set("tokens", tokens);
+            return;
+        }
+        const auto parts = registers_ > 0 && !only_cls
+                               ? norm_(x).split_with_sizes({1, registers_, x.size(1) - 1 - registers_}, 1)
+                               : norm_(x).split_with_sizes({1, x.size(1) - 1}, 1);
+        out.set("cls", parts.front().squeeze(1));
+        if (!only_cls) out.set("tokens", parts.back());
+    }
+
+    void init_weights(const std::string& init) {
+        const bool mae = init == "mae", timm = init == "timm";
         transformer::init_linear_layers(*this, timm ? transformer::Init::timm : transformer::Init::mae);
-        torch::nn::init::normal_(cls_token_, 0, init == "mae" ? 0.02 : 1e-6);
-        if (!sincos) torch::nn::init::normal_(pos_embed_, 0, 0.02);
+        torch::nn::init::normal_(cls_token_, 0, mae ? 0.02 : 1e-6);
+        if (pos_embed_.defined() && pos_embed_.requires_grad()) torch::nn::init::normal_(pos_embed_, 0, 0.02);
+        if (registers_ > 0) torch::nn::init::normal_(reg_token_, 0, mae ? 0.02 : 1e-6);
         if (timm) return;  // timm leaves the convolution at its own initial weights
         const at::NoGradGuard no_grad;
         torch::nn::init::xavier_uniform_(patch_embed_->proj()->weight.flatten(1));
-        if (!moco) return;
+        if (mae) return;
         torch::nn::init::zeros_(patch_embed_->proj()->bias);
         for (const auto& item : named_parameters())
             if (item.key().ends_with("attn.qkv.weight"))
@@ -250,9 +366,9 @@ class Vit : public Backbone {
         return {keep, {}};
     }
 
-    /// Positions [1, 1+L, D] without the class token's: [1, L, D] or, with keep, [B, N, D].
-    static Tensor positions_of(const Tensor& positions, const Tensor& keep) {
-        const auto all = positions.slice(1, 1);
+    /// Positions [1, placed+L, D] without the class token's: [1, L, D] or, with keep, [B, N, D].
+    Tensor positions_of(const Tensor& positions, const Tensor& keep) const {
+        const auto all = positions.slice(1, placed());
         return keep.defined() ? at::embedding(all[0], keep) : all;
     }
 
@@ -277,17 +393,19 @@ class Vit : public Backbone {
             for (std::int64_t j = 0; j < 2 * batch; ++j)
                 *out++ = random.chance(rate) ? 0.0F : static_cast<float>(1 / (1 - rate));
         }
-        return scales.to(pos_embed_.device(), /*non_blocking=*/true);
+        return scales.to(cls_token_.device(), /*non_blocking=*/true);
     }
 
     std::int64_t patch_;
     Grid native_;  ///< the grid that pos_embed belongs to
     transformer::Resample resample_;
-    bool recompute_;
+    bool recompute_, pool_mean_;
+    std::int64_t registers_;
+    transformer::RopeTables rope_;
     double drop_path_;
     pixels::Unit unit_;
     std::int64_t last_step_ = -1, call_ = 0;
-    Tensor cls_token_, pos_embed_;
+    Tensor cls_token_, reg_token_, pos_embed_;  ///< undefined: there are none
     std::shared_ptr<PatchEmbed> patch_embed_;
     torch::nn::ModuleList blocks_;
     torch::nn::LayerNorm norm_{nullptr};

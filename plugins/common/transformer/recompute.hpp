@@ -9,9 +9,10 @@
 
 namespace hearth::transformer {
 
-/// block.forward(x, keep), bit for bit, with the gradients of x and of the block's parameters. Where no
+/// block.forward(x, keep, rope), bit for bit, with the gradients of x and of the block's parameters. Where no
 /// gradient is asked for it is that call. `block` has to live until the backward pass. There is no second
 /// derivative.
-at::Tensor forward_recomputed(Block& block, const at::Tensor& x, const at::Tensor& keep);
+at::Tensor forward_recomputed(Block& block, const at::Tensor& x, const at::Tensor& keep,
+                              const at::Tensor& rope = {});
 
 }  // namespace hearth::transformer

@@ -38,16 +38,33 @@ class Reference {
         return found;
     }
 
-    Tensors run(const std::string& name) const {
-        Options options(type_.schema());
-        for (const auto& json :
-             {nlohmann::json::parse(file_.metadata.at("options")), cases_.at(name).at("options")})
-            for (const auto& [key, value] : json.items()) options.set(key, option(key, value));
+    const base::SafeTensors& file() const { return file_; }
+
+    /// The weights of the file, under the names it has for them.
+    std::vector<std::pair<std::string, at::Tensor>> weights() const {
+        std::vector<std::pair<std::string, at::Tensor>> out;
+        for (const auto& [name, tensor] : file_.tensors)
+            if (name.starts_with("weights/")) out.emplace_back(name.substr(8), tensor);
+        return out;
+    }
+    /// The component as made for a case; for images of `edge` x `edge` in place of the file's where it is given.
+    std::shared_ptr<Component> make(const std::string& name, std::int64_t edge = 0) const {
         Symbols symbols;
         const auto bound = nlohmann::json::parse(file_.metadata.at("symbols"));
-        for (const auto& [key, value] : bound.items()) symbols.bind(key, value.get<std::int64_t>());
+        for (const auto& [key, value] : bound.items())
+            symbols.bind(key, edge > 0 && key != "C" ? edge : value.get<std::int64_t>());
+        return type_.create(options(name), symbols);
+    }
+    Options options(const std::string& name) const {
+        Options out(type_.schema());
+        for (const auto& json :
+             {nlohmann::json::parse(file_.metadata.at("options")), cases_.at(name).at("options")})
+            for (const auto& [key, value] : json.items()) out.set(key, option(key, value));
+        return out;
+    }
 
-        const auto component = type_.create(options, symbols);
+    Tensors run(const std::string& name) const {
+        const auto component = make(name);
         const at::NoGradGuard no_grad;
         for (auto& item : component->named_parameters()) {
             const auto weight = file_.find("weights/" + item.key());
@@ -56,6 +73,10 @@ class Reference {
             else if (item.value().requires_grad())
                 throw std::runtime_error("the file has no weights for " + item.key());
         }
+        return run(name, component);
+    }
+    Tensors run(const std::string& name, const std::shared_ptr<Component>& component) const {
+        const at::NoGradGuard no_grad;
         Tensors in;
         for (const auto& [port, tensor] : cases_.at(name).at("in").items())
             in.set(port, file_.find(tensor.get<std::string>()));
