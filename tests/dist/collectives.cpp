@@ -28,6 +28,10 @@ TEST_CASE("rows of all processes side by side, with the gradient of all of them"
     all_hold("gathers");
 }
 
+TEST_CASE("batch normalisation over all processes is that of one with the whole batch") {
+    all_hold("normalises");
+}
+
 TEST_CASE("a word of the first process, and a meeting") {
     all_hold("words");
 }

@@ -11,6 +11,7 @@
 #include <string>
 #include <thread>
 
+#include "common/nn/batch_norm.hpp"
 #include "dist/gradients.hpp"
 #include "host/registry.hpp"
 #include "recipe/recipe.hpp"
@@ -81,6 +82,33 @@ void words(const dist::ProcessGroup& group) {
     check(heard == "the word", "from_first");
     check(group.from_first("").empty(), "from_first of nothing");
     group.wait_for_all(std::chrono::seconds(20));
+}
+
+/// Batch normalisation over all processes is that of one with the whole batch.
+void normalises(const dist::ProcessGroup& group) {
+    at::manual_seed(1);
+    const auto x = at::randn({4 * group.world_size(), 3}) + 10, incoming = at::randn_like(x);
+    const auto run = [&](const at::Tensor& part, const at::Tensor& gradient, const Comm& comm) {
+        nn::BatchNorm norm(3, {}, /*sync=*/true);
+        const auto own = part.clone().requires_grad_();
+        const auto y = norm.forward(own, comm);
+        (y * gradient).sum().backward();
+        std::vector<at::Tensor> out = {y.detach(), own.grad()};
+        for (const auto& parameter : norm.parameters()) out.push_back(parameter.grad());
+        for (const auto& buffer : norm.buffers()) out.push_back(buffer);
+        return out;
+    };
+    const auto whole = run(x, incoming, Comm::local());
+    const auto mine = [&](const at::Tensor& all) { return all.narrow(0, 4 * group.rank(), 4); };
+    auto part = run(mine(x), mine(incoming), group);
+    const auto close = [](const at::Tensor& a, const at::Tensor& b) {
+        return at::allclose(a.to(at::kDouble), b.to(at::kDouble), 1e-4, 1e-5);
+    };
+    check(close(part[0], mine(whole[0])), "its part of the output");
+    check(close(part[1], mine(whole[1])), "its part of the gradient");
+    for (const auto i : {2, 3}) group.all_reduce_sum(part[static_cast<std::size_t>(i)]);
+    for (std::size_t i = 2; i < whole.size(); ++i)
+        check(close(part[i], whole[i]), "gradients of gain and shift, running statistics");
 }
 
 /// The gradient of w x is x: the average of rank + 1 over the processes. `unused` has none.
@@ -313,15 +341,16 @@ int main(int, char** argv) {
         if (what == "fits" || what == "shares" || what == "steps")
             (what == "fits" ? fits : what == "shares" ? shares : steps)(group, argv[2]);
         else
-            (what == "sums"       ? sums
-             : what == "gathers"  ? gathers
-             : what == "words"    ? words
-             : what == "averages" ? averages
-             : what == "turns"    ? turns
-             : what == "reaches"  ? reaches
-             : what == "asks"     ? asks
-             : what == "hangs"    ? hangs
-                                  : dies)(group);
+            (what == "sums"         ? sums
+             : what == "gathers"    ? gathers
+             : what == "words"      ? words
+             : what == "normalises" ? normalises
+             : what == "averages"   ? averages
+             : what == "turns"      ? turns
+             : what == "reaches"    ? reaches
+             : what == "asks"       ? asks
+             : what == "hangs"      ? hangs
+                                    : dies)(group);
     } catch (const Error& error) {
         fmt::print("{}\n", error.what());
         return static_cast<int>(error.code());
