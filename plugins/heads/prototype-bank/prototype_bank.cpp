@@ -6,7 +6,7 @@
 
 #include <hearth/hearth.hpp>
 
-#include "sinkhorn.hpp"
+#include "common/sinkhorn.hpp"
 
 namespace {
 
@@ -82,7 +82,7 @@ class PrototypeBank : public Head {
         if (raw_) {
             const auto mean = remember(batch_mean(logits, *context.comm), context);
             // Every rank has the whole matrix already, so nothing is summed over processes here.
-            const auto c = prototype_bank::sinkhorn(mean.unsqueeze(0), context.value(epsilon_), iterations_,
+            const auto c = balance::sinkhorn(mean.unsqueeze(0), context.value(epsilon_), iterations_,
                                                     Comm::local());
             return {{"prototypes", c.squeeze(0)}};
         }
@@ -94,7 +94,7 @@ class PrototypeBank : public Head {
   private:
     Tensor assign(const Tensor& logits, const Context& context) const {
         const auto problems = per_position_ ? logits : logits.reshape({1, -1, logits.size(2)});
-        return prototype_bank::sinkhorn(problems, context.value(epsilon_), iterations_, *context.comm)
+        return balance::sinkhorn(problems, context.value(epsilon_), iterations_, *context.comm)
             .view(logits.sizes());
     }
 

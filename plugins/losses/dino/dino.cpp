@@ -8,7 +8,7 @@
 #include <hearth/hearth.hpp>
 #include <utility>
 
-#include "cross_entropy.hpp"
+#include "common/pair_cross_entropy.hpp"
 
 namespace {
 
@@ -68,10 +68,10 @@ class Dino : public Loss {
         auto sum = at::zeros({teacher.size(1)}, teacher.options());
         if (views > 1)
             sum =
-                sum + dino::CrossEntropy::apply(student, targets.each, targets.all, true, student_temperature_);
+                sum + pairs::CrossEntropy::apply(student, targets.each, targets.all, true, student_temperature_);
         if (local.defined())
             sum =
-                sum + dino::CrossEntropy::apply(local, targets.each, targets.all, false, student_temperature_);
+                sum + pairs::CrossEntropy::apply(local, targets.each, targets.all, false, student_temperature_);
         const auto pairs = views * (views - 1 + (local.defined() ? local.size(0) : 0));
         const auto per_sample = sum / static_cast<double>(pairs);
 

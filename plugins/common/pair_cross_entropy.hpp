@@ -1,5 +1,5 @@
-// Computes the cross-entropy of many student views against many teacher distributions,
-// without forming the pairs.
+// Computes the cross-entropy of many views against the distributions of some of them, without forming the
+// pairs: the losses of DINO and of SwAV.
 #pragma once
 
 #include <ATen/ATen.h>
@@ -7,11 +7,11 @@
 
 #include <hearth/error.hpp>
 
-namespace dino {
+namespace hearth::pairs {
 
 /// apply(logits [V, B, K], each [G, B, K], all [B, K], same_views, temperature) -> [B], the sum over pairs:
 ///   sum_v sum_a -sum_k P_ak log p_vk = -sum_v sum_k Q_vk log p_vk,   p_v = softmax(logits_v / temperature)
-/// `each` holds the teacher's distributions P_a, `all` their sum. Q_v is that sum, without P_v where same_views
+/// `each` holds the distributions P_a of the teacher views, `all` their sum. Q_v is that sum, without P_v where same_views
 /// says that student view v and teacher view v are one image. So each view takes one log-softmax, however many
 /// teachers it has. The slope (n_v p_v - Q_v) / temperature, with n_v the mass of Q_v, is made here, where p_v
 /// is at hand, and only scaled in the backward pass. Views are taken one by one, to reuse two rows of [B, K].
@@ -43,12 +43,12 @@ struct CrossEntropy : torch::autograd::Function<CrossEntropy> {
     static torch::autograd::variable_list backward(torch::autograd::AutogradContext* ctx,
                                                    const torch::autograd::variable_list& grads) {
         if (at::GradMode::is_enabled())
-            throw hearth::Error(hearth::ExitCode::internal,
-                                "the loss dino has no second derivative (found create_graph)");
+            throw Error(ExitCode::internal,
+                                "the cross-entropy of pairs of views has no second derivative (found create_graph)");
         const auto slope = ctx->get_saved_variables()[0];
         const auto factor = grads[0] * ctx->saved_data["factor"].toDouble();  // [B]
         return {slope * factor.unsqueeze(-1), Tensor(), Tensor(), Tensor(), Tensor()};
     }
 };
 
-}  // namespace dino
+}  // namespace hearth::pairs

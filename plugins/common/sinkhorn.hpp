@@ -6,10 +6,10 @@
 
 #include <hearth/context.hpp>
 
-namespace prototype_bank {
+namespace hearth::balance {
 
 /// The largest value of `x` [G] over all processes. The offsets below must agree between ranks.
-inline at::Tensor max_over_ranks(const at::Tensor& x, const hearth::Comm& comm) {
+inline at::Tensor max_over_ranks(const at::Tensor& x, const Comm& comm) {
     return comm.all_gather(x.unsqueeze(0), false).amax(0);
 }
 
@@ -19,7 +19,7 @@ inline at::Tensor max_over_ranks(const at::Tensor& x, const hearth::Comm& comm) 
 /// of u and v cancel, so neither K nor the number of samples appears. The result's rows sum to 1. Stable for
 /// any scores: each row is divided by its maximum, and u starts with what was divided out.
 inline at::Tensor sinkhorn(const at::Tensor& scores, double epsilon, std::int64_t iterations,
-                           const hearth::Comm& comm) {
+                           const Comm& comm) {
     constexpr double tiny = 1e-30;               // a cluster that no sample touches
     const auto row_max = scores.amax(-1, true);  // [G, N, 1]
     const auto all_max = max_over_ranks(row_max.amax({1, 2}), comm).view({-1, 1, 1});
@@ -36,4 +36,4 @@ inline at::Tensor sinkhorn(const at::Tensor& scores, double epsilon, std::int64_
     return matrix.div_(matrix.sum(-1, true));  // the last u, exact to the last digit
 }
 
-}  // namespace prototype_bank
+}  // namespace hearth::balance
