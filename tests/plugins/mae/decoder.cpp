@@ -227,8 +227,9 @@ TEST_CASE("a place before the first token is an error that names it, whatever sa
     for (const std::int64_t sample : {0, 1}) {
         auto in = inputs();
         in["restore"][sample][5] = -2;
-        CHECK_THROWS_WITH(head->forward(in, {}), Catch::Contains("found -2 in restore") &&
-                                                     Catch::Contains("0 to 2, or 3 and above where it is masked"));
+        CHECK_THROWS_WITH(head->forward(in, {}),
+                          Catch::Contains("found -2 in restore") &&
+                              Catch::Contains("0 to 2, or 3 and above where it is masked"));
     }
     auto in = inputs();
     const auto base = head->forward(in, {})["prediction"];
