@@ -24,8 +24,13 @@ namespace hearth::test {
 /// What a script in tools/ wrote.
 class Recording {
   public:
-    explicit Recording(const std::string& name)
-        : file_(base::read_safetensors(std::filesystem::path(HEARTH_TEST_SOURCE_DIR) / "tests/parity" / name)) {
+    explicit Recording(const std::string& name) : file_(read(name)) {}
+    /// One that has the backbone and the views of another recording.
+    Recording(const std::string& name, const std::string& base) : file_(read(name)) {
+        const auto rest = read(base);
+        for (const auto& [tensor, value] : rest.tensors)
+            if (tensor.starts_with("student.backbone.") || tensor.starts_with("view"))
+                file_.tensors.emplace_back(tensor, value);
     }
     at::Tensor operator[](const std::string& name) const {
         const auto found = file_.find(name);
@@ -51,6 +56,9 @@ class Recording {
     double loss(std::int64_t step) const { return (*this)["losses"][step].item<double>(); }
 
   private:
+    static base::SafeTensors read(const std::string& name) {
+        return base::read_safetensors(std::filesystem::path(HEARTH_TEST_SOURCE_DIR) / "tests/parity" / name);
+    }
     base::SafeTensors file_;
 };
 
