@@ -1,9 +1,9 @@
 """Compares vit with the vision transformers that other libraries publish weights of: DINOv2, DINOv3, EVA-02 and EVA.
 
-  vit_families.py write FOLDER          stores small networks of timm and transformers: tests/plugins/vit/families
-  vit_families.py check CASES HEARTH    the published sizes with random weights: import, features, export, strict loading
+  vit_families.py write FOLDER                   stores small networks of timm and transformers: tests/plugins/vit/families
+  vit_families.py check CASES HEARTH [NAME ..]   published sizes with random weights: import, features, export, strict loading
 
-CASES is the path of hearth_vit_cases, HEARTH that of the program; nothing is downloaded.
+CASES is the path of hearth_vit_cases, HEARTH that of the program, NAME a network of timm; nothing is downloaded.
 Exit codes: 0 all agree, 1 some differ, 77 torch, timm or safetensors is not installed (ctest calls that skipped).
 """
 import json
@@ -191,12 +191,13 @@ def round_trip(program, name, model, options, size, folder, original):
     return len(different)
 
 
-def check_published(cases_program, program):
+def check_published(cases_program, program, *names):
     cases_program, program = os.path.abspath(cases_program), os.path.abspath(program)
     failed = 0
-    for name, (options, size, other) in PUBLISHED.items():
+    for name in names or PUBLISHED:
+        options, size, other = PUBLISHED[name]
         torch.manual_seed(0)
-        model = randomise(published(name))
+        model = randomise(published(name), 0.02)  # as wide as the networks' initial weights
         weights = {key: value.clone().contiguous() for key, value in model.state_dict().items()}
         with tempfile.TemporaryDirectory() as folder:
             save_file(weights, os.path.join(folder, "file.safetensors"), {"format": "pt"})
@@ -215,6 +216,6 @@ MODES = {"write": (write_small, 1), "check": (check_published, 2)}
 
 if __name__ == "__main__":
     mode, count = MODES.get(sys.argv[1] if len(sys.argv) > 1 else "", (None, 0))
-    if mode is None or len(sys.argv) != 2 + count:
+    if mode is None or (len(sys.argv) != 2 + count and not (mode is check_published and len(sys.argv) > 4)):
         sys.exit(__doc__)
     sys.exit(mode(*sys.argv[2:]))

@@ -14,7 +14,7 @@
 #include "support/gradients.hpp"
 #include "support/plugins.hpp"
 
-namespace vit_options {
+namespace vit_with_options {
 
 using namespace hearth;
 using namespace hearth::transformer;
@@ -268,4 +268,4 @@ TEST_CASE("initial gains are layer_scale, and a width of heads that does not fit
     }
 }
 
-}  // namespace vit_options
+}  // namespace vit_with_options
