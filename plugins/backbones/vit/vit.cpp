@@ -100,6 +100,11 @@ class Vit : public Backbone {
         schema.text("init", "timm")
             .choices({"timm", "mae"})
             .doc("initial weights: normal 0.02, or Xavier uniform (MAE, the AFiRe code)");
+        schema.boolean("class_token", true)
+            .doc("a trained token in front of the patches; without it there is no cls");
+        schema.boolean("final_norm", true).doc("layer norm after the last block");
+        schema.boolean("mask_token", false)
+            .doc("a trained embedding in place of each patch that the port hidden names");
         schema.boolean("recompute", false)
             .doc(
                 "keep only the input of each block for the backward pass and compute the rest again there: "
@@ -107,26 +112,35 @@ class Vit : public Backbone {
         schema.number("drop_path", 0).range(0, 0.95).doc("stochastic depth of the last block; grows linearly");
         pixels::Unit::schema(schema);
     }
-    static Ports reads(const Options&) {
-        return {Port("image", "B C H W", "image in [0, 1]"),
-                Port("keep", "B N", "patches to look at, as indices row by row; unconnected: all of them")
-                    .of("int64")
-                    .maybe()};
+    static Ports reads(const Options& options) {
+        Ports ports = {
+            Port("image", "B C H W", "image in [0, 1]"),
+            Port("keep", "B N", "patches to look at, as indices row by row; unconnected: all of them")
+                .of("int64")
+                .maybe()};
+        if (options.boolean("mask_token"))
+            ports.push_back(
+                Port("hidden", "B L", "1 where a patch is replaced by the mask token; unconnected: nowhere")
+                    .maybe());
+        return ports;
     }
     static Ports writes(const Options& options, const Symbols& symbols) {
         const auto shape = network_shape(options);
         const Dim patch = options.integer("patch"), dim = shape.dim;
         const auto tokens = symbols.bound("N") ? symbols["N"] : symbols["H"] / patch * (symbols["W"] / patch);
-        Ports ports = {
-            Port("tokens", Shape{"B", tokens, dim},
-                 "patch tokens after the last norm: row by row, or in the order of keep"),
-            Port("cls", Shape{"B", dim}, "class token after the last norm"),
-            Port("attention", Shape{"B", shape.depth, shape.heads, Dim(1) + tokens, Dim(1) + tokens},
+        const auto length = options.boolean("class_token") ? Dim(1) + tokens : tokens;
+        Ports ports = {Port("tokens", Shape{"B", tokens, dim},
+                            "patch tokens after the last norm: row by row, or in the order of keep")};
+        if (options.boolean("class_token"))
+            ports.emplace_back("cls", Shape{"B", dim}, "class token after the last norm");
+        ports.push_back(
+            Port("attention", Shape{"B", shape.depth, shape.heads, length, length},
                  "attention of every block, the class token first; only where it is asked for by name")
-                .maybe(),
-            Port("activations", Shape{"B", Dim(1) + tokens, dim},
+                .maybe());
+        ports.push_back(
+            Port("activations", Shape{"B", length, dim},
                  "what the last block reads, the class token first; only where it is asked for by name")
-                .maybe()};
+                .maybe());
         for (auto& port : pixels::Unit::ports()) ports.push_back(std::move(port));
         return ports;
     }
@@ -146,10 +160,15 @@ class Vit : public Backbone {
                                           kept.value(), native_.tokens()));
         const auto shape = network_shape(options);
         const auto sincos = options.text("positions") == "sincos";
-        cls_token_ = register_parameter("cls_token", at::zeros({1, 1, shape.dim}));
+        if (options.boolean("class_token")) {
+            prefix_ = 1;
+            cls_token_ = register_parameter("cls_token", at::zeros({1, 1, shape.dim}));
+        }
+        if (options.boolean("mask_token"))
+            mask_token_ = register_parameter("mask_token", at::zeros({1, 1, shape.dim}));
         pos_embed_ = register_parameter("pos_embed",
-                                        sincos ? transformer::sincos_positions(shape.dim, native_, 1)
-                                               : at::zeros({1, 1 + native_.tokens(), shape.dim}),
+                                        sincos ? transformer::sincos_positions(shape.dim, native_, prefix_)
+                                               : at::zeros({1, prefix_ + native_.tokens(), shape.dim}),
                                         /*requires_grad=*/!sincos);
         patch_embed_ =
             register_module("patch_embed", std::make_shared<PatchEmbed>(channels, shape.dim, patch_));
@@ -158,26 +177,29 @@ class Vit : public Backbone {
                                                              .heads = shape.heads,
                                                              .mlp_ratio = options.number("mlp_ratio"),
                                                              .qkv_bias = options.boolean("qkv_bias")}));
-        norm_ = register_module("norm", transformer::layer_norm(shape.dim));
+        if (options.boolean("final_norm")) norm_ = register_module("norm", transformer::layer_norm(shape.dim));
         init_weights(options.text("init") == "mae", sincos);
     }
 
     bool differentiates_twice() const override { return false; }  // attention and the recomputed blocks
     Normalization normalization() const override { return unit_.normalization(); }
+    std::string features() const override { return prefix_ == 1 ? "cls+mean" : "mean"; }
 
     Tensors forward(const Tensors& in, const Context& context) override {
         const auto& image = in["image"];
         const auto grid = patch_grid(image.size(2), image.size(3), patch_);
         const auto [keep, penalty] = in.has("keep") ? checked(in["keep"], image, grid) : Kept();
         const auto pixels = patch_pixels(image, grid, patch_, keep);
-        const auto positions = transformer::resample_positions(pos_embed_, 1, native_, grid, resample_);
-        auto patches = patch_embed_->forward(unit_.normalise(pixels)) + positions_of(positions, keep);
-        if (penalty.defined()) patches = patches + penalty.unsqueeze(-1);
-        const auto cls = (cls_token_ + positions.slice(1, 0, 1)).expand({image.size(0), -1, -1});
-        auto x = at::cat({cls, patches}, 1);  // [B, 1+N, D]
+        const auto positions = transformer::resample_positions(pos_embed_, prefix_, native_, grid, resample_);
+        auto embedded = patch_embed_->forward(unit_.normalise(pixels));
+        if (in.has("hidden")) embedded = with_mask_tokens(embedded, in["hidden"], keep, grid);
+        auto x = embedded + positions_of(positions, keep);
+        if (penalty.defined()) x = x + penalty.unsqueeze(-1);
+        if (prefix_ == 1)
+            x = at::cat({(cls_token_ + positions.slice(1, 0, 1)).expand({image.size(0), -1, -1}), x}, 1);
 
         const auto scales = draw_branch_scales(image.size(0), context);
-        const bool only_cls = !context.wants("tokens");
+        const bool only_cls = prefix_ == 1 && !context.wants("tokens");
         Tensors out;
         std::vector<Tensor> attention;
         for (std::size_t i = 0; i < blocks_->size(); ++i) {
@@ -191,9 +213,13 @@ class Vit : public Backbone {
                                  : block.forward(x, scale);
         }
         if (!attention.empty()) out.set("attention", at::stack(attention, 1));
-        const auto parts = norm_(x).split_with_sizes({1, x.size(1) - 1}, 1);
-        out.set("cls", parts[0].squeeze(1));
-        if (!only_cls) out.set("tokens", parts[1]);
+        if (!norm_.is_empty()) x = norm_(x);
+        if (prefix_ == 1) {
+            const auto parts = x.split_with_sizes({1, x.size(1) - 1}, 1);
+            out.set("cls", parts[0].squeeze(1));
+            x = parts[1];
+        }
+        if (!only_cls) out.set("tokens", x);
         unit_.write(image, context, out);
         return out;
     }
@@ -206,7 +232,7 @@ class Vit : public Backbone {
 
     void init_weights(bool mae, bool sincos) {
         transformer::init_linear_layers(*this, mae ? transformer::Init::mae : transformer::Init::timm);
-        torch::nn::init::normal_(cls_token_, 0, mae ? 0.02 : 1e-6);
+        if (cls_token_.defined()) torch::nn::init::normal_(cls_token_, 0, mae ? 0.02 : 1e-6);
         if (!sincos) torch::nn::init::normal_(pos_embed_, 0, 0.02);
         if (!mae) return;  // timm leaves the convolution at its own initial weights
         const at::NoGradGuard no_grad;
@@ -241,9 +267,21 @@ class Vit : public Backbone {
         return {keep, {}};
     }
 
-    /// Positions [1, 1+L, D] without the class token's: [1, L, D] or, with keep, [B, N, D].
-    static Tensor positions_of(const Tensor& positions, const Tensor& keep) {
-        const auto all = positions.slice(1, 1);
+    /// Embeddings [B, N, D] of patches, those that `hidden` [B, L] marks replaced: before their positions, as
+    /// iBOT and BEiT do.
+    Tensor with_mask_tokens(const Tensor& embedded, const Tensor& hidden, const Tensor& keep, Grid grid) const {
+        if (hidden.dim() != 2 || hidden.size(0) != embedded.size(0) || hidden.size(1) != grid.tokens())
+            throw RecipeError(fmt::format(
+                "vit: found hidden with shape [{}], expected [{}, {}], a number a patch; make it from the view "
+                "this pass runs on, with the same patch size",
+                fmt::join(hidden.sizes(), ", "), embedded.size(0), grid.tokens()));
+        const auto here = (keep.defined() ? hidden.gather(1, keep) : hidden).gt(0.5).unsqueeze(-1);
+        return at::where(here, mask_token_.to(embedded.scalar_type()), embedded);
+    }
+
+    /// Positions without the class token's: [1, L, D] or, with keep, [B, N, D].
+    Tensor positions_of(const Tensor& positions, const Tensor& keep) const {
+        const auto all = positions.slice(1, prefix_);
         return keep.defined() ? at::embedding(all[0], keep) : all;
     }
 
@@ -272,13 +310,14 @@ class Vit : public Backbone {
     }
 
     std::int64_t patch_;
-    Grid native_;  ///< the grid that pos_embed belongs to
+    std::int64_t prefix_ = 0;  ///< tokens in front of the patches: the class token
+    Grid native_;              ///< the grid that pos_embed belongs to
     transformer::Resample resample_;
     bool recompute_;
     double drop_path_;
     pixels::Unit unit_;
     std::int64_t last_step_ = -1, call_ = 0;
-    Tensor cls_token_, pos_embed_;
+    Tensor cls_token_, mask_token_, pos_embed_;
     std::shared_ptr<PatchEmbed> patch_embed_;
     torch::nn::ModuleList blocks_;
     torch::nn::LayerNorm norm_{nullptr};
