@@ -44,7 +44,7 @@ struct CrossEntropy : torch::autograd::Function<CrossEntropy> {
                                                    const torch::autograd::variable_list& grads) {
         if (at::GradMode::is_enabled())
             throw Error(ExitCode::internal,
-                                "the cross-entropy of pairs of views has no second derivative (found create_graph)");
+                        "the cross-entropy of pairs of views has no second derivative (found create_graph)");
         const auto slope = ctx->get_saved_variables()[0];
         const auto factor = grads[0] * ctx->saved_data["factor"].toDouble();  // [B]
         return {slope * factor.unsqueeze(-1), Tensor(), Tensor(), Tensor(), Tensor()};

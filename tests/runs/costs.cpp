@@ -28,7 +28,8 @@ TEST_CASE("seconds a step are the median over the log, memory is the peak, alarm
 
 TEST_CASE("a GPU's memory goes before the process's, and of a run without a log nothing is known") {
     const test::TemporaryFolder folder;
-    folder.write("metrics.jsonl", R"({"step": 1, "parts": {}, "memory_mib": 500.0, "device_memory_mib": 90.0})");
+    folder.write("metrics.jsonl",
+                 R"({"step": 1, "parts": {}, "memory_mib": 500.0, "device_memory_mib": 90.0})");
     CHECK(runs::read_costs(folder.path()).peak_memory_mib == 90);
     CHECK(std::isnan(runs::read_costs(folder.path()).seconds_per_step));
     const auto none = runs::read_costs(folder / "nowhere");

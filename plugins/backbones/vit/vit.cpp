@@ -183,6 +183,11 @@ class Vit : public Backbone {
                 "initial weights: normal 0.02, Xavier uniform (MAE, the AFiRe code), or that with queries, "
                 "keys and "
                 "values each by themselves (MoCo v3)");
+        schema.boolean("class_token", true)
+            .doc("a trained token in front of the patches; without it there is no cls");
+        schema.boolean("final_norm", true).doc("layer norm after the last block");
+        schema.boolean("mask_token", false)
+            .doc("a trained embedding in place of each patch that the port hidden names");
         schema.boolean("recompute", false)
             .doc(
                 "keep only the input of each block for the backward pass and compute the rest again there: "
@@ -190,28 +195,38 @@ class Vit : public Backbone {
         schema.number("drop_path", 0).range(0, 0.95).doc("stochastic depth of the last block; grows linearly");
         pixels::Unit::schema(schema);
     }
-    static Ports reads(const Options&) {
-        return {Port("image", "B C H W", "image in [0, 1]"),
-                Port("keep", "B N", "patches to look at, as indices row by row; unconnected: all of them")
-                    .of("int64")
-                    .maybe()};
+    static Ports reads(const Options& options) {
+        Ports ports = {
+            Port("image", "B C H W", "image in [0, 1]"),
+            Port("keep", "B N", "patches to look at, as indices row by row; unconnected: all of them")
+                .of("int64")
+                .maybe()};
+        if (options.boolean("mask_token"))
+            ports.push_back(
+                Port("hidden", "B L", "1 where a patch is replaced by the mask token; unconnected: nowhere")
+                    .maybe());
+        return ports;
     }
     static Ports writes(const Options& options, const Symbols& symbols) {
         const auto shape = network_shape(options);
         const Dim patch = options.integer("patch"), dim = shape.dim, first = 1 + options.integer("registers");
         const auto tokens = symbols.bound("N") ? symbols["N"] : symbols["H"] / patch * (symbols["W"] / patch);
-        Ports ports = {
-            Port("tokens", Shape{"B", tokens, dim},
-                 "patch tokens after the last norm: row by row, or in the order of keep"),
-            Port("cls", Shape{"B", dim}, "class token after the last norm, or what pool says"),
+        const bool has_cls = options.boolean("class_token");
+        const auto length = (has_cls ? first : Dim(0)) + tokens;
+        Ports ports = {Port("tokens", Shape{"B", tokens, dim},
+                            "patch tokens after the last norm: row by row, or in the order of keep")};
+        if (has_cls)
+            ports.emplace_back("cls", Shape{"B", dim}, "class token after the last norm, or what pool says");
+        ports.push_back(
             Port(
-                "attention", Shape{"B", shape.depth, shape.heads, first + tokens, first + tokens},
+                "attention", Shape{"B", shape.depth, shape.heads, length, length},
                 "attention of every block, class token and registers first; only where it is asked for by name")
-                .maybe(),
-            Port("activations", Shape{"B", first + tokens, dim},
+                .maybe());
+        ports.push_back(
+            Port("activations", Shape{"B", length, dim},
                  "what the last block reads, class token and registers first; only where it is asked for by "
                  "name")
-                .maybe()};
+                .maybe());
         for (auto& port : pixels::Unit::ports()) ports.push_back(std::move(port));
         return ports;
     }
@@ -235,7 +250,12 @@ class Vit : public Backbone {
         const auto shape = network_shape(options);
         const auto& positions = options.text("positions");
         const auto block = block_options(options);
-        cls_token_ = register_parameter("cls_token", at::zeros({1, 1, shape.dim}));
+        if (options.boolean("class_token"))
+            cls_token_ = register_parameter("cls_token", at::zeros({1, 1, shape.dim}));
+        else if (registers_ > 0 || pool_mean_)
+            throw RecipeError(
+                fmt::format("vit: found {} beside class_token = false, expected {} with a class token",
+                            registers_ > 0 ? "registers" : "pool = \"mean\"", registers_ > 0 ? "them" : "it"));
         if (registers_ > 0) reg_token_ = register_parameter("reg_token", at::zeros({1, registers_, shape.dim}));
         if (positions != "none")
             pos_embed_ = register_parameter("pos_embed",
@@ -243,18 +263,22 @@ class Vit : public Backbone {
                                                 ? transformer::sincos_positions(shape.dim, native_, placed())
                                                 : at::zeros({1, placed() + native_.tokens(), shape.dim}),
                                             /*requires_grad=*/positions == "learned");
+        if (options.boolean("mask_token"))
+            mask_token_ = register_parameter("mask_token", at::zeros({1, 1, shape.dim}));
         patch_embed_ =
             register_module("patch_embed", std::make_shared<PatchEmbed>(channels, shape.dim, patch_));
         blocks_ = register_module("blocks", transformer::make_blocks(shape.depth, block));
-        norm_ = register_module(pool_mean_ ? "fc_norm" : "norm",
-                                transformer::layer_norm(shape.dim, block.norm_eps));
+        if (options.boolean("final_norm"))
+            norm_ = register_module(pool_mean_ ? "fc_norm" : "norm",
+                                    transformer::layer_norm(shape.dim, block.norm_eps));
         if (block.rope != transformer::Rope::none)
-            rope_.of(native_, cls_token_, {});  // refuses what does not fit
+            rope_.of(native_, patch_embed_->proj()->weight, {});  // refuses what does not fit
         init_weights(options.text("init"));
     }
 
     bool differentiates_twice() const override { return false; }  // attention and the recomputed blocks
     Normalization normalization() const override { return unit_.normalization(); }
+    std::string features() const override { return has_cls() ? "cls+mean" : "mean"; }
 
     Tensors forward(const Tensors& in, const Context& context) override {
         const auto& image = in["image"];
@@ -264,15 +288,16 @@ class Vit : public Backbone {
         const auto positions = pos_embed_.defined() ? transformer::resample_positions(pos_embed_, placed(),
                                                                                       native_, grid, resample_)
                                                     : Tensor();
-        auto patches = patch_embed_->forward(unit_.normalise(pixels));
-        if (positions.defined()) patches = patches + positions_of(positions, keep);
-        if (penalty.defined()) patches = patches + penalty.unsqueeze(-1);
-        auto x =
-            at::cat({first_tokens(positions).expand({image.size(0), -1, -1}), patches}, 1);  // [B, 1+R+N, D]
-        const auto rope = rope_.of(grid, cls_token_, keep);
+        auto x = patch_embed_->forward(unit_.normalise(pixels));
+        if (in.has("hidden")) x = with_mask_tokens(x, in["hidden"], keep, grid);
+        if (positions.defined()) x = x + positions_of(positions, keep);
+        if (penalty.defined()) x = x + penalty.unsqueeze(-1);
+        if (has_cls())
+            x = at::cat({first_tokens(positions).expand({image.size(0), -1, -1}), x}, 1);  // [B, 1+R+N, D]
+        const auto rope = rope_.of(grid, patch_embed_->proj()->weight, keep);
 
         const auto scales = draw_branch_scales(image.size(0), context);
-        const bool only_cls = !context.wants("tokens") && !pool_mean_;
+        const bool only_cls = has_cls() && !context.wants("tokens") && !pool_mean_;
         Tensors out;
         std::vector<Tensor> attention;
         for (std::size_t i = 0; i < blocks_->size(); ++i) {
@@ -298,7 +323,8 @@ class Vit : public Backbone {
     }
 
     /// How many of the tokens before the patches have a position.
-    std::int64_t placed() const { return registers_ > 0 ? 0 : 1; }
+    std::int64_t placed() const { return has_cls() && registers_ == 0 ? 1 : 0; }
+    bool has_cls() const { return cls_token_.defined(); }
 
     /// Class token and registers, [1, 1+R, D].
     Tensor first_tokens(const Tensor& positions) const {
@@ -307,17 +333,24 @@ class Vit : public Backbone {
         return registers_ > 0 ? at::cat({cls, reg_token_}, 1) : cls;
     }
 
+    Tensor normed(const Tensor& x) { return norm_.is_empty() ? x : norm_(x); }
+
     /// x [B, 1+R+N, D], or the class token alone where `only_cls`.
     void write(const Tensor& x, bool only_cls, const Context& context, Tensors& out) {
         if (pool_mean_) {
             const auto tokens = x.slice(1, 1 + registers_);
-            out.set("cls", norm_(tokens.mean(1)));
+            out.set("cls", normed(tokens.mean(1)));
             if (context.wants("tokens")) out.set("tokens", tokens);
             return;
         }
+        const auto y = normed(x);
+        if (!has_cls()) {
+            out.set("tokens", y);
+            return;
+        }
         const auto parts = registers_ > 0 && !only_cls
-                               ? norm_(x).split_with_sizes({1, registers_, x.size(1) - 1 - registers_}, 1)
-                               : norm_(x).split_with_sizes({1, x.size(1) - 1}, 1);
+                               ? y.split_with_sizes({1, registers_, x.size(1) - 1 - registers_}, 1)
+                               : y.split_with_sizes({1, x.size(1) - 1}, 1);
         out.set("cls", parts.front().squeeze(1));
         if (!only_cls) out.set("tokens", parts.back());
     }
@@ -325,7 +358,7 @@ class Vit : public Backbone {
     void init_weights(const std::string& init) {
         const bool mae = init == "mae", timm = init == "timm";
         transformer::init_linear_layers(*this, timm ? transformer::Init::timm : transformer::Init::mae);
-        torch::nn::init::normal_(cls_token_, 0, mae ? 0.02 : 1e-6);
+        if (has_cls()) torch::nn::init::normal_(cls_token_, 0, mae ? 0.02 : 1e-6);
         if (pos_embed_.defined() && pos_embed_.requires_grad()) torch::nn::init::normal_(pos_embed_, 0, 0.02);
         if (registers_ > 0) torch::nn::init::normal_(reg_token_, 0, mae ? 0.02 : 1e-6);
         if (timm) return;  // timm leaves the convolution at its own initial weights
@@ -366,7 +399,19 @@ class Vit : public Backbone {
         return {keep, {}};
     }
 
-    /// Positions [1, placed+L, D] without the class token's: [1, L, D] or, with keep, [B, N, D].
+    /// Embeddings [B, N, D] of patches, those that `hidden` [B, L] marks replaced: before their positions, as
+    /// iBOT and BEiT do.
+    Tensor with_mask_tokens(const Tensor& embedded, const Tensor& hidden, const Tensor& keep, Grid grid) const {
+        if (hidden.dim() != 2 || hidden.size(0) != embedded.size(0) || hidden.size(1) != grid.tokens())
+            throw RecipeError(fmt::format(
+                "vit: found hidden with shape [{}], expected [{}, {}], a number a patch; make it from the view "
+                "this pass runs on, with the same patch size",
+                fmt::join(hidden.sizes(), ", "), embedded.size(0), grid.tokens()));
+        const auto here = (keep.defined() ? hidden.gather(1, keep) : hidden).gt(0.5).unsqueeze(-1);
+        return at::where(here, mask_token_.to(embedded.scalar_type()), embedded);
+    }
+
+    /// Positions without the class token's: [1, L, D] or, with keep, [B, N, D].
     Tensor positions_of(const Tensor& positions, const Tensor& keep) const {
         const auto all = positions.slice(1, placed());
         return keep.defined() ? at::embedding(all[0], keep) : all;
@@ -405,7 +450,7 @@ class Vit : public Backbone {
     double drop_path_;
     pixels::Unit unit_;
     std::int64_t last_step_ = -1, call_ = 0;
-    Tensor cls_token_, reg_token_, pos_embed_;  ///< undefined: there are none
+    Tensor cls_token_, reg_token_, mask_token_, pos_embed_;  ///< undefined: there are none
     std::shared_ptr<PatchEmbed> patch_embed_;
     torch::nn::ModuleList blocks_;
     torch::nn::LayerNorm norm_{nullptr};

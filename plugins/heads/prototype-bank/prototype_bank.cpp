@@ -82,8 +82,8 @@ class PrototypeBank : public Head {
         if (raw_) {
             const auto mean = remember(batch_mean(logits, *context.comm), context);
             // Every rank has the whole matrix already, so nothing is summed over processes here.
-            const auto c = balance::sinkhorn(mean.unsqueeze(0), context.value(epsilon_), iterations_,
-                                                    Comm::local());
+            const auto c =
+                balance::sinkhorn(mean.unsqueeze(0), context.value(epsilon_), iterations_, Comm::local());
             return {{"prototypes", c.squeeze(0)}};
         }
         const auto q = assign(logits, context);

@@ -67,8 +67,8 @@ class Dino : public Loss {
 
         auto sum = at::zeros({teacher.size(1)}, teacher.options());
         if (views > 1)
-            sum =
-                sum + pairs::CrossEntropy::apply(student, targets.each, targets.all, true, student_temperature_);
+            sum = sum +
+                  pairs::CrossEntropy::apply(student, targets.each, targets.all, true, student_temperature_);
         if (local.defined())
             sum =
                 sum + pairs::CrossEntropy::apply(local, targets.each, targets.all, false, student_temperature_);

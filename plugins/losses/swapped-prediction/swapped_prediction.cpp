@@ -55,8 +55,8 @@ class SwappedPrediction : public Loss {
           queue_epoch_(options.integer("queue_epoch")) {
         if (symbols["G"].known()) check_pairs(symbols["G"].value(), symbols.bound("V"));
         if (capacity_ == 0) return;
-        queue_ =
-            register_buffer("queue", at::zeros({symbols.value("G"), capacity_, symbols.value("D")}, at::kFloat));
+        queue_ = register_buffer("queue",
+                                 at::zeros({symbols.value("G"), capacity_, symbols.value("D")}, at::kFloat));
         stored_ = register_buffer("stored", at::zeros({}, at::kLong));
     }
 
@@ -105,10 +105,11 @@ class SwappedPrediction : public Loss {
   private:
     static void check_pairs(std::int64_t views, bool local) {
         if (views < 2 && !local)
-            throw RecipeError(fmt::format(
-                "swapped-prediction: found {} large view and no local_scores, expected two views to swap; raise "
-                "global_crops of the augment, or connect local_scores",
-                views));
+            throw RecipeError(
+                fmt::format("swapped-prediction: found {} large view and no local_scores, expected two views "
+                            "to swap; raise "
+                            "global_crops of the augment, or connect local_scores",
+                            views));
     }
 
     /// Codes Q [G, B, K] of scores [G, B, K]. Each process brings its share of the queue, so that every image of

@@ -85,7 +85,8 @@ TEST_CASE("a code sums to 1, and after many iterations each prototype has B/K") 
 TEST_CASE("no gradient passes through the codes") {
     const auto large = cosines(2, 5, 4, 1).requires_grad_(), small = cosines(3, 5, 4, 2).requires_grad_();
     swapped(2, 3, 4, 6)->forward(in(large, small), {}).total.backward();
-    const auto large2 = large.detach().clone().requires_grad_(), small2 = small.detach().clone().requires_grad_();
+    const auto large2 = large.detach().clone().requires_grad_(),
+               small2 = small.detach().clone().requires_grad_();
     naive(large2, small2, codes_of(large2)).backward();
     CHECK(distance(large.grad(), large2.grad()) < 1e-12);
     CHECK(distance(small.grad(), small2.grad()) < 1e-12);

@@ -125,7 +125,8 @@ TEST_CASE("two processes share the queue: the losses and the queue of one") {
         context.comm = &comm;
         double total = 0;
         for (auto batch : {whole, next, last}) {
-            for (const char* name : {"scores", "embedding"}) batch.set(name, batch[name].narrow(1, from, count));
+            for (const char* name : {"scores", "embedding"})
+                batch.set(name, batch[name].narrow(1, from, count));
             total = update(*loss, {batch}, context);
         }
         return std::pair(total, queue(*loss).clone());
