@@ -239,7 +239,7 @@ class Vit : public Backbone {
           recompute_(options.boolean("recompute")),
           pool_mean_(options.text("pool") == "mean"),
           registers_(options.integer("registers")),
-          rope_(rope_options(options, native_), 1 + registers_),
+          rope_(rope_options(options, native_), options.boolean("class_token") ? 1 + registers_ : 0),
           drop_path_(options.number("drop_path")),
           unit_(options, symbols.value("C"), "vit") {
         const auto channels = symbols.value("C");
