@@ -51,6 +51,9 @@ struct TrainRequest {
     /// What [validate] watches where that is a section's metric: with the weights so far, and what fits fitted
     /// to them.
     std::function<double(const plan::Plan&, const Context&)> validate;
+    /// Whether what a step tells is read while the next one runs, where that can be (Stepper::read_late()); unset: on
+    /// a GPU.
+    std::optional<bool> reads_late;
     /// The rows of [validate], where it watches a loss and they are open already (open_validation()).
     std::optional<TrainingData> validation;
 };
@@ -91,6 +94,9 @@ class Trainer {
     bool fit(Fit when);
     void fit_best();  ///< what fits at the end, with the weights of "best"
     bool step();      ///< one optimiser step; false at the end of the epoch
+    /// Notes what a step was that has been read late, after the wait for it where that is still to come. Whoever
+    /// reads the journal, the weights or the state calls it first.
+    void settle();
     void report();
     void end_of_epoch();
     void probe(std::int64_t epoch);
@@ -102,7 +108,7 @@ class Trainer {
     void say_how_it_ended();
     std::vector<std::pair<std::string, std::int64_t>> counts_of_augments() const;  ///< those above 0
     std::size_t list_bad_images(std::int64_t epoch);                               ///< how many
-    void on_nan(const plan::StepOutput& out);
+    void on_nan(const plan::StepOutput& out, const Progress& at);
     void save(const std::string& name);  ///< a checkpoint; the first process does
     Context context() const;
     const Comm& comm() const { return request_.group != nullptr ? *request_.group : Comm::local(); }
@@ -129,6 +135,7 @@ class Trainer {
     std::unique_ptr<Checkpoints> checkpoints_;
     std::unique_ptr<Journal> journal_;
     std::unique_ptr<ProgressView> view_;
+    std::optional<LateStep> late_;  ///< the step before, while it is not settled
     std::size_t told_flat_ = 0;  ///< images that were said to show next to nothing
     Progress progress_;
     const host::ProcessKeeper* keeper_ = nullptr;  ///< while it trains
