@@ -15,9 +15,9 @@ struct UpdateRates {
 /// One parameter. Arrays of it lie in the memory of the device.
 struct Updated {
     float* value;
-    const float* gradient;    ///< null: it has none, which only a frozen one may
-    float *average, *square;  ///< Adam's
-    float* moving_average;    ///< null: nobody follows it
+    const float* gradient;      ///< null: it has none, which only a frozen one may
+    float *average, *square;    ///< Adam's
+    float* moving_average;      ///< null: nobody follows it
     bf16 *copy, *average_copy;  ///< of value and of moving_average; null: not kept
     UpdateRates rates;
     int frozen;  ///< 1: its gradient counts in the norm and its moving average goes on, nothing else

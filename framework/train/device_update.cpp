@@ -34,8 +34,7 @@ Tensor device_update(const DeviceUpdateRule& rule, const std::vector<DeviceUpdat
         averages.push_back(update.average);
         squares.push_back(update.square);
         moving_averages.push_back(update.moving_average.tensor);
-        rates.insert(rates.end(),
-                     {update.rates.lr, update.rates.weight_decay, update.moving_average.weight});
+        rates.insert(rates.end(), {update.rates.lr, update.rates.weight_decay, update.moving_average.weight});
         frozen.push_back(update.frozen ? 1 : 0);
     }
     const at::AutoDispatchBelowADInplaceOrView below;
@@ -51,6 +50,7 @@ Tensor device_update(const DeviceUpdateRule& rule, const std::vector<DeviceUpdat
 TORCH_LIBRARY_FRAGMENT(hearth_kernels, library) {
     library.def(
         "adamw_(Tensor(a!)[] values, Tensor[] gradients, Tensor(b!)[] averages, Tensor(c!)[] squares,"
-        " Tensor(d!)[] moving_averages, float[] rates, int[] frozen, Tensor steps_before, Tensor(e!) steps_after,"
+        " Tensor(d!)[] moving_averages, float[] rates, int[] frozen, Tensor steps_before, Tensor(e!) "
+        "steps_after,"
         " Tensor? loss, float clip, bool clip_by_all, float beta1, float beta2, float eps) -> Tensor");
 }

@@ -16,7 +16,8 @@ namespace hearth::train {
 class LateStep {
   public:
     /// Begins to copy what `told`, of device_update(), holds; `out` and `images` are what a Stepper::Watch is given.
-    LateStep(const plan::StepOutput& out, std::int64_t images, const Progress& progress, const at::Tensor& told);
+    LateStep(const plan::StepOutput& out, std::int64_t images, const Progress& progress,
+             const at::Tensor& told);
 
     struct Outcome {
         double gradient_norm = 0, loss = 0;

@@ -69,8 +69,9 @@ class Optimizer {
     std::unique_ptr<const UpdateRule> rule_;
     std::string prefix_;                          ///< of names of the state
     std::vector<std::vector<at::Tensor>> slots_;  ///< of each parameter, as the rule names them
-    at::Tensor counts_, next_counts_;  ///< [parameters], of updates; the second is written by update_on_device()
-    std::vector<at::Tensor> steps_;    ///< views of counts_
+    at::Tensor counts_,
+        next_counts_;                ///< [parameters], of updates; the second is written by update_on_device()
+    std::vector<at::Tensor> steps_;  ///< views of counts_
     std::vector<bool> decays_, clips_slices_;
     std::vector<double> gradient_scales_;  ///< of clip() for the next step()
     /// Parameters that share whether they decay and the factor on lr of their layer.

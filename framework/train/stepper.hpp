@@ -57,7 +57,8 @@ class Stepper {
         bool complete = true;  ///< false: the source ran dry, nothing more was updated
         bool updated = true;   ///< false: a loss or a gradient was not finite, and the rest was left out
         std::vector<Updates> updates = {};  ///< by phase, those that had a turn
-        std::optional<LateStep> late = {};  ///< of reads_late(): what it was, `updated` and `updates` not known yet
+        std::optional<LateStep> late =
+            {};  ///< of reads_late(): what it was, `updated` and `updates` not known yet
     };
 
     /// All have to outlive it. The plan's tensors stay where they are from now on. `group`: the other processes

@@ -350,8 +350,8 @@ void Trainer::settle() {
     const bool finite = std::isfinite(outcome.loss);
     if (finite) journal_->add(step.out(), step.images());
     if (outcome.updated)
-        journal_->add_updates(
-            {{.phase = step.out().phase, .count = 1, .gradient_norm = outcome.gradient_norm}}, step.progress());
+        journal_->add_updates({{.phase = step.out().phase, .count = 1, .gradient_norm = outcome.gradient_norm}},
+                              step.progress());
     else
         on_nan(finite ? plan::StepOutput() : step.out(), step.progress());
 }

@@ -136,7 +136,7 @@ class Trainer {
     std::unique_ptr<Journal> journal_;
     std::unique_ptr<ProgressView> view_;
     std::optional<LateStep> late_;  ///< the step before, while it is not settled
-    std::size_t told_flat_ = 0;  ///< images that were said to show next to nothing
+    std::size_t told_flat_ = 0;     ///< images that were said to show next to nothing
     Progress progress_;
     const host::ProcessKeeper* keeper_ = nullptr;  ///< while it trains
     bool told_unreadable_ = false;                 ///< that validation images cannot be read

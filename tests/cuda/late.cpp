@@ -22,12 +22,16 @@ void train_it(const TrainingRun& run, bool late, train::Resume resume = train::R
     train::Trainer(run.recipe, with_parts(), request).run();
 }
 
-/// Lines of metrics.jsonl without what is of the clock.
+/// Lines of metrics.jsonl without what is of the clock or the folder.
 std::vector<nlohmann::json> numbers_of(const TrainingRun& run) {
     auto lines = run.metrics();
-    for (auto& line : lines)
+    for (auto& line : lines) {
         for (const auto* key : {"time", "images_per_second", "loader_stall", "memory_mib", "parts"})
             line.erase(key);
+        if (!line.contains("first")) continue;
+        const auto first = line["first"].get<std::string>();
+        line["first"] = first.substr(0, first.find(" ("));  // then comes the recipe's file
+    }
     return lines;
 }
 
@@ -68,7 +72,8 @@ precision = "fp32"
 threads = 1
 log_every = 4
 )";
-const std::vector<std::string> small_crops = {"augment.multi-crop.global_size=64", "augment.multi-crop.local_size=32",
+const std::vector<std::string> small_crops = {"augment.multi-crop.global_size=64",
+                                              "augment.multi-crop.local_size=32",
                                               "augment.multi-crop.local_crops=2"};
 
 struct Counting : Head {

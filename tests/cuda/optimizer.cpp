@@ -23,6 +23,9 @@ using train::NamedTensors;
 
 namespace {
 
+/// A loop sums 32,768 squares in fp32, where a thread of a GPU has 128.
+constexpr double near = 1e-5;
+
 recipe::OptimizerSpec adamw() {
     recipe::OptimizerSpec spec;
     spec.use = "adamw";
@@ -110,7 +113,7 @@ void check_close(const Net& found, const Net& expected) {
     REQUIRE(a.size() == b.size());
     for (std::size_t i = 0; i < a.size(); ++i) {
         INFO(a[i].first);
-        CHECK(distance(a[i].second, b[i].second) < 3e-6);
+        CHECK(distance(a[i].second, b[i].second) < near);
     }
 }
 
@@ -146,7 +149,7 @@ TEST_CASE("an update at once is that of pass after pass: schedules, decay, layer
             const double norm = pass_after_pass(expected, step);
             const auto told = at_once(found, step);
             CHECK(launches() - before == 1);
-            CHECK(told[cuda::told_norm].item<double>() == Approx(norm).epsilon(1e-6));
+            CHECK(told[cuda::told_norm].item<double>() == Approx(norm).epsilon(near));
             CHECK(told[cuda::told_updated].item<double>() == 1);
             CHECK(told[cuda::told_loss].item<double>() == 1.5);
         }
@@ -199,7 +202,8 @@ TEST_CASE("an update that is not finite leaves all as it was, whoever follows, a
 TEST_CASE("what the operation does not do goes pass after pass") {
     const TwinKernels kernels;
     const NamedTensors single = {{"weight", at::zeros({2, 2})}};
-    const auto at_once = [&](const std::function<void(recipe::OptimizerSpec&)>& change, const NamedTensors& of) {
+    const auto at_once = [&](const std::function<void(recipe::OptimizerSpec&)>& change,
+                             const NamedTensors& of) {
         auto spec = adamw();
         spec.freeze = {};
         change(spec);

@@ -7,7 +7,8 @@ namespace hearth::test {
 
 class TwinKernels {
   public:
-    TwinKernels() : library_(torch::Library::IMPL, "hearth_kernels", c10::DispatchKey::CPU, __FILE__, __LINE__) {
+    TwinKernels()
+        : library_(torch::Library::IMPL, "hearth_kernels", c10::DispatchKey::CPU, __FILE__, __LINE__) {
         cuda::register_kernels(library_);
     }
 

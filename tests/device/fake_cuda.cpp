@@ -166,7 +166,8 @@ void note_mixed(const std::string& name, const Stack& given) {
 void note_call(const c10::OperatorHandle& operation, const Stack& given) {
     Counts::Call call;
     call.name = operation.schema().name();
-    for_each_tensor(given, [&](const Tensor& tensor) { call.shapes += fmt::format("{}", tensor.sizes().vec()); });
+    for_each_tensor(given,
+                    [&](const Tensor& tensor) { call.shapes += fmt::format("{}", tensor.sizes().vec()); });
     for (const auto& value : given) {
         if (value.isDouble()) call.numbers += fmt::format("{} ", value.toDouble());
         if (value.isInt()) call.numbers += fmt::format("{} ", value.toInt());
