@@ -268,6 +268,7 @@ Tensor adamw(at::TensorList values, at::TensorList gradients, at::TensorList ave
                     .squares = sums.mutable_data_ptr<double>(),
                     .steps_before = data<float>(steps_before),
                     .steps_after = steps_after.mutable_data_ptr<float>(),
+                    .counted = static_cast<int>(steps_before.numel()),
                     .loss = data<float>(loss),
                     .told = told.mutable_data_ptr<double>(),
                     .clip = clip,

@@ -46,7 +46,8 @@ struct UpdateAll {
     int piece_count;
     double* squares;  ///< [pieces], between the two kernels
     const float* steps_before;
-    float* steps_after;  ///< [parameters]; in memory of its own, since blocks read and write in any order
+    float* steps_after;  ///< [counted]; in memory of its own, since blocks read and write in any order
+    int counted;         ///< parameters behind are frozen, and have no count
     const float* loss;   ///< null: not asked, and told as 0
     double* told;        ///< [told_count]
     double clip;         ///< 0: never
@@ -75,7 +76,8 @@ HEARTH_HD void update_piece(const UpdateAll& a, int piece, const Team& team) {
     team.each(p.pieces, [&](int i, int) { own += a.squares[p.first_piece + i]; });
     const double norm = sqrt(a.clip_by_all ? total : team.sum(own));
     const bool finite = isfinite(total) && (a.loss == nullptr || isfinite(*a.loss));
-    const double before = a.steps_before[part.parameter];
+    const bool counted = part.parameter < a.counted;
+    const double before = counted ? a.steps_before[part.parameter] : 0;
     const bool moves = finite && p.frozen == 0;
     if (team.first()) {
         if (piece == 0) {
@@ -83,7 +85,7 @@ HEARTH_HD void update_piece(const UpdateAll& a, int piece, const Team& team) {
             a.told[told_updated] = finite ? 1 : 0;
             a.told[told_loss] = a.loss == nullptr ? 0 : *a.loss;
         }
-        if (piece == p.first_piece)
+        if (piece == p.first_piece && counted)
             a.steps_after[part.parameter] = static_cast<float>(before + (moves ? 1 : 0));
     }
     if (!finite) return;

@@ -32,7 +32,8 @@ struct DeviceUpdateRule {
 bool has_device_update(c10::Device device);
 
 /// Clips, updates and moves averages, unless `loss` (a number, fp32, of the device) or the norm is not finite: then
-/// nothing changes, and `steps_after` is `steps_before`. Both are fp32 [updates], how many updates each parameter had.
+/// nothing changes, and `steps_after` is `steps_before`. Both are fp32, how many updates each parameter had; what comes
+/// behind those that they count is frozen, has no gradient and needs nothing of Adam's.
 /// Returns fp64 [3] on the device: the norm of all gradients before clipping; 1 or, where nothing changed, 0; the loss.
 /// The host waits for nothing.
 at::Tensor device_update(const DeviceUpdateRule& rule, const std::vector<DeviceUpdate>& updates,

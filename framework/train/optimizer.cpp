@@ -13,6 +13,7 @@
 #include <map>
 #include <stdexcept>
 #include <unordered_map>
+#include <utility>
 
 #include "train/device_update.hpp"
 #include "train/layer_decay.hpp"
@@ -177,12 +178,20 @@ class PendingAverages {
     /// take(), where the average lies in memory as its leader does.
     MovingAverage take_like(const at::Tensor& leader) {
         auto average = take(leader);
-        const auto& tensor = average.tensor;
-        if (!tensor.defined() || (tensor.scalar_type() == leader.scalar_type() &&
-                                  tensor.device() == leader.device() && tensor.strides() == leader.strides()))
-            return average;
+        if (!average.tensor.defined() || alike(average)) return average;
         rest_.push_back(std::move(average));
         return {};
+    }
+    /// take_like() of all leaders in fp32 on that device that are left.
+    std::vector<MovingAverage> take_others_like(c10::Device device) {
+        std::vector<MovingAverage> out;
+        for (const auto& [key, average] : std::exchange(by_leader_, {})) {
+            const bool plain = average.leader.device() == device &&
+                               average.leader.scalar_type() == at::kFloat &&
+                               average.leader.is_non_overlapping_and_dense();
+            (plain && alike(average) ? out : rest_).push_back(average);
+        }
+        return out;
     }
     /// What nobody took.
     std::vector<MovingAverage> rest() const {
@@ -192,6 +201,12 @@ class PendingAverages {
     }
 
   private:
+    static bool alike(const MovingAverage& average) {
+        const auto &tensor = average.tensor, &leader = average.leader;
+        return tensor.scalar_type() == leader.scalar_type() && tensor.device() == leader.device() &&
+               tensor.strides() == leader.strides();
+    }
+
     std::unordered_map<const c10::TensorImpl*, MovingAverage> by_leader_;
     std::vector<MovingAverage> rest_;
 };
@@ -260,6 +275,14 @@ at::Tensor Optimizer::update_on_device(const Progress& progress, const std::vect
                           .frozen = frozen(name, progress)};
         }
     }
+    for (const auto& average : pending.take_others_like(counts_.device()))
+        updates.push_back({.parameter = average.leader,
+                           .gradient = {},
+                           .average = {},
+                           .square = {},
+                           .moving_average = average,
+                           .rates = {},
+                           .frozen = true});
     const auto exact = loss ? std::optional(loss->detach().to(at::kFloat)) : std::nullopt;
     if (!next_counts_.defined()) next_counts_ = at::empty_like(counts_);
     const auto told = device_update({.clip = spec_.clip,

@@ -62,6 +62,8 @@ struct Net {
         add("head.unused", {3});
         followers[2] = at::zeros({6, 5}).t();  // lies otherwise in memory
         second = at::zeros({7});
+        fixed = numbers({3, 5});
+        of_fixed = at::zeros({3, 5});
         optimizer = std::make_unique<train::Optimizer>(spec, named, 64);
     }
 
@@ -69,6 +71,7 @@ struct Net {
         std::vector<train::MovingAverage> out;
         for (std::size_t i = 0; i < named.size(); ++i) out.push_back({followers[i], named[i].second, 0.125});
         out.push_back({second, named[1].second, 0.5});
+        out.push_back({of_fixed, fixed, 0.25});
         return out;
     }
     void set_gradients(std::int64_t step) {
@@ -86,12 +89,13 @@ struct Net {
             out.emplace_back(named[i].first + " followed", followers[i]);
         }
         out.emplace_back("second follower", second);
+        out.emplace_back("follower of what is not trained", of_fixed);
         return out;
     }
 
     NamedTensors named;
     std::vector<Tensor> followers;
-    Tensor second;
+    Tensor second, fixed, of_fixed;
     std::unique_ptr<train::Optimizer> optimizer;
 };
 

@@ -73,6 +73,7 @@ Told update(Net& net, double clip, bool by_all, const float* loss, const Run& ru
                       .squares = squares.data(),
                       .steps_before = net.steps.const_data_ptr<float>(),
                       .steps_after = after.mutable_data_ptr<float>(),
+                      .counted = 4,
                       .loss = loss,
                       .told = told.data(),
                       .clip = clip,
