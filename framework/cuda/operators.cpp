@@ -7,9 +7,11 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cstring>
 #include <hearth/error.hpp>
 #include <optional>
 #include <tuple>
+#include <vector>
 
 #include "cuda/launch.hpp"
 
@@ -210,6 +212,74 @@ Two gelu_backward(const Tensor& given_grad, const Tensor& given_x) {
     return {grad_x, column_sums(partial)[0]};
 }
 
+/// Plain things one after another, on their way to the device from page-locked memory, so that nothing waits.
+template <class T>
+Tensor bytes_there(const std::vector<T>& things, c10::Device device) {
+    const auto options = at::TensorOptions(at::kByte);
+    auto here = at::empty({static_cast<std::int64_t>(things.size() * sizeof(T))},
+                          options.pinned_memory(!device.is_cpu()));
+    std::memcpy(here.mutable_data_ptr(), things.data(), things.size() * sizeof(T));
+    return here.to(device, /*non_blocking=*/true);
+}
+
+float* numbers_of(const Tensor& tensor) {
+    return tensor.defined() ? tensor.mutable_data_ptr<float>() : nullptr;
+}
+
+/// See train/device_update.hpp.
+Tensor adamw(at::TensorList values, at::TensorList gradients, at::TensorList averages, at::TensorList squares,
+             at::TensorList moving_averages, at::ArrayRef<double> rates, at::IntArrayRef frozen,
+             const Tensor& steps_before, const Tensor& steps_after, const optional<Tensor>& loss, double clip,
+             bool clip_by_all, double beta1, double beta2, double eps) {
+    const auto device = steps_before.device();
+    const c10::DeviceGuard guard(device);
+    std::vector<Updated> parameters;
+    std::vector<Piece> pieces;
+    for (std::size_t i = 0; i < values.size(); ++i) {
+        const auto elements = values[i].numel(), count = pieces_of(elements);
+        const auto rate = [&](std::size_t which) { return static_cast<float>(rates[3 * i + which]); };
+        parameters.push_back(
+            {.value = numbers_of(values[i]),
+             .gradient = gradients[i].defined() ? gradients[i].const_data_ptr<float>() : nullptr,
+             .average = numbers_of(averages[i]),
+             .square = numbers_of(squares[i]),
+             .moving_average = numbers_of(moving_averages[i]),
+             .copy = nullptr,
+             .average_copy = nullptr,
+             .rates = {.lr = rate(0), .weight_decay = rate(1), .moving_average_weight = rate(2)},
+             .frozen = frozen[i] != 0 || !gradients[i].defined() ? 1 : 0,
+             .first_piece = static_cast<int>(pieces.size()),
+             .pieces = static_cast<int>(count)});
+        for (std::int64_t piece = 0; piece < count; ++piece) {
+            const auto begin = piece * piece_size;
+            pieces.push_back({.parameter = static_cast<int>(i),
+                              .count = static_cast<int>(std::min<std::int64_t>(piece_size, elements - begin)),
+                              .begin = begin});
+        }
+    }
+    const auto parameters_there = bytes_there(parameters, device), pieces_there = bytes_there(pieces, device);
+    const auto exact = steps_before.options().dtype(at::kDouble);
+    const auto sums = at::empty({static_cast<std::int64_t>(pieces.size())}, exact);
+    auto told = at::empty({told_count}, exact);
+    start("update",
+          UpdateAll{.parameters = static_cast<const Updated*>(parameters_there.const_data_ptr()),
+                    .pieces = static_cast<const Piece*>(pieces_there.const_data_ptr()),
+                    .piece_count = static_cast<int>(pieces.size()),
+                    .squares = sums.mutable_data_ptr<double>(),
+                    .steps_before = data<float>(steps_before),
+                    .steps_after = steps_after.mutable_data_ptr<float>(),
+                    .counted = static_cast<int>(steps_before.numel()),
+                    .loss = data<float>(loss),
+                    .told = told.mutable_data_ptr<double>(),
+                    .clip = clip,
+                    .clip_by_all = clip_by_all,
+                    .beta1 = beta1,
+                    .beta2 = beta2,
+                    .eps = eps},
+          steps_before);
+    return told;
+}
+
 }  // namespace
 
 void register_kernels(torch::Library& library) {
@@ -217,6 +287,7 @@ void register_kernels(torch::Library& library) {
     library.impl("add_norm", add_norm);
     library.impl("norm_backward", norm_backward);
     library.impl("gelu_backward", gelu_backward);
+    library.impl("adamw_", adamw);
 }
 
 }  // namespace hearth::cuda

@@ -93,6 +93,7 @@ BenchResult bench(const recipe::Recipe& written, const host::Registry& registry,
     DryRun dry_run(recipe, plan);
     const auto device = dry_run.device;
     auto& stepper = dry_run.stepper;
+    stepper.read_late(device.is_cuda());
 
     std::unique_ptr<data::Loader> loader;
     if (!opened) {
@@ -133,7 +134,14 @@ BenchResult bench(const recipe::Recipe& written, const host::Registry& registry,
                 result.images += images;
                 result.last_loss = out.total.item<double>();
             });
-        if (!outcome.updated)
+        bool updated = outcome.updated;
+        if (outcome.late) {
+            const auto told = outcome.late->outcome();
+            updated = told.updated;
+            result.images = outcome.late->images();
+            result.last_loss = told.loss;
+        }
+        if (!updated)
             throw NumericError("a loss or a gradient is not finite; `hearth check` names the first one");
         wait_for(device);
         ++context.progress.step;

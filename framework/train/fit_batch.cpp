@@ -40,14 +40,17 @@ struct Memory {
     }
 };
 
-/// One step on generated images.
+/// A step on generated images; where steps are read late a second one, during which what the first made is kept.
 void step(DryRun& dry_run, std::int64_t batch) {
     const auto loader = generated_batches(dry_run.recipe, dry_run.plan, batch);
     Context context;
     context.seed = seed_of(dry_run.recipe);
     context.device = dry_run.device;
     context.progress = {.step = 1, .total_steps = 1000, .steps_per_epoch = 1};
-    dry_run.stepper.step(context, endless(*loader));
+    dry_run.stepper.read_late(dry_run.device.is_cuda());
+    const auto source = endless(*loader);
+    const auto before = dry_run.stepper.step(context, source);
+    if (before.late) dry_run.stepper.step(context, source);
 }
 
 /// As they are now, on the CPU.

@@ -35,6 +35,14 @@ void Follower::copy_buffers() {
     for (std::size_t i = 0; i < buffers_to_.size(); ++i) buffers_to_[i].copy_(buffers_from_[i]);
 }
 
+void Follower::copy_buffers_where(const at::Tensor& updated) {
+    if (buffers_to_.empty()) return;
+    const at::NoGradGuard no_grad;
+    const auto copies = updated.to(at::kBool);
+    for (std::size_t i = 0; i < buffers_to_.size(); ++i)
+        buffers_to_[i].copy_(at::where(copies, buffers_from_[i], buffers_to_[i]));
+}
+
 void Follower::update(const Progress& progress) {
     at::NoGradGuard no_grad;
     update_averages_(averages(progress));

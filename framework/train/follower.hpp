@@ -17,6 +17,8 @@ class Follower {
     /// The same in two parts: what Optimizer::step() can move along with the leader, and the buffers.
     std::vector<MovingAverage> averages(const Progress& progress) const;
     void copy_buffers();
+    /// Where `updated`, a number of the device, is not 0.
+    void copy_buffers_where(const at::Tensor& updated);
     /// Makes the follower equal to its leader.
     void copy();
     bool after_step() const { return after_step_; }

@@ -11,8 +11,11 @@
 #include <functional>
 #include <hearth/error.hpp>
 #include <map>
+#include <stdexcept>
 #include <unordered_map>
+#include <utility>
 
+#include "train/device_update.hpp"
 #include "train/layer_decay.hpp"
 #include "train/update_kernel.hpp"
 
@@ -49,13 +52,15 @@ Optimizer::Optimizer(const recipe::OptimizerSpec& spec, NamedTensors parameters,
     for (const auto& [parameter_name, parameter] : parameters_) {
         auto& state = slots_.emplace_back();
         for (std::size_t i = 0; i < slots; ++i) state.push_back(at::zeros_like(parameter));
-        steps_.push_back(at::zeros({}, parameter.options().dtype(at::kFloat)));
         const auto named = [&, &full = parameter_name](const std::string& p) { return matches(full, p); };
         decays_.push_back(parameter.dim() > 1 && !parameter_name.ends_with(".bias") &&
                           std::ranges::none_of(spec_.no_decay, named));
         clips_slices_.push_back(parameter.dim() > 1 && std::ranges::any_of(spec_.clip_slices, named));
         names.push_back(parameter_name);
     }
+    if (!parameters_.empty())
+        count_in(at::zeros({static_cast<std::int64_t>(parameters_.size())},
+                           parameters_.front().second.options().dtype(at::kFloat).requires_grad(false)));
     gradient_scales_.assign(names.size(), 1.0);
     const auto factors = layer_factors(names, spec_.layer_decay);
     for (std::size_t i = 0; i < names.size(); ++i) groups_[{decays_[i], factors[i]}].push_back(i);
@@ -65,6 +70,22 @@ Optimizer::Optimizer(const recipe::OptimizerSpec& spec, NamedTensors parameters,
             "{}: found optimizer.clip_slices with clip_mode \"{}\", expected \"tensor\": one norm over all "
             "parameters leaves nothing to clip by slice",
             spec_.origin.text(), spec_.clip_mode));
+    on_device_ = fits_device_update();
+}
+
+bool Optimizer::fits_device_update() const {
+    if (spec_.use != "adamw" || !spec_.clip_slices.empty() || parameters_.empty()) return false;
+    const auto device = counts_.device();
+    return has_device_update(device) && std::ranges::all_of(parameters_, [&](const auto& named) {
+               const auto& parameter = named.second;
+               return parameter.device() == device && parameter.scalar_type() == at::kFloat &&
+                      parameter.is_non_overlapping_and_dense();
+           });
+}
+
+void Optimizer::count_in(at::Tensor counts) {
+    counts_ = std::move(counts);
+    steps_ = counts_.unbind();
 }
 
 double Optimizer::lr(const Progress& progress) const {
@@ -154,12 +175,38 @@ class PendingAverages {
         const auto found = by_leader_.extract(leader.unsafeGetTensorImpl());
         return found.empty() ? MovingAverage{} : found.mapped();
     }
-    void update_rest() {
-        for (const auto& [leader, average] : by_leader_) rest_.push_back(average);
-        update_averages_(rest_);
+    /// take(), where the average lies in memory as its leader does.
+    MovingAverage take_like(const at::Tensor& leader) {
+        auto average = take(leader);
+        if (!average.tensor.defined() || alike(average)) return average;
+        rest_.push_back(std::move(average));
+        return {};
+    }
+    /// take_like() of all leaders in fp32 on that device that are left.
+    std::vector<MovingAverage> take_others_like(c10::Device device) {
+        std::vector<MovingAverage> out;
+        for (const auto& [key, average] : std::exchange(by_leader_, {})) {
+            const bool plain = average.leader.device() == device &&
+                               average.leader.scalar_type() == at::kFloat &&
+                               average.leader.is_non_overlapping_and_dense();
+            (plain && alike(average) ? out : rest_).push_back(average);
+        }
+        return out;
+    }
+    /// What nobody took.
+    std::vector<MovingAverage> rest() const {
+        auto out = rest_;
+        for (const auto& [leader, average] : by_leader_) out.push_back(average);
+        return out;
     }
 
   private:
+    static bool alike(const MovingAverage& average) {
+        const auto &tensor = average.tensor, &leader = average.leader;
+        return tensor.scalar_type() == leader.scalar_type() && tensor.device() == leader.device() &&
+               tensor.strides() == leader.strides();
+    }
+
     std::unordered_map<const c10::TensorImpl*, MovingAverage> by_leader_;
     std::vector<MovingAverage> rest_;
 };
@@ -187,8 +234,68 @@ void Optimizer::step(const Progress& progress, const std::vector<MovingAverage>&
                       .adapts = decays},
                      updates);
     }
-    pending.update_rest();
+    update_averages_(pending.rest());
     std::ranges::fill(gradient_scales_, 1.0);
+}
+
+namespace {
+
+/// The gradient in memory as its parameter lies there.
+at::Tensor laid_out_as(const at::Tensor& parameter, const at::Tensor& gradient) {
+    if (!gradient.defined() || gradient.strides() == parameter.strides()) return gradient;
+    return at::empty_like(parameter).copy_(gradient);
+}
+
+/// Of averages that do not lie in memory as their leaders do, or are a leader's second: where `updated`, a number of the
+/// device, is 0 they stay as they are.
+void update_averages_where(const at::Tensor& updated, const std::vector<MovingAverage>& averages) {
+    for (const auto& [tensor, leader, weight] : averages)
+        tensor.copy_(at::where(updated.to(at::kBool), tensor.lerp(leader, weight), tensor));
+}
+
+}  // namespace
+
+at::Tensor Optimizer::update_on_device(const Progress& progress, const std::vector<MovingAverage>& averages,
+                                       const std::optional<at::Tensor>& loss) {
+    if (!on_device_) throw std::logic_error("the device has no update for this optimiser");
+    const at::NoGradGuard no_grad;
+    PendingAverages pending(averages);
+    std::vector<DeviceUpdate> updates(parameters_.size());
+    for (const auto& [group, members] : groups_) {
+        const auto [decays, factor] = group;
+        const Rates rates{.lr = lr(progress) * factor, .weight_decay = decays ? weight_decay(progress) : 0.0};
+        for (const auto i : members) {
+            const auto& [name, parameter] = parameters_[i];
+            updates[i] = {.parameter = parameter,
+                          .gradient = laid_out_as(parameter, parameter.grad()),
+                          .average = slots_[i][0],
+                          .square = slots_[i][1],
+                          .moving_average = pending.take_like(parameter),
+                          .rates = rates,
+                          .frozen = frozen(name, progress)};
+        }
+    }
+    for (const auto& average : pending.take_others_like(counts_.device()))
+        updates.push_back({.parameter = average.leader,
+                           .gradient = {},
+                           .average = {},
+                           .square = {},
+                           .moving_average = average,
+                           .rates = {},
+                           .frozen = true});
+    const auto exact = loss ? std::optional(loss->detach().to(at::kFloat)) : std::nullopt;
+    if (!next_counts_.defined()) next_counts_ = at::empty_like(counts_);
+    const auto told = device_update({.clip = spec_.clip,
+                                     .clip_by_all = spec_.clip_mode == "global",
+                                     .beta1 = spec_.beta1,
+                                     .beta2 = spec_.beta2,
+                                     .eps = spec_.eps},
+                                    updates, counts_, next_counts_, exact);
+    auto before = counts_;
+    count_in(next_counts_);
+    next_counts_ = std::move(before);
+    if (const auto rest = pending.rest(); !rest.empty()) update_averages_where(told[1], rest);
+    return told;
 }
 
 void Optimizer::zero_grad() {

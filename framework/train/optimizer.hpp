@@ -8,6 +8,7 @@
 #include <hearth/schedule.hpp>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -41,6 +42,14 @@ class Optimizer {
     /// One update of every parameter that has a gradient and is not frozen now; then all of `averages`. Scales
     /// gradients in place where it must.
     void step(const Progress& progress, const std::vector<MovingAverage>& averages = {});
+    /// Whether clip() and step() are one operation of the device, which decides itself whether there is an update:
+    /// AdamW in fp32 that clips no slices, where has_device_update().
+    bool updates_on_device() const { return on_device_; }
+    /// clip() and step() as that operation, which leaves everything as it is where `loss` (a number of the device;
+    /// none: not asked) or the norm is not finite. Returns what device_update() does; nothing waits. Throws
+    /// std::logic_error where there is none.
+    at::Tensor update_on_device(const Progress& progress, const std::vector<MovingAverage>& averages,
+                                const std::optional<at::Tensor>& loss);
     void zero_grad();
     const NamedTensors& parameters() const { return parameters_; }
     /// Names of parameters without a gradient.
@@ -52,18 +61,23 @@ class Optimizer {
 
   private:
     bool frozen(const std::string& name, const Progress& progress) const;
+    bool fits_device_update() const;
+    void count_in(at::Tensor counts);
 
     recipe::OptimizerSpec spec_;
     NamedTensors parameters_;
     std::unique_ptr<const UpdateRule> rule_;
     std::string prefix_;                          ///< of names of the state
     std::vector<std::vector<at::Tensor>> slots_;  ///< of each parameter, as the rule names them
-    std::vector<at::Tensor> steps_;
+    at::Tensor counts_,
+        next_counts_;                ///< [parameters], of updates; the second is written by update_on_device()
+    std::vector<at::Tensor> steps_;  ///< views of counts_
     std::vector<bool> decays_, clips_slices_;
     std::vector<double> gradient_scales_;  ///< of clip() for the next step()
     /// Parameters that share whether they decay and the factor on lr of their layer.
     std::map<std::pair<bool, double>, std::vector<std::size_t>> groups_;
     double lr_scale_;
+    bool on_device_ = false;
 };
 
 }  // namespace hearth::train

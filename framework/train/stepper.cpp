@@ -57,7 +57,8 @@ std::vector<Hooked> hooked(const std::vector<plan::Called>& components) {
         out.push_back({.called = called,
                        .before_step = place + "before_step",
                        .after_backward = place + "after_backward",
-                       .after_step = place + "after_step"});
+                       .after_step = place + "after_step",
+                       .revocable = RevocableHook(*called.component)});
     }
     return out;
 }
@@ -105,11 +106,13 @@ Stepper::Stepper(const recipe::Recipe& recipe, plan::Plan& plan, c10::Device dev
 }
 
 void Stepper::call(const Updater& updater, const Context& now, std::string Hooked::*place, Hook hook) {
-    for (const auto& hooked : updater.hooked) {
-        auto context = now;
-        context.learns = hooked.called.learns;
-        host::guarded(hooked.*place, [&] { (*hooked.called.component.*hook)(context); });
-    }
+    for (const auto& hooked : updater.hooked) call(hooked, now, place, hook);
+}
+
+void Stepper::call(const Hooked& hooked, const Context& now, std::string Hooked::*place, Hook hook) {
+    auto context = now;
+    context.learns = hooked.called.learns;
+    host::guarded(hooked.*place, [&] { (*hooked.called.component.*hook)(context); });
 }
 
 NamedTensors Stepper::state() const {
@@ -135,18 +138,64 @@ void Stepper::follow_before(const plan::Phase& phase, const Progress& progress) 
         if (!follower.after_step() && phase.updates(follower.leader())) follower.update(progress);
 }
 
-void Stepper::update(Updater& updater, const Progress& progress) {
-    const auto moves = [&](const Follower& follower) {
-        return follower.after_step() && updater.phase->updates(follower.leader());
-    };
-    std::vector<MovingAverage> averages;
-    for (const auto& follower : followers_)
-        if (moves(follower)) std::ranges::copy(follower.averages(progress), std::back_inserter(averages));
-    clock_.enter(Part::optimizer);
-    updater.optimizer->step(progress, averages);
-    clock_.enter(Part::follower);
+std::vector<Follower*> Stepper::followers_after(const Updater& updater) {
+    std::vector<Follower*> out;
     for (auto& follower : followers_)
-        if (moves(follower)) follower.copy_buffers();
+        if (follower.after_step() && updater.phase->updates(follower.leader())) out.push_back(&follower);
+    return out;
+}
+
+std::vector<MovingAverage> Stepper::averages_of(const std::vector<Follower*>& followers,
+                                                const Progress& progress) {
+    std::vector<MovingAverage> out;
+    for (const auto* follower : followers)
+        std::ranges::copy(follower->averages(progress), std::back_inserter(out));
+    return out;
+}
+
+double Stepper::update(Updater& updater, const Progress& progress, bool finite) {
+    auto& optimizer = *updater.optimizer;
+    const bool on_device = optimizer.updates_on_device();
+    double norm = std::nan("");
+    if (on_device && !finite) return norm;
+    clock_.enter(Part::clip);
+    if (!on_device) {
+        norm = optimizer.clip();
+        if (!finite || !std::isfinite(norm)) return norm;
+    }
+    const auto followers = followers_after(updater);
+    const auto averages = averages_of(followers, progress);
+    clock_.enter(Part::optimizer);
+    if (on_device)
+        norm = optimizer.update_on_device(progress, averages, {})[0].item<double>();
+    else
+        optimizer.step(progress, averages);
+    if (!std::isfinite(norm)) return norm;
+    clock_.enter(Part::follower);
+    for (auto* follower : followers) follower->copy_buffers();
+    return norm;
+}
+
+LateStep Stepper::update_late(Updater& updater, const Context& now, const Micro& micro) {
+    const auto followers = followers_after(updater);
+    clock_.enter(Part::optimizer);
+    const auto told = updater.optimizer->update_on_device(now.progress, averages_of(followers, now.progress),
+                                                          micro.out.total);
+    LateStep late(micro.out, micro.images, now.progress, told);
+    clock_.enter(Part::follower);
+    for (auto* follower : followers) follower->copy_buffers_where(told[1]);
+    clock_.enter(Part::other);
+    for (auto& hooked : updater.hooked)
+        hooked.revocable.call([&] { call(hooked, now, &Hooked::after_step, &Component::after_step); }, told[1]);
+    return late;
+}
+
+bool Stepper::can_read_late() const {
+    if (group_ != nullptr || updaters_.size() != 1 || recipe_.train.accumulate != 1) return false;
+    const auto& updater = updaters_.front();
+    const auto& phase = *updater.phase;
+    return !phase.losses.empty() && phase.repeat == 1 && phase.every == 1 && updater.kept_buffers.empty() &&
+           updater.optimizer->updates_on_device();
 }
 
 /// The batches of a step, each drawn when a phase first asks for it, with what phases keep for later ones.
@@ -182,8 +231,8 @@ std::int64_t Stepper::number_of(const Updater& updater, std::int64_t step, std::
     return (step * updates_per_step + updater.first_update + repeat) * recipe_.train.accumulate + micro;
 }
 
-bool Stepper::micro_step(Updater& updater, Context now, Tensors& batch, bool fresh, bool last,
-                         const Watch& watch) {
+Stepper::Micro Stepper::micro_step(Updater& updater, Context now, Tensors& batch, bool fresh, bool last,
+                                   const Watch& watch) {
     // Dropout and its like are keyed by the micro-step too, so that a resumed run draws what an uninterrupted
     // one would have.
     at::manual_seed(now.seed * 1000003u + now.draw * static_cast<std::uint64_t>(now.comm->world_size()) +
@@ -220,12 +269,17 @@ bool Stepper::micro_step(Updater& updater, Context now, Tensors& batch, bool fre
         host::rethrow_with(updater.backward);
     }
     if (meanwhile_) meanwhile_();
+    const auto images = fresh ? batch["index"].size(0) : 0;
+    if (late_) {
+        clock_.enter(Part::other);
+        return {.finite = true, .out = std::move(out), .images = images};
+    }
     // Read after the backward pass, not before: a GPU has its work by now and does not wait for the question.
     const bool finite = std::isfinite(out.total.item<double>());
     if (group_ != nullptr) group_->check("averaging gradients");
     clock_.enter(Part::other);
-    if (watch) watch(out, fresh ? batch["index"].size(0) : 0, finite);
-    return finite;
+    if (watch) watch(out, images, finite);
+    return {.finite = finite};
 }
 
 bool Stepper::turn(Updater& updater, const Context& now, Batches& batches, const Watch& watch, Result& result) {
@@ -247,6 +301,7 @@ bool Stepper::turn(Updater& updater, const Context& now, Batches& batches, const
         clock_.enter(Part::other);
         call(updater, context, &Hooked::before_step, &Component::before_step);
         updater.optimizer->zero_grad();
+        Micro made;
         bool finite = true;
         for (std::int64_t micro = 0; micro < recipe_.train.accumulate; ++micro) {
             const auto number = static_cast<std::size_t>(repeat * recipe_.train.accumulate + micro);
@@ -257,16 +312,17 @@ bool Stepper::turn(Updater& updater, const Context& now, Batches& batches, const
                 return false;
             }
             context.draw = static_cast<std::uint64_t>(number_of(updater, now.progress.step, repeat, micro));
-            finite =
-                micro_step(updater, context, *batch, fresh, micro + 1 == recipe_.train.accumulate, watch) &&
-                finite;
+            made = micro_step(updater, context, *batch, fresh, micro + 1 == recipe_.train.accumulate, watch);
+            finite = made.finite && finite;
             if (repeat >= later_repeats) batches.drop(number);
         }
         call(updater, context, &Hooked::after_backward, &Component::after_backward);
-        clock_.enter(Part::clip);
-        const double norm = updater.optimizer->clip();
+        if (late_) {
+            result.late.emplace(update_late(updater, context, made));
+            return true;
+        }
+        const double norm = update(updater, now.progress, finite);
         good = finite && std::isfinite(norm);
-        if (good) update(updater, now.progress);
         clock_.enter(Part::other);
         updates.gradient_norm += norm;
         ++updates.count;

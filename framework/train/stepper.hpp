@@ -4,11 +4,13 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "dist/gradients.hpp"
 #include "plan/plan.hpp"
 #include "train/follower.hpp"
+#include "train/late_step.hpp"
 #include "train/optimizer.hpp"
 #include "train/seed.hpp"
 #include "train/step_clock.hpp"
@@ -24,6 +26,7 @@ bool use_bf16(const std::string& precision, c10::Device device);
 struct Hooked {
     plan::Called called;
     std::string before_step, after_backward, after_step;
+    RevocableHook revocable;
 };
 
 /// What moves the parameters of a phase.
@@ -54,6 +57,8 @@ class Stepper {
         bool complete = true;  ///< false: the source ran dry, nothing more was updated
         bool updated = true;   ///< false: a loss or a gradient was not finite, and the rest was left out
         std::vector<Updates> updates = {};  ///< by phase, those that had a turn
+        std::optional<LateStep> late =
+            {};  ///< of reads_late(): what it was, `updated` and `updates` not known yet
     };
 
     /// All have to outlive it. The plan's tensors stay where they are from now on. `group`: the other processes
@@ -64,6 +69,12 @@ class Stepper {
     /// The phases in their order, each with its updates: micro-steps, clipping, update, followers, and the hooks
     /// of the components that it runs.
     Result step(const Context& now, const Source& next, const Watch& watch = {});
+
+    /// From now on step() asks the device nothing where it can do without: Watch is not called, and Result::late has
+    /// what it would have been told. It can where the device decides whether there is an update, with one process,
+    /// one phase and one update and micro-step a step.
+    void read_late(bool wanted) { late_ = wanted && can_read_late(); }
+    bool reads_late() const { return late_; }
 
     /// How many batches a step takes.
     std::int64_t batches_per_step() const { return plan_.batches_per_step() * recipe_.train.accumulate; }
@@ -87,21 +98,34 @@ class Stepper {
     class Batches;
     /// The updates of one phase. False where the source ran dry or something was not finite; `result` says which.
     bool turn(Updater& updater, const Context& now, Batches& batches, const Watch& watch, Result& result);
-    bool micro_step(Updater& updater, Context now, Tensors& batch, bool fresh, bool last, const Watch& watch);
+    struct Micro {
+        bool finite = true;
+        plan::StepOutput out = {};  ///< where it is read late
+        std::int64_t images = 0;
+    };
+    Micro micro_step(Updater& updater, Context now, Tensors& batch, bool fresh, bool last, const Watch& watch);
     void follow_before(const plan::Phase& phase, const Progress& progress);
-    /// One update of the optimiser and of those that follow after it.
-    void update(Updater& updater, const Progress& progress);
+    std::vector<Follower*> followers_after(const Updater& updater);
+    static std::vector<MovingAverage> averages_of(const std::vector<Follower*>& followers,
+                                                  const Progress& progress);
+    /// One update of the optimiser and of those that follow after it, where losses are `finite` and the norm of the
+    /// gradients is; returns that norm.
+    double update(Updater& updater, const Progress& progress, bool finite);
+    /// The same where the device decides, with the hooks after it.
+    LateStep update_late(Updater& updater, const Context& now, const Micro& micro);
+    bool can_read_late() const;
     /// The number of a micro-step within the run; no two are alike.
     std::int64_t number_of(const Updater& updater, std::int64_t step, std::int64_t repeat,
                            std::int64_t micro) const;
     using Hook = void (Component::*)(const Context&);
+    static void call(const Hooked& hooked, const Context& now, std::string Hooked::*place, Hook hook);
     static void call(const Updater& updater, const Context& now, std::string Hooked::*place, Hook hook);
 
     const recipe::Recipe& recipe_;
     plan::Plan& plan_;
     c10::Device device_;
     const dist::ProcessGroup* group_;
-    bool bf16_;
+    bool bf16_, late_ = false;
     std::vector<Updater> updaters_;
     std::vector<Follower> followers_;
     StepClock clock_;

@@ -121,7 +121,11 @@ void Trainer::prepare() {
     }
     stepper_ = std::make_unique<Stepper>(recipe_, plan_, device_, request_.group);
     batches_ = std::make_unique<DeviceBatches>(*loader_, device_);
-    stepper_->meanwhile([this] { batches_->look_ahead(); });
+    stepper_->read_late(request_.reads_late.value_or(device_.is_cuda()));
+    stepper_->meanwhile([this] {
+        batches_->look_ahead();
+        settle_step();
+    });
     progress_.steps_per_epoch = loader_->batches_per_epoch() / stepper_->batches_per_step();
     if (progress_.steps_per_epoch < 1)
         throw DataError(fmt::format(
@@ -231,7 +235,8 @@ TrainSummary Trainer::train() {
     journal_->begin();
     bool stopped = false;
     while (progress_.step < progress_.total_steps && patience_is_over().empty() && !stopped) stopped = !epoch();
-    settle();
+    settle_step();
+    settle_checkpoints();
     // The others may read the best one.
     if (!stopped && request_.group != nullptr) request_.group->wait_for_all(std::chrono::hours(24));
     TrainSummary summary;
@@ -247,7 +252,7 @@ TrainSummary Trainer::train() {
     }
     if (!stopped) say_how_it_ended();
     if (stopped) save_last();
-    settle();
+    settle_checkpoints();
     if (stopped) {
         const auto by = StopSignals::received() != 0 ? fmt::format("by signal {}", StopSignals::received())
                                                      : "by a signal to another process";
@@ -310,21 +315,23 @@ bool Trainer::epoch() {
 bool Trainer::step() {
     bool finite = true;
     host::set_step(steps_done());
-    const auto result = stepper_->step(
+    auto result = stepper_->step(
         context(), [&](Tensors& batch) { return batches_->next(batch); },
         [&](const plan::StepOutput& out, std::int64_t images, bool good) {
             finite = good && finite;
             if (good)
                 journal_->add(out, images);
             else
-                on_nan(out);
+                on_nan(out, progress_);
         });
     keeper_->put_back_folder();
     if (!result.complete) return false;
-    if (result.updated)
+    if (result.late)
+        late_.emplace(std::move(*result.late));
+    else if (result.updated)
         journal_->add_updates(result.updates, progress_);
     else if (finite)
-        on_nan({});
+        on_nan({}, progress_);
     ++progress_.step;
     if (progress_.step % recipe_.train.log_every == 0 || progress_.step == progress_.total_steps)
         report();
@@ -333,16 +340,30 @@ bool Trainer::step() {
     return true;
 }
 
+void Trainer::settle_step() {
+    if (!late_) return;
+    const auto step = std::move(*late_);
+    late_.reset();
+    const auto outcome = step.outcome();
+    const bool finite = std::isfinite(outcome.loss);
+    if (finite) journal_->add(step.out(), step.images());
+    if (outcome.updated)
+        journal_->add_updates({{.phase = step.out().phase, .count = 1, .gradient_norm = outcome.gradient_norm}},
+                              step.progress());
+    else
+        on_nan(finite ? plan::StepOutput() : step.out(), step.progress());
+}
+
 // Names the first tensor of the dataflow that is not finite: that is where the trouble starts.
-void Trainer::on_nan(const plan::StepOutput& out) {
+void Trainer::on_nan(const plan::StepOutput& out, const Progress& at) {
     std::string first = out.total.defined() ? "the loss" : "a gradient";
     if (const auto found = not_finite(plan_, out.tensors); out.total.defined() && !found.empty())
         first = fmt::format("'{}', written by {} ({})", found.front().name, found.front().node->id,
                             found.front().node->where);
     const auto message =
-        fmt::format("not-a-number at step {}: the first that is not finite is {}", progress_.step, first);
-    journal_->event(progress_, "nan", {{"first", first}});
-    const auto bundle = checkpoints_->save_failed_step(out, progress_);
+        fmt::format("not-a-number at step {}: the first that is not finite is {}", at.step, first);
+    journal_->event(at, "nan", {{"first", first}});
+    const auto bundle = checkpoints_->save_failed_step(out, at);
     if (recipe_.monitor.on_nan == "stop")
         throw NumericError(
             fmt::format("{}; lower optimizer.lr, or set train.precision = \"fp32\". {} has the batch and the "
@@ -352,13 +373,14 @@ void Trainer::on_nan(const plan::StepOutput& out) {
 }
 
 void Trainer::report() {
+    settle_step();
     const auto [report, alarm] = journal_->close(progress_, loader_->take_stall());
     view_->show(report);
     if (alarm.empty()) return;
     journal_->event(progress_, "collapse", {{"reason", alarm}});
     if (recipe_.monitor.on_collapse == "stop") {
         save_last();
-        settle();
+        settle_checkpoints();
         throw NumericError(fmt::format("step {}: {}; see docs/collapse.md", progress_.step, alarm));
     }
     view_->say(fmt::format("warning: step {}: {}", progress_.step, alarm));
@@ -421,6 +443,7 @@ std::vector<std::pair<std::string, std::int64_t>> Trainer::counts_of_augments() 
 }
 
 void Trainer::end_of_epoch() {
+    settle_step();
     const auto epoch = progress_.step / progress_.steps_per_epoch;  // epochs finished
     const auto counts = counts_of_augments();
     if (request_.group != nullptr) share_buffers(plan_, comm());

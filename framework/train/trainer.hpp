@@ -51,6 +51,9 @@ struct TrainRequest {
     /// What [validate] watches where that is a section's metric: with the weights so far, and what fits fitted
     /// to them.
     std::function<double(const plan::Plan&, const Context&)> validate;
+    /// Whether what a step tells is read while the next one runs, where that can be (Stepper::read_late()); unset: on
+    /// a GPU.
+    std::optional<bool> reads_late;
     /// The rows of [validate], where it watches a loss and they are open already (open_validation()).
     std::optional<TrainingData> validation;
     WriteTensors write_checkpoint;  ///< where a test wants another
@@ -92,6 +95,9 @@ class Trainer {
     bool fit(Fit when);
     void fit_best();  ///< what fits at the end, with the weights of "best"
     bool step();      ///< one optimiser step; false at the end of the epoch
+    /// Notes what a step was that has been read late, after the wait for it where that is still to come. Whoever
+    /// reads the journal, the weights or the state calls it first.
+    void settle_step();
     void report();
     void end_of_epoch();
     void probe(std::int64_t epoch);
@@ -103,10 +109,10 @@ class Trainer {
     void say_how_it_ended();
     std::vector<std::pair<std::string, std::int64_t>> counts_of_augments() const;  ///< those above 0
     std::size_t list_bad_images(std::int64_t epoch);                               ///< how many
-    void on_nan(const plan::StepOutput& out);
-    void save_last();  ///< write_due() with it
-    void write_due();  ///< begins to write the checkpoints that are due; the first process does
-    void settle();     ///< waits for them
+    void on_nan(const plan::StepOutput& out, const Progress& at);
+    void save_last();           ///< write_due() with it
+    void write_due();           ///< begins to write the checkpoints that are due; the first process does
+    void settle_checkpoints();  ///< waits for them
     void settle_after_error();
     Context context() const;
     const Comm& comm() const { return request_.group != nullptr ? *request_.group : Comm::local(); }
@@ -136,7 +142,8 @@ class Trainer {
     /// Checkpoints that write_due() writes, and what run.json says once they are there.
     std::vector<std::string> due_;
     nlohmann::json told_ = nlohmann::json::object();
-    std::size_t told_flat_ = 0;  ///< images that were said to show next to nothing
+    std::optional<LateStep> late_;  ///< the step before, while it is not settled
+    std::size_t told_flat_ = 0;     ///< images that were said to show next to nothing
     Progress progress_;
     const host::ProcessKeeper* keeper_ = nullptr;  ///< while it trains
     bool told_unreadable_ = false;                 ///< that validation images cannot be read

@@ -14,8 +14,9 @@ void Trainer::save_last() {
 void Trainer::write_due() {
     const auto names = std::exchange(due_, {});
     const auto told = std::exchange(told_, nlohmann::json::object());
+    settle_step();
     if (!first()) return;
-    settle();
+    settle_checkpoints();
     if (request_.group != nullptr) request_.group->settle("the step before checkpoint " + names.back());
     view_->busy("writing checkpoint " + join(names));
     checkpoints_->save(names, progress_, [this, told] {
@@ -24,7 +25,7 @@ void Trainer::write_due() {
     view_->step(progress_.step);
 }
 
-void Trainer::settle() {
+void Trainer::settle_checkpoints() {
     if (checkpoints_->writing().empty()) return;
     view_->busy("writing checkpoint " + checkpoints_->writing());
     checkpoints_->settle();

@@ -18,7 +18,7 @@ using cuda::bf16;
 namespace {
 
 constexpr double lr = 0.01, decay = 0.2, follows = 0.125;
-constexpr int piece_size = 16;
+constexpr int most = 16;  // elements of a piece
 
 /// Four parameters, of one element to several pieces; the third is frozen, the fourth does not decay.
 struct Net {
@@ -39,8 +39,7 @@ struct Net {
 };
 
 struct Told {
-    double norm = 0;
-    float updated = -1;
+    double norm = 0, updated = -1;
 };
 
 template <class Run>
@@ -50,8 +49,8 @@ Told update(Net& net, double clip, bool by_all, const float* loss, const Run& ru
     for (int i = 0; i < 4; ++i) {
         const auto at = static_cast<std::size_t>(i);
         const auto count = static_cast<int>(net.values[at].numel()), first = static_cast<int>(pieces.size());
-        for (int begin = 0; begin < count; begin += piece_size)
-            pieces.push_back({i, std::min(piece_size, count - begin), begin});
+        for (int begin = 0; begin < count; begin += most)
+            pieces.push_back({i, std::min(most, count - begin), begin});
         parameters.push_back(
             {.value = net.values[at].mutable_data_ptr<float>(),
              .gradient = net.gradient[at].const_data_ptr<float>(),
@@ -60,35 +59,32 @@ Told update(Net& net, double clip, bool by_all, const float* loss, const Run& ru
              .moving_average = i == 1 ? nullptr : net.moving_average[at].mutable_data_ptr<float>(),
              .copy = i == 3 ? nullptr : net.copy[at].mutable_data_ptr<bf16>(),
              .average_copy = net.average_copy[at].mutable_data_ptr<bf16>(),
-             .group = i == 2   ? -1
-                      : i == 3 ? 1
-                               : 0,
+             .rates = {lr, i == 3 ? 0 : static_cast<float>(decay), follows},
+             .frozen = i == 2 ? 1 : 0,
              .first_piece = first,
              .pieces = static_cast<int>(pieces.size()) - first});
     }
     std::vector<double> squares(pieces.size(), NAN);
     const auto after = at::full({4}, NAN);
-    Told told;
+    std::vector<double> told(cuda::told_count, NAN);
     cuda::UpdateAll a{.parameters = parameters.data(),
                       .pieces = pieces.data(),
                       .piece_count = static_cast<int>(pieces.size()),
                       .squares = squares.data(),
                       .steps_before = net.steps.const_data_ptr<float>(),
                       .steps_after = after.mutable_data_ptr<float>(),
+                      .counted = 4,
                       .loss = loss,
-                      .norm = &told.norm,
-                      .updated = &told.updated,
+                      .told = told.data(),
                       .clip = clip,
                       .clip_by_all = by_all,
                       .beta1 = 0.9,
                       .beta2 = 0.95,
-                      .eps = 1e-6,
-                      .rates = {}};
-    a.rates[0] = {lr, decay, follows};
-    a.rates[1] = {lr, 0, follows};
+                      .eps = 1e-6};
     all_blocks(a, run);
     net.steps = after;
-    return told;
+    CHECK(told[cuda::told_loss] == (loss == nullptr ? 0 : static_cast<double>(*loss)));
+    return {told[cuda::told_norm], told[cuda::told_updated]};
 }
 
 /// The same by the rule that trains on the CPU.
@@ -100,6 +96,7 @@ void update_by_rule(Net& net, double clip, bool by_all) {
     spec.eps = 1e-6;
     const auto rule = train::update_rule(spec);
     const double total = at::cat(net.gradient).norm().item<double>();
+    net.moving_average[2].lerp_(net.values[2], follows);  // a frozen leader is followed too
     for (const std::size_t i : {0, 1, 3}) {
         const double norm = by_all ? total : net.gradient[i].norm().item<double>();
         net.steps[static_cast<std::int64_t>(i)].add_(1);

@@ -99,4 +99,45 @@ TEST_CASE("the host turns to other work before it asks the device") {
     CHECK(counting.now().questions > 0);
 }
 
+TEST_CASE("a step that is read late asks nothing: its event is waited for when the next one is on its way") {
+    fake_cuda::install();
+    auto recipe = recipe::load(HEARTH_TEST_SOURCE_DIR "/recipes/demo/afire.toml");
+    recipe.train.batch = 2;
+    auto plan = plan::Plan::build(recipe, registry());
+    plan.to(fake_cuda::device);
+    plan.train(true);
+    train::Stepper stepper(recipe, plan, fake_cuda::device);
+    CHECK_FALSE(stepper.reads_late());
+    stepper.read_late(true);
+    REQUIRE(stepper.reads_late());
+    const auto loader = train::generated_batches(recipe, plan, 2);
+    const auto source = train::endless(*loader);
+    Context context;
+    context.device = fake_cuda::device;
+    context.progress = {.step = 1000, .total_steps = 10000, .steps_per_epoch = 1};
+    std::optional<train::LateStep> before;
+    const fake_cuda::Counting counting;
+    std::vector<std::int64_t> launched;
+    stepper.meanwhile([&] {
+        launched.push_back(counting.now().kernels);
+        if (before) before->outcome();
+    });
+    for (int step = 0; step < 2; ++step) {
+        bool watched = false;
+        auto result = stepper.step(context, source, [&](const auto&, std::int64_t, bool) { watched = true; });
+        CHECK(result.updated);
+        CHECK_FALSE(watched);
+        REQUIRE(result.late);
+        CHECK(result.late->images() == 2);
+        before.emplace(std::move(*result.late));
+    }
+    CHECK(counting.now().questions == 0);
+    Order events;
+    for (const auto& line : counting.now().order)
+        if (!line.starts_with("copy on")) events.push_back(line);
+    CHECK(events == Order{"record on 0", "the host waits for an event", "record on 0"});
+    REQUIRE(launched.size() == 2);
+    CHECK(launched[1] > launched[0] + 100);
+}
+
 }  // namespace device_batches

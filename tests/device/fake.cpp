@@ -58,6 +58,24 @@ TEST_CASE("copies to the device are told by whether they wait") {
     CHECK(counting.now().kernels == 0);
 }
 
+TEST_CASE("what a graph would keep as it was is told: numbers of the host, shapes, draws") {
+    fake_cuda::install();
+    const auto x = at::ones({3}, fake_cuda::device);
+    const fake_cuda::Counting counting;
+    x.add(2.5);
+    x.slice(0, 0, 2).relu();
+    at::empty({4}, fake_cuda::device).uniform_();
+    const auto counts = counting.now();
+    CHECK(counts.draws == std::set<std::string>{"aten::uniform_"});
+    std::vector<std::string> shapes, numbers;
+    for (const auto& call : counts.calls) {
+        if (call.name == "aten::relu") shapes.push_back(call.shapes);
+        if (call.name == "aten::uniform_") numbers.push_back(call.numbers);
+    }
+    CHECK(shapes == std::vector<std::string>{"[2]"});
+    CHECK(numbers == std::vector<std::string>{"0 1 "});
+}
+
 TEST_CASE("a module is trained there: autograd, autocast and the update of its weights") {
     fake_cuda::install();
     torch::nn::Linear layer(8, 2);

@@ -1,36 +1,35 @@
 #include "device/fake_cuda.hpp"
 
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
 #include <ATen/ATen.h>
 #include <ATen/core/dispatch/Dispatcher.h>
-#include <ATen/native/DispatchStub.h>
-#include <ATen/native/transformers/attention.h>
-#include <ATen/native/transformers/sdp_utils_cpp.h>
 #include <c10/core/impl/DeviceGuardImplInterface.h>
 #include <torch/library.h>
 
 #include <algorithm>
-#include <array>
 #include <memory>
 #include <mutex>
 #include <optional>
-#include <tuple>
 #include <vector>
 
+#include "cuda/update.hpp"
+#include "device/fake_parts.hpp"
+
 namespace hearth::test::fake_cuda {
-namespace {
 
 using at::Tensor;
 using torch::jit::Stack;
 
+namespace {
+
 std::mutex counts_mutex;
 Counts counts;
 
-void note(const std::string& line) {
-    const std::lock_guard lock(counts_mutex);
-    counts.order.push_back(line);
-}
+}  // namespace
 
-void count(const std::string& name, double bytes, bool asks = false) {
+void count(const std::string& name, double bytes, bool asks) {
     const std::lock_guard lock(counts_mutex);
     ++counts.kernels;
     counts.bytes += bytes;
@@ -40,6 +39,31 @@ void count(const std::string& name, double bytes, bool asks = false) {
     if (!asks) return;
     ++counts.questions;
     counts.askers.insert(name);
+}
+
+Tensor empty_there(at::IntArrayRef sizes, at::IntArrayRef strides, at::ScalarType type) {
+    std::int64_t elements = 1;
+    for (std::size_t i = 0; i < sizes.size(); ++i) {
+        if (sizes[i] == 0) {
+            elements = 0;
+            break;
+        }
+        elements += (sizes[i] - 1) * strides[i];
+    }
+    auto storage = c10::make_intrusive<c10::StorageImpl>(
+        c10::StorageImpl::use_byte_size_t(), elements * static_cast<std::int64_t>(at::elementSize(type)),
+        c10::DataPtr(nullptr, device), nullptr, false);
+    auto tensor = at::detail::make_tensor<c10::TensorImpl>(
+        c10::Storage(storage), c10::DispatchKeySet(c10::DispatchKey::CUDA), c10::scalarTypeToTypeMeta(type));
+    tensor.unsafeGetTensorImpl()->set_sizes_and_strides(sizes, strides);
+    return tensor;
+}
+
+namespace {
+
+void note(const std::string& line) {
+    const std::lock_guard lock(counts_mutex);
+    counts.order.push_back(line);
 }
 
 constexpr c10::StreamId of_copies = 1;
@@ -74,6 +98,7 @@ struct OneDevice final : c10::impl::DeviceGuardImplInterface {
         note("the host waits for " + std::to_string(stream.id()));
     }
     bool queryEvent(void*) const override { return true; }
+    void synchronizeEvent(void*) const override { note("the host waits for an event"); }
     void destroyEvent(void*, const c10::DeviceIndex) const noexcept override {}
 
   private:
@@ -82,24 +107,6 @@ struct OneDevice final : c10::impl::DeviceGuardImplInterface {
         return &any;
     }
 };
-
-Tensor empty_there(at::IntArrayRef sizes, at::IntArrayRef strides, at::ScalarType type) {
-    std::int64_t elements = 1;
-    for (std::size_t i = 0; i < sizes.size(); ++i) {
-        if (sizes[i] == 0) {
-            elements = 0;
-            break;
-        }
-        elements += (sizes[i] - 1) * strides[i];
-    }
-    auto storage = c10::make_intrusive<c10::StorageImpl>(
-        c10::StorageImpl::use_byte_size_t(), elements * static_cast<std::int64_t>(at::elementSize(type)),
-        c10::DataPtr(nullptr, device), nullptr, false);
-    auto tensor = at::detail::make_tensor<c10::TensorImpl>(
-        c10::Storage(storage), c10::DispatchKeySet(c10::DispatchKey::CUDA), c10::scalarTypeToTypeMeta(type));
-    tensor.unsafeGetTensorImpl()->set_sizes_and_strides(sizes, strides);
-    return tensor;
-}
 
 Tensor empty_there_like(const Tensor& tensor) {
     return empty_there(tensor.sizes(), tensor.strides(), tensor.scalar_type());
@@ -154,6 +161,25 @@ void note_mixed(const std::string& name, const Stack& given) {
     if (!here || !there) return;
     const std::lock_guard lock(counts_mutex);
     counts.mixed.insert(name);
+}
+
+void note_call(const c10::OperatorHandle& operation, const Stack& given) {
+    Counts::Call call;
+    call.name = operation.schema().name();
+    for_each_tensor(given,
+                    [&](const Tensor& tensor) { call.shapes += fmt::format("{}", tensor.sizes().vec()); });
+    for (const auto& value : given) {
+        if (value.isDouble()) call.numbers += fmt::format("{} ", value.toDouble());
+        if (value.isInt()) call.numbers += fmt::format("{} ", value.toInt());
+        if (value.isBool()) call.numbers += fmt::format("{} ", value.toBool());
+        if (value.isDoubleList()) call.numbers += fmt::format("{} ", fmt::join(value.toDoubleVector(), ","));
+        if (value.isIntList()) call.numbers += fmt::format("{} ", fmt::join(value.toIntVector(), ","));
+    }
+    bool draws = false;
+    for (const auto& argument : operation.schema().arguments()) draws = draws || argument.name() == "generator";
+    const std::lock_guard lock(counts_mutex);
+    if (draws) counts.draws.insert(call.name);
+    counts.calls.push_back(std::move(call));
 }
 
 template <Tensor (*moved)(const Tensor&)>
@@ -235,6 +261,7 @@ void computed_elsewhere(const c10::OperatorHandle& operation, Stack* stack) {
     const auto& name = operation.schema().name();
     const auto given = arguments_of(operation, *stack);
     note_mixed(name, given);
+    note_call(operation, given);
     move_arguments<moved>(*stack, given.size(), where);
     operation.callBoxed(stack);
     const double written = take_results(operation.schema(), *stack, given);
@@ -249,8 +276,32 @@ void as_view(const c10::OperatorHandle& operation, Stack* stack) {
 void counted_alone(const c10::OperatorHandle& operation, Stack* stack) {
     const auto given = arguments_of(operation, *stack);
     note_mixed(operation.schema().name(), given);
+    note_call(operation, given);
     count(operation.schema().name(), bytes_of(given));
     torch::jit::drop(*stack, given.size());
+}
+
+/// As framework/cuda/operators.cpp makes it: two kernels, and a table that comes from page-locked memory. Its rates are
+/// in that table, and no numbers of a kernel.
+void adamw(const c10::OperatorHandle& operation, Stack* stack) {
+    const auto given = arguments_of(operation, *stack);
+    const auto& name = operation.schema().name();
+    note_mixed(name, given);
+    const auto gradients = given[1].toTensorVector();
+    double of_gradients = 0, of_table = 0;
+    for (const auto& value : given[0].toTensorVector())
+        of_table += static_cast<double>(sizeof(cuda::Updated)) +
+                    static_cast<double>(cuda::pieces_of(value.numel())) * sizeof(cuda::Piece);
+    for (const auto& gradient : gradients)
+        if (gradient.defined()) of_gradients += static_cast<double>(gradient.nbytes());
+    count(name, of_gradients);
+    count(name, bytes_of(given));
+    {
+        const std::lock_guard lock(counts_mutex);
+        counts.bytes_up += of_table;
+    }
+    torch::jit::drop(*stack, given.size());
+    torch::jit::push(*stack, empty_there({cuda::told_count}, {1}, at::kDouble));
 }
 
 Tensor& copied(Tensor& self, const Tensor& from, bool non_blocking) {
@@ -266,6 +317,7 @@ Tensor& copied(Tensor& self, const Tensor& from, bool non_blocking) {
     operation.bytes += bytes;
     (self.is_cuda() ? counts.bytes_up : counts.bytes_down) += bytes;
     if (self.is_cuda() && !non_blocking && from.dim() > 0) ++counts.waits_up;
+    if (self.is_cuda()) ++counts.copies_up;
     if (self.is_cuda()) counts.order.push_back("copy on " + std::to_string(current_stream));
     if (!self.is_cuda()) {
         self.zero_();
@@ -290,101 +342,9 @@ at::Scalar value_of(const Tensor& tensor) {
     return 1.0;
 }
 
-using Flash = std::tuple<Tensor, Tensor, Tensor, Tensor, c10::SymInt, c10::SymInt, Tensor, Tensor, Tensor>;
-
-/// [batch, heads, length, width] as flash attention lays it out.
-Tensor attended(const Tensor& like) {
-    const auto b = like.size(0), h = like.size(1), n = like.size(2), d = like.size(3);
-    return empty_there({b, h, n, d}, {n * h * d, d, h * d, 1}, like.scalar_type());
-}
-
-Flash flash(const Tensor& q, const Tensor& k, const Tensor& v, double, bool, bool, std::optional<double>) {
-    count("flash attention", static_cast<double>(2 * q.nbytes() + k.nbytes() + v.nbytes()));
-    const auto b = q.size(0), h = q.size(1), n = q.size(2);
-    return {attended(q),
-            empty_there({b, h, n}, {h * n, n, 1}, at::kFloat),
-            Tensor(),
-            Tensor(),
-            c10::SymInt(n),
-            c10::SymInt(k.size(2)),
-            empty_there({2}, {1}, at::kLong),
-            empty_there({}, {}, at::kLong),
-            Tensor()};
-}
-
-std::tuple<Tensor, Tensor, Tensor> flash_backward(const Tensor& gradient, const Tensor& q, const Tensor& k,
-                                                  const Tensor& v, const Tensor&, const Tensor&, const Tensor&,
-                                                  const Tensor&, c10::SymInt, c10::SymInt, double, bool,
-                                                  const Tensor&, const Tensor&, std::optional<double>) {
-    count("flash attention, backward",
-          static_cast<double>(gradient.nbytes() + 2 * (q.nbytes() + k.nbytes() + v.nbytes())));
-    return {attended(q), attended(k), attended(v)};
-}
-
-/// Attention in single precision.
-std::tuple<Tensor, Tensor, Tensor, Tensor> exact_attention(const Tensor& q, const Tensor& k, const Tensor& v,
-                                                           const std::optional<Tensor>&, bool, double, bool,
-                                                           std::optional<double>) {
-    count("exact attention", static_cast<double>(2 * q.nbytes() + k.nbytes() + v.nbytes()));
-    const auto b = q.size(0), h = q.size(1), n = q.size(2);
-    return {attended(q), empty_there({b, h, n}, {h * n, n, 1}, at::kFloat), empty_there({}, {}, at::kLong),
-            empty_there({}, {}, at::kLong)};
-}
-
-std::tuple<Tensor, Tensor, Tensor, Tensor> exact_attention_backward(
-    const Tensor& gradient, const Tensor& q, const Tensor& k, const Tensor& v, const Tensor&, const Tensor&,
-    const Tensor&, const Tensor&, const Tensor&, double, std::array<bool, 4>, bool, std::optional<double>) {
-    count("exact attention, backward",
-          static_cast<double>(gradient.nbytes() + 2 * (q.nbytes() + k.nbytes() + v.nbytes())));
-    return {attended(q), attended(k), attended(v), Tensor()};
-}
-
-std::int64_t kind_of_attention(const Tensor& q, const Tensor&, const Tensor&, const std::optional<Tensor>&,
-                               double, bool, std::optional<double>, bool) {
-    return static_cast<std::int64_t>(q.scalar_type() == at::kFloat ? sdp::SDPBackend::efficient_attention
-                                                                   : sdp::SDPBackend::flash_attention);
-}
-
 Tensor product_of_type(const Tensor& a, const Tensor& b, at::ScalarType type) {
     auto out = empty_there({a.size(0), b.size(1)}, {b.size(1), 1}, type);
     count("aten::mm", static_cast<double>(a.nbytes() + b.nbytes() + out.nbytes()));
-    return out;
-}
-
-/// LibTorch knows the shape of a convolution in Python only, and on zeros it takes seconds.
-Tensor convolved(const Tensor& x, const Tensor& weight, const std::optional<Tensor>&, at::IntArrayRef stride,
-                 at::IntArrayRef padding, at::IntArrayRef dilation, bool transposed,
-                 at::IntArrayRef output_padding, std::int64_t groups) {
-    const auto at_axis = [](at::IntArrayRef values, std::size_t axis) {
-        return values.size() == 1 ? values[0] : values[axis];
-    };
-    std::vector<std::int64_t> sizes = {x.size(0), transposed ? weight.size(1) * groups : weight.size(0)};
-    for (std::size_t axis = 0; axis + 2 < static_cast<std::size_t>(x.dim()); ++axis) {
-        const auto in = x.size(static_cast<std::int64_t>(axis) + 2);
-        const auto reach = at_axis(dilation, axis) * (weight.size(static_cast<std::int64_t>(axis) + 2) - 1);
-        const auto pad = 2 * at_axis(padding, axis), step = at_axis(stride, axis);
-        sizes.push_back(transposed ? (in - 1) * step - pad + reach + at_axis(output_padding, axis) + 1
-                                   : (in + pad - reach - 1) / step + 1);
-    }
-    const auto out = at::empty(sizes, x.options());
-    count("aten::convolution", static_cast<double>(x.nbytes() + weight.nbytes() + out.nbytes()));
-    return out;
-}
-
-std::tuple<Tensor, Tensor, Tensor> convolution_gradients(const Tensor& gradient, const Tensor& x,
-                                                         const Tensor& weight, at::OptionalIntArrayRef,
-                                                         at::IntArrayRef, at::IntArrayRef, at::IntArrayRef,
-                                                         bool, at::IntArrayRef, std::int64_t,
-                                                         std::array<bool, 3> wanted) {
-    std::tuple<Tensor, Tensor, Tensor> out;
-    const auto give = [&](bool want, Tensor& to, at::IntArrayRef sizes) {
-        if (!want) return;
-        to = at::empty(sizes, gradient.options());
-        count("aten::convolution_backward", static_cast<double>(gradient.nbytes() + x.nbytes() + to.nbytes()));
-    };
-    give(wanted[0], std::get<0>(out), x.sizes());
-    give(wanted[1], std::get<1>(out), weight.sizes());
-    give(wanted[2], std::get<2>(out), {gradient.size(1)});
     return out;
 }
 
@@ -444,16 +404,11 @@ void install() {
         give_kernels(*made);
         made->impl("copy_", TORCH_FN(copied));
         made->impl("_local_scalar_dense", TORCH_FN(value_of));
-        made->impl("_scaled_dot_product_flash_attention", TORCH_FN(flash));
-        made->impl("_scaled_dot_product_flash_attention_backward", TORCH_FN(flash_backward));
-        made->impl("convolution", TORCH_FN(convolved));
-        made->impl("convolution_backward", TORCH_FN(convolution_gradients));
-        made->impl("_scaled_dot_product_efficient_attention", TORCH_FN(exact_attention));
-        made->impl("_scaled_dot_product_efficient_attention_backward", TORCH_FN(exact_attention_backward));
+        give_attention(*made);
+        give_convolution(*made);
         made->impl("mm.dtype", TORCH_FN(product_of_type));
         made->impl("record_stream", [](Tensor&, c10::Stream) {});
         made->impl("_fused_adamw_", torch::CppFunction::makeFromBoxedFunction<&counted_alone>());
-        at::native::_fused_sdp_choice_stub.set_cuda_dispatch_ptr(&kind_of_attention);
         return made;
     }();
     // Hearth's own kernels (framework/cuda): one each, like an operation of LibTorch's.
@@ -463,6 +418,7 @@ void install() {
         for (const auto* name : {"norm", "add_norm", "norm_backward", "gelu_backward"})
             made->impl(name,
                        torch::CppFunction::makeFromBoxedFunction<&computed_elsewhere<zeros_here, c10::kCPU>>());
+        made->impl("adamw_", torch::CppFunction::makeFromBoxedFunction<&adamw>());
         return made;
     }();
 }

@@ -47,6 +47,13 @@ struct Counts {
     /// Copies to the device, events and questions as they came: "copy on 1", "record on 1", "0 waits for it", "question";
     /// stream 0 computes, 1 is the other.
     std::vector<std::string> order;
+    std::int64_t copies_up = 0;
+    std::set<std::string> draws;  ///< operations that draw from the device's generator
+    /// Each operation with the shapes and the numbers that the host gave it: a graph that was captured has both fixed.
+    struct Call {
+        std::string name, shapes, numbers;
+    };
+    std::vector<Call> calls;
 };
 
 /// Counts what all threads do from its making on. One at a time.
