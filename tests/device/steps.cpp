@@ -118,8 +118,8 @@ TEST_CASE("a vision transformer with what published networks have leaves nothing
     for (const auto& options : std::vector<std::vector<std::string>>{
              {"layer_scale=1e-5", "registers=4"},
              {"layer_scale=1e-5", "registers=4", "qkv_bias=false", "positions=none", "rope=centred"},
-             {"rope=grid", "rope_grid=16", "key_bias=false", "mlp=swiglu", "mlp_norm=true", "attention_norm=true",
-              "pool=mean"}}) {
+             {"rope=grid", "rope_grid=16", "key_bias=false", "mlp=swiglu", "mlp_norm=true",
+              "attention_norm=true", "pool=mean"}}) {
         INFO(fmt::format("{}", fmt::join(options, " ")));
         std::vector<std::string> overrides = {"data.source=phantom", of("size=tiny"), of("depth=2")};
         for (const auto& option : options) overrides.push_back(of(option));
