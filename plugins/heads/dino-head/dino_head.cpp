@@ -1,9 +1,11 @@
 // The projection head of DINO (Caron et al. 2021, https://arxiv.org/abs/2104.14294, section 3 and appendix C)
-// turns a class token into logits over K prototypes. Parameters carry the names of the official code.
+// turns a class token, or each patch, into logits over K prototypes. Parameters carry the names of the official
+// code.
 #include <fmt/format.h>
 
 #include <cmath>
 #include <hearth/hearth.hpp>
+#include <string>
 
 #include "common/nn/projection_mlp.hpp"
 #include "weight_normed_linear.hpp"
@@ -17,6 +19,8 @@ using at::Tensor;
 ///   x = MLP(cls),   logits_k = g_k (x / |x|) . (v_k / |v_k|)
 /// The MLP is `layers` linear maps with GELU between them, D -> hidden -> ... -> bottleneck, without batch
 /// normalisation. With norm_last_layer the gain g gets no gradient and stays at 1, so logits are cosines.
+/// `over` says whether it does so to a class token, to patches [B, L, D] -> patch_logits [B, L, K], or to both
+/// with the same weights.
 /// Parameters:
 ///   mlp.{0,2,4}.{weight,bias}, or of one layer mlp.{weight,bias}
 ///   last_layer.weight_g [K, 1]
@@ -29,13 +33,28 @@ class DinoHead : public Head {
         schema.integer("bottleneck", 256).range(1, 65536).doc("width of the normalised feature");
         schema.integer("layers", 3).range(1, 8).doc("linear maps of the MLP");
         schema.boolean("norm_last_layer", true).doc("hold the gain of the last layer at 1");
+        schema.text("over", "cls")
+            .choices({"cls", "patches", "both"})
+            .doc("what gets logits: a vector an image, one a patch, or both by the same weights (iBOT)");
     }
-    static Ports reads(const Options&) { return {Port("cls", "B D", "class token of a backbone")}; }
+    static Ports reads(const Options& options) {
+        Ports ports;
+        if (options.text("over") != "patches") ports.emplace_back("cls", "B D", "class token of a backbone");
+        if (options.text("over") != "cls") ports.emplace_back("patches", "B L D", "one vector a patch");
+        return ports;
+    }
     static Ports writes(const Options& options) {
-        return {Port("logits", Shape{"B", options.integer("out")}, "prototype logits")};
+        const Dim out = options.integer("out");
+        Ports ports;
+        if (options.text("over") != "patches")
+            ports.emplace_back("logits", Shape{"B", out}, "prototype logits");
+        if (options.text("over") != "cls")
+            ports.emplace_back("patch_logits", Shape{"B", "L", out}, "prototype logits of every patch");
+        return ports;
     }
 
-    DinoHead(const Options& options, const Symbols& symbols) : fixed_gain_(options.boolean("norm_last_layer")) {
+    DinoHead(const Options& options, const Symbols& symbols)
+        : over_(options.text("over")), fixed_gain_(options.boolean("norm_last_layer")) {
         make_mlp(symbols.value("D"), options);
         const auto out = options.integer("out"), bottleneck = options.integer("bottleneck");
         const auto bound = 1 / std::sqrt(static_cast<double>(bottleneck));  // the default of a linear layer
@@ -45,20 +64,31 @@ class DinoHead : public Head {
     }
 
     bool differentiates_twice() const override { return false; }  // the weight-normed product
-    Tensors forward(const Tensors& in, const Context&) override {
-        auto x = nn::projected(in["cls"], mlp_);
+    Tensors forward(const Tensors& in, const Context& context) override {
+        Tensors out;
+        if (over_ != "patches") out.set("logits", logits(in["cls"]));
+        if (over_ != "cls" && context.wants("patch_logits")) {
+            const auto& patches = in["patches"];
+            out.set("patch_logits",
+                    logits(patches.flatten(0, 1)).unflatten(0, {patches.size(0), patches.size(1)}));
+        }
+        return out;
+    }
+
+  private:
+    /// x [N, D] -> [N, K]
+    Tensor logits(const Tensor& features) {
+        auto x = nn::projected(features, mlp_);
         const auto type = dino_head::product_type(weight_v_);
         const FullPrecision exact;
         x = x.to(weight_v_.scalar_type());
         x = x / at::linalg_vector_norm(x, 2, at::IntArrayRef{-1}, true).clamp_min(1e-12);
-        if (fixed_gain_)
-            return {{"logits", dino_head::WeightNormedLinear::apply(x, weight_v_, weight_g_, type)}};
+        if (fixed_gain_) return dino_head::WeightNormedLinear::apply(x, weight_v_, weight_g_, type);
         const auto cosines =
             dino_head::WeightNormedLinear::apply(x, weight_v_, at::ones_like(weight_g_.detach()), type);
-        return {{"logits", cosines * weight_g_.view(-1)}};
+        return cosines * weight_g_.view(-1);
     }
 
-  private:
     void make_mlp(std::int64_t width, const Options& options) {
         mlp_ = nn::make_projection_mlp(options.integer("layers"), width, options.integer("hidden"),
                                        options.integer("bottleneck"));
@@ -71,6 +101,7 @@ class DinoHead : public Head {
         for (std::size_t i = 0; i < mlp_.size(); ++i) parent->register_module(std::to_string(2 * i), mlp_[i]);
     }
 
+    std::string over_;
     bool fixed_gain_;
     nn::ProjectionMlp mlp_;
     Tensor weight_g_, weight_v_;
@@ -83,4 +114,4 @@ HEARTH_PLUGIN((PluginInfo{.id = "dino-head",
                           .summary = "DINO's projection head: an MLP and a weight-normed last layer",
                           .url = "https://github.com/facebookresearch/dino",
                           .paper = "https://arxiv.org/abs/2104.14294"}),
-              component<DinoHead>("class token -> logits over K prototypes"))
+              component<DinoHead>("class token, patches or both -> logits over K prototypes"))

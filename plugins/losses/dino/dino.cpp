@@ -20,7 +20,7 @@ using at::Tensor;
 ///   total = mean over pairs (teacher view a, student view v != a) of  mean_b -sum_k P_a log p_v
 /// then, after a step of training,  c <- m c + (1 - m) mean(t),  the mean over views, what the step accumulates
 /// and all processes. Called outside a step, the loss moves c at once.
-/// Buffer: center [1, K]. The teacher gets no gradient. per_sample [B] averages to total.
+/// The mean is over the teacher's further views too where they are given (SelfPatch). Buffer: center [1, K]. The teacher gets no gradient. per_sample [B] averages to total.
 class Dino : public Loss {
   public:
     static void schema(Schema& schema) {
@@ -35,7 +35,10 @@ class Dino : public Loss {
     static Ports reads(const Options&) {
         return {Port("teacher_logits", "G B K", "the teacher's logits of the global views"),
                 Port("student_logits", "G B K", "the student's logits of the same views"),
-                Port("local_logits", "V B K", "the student's logits of further views").maybe()};
+                Port("local_logits", "V B K", "the student's logits of further views").maybe(),
+                Port("local_teacher_logits", "V B K", "the teacher's logits of those, for the centre alone")
+                    .detached()
+                    .maybe()};
     }
 
     Dino(const Options& options, const Symbols& symbols)
@@ -86,6 +89,7 @@ class Dino : public Loss {
                      {"information", together - targets.entropy}};
         if (centring_ && context.learns) {
             count(teacher);
+            if (in.has("local_teacher_logits")) count(at_least_float(in["local_teacher_logits"].detach()));
             if (!in_step_) move_centre(*context.comm);
         }
         return out;
