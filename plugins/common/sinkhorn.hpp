@@ -30,6 +30,9 @@ inline at::Tensor sinkhorn(const at::Tensor& scores, double epsilon, std::int64_
         auto mass = at::bmm(u.transpose(1, 2), matrix);  // [G, 1, K]
         comm.all_reduce_sum(mass);
         v = mass.clamp_min_(tiny).reciprocal_();
+        // With other numbers of samples than clusters u grows and v shrinks by their ratio each time. A power of two
+        // takes that back without changing a digit.
+        if (i % 8 == 7) v.div_(at::exp2(at::floor(at::log2(v.amin(-1, true)))));
         if (i + 1 < iterations) u = at::bmm(matrix, v.transpose(1, 2)).reciprocal_();
     }
     matrix.mul_(v);
