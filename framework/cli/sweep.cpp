@@ -167,6 +167,36 @@ std::string as_file_name(std::string name) {
     return name;
 }
 
+/// The first network that has a backbone of its own.
+const recipe::NetworkSpec& first_trained(const recipe::Recipe& recipe) {
+    for (const auto& network : recipe.networks)
+        if (network.backbone) return network;
+    throw RecipeError(
+        fmt::format("recipe '{}' has no network with a backbone, so nothing can be fine-tuned with it "
+                    "or from it; --no-finetune leaves that out",
+                    recipe.name));
+}
+
+/// Overrides of `next`: it starts from the network that the results of `trained` speak of, and its backbone is built
+/// as that one where it does not say.
+std::vector<std::string> weights_of(const recipe::Recipe& trained, const recipe::Recipe& next,
+                                    const fs::path& weights) {
+    const auto& into = first_trained(next);
+    const auto& read = trained.eval ? trained.eval : trained.probe;
+    const auto* from = read ? trained.network(read->network) : nullptr;
+    if (from == nullptr) from = &first_trained(trained);
+    const auto* built = from->follows.empty() ? from : trained.network(from->follows);
+    const auto key = "networks." + into.name + ".";
+    std::vector<std::string> out = {fmt::format("{}init_from=\"{}\"", key, weights.string()),
+                                    fmt::format("{}init_network={}", key, from->name)};
+    if (!built->backbone) return out;  // what is missing is said when weights are read
+    const auto& options = built->backbone->options;
+    for (std::size_t i = 0; i < options.keys().size(); ++i)
+        if (const auto& name = options.keys()[i]; into.backbone->options.find(name) == nullptr)
+            out.push_back(fmt::format("{}backbone.{}={}", key, name, options.at(i).to_toml()));
+    return out;
+}
+
 /// Lists the jobs of a sweep; two files never share a name.
 class Planner {
   public:
@@ -253,11 +283,8 @@ class Planner {
         job.finetune = recipe.name;
         expect_one(job.finetune, file);
         if (trained) {
-            const auto& network = recipe.networks.front().name;
-            job.overrides.push_back(fmt::format("networks.{}.init_from=\"{}\"", network, job.weights.string()));
-            const auto& read = trained->eval ? trained->eval : trained->probe;  // what its results speak of
-            if (read && !read->network.empty())
-                job.overrides.push_back(fmt::format("networks.{}.init_network={}", network, read->network));
+            const auto from = weights_of(*trained, recipe, job.weights);
+            job.overrides.insert(job.overrides.end(), from.begin(), from.end());
             recipe = load(job);
         }
         job.folder = run.folder.parent_path() / as_file_name(job.finetune) / run.folder.filename();

@@ -46,10 +46,6 @@ local_crops = 0
 [networks.classifier.backbone]
 use = "vit"
 size = "tiny"
-patch = 8
-dim = 48
-depth = 1
-heads = 3
 [networks.classifier.heads]
 classify = { use = "linear", features = "mean", out = 2 }
 [[pass]]
@@ -166,6 +162,7 @@ TEST_CASE("what a folder of recipes has in finetune/ goes on from the weights of
     CHECK_THAT(outcome.err, Contains("[2/5] full few seed 0") && Contains("[5/5] from scratch few seed 0"));
     const auto resolved = box.folder.read("out/full/few/seed-0/resolved.toml");
     CHECK_THAT(resolved, Contains("init_from = ") && Contains("out/full/seed-0/checkpoints/last.safetensors") &&
+                             Contains("init_network = \"student\"") && Contains("dim = 48") &&
                              Contains("log_every = 1") && Contains("limit = 20"));
     CHECK_THAT(box.folder.read("out/from,scratch/few/seed-0/resolved.toml"), !Contains("last.safetensors"));
     CHECK_THAT(box.folder.read("out/full/few/seed-0/train.log"), Contains("start as drawn"));  // the new head

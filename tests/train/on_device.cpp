@@ -112,7 +112,8 @@ const std::vector<Method>& methods() {
                                              heads + "decode.heads=2"},
                                    global = {crops + "global_size=64"},
                                    local = {crops + "local_size=32", crops + "local_crops=2"},
-                                   project = {heads + "project.out=256"};
+                                   project = {heads + "project.out=256"}, mlp = {heads + "project.hidden=64"},
+                                   views = {"augment.two-view.size=64"};
     const auto all = [](std::initializer_list<std::vector<std::string>> parts) {
         std::vector<std::string> out;
         for (const auto& part : parts) out.insert(out.end(), part.begin(), part.end());
@@ -122,14 +123,27 @@ const std::vector<Method>& methods() {
         {"afire", all({vit, restore})},
         {"afire-official", all({vit, restore})},
         {"baselines/anatpaste", {"data.size=128"}},
+        {"baselines/barlow-twins", all({vit, views, mlp})},
+        {"baselines/byol",
+         {"networks.online.backbone.size=tiny", "networks.online.backbone.depth=2", "data.size=64",
+          "augment.two-view.size=64", "networks.online.heads.project.hidden=64",
+          "networks.online.heads.predict.hidden=64"}},
         {"baselines/cutpaste", {"data.size=64"}},
         {"baselines/dino", all({vit, global, local, project})},
         {"baselines/f-anogan",
          {"networks.generator.heads.make.width=16", "networks.critic.backbone.width=16",
           "networks.encoder.backbone.width=16"}},
+        {"baselines/ibot", all({vit, global, local, project})},
         {"baselines/mae", all({vit, global, decode})},
+        {"baselines/moco-v2", all({{"data.size=64", "loss.info-nce.queue=64"}, views})},
+        {"baselines/moco-v3", all({vit, views, mlp})},
         {"baselines/pcl",
          all({vit, {"augment.two-view.size=64", "loss.info-nce.queue=64", "loss.proto-nce.clusters=[2, 3]"}})},
+        {"baselines/selfpatch", all({vit, global, local, {heads + "image.out=256", heads + "patch.out=64"}})},
+        {"baselines/simclr", all({vit, views})},
+        {"baselines/swav",
+         all({vit, global, local, {heads + "prototypes.out=32", "loss.swapped-prediction.queue=16"}})},
+        {"baselines/vicreg", all({vit, views, mlp})},
         {"childcxr/supervised-tiny", all({vit, global})},
         {"eval/segment", all({vit, {heads + "segment.width=16"}})},
         {"hybrids/dino-restoration", all({vit, restore, global, local, project})},
