@@ -174,7 +174,7 @@ TEST_CASE("a vision transformer with what published networks have leaves nothing
             auto recipe =
                 recipe::load(std::filesystem::path(HEARTH_TEST_SOURCE_DIR) / "recipes" / file, overrides);
             recipe.train.batch = batch_size;
-            CHECK(fmt::format("{}", fmt::join(counted_step(recipe).mixed, " ")) == "");
+            CHECK(fmt::format("{}", fmt::join(counted_steps(recipe).second.mixed, " ")) == "");
         }
     }
 }
