@@ -438,7 +438,7 @@ class Vit : public Backbone {
             for (std::int64_t j = 0; j < 2 * batch; ++j)
                 *out++ = random.chance(rate) ? 0.0F : static_cast<float>(1 / (1 - rate));
         }
-        return scales.to(cls_token_.device(), /*non_blocking=*/true);
+        return scales.to(patch_embed_->proj()->weight.device(), /*non_blocking=*/true);
     }
 
     std::int64_t patch_;
