@@ -44,8 +44,8 @@ Costs read_costs(const std::filesystem::path& folder) {
         if (line.contains("event")) continue;
         const auto step = line.value("step", std::int64_t{0});
         // A resumed run logs some steps again.
-        if (line.contains("parts") && step > before)
-            seconds.push_back(sum_of(line["parts"]) / static_cast<double>(step - before));
+        if (const auto sum = sum_of(line.value("parts", nlohmann::json::object())); sum > 0 && step > before)
+            seconds.push_back(sum / static_cast<double>(step - before));
         before = step;
         host = std::max(host, line.value("memory_mib", 0.0));
         device = std::max(device, line.value("device_memory_mib", 0.0));
