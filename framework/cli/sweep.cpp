@@ -1,6 +1,7 @@
 // hearth sweep trains every recipe with every seed, in one run folder each, and makes one table of what came
 // out.
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <csignal>
@@ -266,7 +267,7 @@ class Planner {
     runs::Job scratch(std::int64_t seed) const {
         return {.recipe = from_scratch,
                 .file = {},
-                .folder = out_ / as_file_name(from_scratch) / fmt::format("seed-{}", seed),
+                .folder = out_ / "scratch" / fmt::format("seed-{}", seed),
                 .overrides = {},
                 .seed = seed};
     }
@@ -339,6 +340,18 @@ nlohmann::json json_of(const std::vector<runs::Job>& jobs) {
     return rows;
 }
 
+/// For a terminal, where a path a line would not fit.
+report::Table table_of(const std::vector<runs::Job>& jobs, const fs::path& out) {
+    report::Table table;
+    table.headers = {"recipe", "fine-tuning", "seed", "state"};
+    table.align = {report::Align::left, report::Align::left, report::Align::right, report::Align::left};
+    for (const auto& job : jobs)
+        table.rows.push_back({job.recipe, job.finetune, std::to_string(job.seed), job.state});
+    table.caption = fmt::format("{} runs, in {}/RECIPE/seed-N and {}/RECIPE/FINE-TUNING/seed-N", jobs.size(),
+                                out.string(), out.string());
+    return table;
+}
+
 void sweep(const SweepFlags& flags, Globals& globals) {
     std::vector<std::string> assignments;
     std::copy_if(flags.words.begin(), flags.words.end(), std::back_inserter(assignments),
@@ -355,9 +368,12 @@ void sweep(const SweepFlags& flags, Globals& globals) {
             print(fmt::format("warning: published.csv has figures of '{}', which none of these runs is called",
                               name));
     if (flags.dry_run) {
-        if (globals.json) base::print_json(nlohmann::json({{"runs", json_of(jobs)}}), 2);
-        for (const auto& job : jobs)
-            if (!globals.json)
+        if (globals.json)
+            base::print_json(nlohmann::json({{"runs", json_of(jobs)}}), 2);
+        else if (::isatty(STDOUT_FILENO) == 1)
+            summary::print_table(table_of(jobs, out));
+        else
+            for (const auto& job : jobs)
                 fmt::print("{}{}  seed {}  {}  {}\n", job.recipe,
                            job.finetune.empty() ? "" : "  " + job.finetune, job.seed, job.state,
                            job.folder.string());

@@ -164,7 +164,7 @@ TEST_CASE("what a folder of recipes has in finetune/ goes on from the weights of
     CHECK_THAT(resolved, Contains("init_from = ") && Contains("out/full/seed-0/checkpoints/last.safetensors") &&
                              Contains("init_network = \"student\"") && Contains("dim = 48") &&
                              Contains("log_every = 1") && Contains("limit = 20"));
-    CHECK_THAT(box.folder.read("out/from,scratch/few/seed-0/resolved.toml"), !Contains("last.safetensors"));
+    CHECK_THAT(box.folder.read("out/scratch/few/seed-0/resolved.toml"), !Contains("last.safetensors"));
     CHECK_THAT(box.folder.read("out/full/few/seed-0/train.log"), Contains("start as drawn"));  // the new head
 
     const auto table = box.folder.read("out/sweep.md");
