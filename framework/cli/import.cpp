@@ -22,6 +22,7 @@ namespace fs = std::filesystem;
 struct ImportFlags {
     std::string file, backbone, network;
     std::vector<std::string> words;  ///< RECIPE and key=value
+    std::vector<std::string> with;   ///< fragments, on top of the recipe
     std::int64_t size = 224, channels = 1;
     exporting::ImportOptions options;
 };
@@ -66,7 +67,7 @@ Options bind(const host::Registry& registry, const recipe::ComponentSpec& spec) 
 
 Target target_of_recipe(const ImportFlags& flags, const std::vector<std::string>& overrides,
                         const std::string& file, const Globals& globals) {
-    const auto recipe = recipe::stages(RecipeArguments{file, overrides, {}}.load(globals, {})).back();
+    const auto recipe = recipe::stages(RecipeArguments{file, overrides, flags.with}.load(globals, {})).back();
     const auto registry = make_registry(globals, &recipe);
     const auto plan = plan::Plan::build(recipe, registry);
     for (const auto& network : plan.networks()) {
@@ -119,10 +120,13 @@ void check_is_safetensors(const fs::path& file) {
                     file.string(), file.string(), fs::path(file).replace_extension(".safetensors").string()));
 }
 
-void print_names(const char* title, const std::vector<std::string>& names) {
+/// At most `most` of them; a checkpoint of a run has hundreds that no backbone takes.
+void print_names(const char* title, const std::vector<std::string>& names, std::size_t most) {
     if (names.empty()) return;
     fmt::print("{} ({}):\n", title, names.size());
-    for (const auto& name : names) fmt::print("  {}\n", name);
+    const auto shown = std::min(names.size(), most);
+    for (std::size_t i = 0; i < shown; ++i) fmt::print("  {}\n", names[i]);
+    if (shown < names.size()) fmt::print("  and {} more, which --json lists\n", names.size() - shown);
 }
 
 /// size = "small", patch = 14
@@ -139,8 +143,8 @@ void print(const exporting::ImportResult& result) {
     for (const auto& [name, found, expected] : result.mismatches)
         fmt::print("option {}: found {} in the recipe, expected {} for this file\n", name, found, expected);
     for (const auto& note : result.notes) fmt::print("{}\n", note);
-    print_names("unexpected, not taken", result.unexpected);
-    print_names("missing", result.missing);
+    print_names("unexpected, not taken", result.unexpected, 40);
+    print_names("missing", result.missing, result.missing.size());
     if (!result.misshaped.empty()) fmt::print("of another shape ({}):\n", result.misshaped.size());
     for (const auto& entry : result.misshaped)
         fmt::print("  {}: found [{}], expected [{}]\n", entry.name, fmt::join(entry.found, ", "),
@@ -220,6 +224,7 @@ void add_import(CLI::App& app, Globals& globals) {
         ->required();
     verb->add_option("target", flags->words, "Recipe that the weights are for, and key=value")
         ->type_name("RECIPE");
+    add_with(*verb, flags->with, "Put this recipe on top of the one that the weights are for");
     auto* network = verb->add_option("--network", flags->network,
                                      "Of the recipe; default: the first with a backbone of its own");
     auto* backbone = verb->add_option("--backbone", flags->backbone,

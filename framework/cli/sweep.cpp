@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <csignal>
 #include <hearth/text.hpp>
+#include <iterator>
 #include <numeric>
 
 #include "base/activity.hpp"
@@ -118,6 +119,18 @@ std::string state_after(const Ended& ended, const fs::path& folder) {
     return status == "finished" ? "finished" : "died (it ended without a word)";
 }
 
+/// What makes the weights that a fine-tuning starts from: import also resamples positions to its image size.
+std::vector<std::string> import_arguments(const runs::Job& job, const std::vector<std::string>& with,
+                                          const Globals& globals) {
+    std::vector<std::string> out = {"import", job.weights.string(), job.file.string()};
+    std::ranges::copy_if(job.overrides, std::back_inserter(out),
+                         [](const std::string& word) { return word.find(".init_from=") == std::string::npos; });
+    for (const auto& fragment : with) out.insert(out.end(), {"--with", fragment});
+    out.insert(out.end(), {"--prefix", job.prefix, "--out", job.start.string(), "--quiet"});
+    for (const auto& folder : globals.plugin_paths) out.insert(out.end(), {"--plugin-path", folder});
+    return out;
+}
+
 std::vector<std::string> train_arguments(const runs::Job& job, const std::vector<std::string>& with,
                                          const Globals& globals) {
     std::vector<std::string> out = {"train", job.file.string()};
@@ -178,23 +191,24 @@ const recipe::NetworkSpec& first_trained(const recipe::Recipe& recipe) {
                     recipe.name));
 }
 
-/// Overrides of `next`: it starts from the network that the results of `trained` speak of, and its backbone is built
-/// as that one where it does not say.
-std::vector<std::string> weights_of(const recipe::Recipe& trained, const recipe::Recipe& next,
-                                    const fs::path& weights) {
+/// The network that the results of a recipe speak of.
+const recipe::NetworkSpec& evaluated(const recipe::Recipe& recipe) {
+    const auto& read = recipe.eval ? recipe.eval : recipe.probe;
+    const auto* network = read ? recipe.network(read->network) : nullptr;
+    return network != nullptr ? *network : first_trained(recipe);
+}
+
+/// Overrides of `next`: its backbone is built as the one that was trained where it does not say.
+std::vector<std::string> built_alike(const recipe::Recipe& trained, const recipe::Recipe& next) {
     const auto& into = first_trained(next);
-    const auto& read = trained.eval ? trained.eval : trained.probe;
-    const auto* from = read ? trained.network(read->network) : nullptr;
-    if (from == nullptr) from = &first_trained(trained);
-    const auto* built = from->follows.empty() ? from : trained.network(from->follows);
-    const auto key = "networks." + into.name + ".";
-    std::vector<std::string> out = {fmt::format("{}init_from=\"{}\"", key, weights.string()),
-                                    fmt::format("{}init_network={}", key, from->name)};
-    if (!built->backbone) return out;  // what is missing is said when weights are read
+    const auto& from = evaluated(trained);
+    const auto* built = from.follows.empty() ? &from : trained.network(from.follows);
+    std::vector<std::string> out;
+    if (built == nullptr || !built->backbone) return out;  // what is missing is said when weights are read
     const auto& options = built->backbone->options;
     for (std::size_t i = 0; i < options.keys().size(); ++i)
         if (const auto& name = options.keys()[i]; into.backbone->options.find(name) == nullptr)
-            out.push_back(fmt::format("{}backbone.{}={}", key, name, options.at(i).to_toml()));
+            out.push_back(fmt::format("networks.{}.backbone.{}={}", into.name, name, options.at(i).to_toml()));
     return out;
 }
 
@@ -283,12 +297,18 @@ class Planner {
         auto recipe = load(job);
         job.finetune = recipe.name;
         expect_one(job.finetune, file);
+        const auto folder = run.folder.parent_path() / as_file_name(job.finetune) / run.folder.filename();
         if (trained) {
-            const auto from = weights_of(*trained, recipe, job.weights);
-            job.overrides.insert(job.overrides.end(), from.begin(), from.end());
+            const auto alike = built_alike(*trained, recipe);
+            job.overrides.insert(job.overrides.end(), alike.begin(), alike.end());
+            job.prefix = evaluated(*trained).name + ".backbone.";
+            job.start = folder;
+            job.start += "-start.safetensors";
+            job.overrides.push_back(
+                fmt::format("networks.{}.init_from=\"{}\"", first_trained(recipe).name, job.start.string()));
             recipe = load(job);
         }
-        job.folder = run.folder.parent_path() / as_file_name(job.finetune) / run.folder.filename();
+        job.folder = folder;
         add(std::move(job), recipe);
     }
 
@@ -403,7 +423,14 @@ void sweep(const SweepFlags& flags, Globals& globals) {
         const auto log = globals.quiet || globals.json
                              ? job.folder.parent_path() / (job.folder.filename().string() + ".log")
                              : fs::path();
-        const auto ended = run_hearth(train_arguments(job, flags.with, globals), log);
+        const auto made =
+            log.empty() ? job.folder.parent_path() / (job.folder.filename().string() + "-start.log") : log;
+        fs::create_directories(job.folder.parent_path());
+        auto ended = job.weights.empty() || job.state != "new"
+                         ? Ended()
+                         : run_hearth(import_arguments(job, flags.with, globals), made);
+        if (ended.code == 0 && ended.signal == 0)
+            ended = run_hearth(train_arguments(job, flags.with, globals), log);
         ++ran;
         job.state = state_after(ended, job.folder);
         if (job.state == "unfinished") {

@@ -41,7 +41,7 @@ positive = "1"
 [[augment]]
 use = "multi-crop"
 global_crops = 1
-global_size = 32
+global_size = 48
 local_crops = 0
 [networks.classifier.backbone]
 use = "vit"
@@ -161,10 +161,9 @@ TEST_CASE("what a folder of recipes has in finetune/ goes on from the weights of
     REQUIRE(outcome.code == 0);
     CHECK_THAT(outcome.err, Contains("[2/5] full few seed 0") && Contains("[5/5] from scratch few seed 0"));
     const auto resolved = box.folder.read("out/full/few/seed-0/resolved.toml");
-    CHECK_THAT(resolved, Contains("init_from = ") && Contains("out/full/seed-0/checkpoints/last.safetensors") &&
-                             Contains("init_network = \"student\"") && Contains("dim = 48") &&
-                             Contains("log_every = 1") && Contains("limit = 20"));
-    CHECK_THAT(box.folder.read("out/scratch/few/seed-0/resolved.toml"), !Contains("last.safetensors"));
+    CHECK_THAT(resolved, Contains("init_from = ") && Contains("out/full/few/seed-0-start.safetensors") &&
+                             Contains("dim = 48") && Contains("log_every = 1") && Contains("limit = 20"));
+    CHECK_THAT(box.folder.read("out/scratch/few/seed-0/resolved.toml"), !Contains("start.safetensors"));
     CHECK_THAT(box.folder.read("out/full/few/seed-0/train.log"), Contains("start as drawn"));  // the new head
 
     const auto table = box.folder.read("out/sweep.md");
