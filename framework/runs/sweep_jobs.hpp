@@ -14,9 +14,10 @@ struct Job {
     std::string recipe;  ///< its name, and the values it was given of options that are swept: "full k=64"
     /// The recipe that goes on with labels from what `recipe` has learned; "": this is the training of `recipe`.
     std::string finetune = {};
-    /// The checkpoint whose network `prefix` `finetune` starts from, by way of the file `start`; "": as drawn.
+    /// The checkpoint of whose network `from` the network `into` of `finetune` starts, by way of the file `start`; "": as
+    /// drawn.
     std::filesystem::path weights = {}, start = {};
-    std::string prefix = {};
+    std::string from = {}, into = {};
     std::filesystem::path file, folder;
     std::vector<std::string> overrides;
     std::int64_t seed = 0;

@@ -34,11 +34,20 @@ Runs evaluations_of(const std::vector<runs::Job>& jobs, const std::string& recip
     return out;
 }
 
-std::vector<std::string> names_of(const std::vector<runs::Job>& jobs) {
-    std::vector<std::string> names;
+/// What that field says of the jobs, in their order and each once.
+std::vector<std::string> each_once(const std::vector<runs::Job>& jobs, std::string runs::Job::*field) {
+    std::vector<std::string> out;
     for (const auto& job : jobs)
-        if (std::find(names.begin(), names.end(), job.recipe) == names.end()) names.push_back(job.recipe);
-    return names;
+        if (!(job.*field).empty() && std::ranges::find(out, job.*field) == out.end()) out.push_back(job.*field);
+    return out;
+}
+
+std::vector<std::string> names_of(const std::vector<runs::Job>& jobs) {
+    return each_once(jobs, &runs::Job::recipe);
+}
+
+std::vector<std::string> finetunes_of(const std::vector<runs::Job>& jobs) {
+    return each_once(jobs, &runs::Job::finetune);
 }
 
 /// "0.967 ± 0.004": mean and deviation over seeds.
@@ -82,14 +91,6 @@ struct Column {
     std::string header;
     std::function<std::string(const Row&)> cell;
 };
-
-std::vector<std::string> finetunes_of(const std::vector<runs::Job>& jobs) {
-    std::vector<std::string> names;
-    for (const auto& job : jobs)
-        if (!job.finetune.empty() && std::find(names.begin(), names.end(), job.finetune) == names.end())
-            names.push_back(job.finetune);
-    return names;
-}
 
 std::vector<Row> rows_of(const std::vector<runs::Job>& jobs) {
     std::vector<Row> rows;
@@ -238,11 +239,9 @@ report::Table sweep_table(const std::vector<runs::Job>& jobs, const runs::Publis
         "AUC: mean ± standard deviation over seeds, and the 95 % interval of that mean (bootstrap over test "
         "patients, the same for every seed). Less row 1: difference of the mean AUCs, p by the same bootstrap, "
         "paired; it says how sure the test set is, not how much seeds differ. Accuracy and F1 of two classes: "
-        "threshold of best F1 on training patients (of a probe: on a fifth that it was not fitted on). Seconds "
-        "a "
-        "step: the median over the run's log, of its training alone. Alarms: runs in which the monitor "
-        "reported "
-        "collapse or values that are not finite.";
+        "threshold of best F1 on training patients (of a probe: on a fifth that it was not fitted on). "
+        "Seconds a step: the median over the run's log, of its training alone. Alarms: runs in which the "
+        "monitor reported collapse or values that are not finite.";
     return table;
 }
 

@@ -51,4 +51,16 @@ struct CrossEntropy : torch::autograd::Function<CrossEntropy> {
     }
 };
 
+/// The mean over pairs, [B], of the teachers' own views [G, B, K], each against the others, and of further ones
+/// [V, B, K] (undefined: none) against all.
+inline at::Tensor mean_cross_entropy(const at::Tensor& views, const at::Tensor& further, const at::Tensor& each,
+                                     const at::Tensor& all, double temperature) {
+    const auto teachers = views.size(0);
+    auto sum = at::zeros({views.size(1)}, views.options());
+    if (teachers > 1) sum = sum + CrossEntropy::apply(views, each, all, true, temperature);
+    if (further.defined()) sum = sum + CrossEntropy::apply(further, each, all, false, temperature);
+    const auto count = teachers * (teachers - 1 + (further.defined() ? further.size(0) : 0));
+    return sum / static_cast<double>(count);
+}
+
 }  // namespace hearth::pairs

@@ -13,6 +13,8 @@
 #include "class_block.hpp"
 #include "neighbours.hpp"
 
+#include "common/unit_length.hpp"
+
 namespace {
 
 using namespace hearth;
@@ -105,8 +107,7 @@ class ClassAttentionPool : public Head {
 
     Chosen chosen(const Tensor& tokens, const Tensor& image) {
         const auto& table = around(tokens, image);
-        const auto exact = at_least_float(tokens.detach());
-        const auto unit = exact / at::linalg_vector_norm(exact, 2, at::IntArrayRef{-1}, true).clamp_min(1e-12);
+        const auto unit = unit_length(at_least_float(tokens.detach()));
         auto likeness = at::matmul(unit, unit.transpose(1, 2))
                             .gather(2, table.index.unsqueeze(0).expand({tokens.size(0), -1, -1}));  // [B, L, 8]
         if (border_ == Border::clip)

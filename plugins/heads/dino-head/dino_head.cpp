@@ -8,6 +8,7 @@
 #include <string>
 
 #include "common/nn/projection_mlp.hpp"
+#include "common/unit_length.hpp"
 #include "weight_normed_linear.hpp"
 
 namespace {
@@ -82,7 +83,7 @@ class DinoHead : public Head {
         const auto type = dino_head::product_type(weight_v_);
         const FullPrecision exact;
         x = x.to(weight_v_.scalar_type());
-        x = x / at::linalg_vector_norm(x, 2, at::IntArrayRef{-1}, true).clamp_min(1e-12);
+        x = unit_length(x);
         if (fixed_gain_) return dino_head::WeightNormedLinear::apply(x, weight_v_, weight_g_, type);
         const auto cosines =
             dino_head::WeightNormedLinear::apply(x, weight_v_, at::ones_like(weight_g_.detach()), type);

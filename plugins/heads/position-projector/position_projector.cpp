@@ -7,6 +7,7 @@
 #include <hearth/hearth.hpp>
 
 #include "common/nn/projection_mlp.hpp"
+#include "common/unit_length.hpp"
 #include "weight_normed_product.hpp"
 
 namespace {
@@ -68,7 +69,7 @@ class PositionProjector : public Head {
         const auto type = position_projector::product_type(x);
         const FullPrecision exact;
         x = x.to(weight_v_.scalar_type());
-        x = x / at::linalg_vector_norm(x, 2, at::IntArrayRef{-1}, true).clamp_min(1e-12);
+        x = unit_length(x);
         return {{"logits", last_layer(x, batch, length, type)}};
     }
 

@@ -6,6 +6,7 @@
 
 #include "common/nn/batch_norm.hpp"
 #include "common/nn/linear.hpp"
+#include "common/unit_length.hpp"
 
 namespace {
 
@@ -75,7 +76,7 @@ class ProjectionMlp : public Head {
         if (!normalise_) return {{"embedding", x}};
         const FullPrecision exact;
         x = at_least_float(x);
-        return {{"embedding", x / at::linalg_vector_norm(x, 2, at::IntArrayRef{-1}, true).clamp_min(1e-12)}};
+        return {{"embedding", unit_length(x)}};
     }
 
   private:

@@ -5,6 +5,8 @@
 #include <cmath>
 #include <hearth/hearth.hpp>
 
+#include "common/unit_length.hpp"
+
 namespace {
 
 using namespace hearth;
@@ -26,8 +28,8 @@ class CosineRegression : public Loss {
 
     LossOutput forward(const Tensors& in, const Context&) override {
         const FullPrecision full;
-        const auto prediction = unit(at_least_float(in["prediction"]));
-        const auto target = unit(at_least_float(in["target"].detach()));
+        const auto prediction = unit_length(at_least_float(in["prediction"]));
+        const auto target = unit_length(at_least_float(in["target"].detach()));
         const auto per_sample = (prediction - target).square().sum(1);
 
         LossOutput out{.total = per_sample.mean()};
@@ -39,10 +41,6 @@ class CosineRegression : public Loss {
     }
 
   private:
-    static Tensor unit(const Tensor& x) {
-        return x / at::linalg_vector_norm(x, 2, at::IntArrayRef{-1}, true).clamp_min(1e-12);
-    }
-
     /// The mean deviation of a coordinate, times sqrt(D): about 1 for directions [B, D] of all over the sphere, 0
     /// where they are all alike.
     static Tensor spread(const Tensor& directions) {

@@ -6,9 +6,9 @@
 
 #include <cmath>
 #include <hearth/hearth.hpp>
-#include <utility>
 
 #include "common/pair_cross_entropy.hpp"
+#include "common/teacher_centre.hpp"
 
 namespace {
 
@@ -20,7 +20,8 @@ using at::Tensor;
 ///   total = mean over pairs (teacher view a, student view v != a) of  mean_b -sum_k P_a log p_v
 /// then, after a step of training,  c <- m c + (1 - m) mean(t),  the mean over views, what the step accumulates
 /// and all processes. Called outside a step, the loss moves c at once.
-/// The mean is over the teacher's further views too where they are given (SelfPatch). Buffer: center [1, K]. The teacher gets no gradient. per_sample [B] averages to total.
+/// The mean is over the teacher's further views too where they are given (SelfPatch). Buffer: center [1, K]. The
+/// teacher gets no gradient. per_sample [B] averages to total.
 class Dino : public Loss {
   public:
     static void schema(Schema& schema) {
@@ -44,20 +45,14 @@ class Dino : public Loss {
     Dino(const Options& options, const Symbols& symbols)
         : student_temperature_(options.number("student_temperature")),
           teacher_temperature_(options.schedule("teacher_temperature")),
-          momentum_(options.number("centre_momentum")),
-          centring_(options.boolean("centring")) {
+          centring_(options.boolean("centring")),
+          centre_(register_buffer("center", at::zeros({1, symbols.value("K")})),
+                  options.number("centre_momentum")) {
         if (symbols["G"].known()) check_pairs(symbols["G"].value(), symbols.bound("V"));
-        center_ = register_buffer("center", at::zeros({1, symbols.value("K")}));
     }
 
-    void before_step(const Context&) override {
-        in_step_ = true;
-        sums_ = Tensor();
-    }
-    void after_step(const Context& context) override {
-        in_step_ = false;
-        if (sums_.defined()) move_centre(*context.comm);
-    }
+    void before_step(const Context&) override { centre_.begin_step(); }
+    void after_step(const Context& context) override { centre_.end_step(*context.comm); }
 
     LossOutput forward(const Tensors& in, const Context& context) override {
         const FullPrecision full;
@@ -68,15 +63,8 @@ class Dino : public Loss {
         check_pairs(views, local.defined());
         const auto targets = distributions(teacher, context.value(teacher_temperature_));
 
-        auto sum = at::zeros({teacher.size(1)}, teacher.options());
-        if (views > 1)
-            sum = sum +
-                  pairs::CrossEntropy::apply(student, targets.each, targets.all, true, student_temperature_);
-        if (local.defined())
-            sum =
-                sum + pairs::CrossEntropy::apply(local, targets.each, targets.all, false, student_temperature_);
-        const auto pairs = views * (views - 1 + (local.defined() ? local.size(0) : 0));
-        const auto per_sample = sum / static_cast<double>(pairs);
+        const auto per_sample =
+            pairs::mean_cross_entropy(student, local, targets.each, targets.all, student_temperature_);
 
         LossOutput out{.total = per_sample.mean()};
         out.per_sample = per_sample.detach();
@@ -88,9 +76,10 @@ class Dino : public Loss {
                      {"prototype_use", together / std::log(std::max<double>(2, teacher.size(2)))},
                      {"information", together - targets.entropy}};
         if (centring_ && context.learns) {
-            count(teacher);
-            if (in.has("local_teacher_logits")) count(at_least_float(in["local_teacher_logits"].detach()));
-            if (!in_step_) move_centre(*context.comm);
+            centre_.count(teacher);
+            if (in.has("local_teacher_logits"))
+                centre_.count(at_least_float(in["local_teacher_logits"].detach()));
+            centre_.counted(*context.comm);
         }
         return out;
     }
@@ -111,7 +100,7 @@ class Dino : public Loss {
 
     Targets distributions(const Tensor& teacher, double temperature) const {
         const at::NoGradGuard no_grad;
-        auto scaled = centring_ ? (teacher - center_).mul_(1 / temperature) : teacher / temperature;
+        auto scaled = centring_ ? (teacher - centre_.value()).mul_(1 / temperature) : teacher / temperature;
         const auto log_p = scaled.log_softmax(-1);
         Targets out;
         out.each = log_p.exp();
@@ -127,30 +116,10 @@ class Dino : public Loss {
     /// sharp or uniform.
     static Tensor entropy_of_mean(const Tensor& mean) { return at::special_entr(mean.mean(0)).sum(); }
 
-    /// Adds the teacher's rows to those of this step, which moves the centre once, whatever it accumulates.
-    void count(const Tensor& teacher) {
-        const at::NoGradGuard no_grad;
-        const auto rows = static_cast<double>(teacher.size(0) * teacher.size(1));
-        const auto sums = at::cat({teacher.flatten(0, 1).sum(0), at::full({1}, rows, teacher.options())});
-        sums_ = sums_.defined() ? sums_ + sums : sums;
-    }
-
-    /// A batch that is not finite leaves the centre as it is: the host may skip such a step and go on.
-    void move_centre(const Comm& comm) {
-        const at::NoGradGuard no_grad;
-        auto sums = std::exchange(sums_, Tensor());
-        comm.all_reduce_sum(sums);
-        const auto mean = (sums.slice(0, 0, -1) / sums[-1]).to(center_.scalar_type()).unsqueeze(0);
-        const auto moved = center_ * momentum_ + mean * (1 - momentum_);
-        center_.copy_(at::where(mean.isfinite().all(), moved, center_));
-    }
-
     double student_temperature_;
     Schedule teacher_temperature_;
-    double momentum_;
-    bool centring_, in_step_ = false;
-    Tensor center_;
-    Tensor sums_;  ///< [K + 1]: of the teacher's rows in this step, and how many they are
+    bool centring_;
+    TeacherCentre centre_;
 };
 
 }  // namespace

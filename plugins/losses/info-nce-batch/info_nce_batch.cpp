@@ -4,6 +4,8 @@
 
 #include <hearth/hearth.hpp>
 
+#include "common/unit_length.hpp"
+
 namespace {
 
 using namespace hearth;
@@ -61,10 +63,7 @@ class InfoNceBatch : public Loss {
         return {logits.logsumexp(1) - own, own.detach().ge(logits.detach().amax(1)).to(logits.scalar_type())};
     }
 
-    static Tensor unit(const Tensor& any) {
-        const auto x = at_least_float(any);
-        return x / at::linalg_vector_norm(x, 2, at::IntArrayRef{-1}, true).clamp_min(1e-12);
-    }
+    static Tensor unit(const Tensor& x) { return unit_length(at_least_float(x)); }
 
     Schedule temperature_;
     bool rescale_;

@@ -1,11 +1,12 @@
 // Instance discrimination against a queue of keys (He et al. 2020, MoCo, https://arxiv.org/abs/1911.05722,
 // eq. 1 and algorithm 1): a query is like the key of the same image and unlike the keys of earlier ones.
 #include <ATen/ATen.h>
-#include <ATen/core/grad_mode.h>
 
-#include <algorithm>
 #include <hearth/hearth.hpp>
 #include <vector>
+
+#include "common/queue.hpp"
+#include "common/unit_length.hpp"
 
 namespace {
 
@@ -34,7 +35,7 @@ class InfoNce : public Loss {
 
     InfoNce(const Options& options, const Symbols& symbols) : temperature_(options.schedule("temperature")) {
         const auto directions = at::randn({options.integer("queue"), symbols.value("D")});
-        queue_ = register_buffer("queue", unit(directions));
+        queue_ = register_buffer("queue", unit_length(directions));
         next_ = register_buffer("next", at::zeros({}, at::kLong));
     }
 
@@ -44,7 +45,7 @@ class InfoNce : public Loss {
     }
     void after_step(const Context& context) override {
         in_step_ = false;
-        if (!keys_.empty()) enqueue(context.comm->all_gather(at::cat(keys_), /*with_grad=*/false));
+        if (!keys_.empty()) store(context.comm->all_gather(at::cat(keys_), /*with_grad=*/false));
         keys_.clear();
     }
 
@@ -66,20 +67,14 @@ class InfoNce : public Loss {
     }
 
   private:
-    static Tensor unit(const Tensor& x) { return x / at::linalg_vector_norm(x, 2, at::IntArrayRef{-1}, true); }
-
     /// The share of queries that no key of the queue is closer to than their own.
     static Tensor accuracy(const Tensor& positive, const Tensor& negative) {
         return positive.detach().squeeze(1).ge(negative.detach().amax(1)).to(positive.scalar_type()).mean();
     }
 
-    void enqueue(const Tensor& keys) {
-        const at::NoGradGuard no_grad;
-        const auto rows = queue_.size(0), count = std::min(keys.size(0), rows);
-        const auto newest = keys.slice(0, keys.size(0) - count).to(queue_.scalar_type());
-        const auto places = (at::arange(count, next_.options()) + next_).remainder(rows);
-        queue_.index_copy_(0, places, newest);
-        next_.add_(count).remainder_(rows);
+    void store(const Tensor& keys) {
+        const auto count = enqueue(queue_, 0, keys, next_);
+        next_.add_(count).remainder_(queue_.size(0));
     }
 
     Schedule temperature_;

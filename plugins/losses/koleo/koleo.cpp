@@ -6,6 +6,8 @@
 
 #include <hearth/hearth.hpp>
 
+#include "common/unit_length.hpp"
+
 namespace {
 
 using namespace hearth;
@@ -30,8 +32,7 @@ class Koleo : public Loss {
                 "koleo: found a batch of {}, expected two images or more: each needs another one to keep away "
                 "from; raise train.batch",
                 features.size(1)));
-        const auto x =
-            features / at::linalg_vector_norm(features, 2, at::IntArrayRef{-1}, true).clamp_min(1e-8);
+        const auto x = unit_length(features, 1e-8);
         const auto near = nearest(x.detach()).unsqueeze(-1).expand_as(x);
         // As torch.nn.PairwiseDistance: 1e-8 is added to each difference too, which keeps the gradient finite.
         const auto distance = at::linalg_vector_norm(x - x.gather(1, near) + 1e-8, 2, at::IntArrayRef{-1});

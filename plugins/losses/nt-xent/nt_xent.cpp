@@ -5,6 +5,8 @@
 #include <hearth/hearth.hpp>
 #include <limits>
 
+#include "common/unit_length.hpp"
+
 namespace {
 
 using namespace hearth;
@@ -34,8 +36,8 @@ class NtXent : public Loss {
         const auto gathered = [&](const Tensor& x) {
             return Views{x, context.comm->all_gather(x, /*with_grad=*/true)};
         };
-        const auto first = gathered(unit(at_least_float(in["first"])));
-        const auto second = gathered(unit(at_least_float(in["second"])));
+        const auto first = gathered(unit_length(at_least_float(in["first"])));
+        const auto second = gathered(unit_length(at_least_float(in["second"])));
         const auto offset = context.comm->rank() * first.own.size(0);
         const auto tau = context.value(temperature_);
         const auto a = contrast(first, second, offset, tau), b = contrast(second, first, offset, tau);
@@ -56,10 +58,6 @@ class NtXent : public Loss {
     struct Parts {
         Tensor loss, right;
     };
-
-    static Tensor unit(const Tensor& x) {
-        return x / at::linalg_vector_norm(x, 2, at::IntArrayRef{-1}, true).clamp_min(1e-12);
-    }
 
     /// Views of one kind against all `others` and against all of their own kind but themselves. This process's
     /// images are numbers `offset` and on.

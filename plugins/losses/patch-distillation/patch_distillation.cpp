@@ -6,9 +6,9 @@
 
 #include <cmath>
 #include <hearth/hearth.hpp>
-#include <utility>
 
 #include "common/pair_cross_entropy.hpp"
+#include "common/teacher_centre.hpp"
 
 namespace {
 
@@ -45,19 +45,12 @@ class PatchDistillation : public Loss {
     PatchDistillation(const Options& options, const Symbols& symbols)
         : student_temperature_(options.number("student_temperature")),
           teacher_temperature_(options.schedule("teacher_temperature")),
-          momentum_(options.number("centre_momentum")),
-          centring_(options.boolean("centring")) {
-        center_ = register_buffer("center", at::zeros({1, symbols.value("K")}));
-    }
+          centring_(options.boolean("centring")),
+          centre_(register_buffer("center", at::zeros({1, symbols.value("K")})),
+                  options.number("centre_momentum")) {}
 
-    void before_step(const Context&) override {
-        in_step_ = true;
-        sums_ = Tensor();
-    }
-    void after_step(const Context& context) override {
-        in_step_ = false;
-        if (sums_.defined()) move_centre(*context.comm);
-    }
+    void before_step(const Context&) override { centre_.begin_step(); }
+    void after_step(const Context& context) override { centre_.end_step(*context.comm); }
 
     LossOutput forward(const Tensors& in, const Context& context) override {
         const FullPrecision full;
@@ -81,12 +74,12 @@ class PatchDistillation : public Loss {
         const auto together = at::special_entr(sums.mean / views).sum();
         out.terms = {{"patch_distillation", out.total.detach()},
                      {"teacher_entropy", entropy},
-                     {"prototype_use", together / std::log(std::max<double>(2, center_.size(1)))},
+                     {"prototype_use", together / std::log(std::max<double>(2, centre_.value().size(1)))},
                      {"information", together - entropy}};
         if (centring_ && context.learns) {
-            count(in["teacher_logits"]);
-            if (in.has("local_teacher_logits")) count(in["local_teacher_logits"]);
-            if (!in_step_) move_centre(*context.comm);
+            centre_.count(at_least_float(in["teacher_logits"]));
+            if (in.has("local_teacher_logits")) centre_.count(at_least_float(in["local_teacher_logits"]));
+            centre_.counted(*context.comm);
         }
         return out;
     }
@@ -125,34 +118,14 @@ class PatchDistillation : public Loss {
     Tensor distributions(const Tensor& teacher, double temperature) const {
         const at::NoGradGuard no_grad;
         const auto logits = at_least_float(teacher);
-        return (centring_ ? (logits - center_).mul_(1 / temperature) : logits / temperature).softmax(-1);
-    }
-
-    /// Adds the teacher's rows to those of this step, which moves the centre once, whatever it accumulates.
-    void count(const Tensor& teacher) {
-        const at::NoGradGuard no_grad;
-        const auto rows = at_least_float(teacher).flatten(0, 2);
-        const auto number = static_cast<double>(rows.size(0));
-        const auto sums = at::cat({rows.sum(0), at::full({1}, number, rows.options())});
-        sums_ = sums_.defined() ? sums_ + sums : sums;
-    }
-
-    /// A batch that is not finite leaves the centre as it is: the host may skip such a step and go on.
-    void move_centre(const Comm& comm) {
-        const at::NoGradGuard no_grad;
-        auto sums = std::exchange(sums_, Tensor());
-        comm.all_reduce_sum(sums);
-        const auto mean = (sums.slice(0, 0, -1) / sums[-1]).to(center_.scalar_type()).unsqueeze(0);
-        const auto moved = center_ * momentum_ + mean * (1 - momentum_);
-        center_.copy_(at::where(mean.isfinite().all(), moved, center_));
+        return (centring_ ? (logits - centre_.value()).mul_(1 / temperature) : logits / temperature)
+            .softmax(-1);
     }
 
     double student_temperature_;
     Schedule teacher_temperature_;
-    double momentum_;
-    bool centring_, in_step_ = false;
-    Tensor center_;
-    Tensor sums_;  ///< [K + 1]: of the teacher's rows in this step, and how many they are
+    bool centring_;
+    TeacherCentre centre_;
 };
 
 }  // namespace

@@ -4,12 +4,12 @@
 #include <ATen/core/grad_mode.h>
 #include <fmt/format.h>
 
-#include <algorithm>
 #include <cmath>
 #include <hearth/hearth.hpp>
 #include <vector>
 
 #include "common/pair_cross_entropy.hpp"
+#include "common/queue.hpp"
 #include "common/sinkhorn.hpp"
 
 namespace {
@@ -70,7 +70,7 @@ class SwappedPrediction : public Loss {
     }
     void after_step(const Context& context) override {
         in_step_ = false;
-        if (!batches_.empty()) enqueue(context.comm->all_gather(at::cat(batches_), /*with_grad=*/false));
+        if (!batches_.empty()) store(context.comm->all_gather(at::cat(batches_), /*with_grad=*/false));
         batches_.clear();
     }
 
@@ -81,13 +81,8 @@ class SwappedPrediction : public Loss {
         const auto views = scores.size(0);
         check_pairs(views, local.defined());
         const auto codes = assign(scores.detach(), in, context), all = codes.sum(0);
-        const auto tau = context.value(temperature_);
-
-        auto sum = at::zeros({scores.size(1)}, scores.options());
-        if (views > 1) sum = sum + pairs::CrossEntropy::apply(scores, codes, all, true, tau);
-        if (local.defined()) sum = sum + pairs::CrossEntropy::apply(local, codes, all, false, tau);
-        const auto count = views * (views - 1 + (local.defined() ? local.size(0) : 0));
-        const auto per_sample = sum / static_cast<double>(count);
+        const auto per_sample =
+            pairs::mean_cross_entropy(scores, local, codes, all, context.value(temperature_));
 
         LossOutput out{.total = per_sample.mean()};
         out.per_sample = per_sample.detach();
@@ -128,12 +123,8 @@ class SwappedPrediction : public Loss {
     }
 
     /// images [N, G, D] of an update take the places of the oldest.
-    void enqueue(const Tensor& images) {
-        const at::NoGradGuard no_grad;
-        const auto count = std::min(images.size(0), capacity_);
-        const auto newest = images.slice(0, images.size(0) - count).transpose(0, 1).to(queue_.scalar_type());
-        const auto places = (at::arange(count, stored_.options()) + stored_).remainder(capacity_);
-        queue_.index_copy_(1, places, newest);
+    void store(const Tensor& images) {
+        const auto count = enqueue(queue_, 1, images.transpose(0, 1), stored_);
         stored_.add_(count);
         count_ += count;
     }
