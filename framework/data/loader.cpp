@@ -27,15 +27,24 @@ cv::Mat to_16_bit(const cv::Mat& image) {
     return out;
 }
 
+constexpr float of_16_bit = 1.0f / 65535.0f;
+
 at::Tensor to_tensor(const cv::Mat& grey16, std::int64_t channels) {
     const std::int64_t h = grey16.rows, w = grey16.cols;
     auto tensor = at::empty({channels, h, w}, at::kFloat);
     auto* out = tensor.data_ptr<float>();
     for (std::int64_t y = 0; y < h; ++y) {
         const auto* row = grey16.ptr<std::uint16_t>(static_cast<int>(y));
-        for (std::int64_t x = 0; x < w; ++x) out[y * w + x] = static_cast<float>(row[x]) * (1.0f / 65535.0f);
+        for (std::int64_t x = 0; x < w; ++x) out[y * w + x] = static_cast<float>(row[x]) * of_16_bit;
     }
     for (std::int64_t c = 1; c < channels; ++c) std::copy_n(out, h * w, out + c * h * w);
+    return tensor;
+}
+
+// [1, S, S] of uint16, which shares its memory with nothing.
+at::Tensor narrow_tensor(const cv::Mat& grey16) {
+    auto tensor = at::empty({1, grey16.rows, grey16.cols}, at::kUInt16);
+    grey16.copyTo(cv::Mat(grey16.rows, grey16.cols, CV_16U, tensor.mutable_data_ptr()));
     return tensor;
 }
 
@@ -45,6 +54,17 @@ at::Tensor segmentation_of(const std::optional<cv::Mat>& mask, const cv::Mat& im
 }
 
 }  // namespace
+
+at::Tensor widened(const at::Tensor& tensor, std::int64_t channels) {
+    if (tensor.scalar_type() != at::kUInt16) return tensor;
+    auto sizes = tensor.sizes().vec();
+    sizes.end()[-3] = channels;
+    return tensor.to(at::kFloat).expand(sizes) * static_cast<double>(of_16_bit);
+}
+
+at::Tensor moved(const at::Tensor& tensor, c10::Device device, std::int64_t channels) {
+    return widened(tensor.to(device, /*non_blocking=*/true), channels);
+}
 
 // A worker is one thread. With pools of their own OpenMP counts more threads than cores, and then those of the
 // training step sleep after every operation instead of waiting for the next (docs/benchmarks.md, "Threads").
@@ -345,7 +365,8 @@ void Loader::make_rows(const Job& job) {
     const auto index = order[place];
     for (auto row = job.first; row < job.last; ++row) {
         Tensors views;
-        views.set("image", to_tensor(image, options_.channels));
+        const auto film = to_tensor(image, options_.channels);
+        views.set("image", film);
         if (!options_.mask.empty())
             views.set("segmentation", segmentation_of(dataset_->mask(index, options_.mask), image));
         transform(views,
@@ -356,6 +377,8 @@ void Loader::make_rows(const Job& job) {
         const auto at = static_cast<std::size_t>(row - batch.first);
         for (const auto& name : delivered_)
             if (name != "index" && name != "label") batch.rows[at].set(name, views[name]);
+        if (options_.narrow && batch.rows[at].has("image") && batch.rows[at]["image"].is_same(film))
+            batch.rows[at].set("image", narrow_tensor(image));
         batch.indices[at] = index;
     }
 }

@@ -46,12 +46,20 @@ struct LoaderOptions {
     /// of the image; "": there is no such view. Augments find it among the views of a sample.
     std::string mask = {};
     bool pinned = false;  ///< batches in page-locked memory, which a GPU copies from while it computes
+    bool narrow = false;  ///< `image` as [B, 1, S, S] of uint16, for moved() or widened()
     /// Who writes a view, for messages; none: the view's name alone is told.
     std::function<std::string(const std::string& view)> written_by = {};
 };
 
 /// A mask, 255 inside, as the view `segmentation` has it: [1, S, S], 1 inside and 0 outside.
 at::Tensor mask_tensor(const cv::Mat& mask);
+
+/// What a narrow `image` is without LoaderOptions::narrow, bit for bit: [.., 1, S, S] of uint16 -> float
+/// [.., channels, S, S] in [0, 1]. A tensor of another type is returned as it is.
+at::Tensor widened(const at::Tensor& tensor, std::int64_t channels);
+
+/// A tensor of a batch on `device`, widened there; nobody waits where it comes from page-locked memory.
+at::Tensor moved(const at::Tensor& tensor, c10::Device device, std::int64_t channels);
 
 /// Makes the calling thread one whose operations use no other thread, as those of workers do.
 void stay_one_thread();
@@ -91,6 +99,7 @@ class Loader {
     /// Seconds spent waiting in next() since the last call.
     double take_stall();
     std::int64_t workers() const { return static_cast<std::int64_t>(threads_.size()); }
+    std::int64_t channels() const { return options_.channels; }
 
   private:
     struct Result {

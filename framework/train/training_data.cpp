@@ -107,6 +107,7 @@ data::LoaderOptions loader_options(const recipe::Recipe& recipe, const plan::Pla
             .label_width = labels.several ? static_cast<std::int64_t>(labels.classes.size()) : 0,
             .mask = recipe.data.mask,
             .pinned = device.is_cuda(),
+            .narrow = device.is_cuda(),
             .written_by = [&plan](const std::string& view) { return plan.place_of(view); }};
 }
 

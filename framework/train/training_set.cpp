@@ -162,8 +162,8 @@ PlanTrainingSet::Batch PlanTrainingSet::next(data::Loader& loader, std::int64_t 
     if (found.size(0) == 0) return out;
     for (const auto& source : reads.sources) {
         const auto& tensor = batch[source];
-        out.views.set(source, (out.lost > 0 ? tensor.index_select(0, found) : tensor)
-                                  .to(set_.context.device, /*non_blocking=*/true));
+        out.views.set(source, data::moved(out.lost > 0 ? tensor.index_select(0, found) : tensor,
+                                          set_.context.device, loader.channels()));
     }
     return out;
 }

@@ -97,7 +97,7 @@ void Validation::add(Tensors batch, const Context& now, Terms& sums) const {
     at::manual_seed(now.seed * 1000003u + now.draw);
     const auto rows = static_cast<double>(batch["index"].size(0));
     Tensors here;
-    for (const auto& [name, tensor] : batch) here.set(name, tensor.to(now.device, /*non_blocking=*/true));
+    for (const auto& [name, tensor] : batch) here.set(name, data::moved(tensor, now.device, loader_->channels()));
     auto context = now;
     for (const auto& phase : plan_.phases()) {
         const at::AutoGradMode gradients(!phase.asked.empty());

@@ -169,6 +169,39 @@ TEST_CASE("fewer images than a batch are an error, unless a smaller batch is kep
     CHECK(epoch_of(keeping, 0).size() == 1);
 }
 
+TEST_CASE("narrow images widen to the values that others have, over the channels asked for") {
+    for (const std::int64_t channels : {1, 3}) {
+        Loader narrow(numbers(6), {.batch = 3, .workers = 1, .channels = channels, .narrow = true}, add_noise,
+                      image_and_noise);
+        Loader plain(numbers(6), {.batch = 3, .workers = 1, .channels = channels}, add_noise, image_and_noise);
+        auto found = epoch_of(narrow, 2);
+        for (auto& batch : found) {
+            CHECK(batch["image"].scalar_type() == at::kUInt16);
+            CHECK(batch["image"].sizes() == at::IntArrayRef({3, 1, 4, 4}));
+            batch.set("image", moved(batch["image"], at::kCPU, channels));
+            batch.set("noise", moved(batch["noise"], at::kCPU, channels));
+        }
+        CHECK(same(found, epoch_of(plain, 2)));
+    }
+}
+
+TEST_CASE("every grey level of 16 bits widens as a film is read") {
+    const auto levels = at::arange(65536, at::kInt).to(at::kUInt16).view({1, 256, 256});
+    const auto wide = widened(levels, 1);
+    const auto* values = wide.const_data_ptr<float>();
+    std::int64_t different = 0;
+    for (int level = 0; level < 65536; ++level)
+        different += values[level] != static_cast<float>(level) * (1.0F / 65535.0F);
+    CHECK(different == 0);
+}
+
+TEST_CASE("an image that a transform replaces is delivered as it made it") {
+    const auto darker = [](Tensors& views, const RandomKey&) { views.set("image", views["image"] / 2); };
+    Loader narrow(numbers(4), {.batch = 4, .workers = 1, .narrow = true}, darker, {"image"});
+    Loader plain(numbers(4), {.batch = 4, .workers = 1}, darker, {"image"});
+    CHECK(same(epoch_of(narrow, 0), epoch_of(plain, 0)));
+}
+
 TEST_CASE("a grey image is repeated over the channels asked for") {
     Loader loader(numbers(4), {.batch = 4, .workers = 1, .channels = 3}, nullptr, {"image"});
     const auto image = epoch_of(loader, 0).front()["image"];

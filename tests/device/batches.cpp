@@ -44,6 +44,24 @@ TEST_CASE("a batch is copied beside the work on the one before, and the host wai
     CHECK_FALSE(batches.next(batch));
 }
 
+TEST_CASE("a film goes up as one channel of 16 bits, and is widened there") {
+    fake_cuda::install();
+    const data::LoaderOptions options{
+        .batch = 2, .workers = 1, .channels = 3, .pinned = true, .narrow = true};
+    data::Loader loader(numbers(2), options, nullptr, {"image"});
+    train::DeviceBatches batches(loader, fake_cuda::device);
+    batches.begin(0, 0, /*another_follows=*/false);
+    const fake_cuda::Counting counting;
+    Tensors batch;
+    REQUIRE(batches.next(batch));
+    CHECK(batch["image"].scalar_type() == at::kFloat);
+    CHECK(batch["image"].sizes() == at::IntArrayRef({2, 3, 4, 4}));
+    CHECK(batch["image"].device() == fake_cuda::device);
+    CHECK(counting.now().bytes_up == 2 * 4 * 4 * sizeof(std::uint16_t) + 2 * sizeof(std::int64_t));
+    CHECK(counting.now().waits_up == 0);
+    CHECK(counting.now().kernels == 2);
+}
+
 TEST_CASE("on the CPU batches are handed on as they are") {
     data::Loader loader(numbers(4), {.batch = 2, .workers = 1}, add_noise, image_and_noise);
     train::DeviceBatches batches(loader, c10::kCPU);
