@@ -140,7 +140,8 @@ void Diagnostics::add(const Origin& where, const std::string& message) {
 void Diagnostics::throw_if_any(const std::string& title) const {
     if (messages_.empty()) return;
     std::string text = title;
-    for (const auto& message : messages_) text += "\n  " + message;
+    for (auto message = messages_.begin(); message != messages_.end(); ++message)
+        if (std::find(messages_.begin(), message, *message) == message) text += "\n  " + *message;
     throw RecipeError(text);
 }
 

@@ -211,3 +211,15 @@ TEST_CASE("an option is named by a message where it alone is quoted or comes fir
     CHECK(line("'mode' has its default") == 0);
     CHECK(line("") == 0);
 }
+
+TEST_CASE("a mistake that two parts of a recipe share is told once") {
+    Diagnostics problems;
+    for (int i = 0; i < 2; ++i) {
+        problems.add({"a.toml", 3, 1}, "there is no backbone 'vitt'");
+        problems.add({"a.toml", 7, 1}, "there is no backbone 'vitt'");
+    }
+    CHECK(problems.messages().size() == 4);
+    CHECK_THROWS_WITH(problems.throw_if_any("two mistakes"),
+                      "two mistakes\n  a.toml:3:1: there is no backbone 'vitt'\n"
+                      "  a.toml:7:1: there is no backbone 'vitt'");
+}

@@ -26,7 +26,7 @@ struct LabelledSet {
 };
 /// What tests the films of a table without splits.
 inline constexpr const char* folds_instead =
-    "test all of its films in turn, with eval.folds=5 eval.train_where= eval.test_where=";
+    "test all of its films in turn, by folds = 5, train_where = \"\" and test_where = \"\" in this section";
 
 /// The rows of a labelled data set that a filter selects, images sized as the recipe says.
 std::shared_ptr<const data::Dataset> open_rows(const recipe::Recipe& recipe, const recipe::LabelledSpec& spec,

@@ -45,7 +45,7 @@ TEST_CASE("a table without a split is told how to have one") {
     CHECK_THAT(refusal(films),
                Contains("films.csv has no column `split`: add one that holds train, val or test for "
                         "all films of a patient") &&
-                   Contains("; or test all of its films in turn, with eval.folds=5 eval.train_where= eval"));
+                   Contains("; or test all of its films in turn, by folds = 5, train_where = "));
     films.recipe.eval->test_where = "split == \"test\"";
     CHECK_THAT(refusal(films),
                Contains("argument 'eval.test_where=left == 0': where: unknown column 'split'") &&
