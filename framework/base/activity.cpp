@@ -15,7 +15,8 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr auto between_drawings = 100ms, between_ticks = 500ms;
-constexpr int anything = 1000;  // columns of a file
+constexpr int anything = 1000;           // columns of a file
+constexpr double least_measured = 0.05;  // seconds that a rate needs
 constexpr auto first_line = 2s, between_news = 10s, between_lines = 30s;
 
 }  // namespace
@@ -101,14 +102,16 @@ void Activity::keep() {
 std::vector<StatusPart> Activity::counted() const {
     const double seconds = std::chrono::duration<double>(Clock::now() - start_).count();
     if (total_ == 0) return {{what_, 2}, {duration_text(seconds), 1}};
-    const double rate = static_cast<double>(done_) / std::max(seconds, 1e-9);
+    const bool measured = done_ > 0 && seconds >= least_measured;
+    const double rate = measured ? static_cast<double>(done_) / seconds : 0;
     const bool last = done_ >= total_;
     return {{redraws_ && !last ? status_bar(static_cast<double>(done_) / static_cast<double>(total_)) : "", 1},
             {what_, 3},
             {fmt::format("{}/{} {}", done_, total_, unit_), 5},
-            {fmt::format("{:.1f} {}/s", rate, unit_), 2},
-            {last ? duration_text(seconds)
-                  : "ETA " + duration_text(static_cast<double>(total_ - done_) / std::max(rate, 1e-9)),
+            {measured ? fmt::format("{:.1f} {}/s", rate, unit_) : "", 2},
+            {last       ? duration_text(seconds)
+             : measured ? "ETA " + duration_text(static_cast<double>(total_ - done_) / rate)
+                        : "",
              4}};
 }
 

@@ -1,6 +1,8 @@
 #include "base/csv.hpp"
 
 #include <algorithm>
+#include <array>
+#include <cctype>
 #include <fstream>
 #include <hearth/error.hpp>
 #include <iterator>
@@ -9,6 +11,17 @@
 
 namespace hearth::base {
 namespace {
+
+/// Whether a page begins so, in capitals or not, behind blanks and a byte order mark.
+bool is_web_page(std::string_view text) {
+    if (text.starts_with("\xEF\xBB\xBF")) text.remove_prefix(3);
+    text.remove_prefix(std::min(text.find_first_not_of(" \t\r\n"), text.size()));
+    return std::ranges::any_of(std::array<std::string_view, 3>{"<!doctype", "<html", "<?xml"}, [&](auto word) {
+        return text.size() >= word.size() &&
+               std::equal(word.begin(), word.end(), text.begin(),
+                          [](char a, unsigned char b) { return a == std::tolower(b); });
+    });
+}
 
 /// What a file is that begins as none with text does, and what to do; empty for what may be text.
 std::string other_format(std::string_view text) {
@@ -25,8 +38,8 @@ std::string other_format(std::string_view text) {
     if (begins("%PDF-")) return "a PDF; expected CSV";
     if (begins("PAR1"))
         return "a Parquet file; expected CSV: pandas.read_parquet(...).to_csv(..., index=False)";
-    if (begins("<!DOCTYPE") || begins("<html"))
-        return "a web page; expected CSV: the download failed, repeat it";
+    if (is_web_page(text))
+        return "a web page; expected a table of images in CSV; where it was downloaded, that failed: repeat it";
     if (begins("\xFF\xFE") || begins("\xFE\xFF"))
         return "UTF-16 text; expected UTF-8; save the file as \"CSV UTF-8\"";
     return {};

@@ -1,6 +1,5 @@
 #include "base/status_line.hpp"
 
-#include <fmt/format.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
 
@@ -91,10 +90,12 @@ bool can_redraw(int descriptor) {
            *terminal != '\0';
 }
 
-// A terminal that has become narrower has wrapped the line: its first row is further up.
+// A terminal that has become narrower has wrapped the line: its first row is further up. Erased row by row: \033[J,
+// which erases all below, erases the whole screen from its first row, and tmux then keeps that as history.
 std::string StatusLine::to_start(int columns) const {
-    const int rows_above = drawn_ > 0 ? (drawn_ - 1) / columns : 0;
-    return (rows_above > 0 ? fmt::format("\033[{}A", rows_above) : "") + "\r\033[J";
+    std::string out = "\r\033[K";
+    for (int row = drawn_ > 0 ? (drawn_ - 1) / columns : 0; row > 0; --row) out += "\033[A\033[K";
+    return out;
 }
 
 void StatusLine::draw(const std::vector<StatusPart>& parts) {

@@ -5,10 +5,12 @@
 #include <hearth/error.hpp>
 #include <hearth/text.hpp>
 
+#include "base/terminal_text.hpp"
 #include "cli/cli.hpp"
 #include "host/cuda.hpp"
 #include "plan/plan.hpp"
 #include "plan/used_plugins.hpp"
+#include "recipe/shipped.hpp"
 #include "runs/plugins_lock.hpp"
 
 namespace hearth::cli {
@@ -16,33 +18,36 @@ namespace {
 
 namespace fs = std::filesystem;
 
-/// The recipes below a folder, as `find_recipe` takes them when they stand in its recipes/: "base/phantom-tiny".
-std::vector<std::string> short_names(const fs::path& recipes) {
+/// The recipes beside a file, by names as it has.
+std::vector<std::string> names_beside(const fs::path& file) {
     std::vector<std::string> out;
-    if (!fs::is_directory(recipes)) return out;
-    for (const auto& entry : fs::recursive_directory_iterator(recipes))
-        if (entry.path().extension() == ".toml")
-            out.push_back(entry.path().lexically_relative(recipes).replace_extension().string());
-    return out;
-}
-
-/// A recipe as given, else below the installed share/hearth; else "eval/finetune" is recipes/eval/finetune.toml of the
-/// current folder, else the installed one.
-fs::path find_recipe(const std::string& file) {
-    if (fs::exists(file)) return file;
-    const auto in_recipes = fs::path("recipes") / (file.ends_with(".toml") ? file : file + ".toml");
-    for (const auto& place : {installed_share() / file, in_recipes, installed_share() / in_recipes})
-        if (fs::exists(place)) return place;
-    std::vector<std::string> candidates;
-    const auto folder = fs::path(file).has_parent_path() ? fs::path(file).parent_path() : fs::path(".");
+    const auto folder = file.has_parent_path() ? file.parent_path() : fs::path(".");
     if (fs::is_directory(folder))
         for (const auto& entry : fs::directory_iterator(folder))
             if (entry.path().extension() == ".toml")
-                candidates.push_back((fs::path(file).parent_path() / entry.path().filename()).string());
-    for (const auto& recipes : {fs::path("recipes"), installed_share() / "recipes"})
-        for (auto& name : short_names(recipes)) candidates.push_back(std::move(name));
+                out.push_back((file.parent_path() / entry.path().filename()).string());
+    return out;
+}
+
+/// A recipe as given, else a shipped one.
+fs::path find_recipe(const std::string& file) {
+    if (fs::exists(file)) return file;
+    if (const auto shipped = recipe::find_shipped(file); !shipped.empty()) return shipped;
+    auto candidates = names_beside(file);
+    for (auto& name : recipe::shipped_names()) candidates.push_back(std::move(name));
     throw RecipeError(fmt::format("{}: found no such recipe{}; `hearth recipes list` shows those at hand", file,
                                   did_you_mean(file, candidates)));
+}
+
+/// What --with names: the user's own file, else a shipped recipe.
+fs::path find_fragment(const std::string& file) {
+    if (fs::exists(file)) return file;
+    if (const auto shipped = recipe::find_shipped(file); !shipped.empty()) return shipped;
+    throw RecipeError(
+        fmt::format("--with {0}: found no such file{1}, expected a recipe to put on top, such as `hearth data "
+                    "recipe FILMS -o "
+                    "my-data.toml` writes",
+                    file, did_you_mean(file, names_beside(file))));
 }
 
 /// Mistakes that only the plugins know of: added to those of the recipe, so that all come at once.
@@ -88,7 +93,7 @@ void check_overrides(const std::vector<std::string>& words, const std::string& a
 
 std::vector<fs::path> find_fragments(const std::vector<std::string>& with) {
     std::vector<fs::path> out;
-    for (const auto& file : with) out.push_back(find_recipe(file));
+    for (const auto& file : with) out.push_back(find_fragment(file));
     return out;
 }
 
@@ -149,16 +154,17 @@ std::string own_program() {
 }
 
 fs::path installed_share() {
-    return fs::path(own_program()).parent_path().parent_path() / "share/hearth";
+    return recipe::installed_share();
 }
 
 void say_about(const host::Registry& registry, const std::string& bringer, const Globals& globals) {
     if (globals.quiet) return;
-    for (const auto& warning : registry.warnings()) fmt::print(stderr, "warning: {}\n", warning);
+    for (const auto& warning : registry.warnings()) base::print_text("warning: " + warning);
     for (const auto& library : registry.libraries())
         if (library->origin == "recipe")
-            fmt::print(stderr, "note: {} brings plugin {} {} with it: {}\n", bringer, library->plugin->id,
-                       library->plugin->version, library->file.string());
+            base::print_text(fmt::format("note: {} brings plugin {} {} with it: {}", bringer,
+                                         library->plugin->id, library->plugin->version,
+                                         library->file.string()));
 }
 
 std::string say_device(const recipe::Recipe& recipe, bool quiet) {
@@ -167,7 +173,7 @@ std::string say_device(const recipe::Recipe& recipe, bool quiet) {
     if (problem.empty()) return "";
     const auto text = fmt::format(
         "warning: train.device = \"auto\" takes the CPU: {}; write \"cpu\" where that is meant", problem);
-    if (!quiet) fmt::print(stderr, "{}\n", text);
+    if (!quiet) base::print_text(text);
     return text;
 }
 

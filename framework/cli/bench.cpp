@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/activity.hpp"
+#include "base/counted.hpp"
 #include "base/json_text.hpp"
 #include "cli/cli.hpp"
 #include "report/text.hpp"
@@ -77,10 +78,11 @@ report::Table seconds_table(const std::string& title, const std::vector<std::pai
 
 std::string to_text(const recipe::Recipe& recipe, const train::BenchResult& result) {
     std::string out = fmt::format(
-        "{}: {} images a step, {} on {}, {} threads, {} steps\n"
+        "{}: {} a step, {} on {}, {}, {}\n"
         "  {:.2f} images/s; a step takes {:.3f} s (fastest {:.3f})\n",
-        recipe.name, result.images, result.bf16 ? "bf16" : "fp32", result.device, result.threads,
-        result.step_seconds.size(), result.images_per_second(), result.median(), result.fastest());
+        recipe.name, base::counted(result.images, "image"), result.bf16 ? "bf16" : "fp32", result.device,
+        base::counted(result.threads, "thread"), base::counted(std::ssize(result.step_seconds), "step"),
+        result.images_per_second(), result.median(), result.fastest());
     if (const auto utilisation = result.utilisation())
         out += fmt::format(
             "  {:.3g} GFLOP an image, {:.3g} GFLOP/s: {:.0f} % of the {:.3g} GFLOP/s of a matrix product "

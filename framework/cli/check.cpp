@@ -7,6 +7,7 @@
 #include "base/activity.hpp"
 #include "base/json_text.hpp"
 #include "base/size_text.hpp"
+#include "base/terminal_text.hpp"
 #include "cli/run.hpp"
 #include "runs/opened_tables.hpp"
 #include "summary/print_table.hpp"
@@ -69,8 +70,10 @@ nlohmann::json check_stage(const recipe::Recipe& recipe, const host::Registry& r
     const auto there = tables.data ? tables.data->images->size() : 0;
     const auto cache = train::choose_cache(recipe.data, there, there);
     auto notes = runs::notes_on(tables, recipe);
-    if (tables.data)
+    if (tables.data) {
         for (const auto& note : tables.data->notes) notes.push_back("[data]: " + note);
+        if (const auto note = tables.data->images->note(); !note.empty()) notes.push_back("[data]: " + note);
+    }
     if (const auto note = cache.warning(); there > 0 && !note.empty()) notes.push_back(note);
     if (!last) notes.clear();  // they are of the recipe, not of a stage
     notes.insert(notes.end(), result.notes.begin(), result.notes.end());
@@ -106,14 +109,15 @@ nlohmann::json check_stage(const recipe::Recipe& recipe, const host::Registry& r
             "  {:<24} {:.2f} s for this step, {:.0f} MiB peak{}\n", "cost", result.seconds, result.memory_mib,
             result.device_memory_mib > 0 ? fmt::format(", {:.0f} MiB of the GPU", result.device_memory_mib)
                                          : "");
-        fmt::print("  {:<24} {}\n", "checkpoint", checkpoint_text(result, most));
-        if (there > 0) fmt::print("  {:<24} {}: {}\n", "training data", there, cache.text());
-        for (const auto& note : notes) fmt::print("note: {}\n", note);
-        for (const auto& warning : weights) fmt::print("warning: {}\n", warning);
-        for (const auto& problem : result.problems) fmt::print("problem: {}\n", problem);
+        base::print_text(fmt::format("  {:<24} {}", "checkpoint", checkpoint_text(result, most)), stdout);
+        if (there > 0)
+            base::print_text(fmt::format("  {:<24} {}: {}", "training data", there, cache.text()), stdout);
+        for (const auto& note : notes) base::print_text("note: " + note, stdout);
+        for (const auto& warning : weights) base::print_text("warning: " + warning, stdout);
+        for (const auto& problem : result.problems) base::print_text("problem: " + problem, stdout);
         for (const auto& name : result.without_gradient) fmt::print("no gradient: {}\n", name);
         for (const auto& name : result.follower_gradient) fmt::print("gradient where none may be: {}\n", name);
-        if (result.ok()) fmt::print("{}\n", ok_text(result));
+        if (result.ok()) base::print_text(ok_text(result), stdout);
     }
     if (!result.problems.empty())
         globals.exit_code = static_cast<int>(ExitCode::numeric);

@@ -11,6 +11,7 @@
 #include <cstring>
 
 #include "cli/cli.hpp"
+#include "train/signals.hpp"
 
 extern char** environ;
 
@@ -28,6 +29,15 @@ Ended run_hearth(const std::vector<std::string>& arguments, const std::filesyste
     auto words = arguments;
     for (auto& word : words) argv.push_back(word.data());
     argv.push_back(nullptr);
+    // No signal comes between the child's start and its number; it is not for the child to be deaf to them.
+    sigset_t stops, before;
+    sigemptyset(&stops);
+    for (const int signal : train::StopSignals::signals) sigaddset(&stops, signal);
+    pthread_sigmask(SIG_BLOCK, &stops, &before);
+    posix_spawnattr_t attributes;
+    posix_spawnattr_init(&attributes);
+    posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK);
+    posix_spawnattr_setsigmask(&attributes, &before);
     posix_spawn_file_actions_t actions;
     posix_spawn_file_actions_init(&actions);
     if (!log.empty()) {
@@ -36,17 +46,21 @@ Ended run_hearth(const std::vector<std::string>& arguments, const std::filesyste
     }
     pid_t child = 0;
     setenv(parent_variable, std::to_string(getpid()).c_str(), 1);
-    const int failed = posix_spawn(&child, own_program().c_str(), &actions, nullptr, argv.data(), environ);
+    const int failed = posix_spawn(&child, own_program().c_str(), &actions, &attributes, argv.data(), environ);
     unsetenv(parent_variable);
     posix_spawn_file_actions_destroy(&actions);
+    posix_spawnattr_destroy(&attributes);
+    if (failed == 0) train::SignalsPassedOn::to(child);
+    pthread_sigmask(SIG_SETMASK, &before, nullptr);
     if (failed != 0)
         throw Error(ExitCode::internal, fmt::format("cannot start hearth: {}", std::strerror(failed)));
-    // Ctrl-C reaches the child too, which writes its checkpoint; this process only waits for it.
-    const auto previous = std::signal(SIGINT, SIG_IGN);
+    siginfo_t ended{};
+    while (waitid(P_PID, static_cast<id_t>(child), &ended, WEXITED | WNOWAIT) < 0 && errno == EINTR) {
+    }
+    train::SignalsPassedOn::to(0);  // before its number can be another's
     int status = 0;
     while (waitpid(child, &status, 0) < 0 && errno == EINTR) {
     }
-    std::signal(SIGINT, previous);
     if (WIFEXITED(status)) return {.code = WEXITSTATUS(status), .signal = 0};
     return {.code = 128 + WTERMSIG(status), .signal = WTERMSIG(status)};
 }

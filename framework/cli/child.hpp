@@ -15,7 +15,8 @@ struct Ended {
     std::string text() const;
 };
 
-/// hearth ARGUMENTS..., which ends with this process. What it prints goes to the terminal, or is appended to `log`.
+/// hearth ARGUMENTS..., which ends with this process; train::SignalsPassedOn, where there is one, passes signals on to
+/// it. What it prints goes to the terminal, or is appended to `log`.
 Ended run_hearth(const std::vector<std::string>& arguments, const std::filesystem::path& log);
 
 }  // namespace hearth::cli

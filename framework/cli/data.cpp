@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/activity.hpp"
+#include "base/counted.hpp"
 #include "base/json_text.hpp"
 #include "images/phantom/phantom.hpp"
 
@@ -17,7 +18,7 @@ void phantom(int count, const images::PhantomOptions& options, const Globals& gl
     if (globals.out.empty()) throw RecipeError("found no --out, expected the folder to write the phantoms to");
     if (std::filesystem::exists(std::filesystem::path(globals.out) / "manifest.csv"))
         throw RecipeError(fmt::format("{} already holds a manifest.csv; choose another --out", globals.out));
-    const auto manifest = base::during(globals.quiet, fmt::format("drawing {} films", count),
+    const auto manifest = base::during(globals.quiet, "drawing " + base::counted(count, "film"),
                                        [&] { return images::write_phantoms(globals.out, count, options); });
     std::map<std::string, int> kinds;
     for (const auto& row : manifest.rows) ++kinds[row.cells[manifest.column("label")]];
@@ -25,7 +26,8 @@ void phantom(int count, const images::PhantomOptions& options, const Globals& gl
         base::print_json(nlohmann::json({{"manifest", manifest.file.string()}, {"labels", kinds}}));
         return;
     }
-    fmt::print("{} films of {} x {} in {}\n", manifest.rows.size(), options.size, options.size, globals.out);
+    fmt::print("{} of {} x {} in {}\n", base::counted(std::ssize(manifest.rows), "film"), options.size,
+               options.size, globals.out);
     for (const auto& [kind, n] : kinds) fmt::print("  {:<16} {}\n", kind, n);
     fmt::print("manifest: {}\n", manifest.file.string());
 }

@@ -4,7 +4,9 @@
 #include <nlohmann/json.hpp>
 
 #include "base/countdown.hpp"
+#include "base/counted.hpp"
 #include "base/json_text.hpp"
+#include "base/terminal_text.hpp"
 #include "cli/data.hpp"
 #include "images/check/manifest_check.hpp"
 #include "images/filter.hpp"
@@ -35,11 +37,14 @@ json as_json(const images::ManifestCheck& check, bool strict) {
 }
 
 void print(const images::ManifestCheck& check, const std::string& source) {
-    fmt::print("{}: {} images, {} unreadable\n", source, check.images, check.bad.size());
-    for (const auto& image : check.bad) fmt::print("  {}\n", image.reason);
+    fmt::print("{}: {}, {} unreadable\n", source,
+               base::counted(static_cast<std::int64_t>(check.images), "image"), check.bad.size());
+    for (const auto& image : check.bad) base::print_text("  " + image.reason, stdout);
     for (const auto& finding : check.findings) {
         const auto count = finding.count > 0 ? fmt::format(" ({})", finding.count) : std::string();
-        fmt::print("{}: {}: {}{}\n", images::to_string(finding.weight), finding.kind, finding.text, count);
+        base::print_text(
+            fmt::format("{}: {}: {}{}", images::to_string(finding.weight), finding.kind, finding.text, count),
+            stdout);
         for (const auto& example : finding.examples) fmt::print("  {}\n", example);
         if (finding.count > finding.examples.size() && !finding.examples.empty()) fmt::print("  ...\n");
     }

@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/activity.hpp"
+#include "base/counted.hpp"
 #include "base/json_text.hpp"
 #include "cli/data.hpp"
 #include "images/check/manifest_check.hpp"
@@ -110,7 +111,7 @@ void print(const images::Imported& set, const Globals& globals) {
                          2);
         return;
     }
-    fmt::print("{}: {} images\n", globals.out, set.films.size());
+    fmt::print("{}: {}\n", globals.out, base::counted(std::ssize(set.films), "image"));
     for (const auto& [split, count] : splits)
         fmt::print("  {:<11} {}\n", split.empty() ? "(no split)" : split, count);
     for (const auto& [label, values] : labels) {

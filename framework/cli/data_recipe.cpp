@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/atomic_file.hpp"
+#include "base/folder.hpp"
 #include "base/json_text.hpp"
 #include "cli/data.hpp"
 #include "images/cell.hpp"
@@ -19,7 +20,7 @@ namespace {
 namespace fs = std::filesystem;
 
 struct DataRecipeFlags {
-    std::string manifest, label, positive, normal;
+    std::string manifest, label, positive, normal, patient;
 };
 
 std::string quoted(const std::string& text) {
@@ -44,13 +45,16 @@ struct Columns {
     std::vector<std::string> values;  ///< of a single label
     bool finding = false;             ///< they are 1 and 0, and -1 where that is uncertain
     std::string positive, normal;     ///< "" = every class by itself; "" = none is known to be the normal one
-    bool patients = false;            ///< there is a column `patient`
-    std::vector<std::string> splits;  ///< values of the column `split`
+    std::string patient;              ///< the column that tells patients apart; "" = there is none
+    std::string split;                ///< the column that divides the images; "" = there is none
+    std::vector<std::string> splits;  ///< its values
     std::map<std::string, std::string> part;  ///< "train", "val", "test": which of them it is
 
     bool has(const std::string& name) const { return part.contains(name); }
     /// split == "Train", as the table spells it.
-    std::string is(const std::string& name) const { return fmt::format("split == \"{}\"", part.at(name)); }
+    std::string is(const std::string& name) const {
+        return fmt::format("{} == \"{}\"", as_column(split), part.at(name));
+    }
     /// Edema == 0: there is a single label, whose name may stand in quotes.
     std::string normal_rows() const { return equals(recipe::word_list(label).front(), normal); }
     /// The filter of training rows, quoted: all where there is no such split.
@@ -66,11 +70,16 @@ std::string part_of(const std::string& split) {
     return found == parts.end() ? "" : found->second;
 }
 
-/// "label", or the only column that can be one.
-std::string find_label(const images::Manifest& manifest) {
+/// The column `usual`, else one that is called so but for capitals, blanks and an ID, else "".
+std::string find_column(const images::Manifest& manifest, const std::string& usual) {
+    return manifest.has(usual) ? usual : images::column_like(usual, manifest.columns);
+}
+
+/// "label", or the only column that can be one; `taken` are for something else.
+std::string find_label(const images::Manifest& manifest, const std::vector<std::string>& taken) {
     if (manifest.has("label")) return "label";
-    static const std::vector<std::string> others = {"path", "patient", "split", "mask", "age",
-                                                    "sex",  "view",    "study", "image"};
+    std::vector<std::string> others = {"path", "mask", "age", "sex", "view", "study", "image"};
+    others.insert(others.end(), taken.begin(), taken.end());
     std::vector<std::string> candidates;
     for (const auto& column : manifest.columns)
         if (std::ranges::find(others, column) == others.end()) {
@@ -95,7 +104,10 @@ Columns read_columns(const images::Manifest& manifest, const DataRecipeFlags& fl
     static const std::vector<std::string> normal_words = {"normal", "Normal", "NORMAL",  "No Finding",
                                                           "none",   "0",      "healthy", "negative"};
     Columns out;
-    out.label = flags.label.empty() ? find_label(manifest) : flags.label;
+    out.patient = flags.patient.empty() ? find_column(manifest, "patient")
+                                        : manifest.columns[manifest.column(flags.patient)];
+    out.split = find_column(manifest, "split");
+    out.label = flags.label.empty() ? find_label(manifest, {out.patient, out.split}) : flags.label;
     const auto labels = recipe::word_list(out.label);
     for (const auto& column : labels) static_cast<void>(manifest.column(column));
     if (labels.size() == 1) {
@@ -116,12 +128,27 @@ Columns read_columns(const images::Manifest& manifest, const DataRecipeFlags& fl
         else if (out.positive.empty() && out.values.size() == 2 && !out.normal.empty())
             out.positive = recipe::listed({out.values[out.values.front() == out.normal ? 1 : 0]});
     }
-    out.patients = manifest.has("patient");
-    if (manifest.has("split")) out.splits = images::class_names(manifest, "split");
+    if (!out.split.empty()) out.splits = images::class_names(manifest, out.split);
     for (const auto& split : out.splits)
         if (const auto part = part_of(split); !part.empty() && !out.part.emplace(part, split).second)
-            throw RecipeError(fmt::format("{}: column split: found '{}' and '{}', expected one word for {}",
-                                          manifest.file.string(), out.part[part], split, part));
+            throw RecipeError(fmt::format("{}: column {}: found '{}' and '{}', expected one word for {}",
+                                          manifest.file.string(), out.split, out.part[part], split, part));
+    return out;
+}
+
+/// The filter of normal rows among those of training; "" where no value says what is normal.
+std::string normal_training_rows(const Columns& found) {
+    if (found.normal.empty()) return "";
+    return (found.has("train") ? found.is("train") + " and " : "") + found.normal_rows();
+}
+
+/// Between double quotes of a shell.
+std::string shell_escaped(const std::string& text) {
+    std::string out;
+    for (const char c : text) {
+        if (c == '"' || c == '`' || c == '$' || c == '\\') out += '\\';
+        out += c;
+    }
     return out;
 }
 
@@ -160,25 +187,43 @@ std::string detect_of(const Columns& found, const std::string& source, const ima
         manifest.has("mask") ? "mask" : "");
 }
 
+/// What of a recipe needs labels or splits that are not there, and would be read from its own films.
+std::string drops_of(const Columns& found, const std::string& detect) {
+    const auto* const watched =
+        "# drop.validate = true    # as well, where the recipe has a [validate] that watches ";
+    if (found.label.empty())
+        return fmt::format(
+            "\n# No column with labels was found: nothing is probed, evaluated or detected.\n"
+            "drop.probe = true\ndrop.eval = true\ndrop.detect = true\n{}one of them\n",
+            watched);
+    if (!detect.empty()) return "";
+    return fmt::format(
+        "\n# Found no normal and abnormal films to train and to test on: nothing is detected.\n"
+        "drop.detect = true\n{}it\n",
+        watched);
+}
+
 std::string fragment(const images::Manifest& manifest, const Columns& found, const fs::path& out) {
     const auto file = fs::absolute(manifest.file).lexically_normal();
     auto beside = file.lexically_relative(fs::absolute(out).lexically_normal().parent_path());
     if (beside.empty() || *beside.begin() == "..") beside = file;
-    const auto source = fmt::format(
-        "source = {}\npatient = \"{}\"{}\n", quoted(beside.string()), found.patients ? "patient" : "",
-        found.patients ? "" : "    # there is no such column: every image is its own");
+    const auto source =
+        fmt::format("source = {}\npatient = {}{}\n", quoted(beside.string()), quoted(found.patient),
+                    found.patient.empty() ? "    # there is no such column: every image is its own" : "");
+    const auto detect = detect_of(found, source, manifest);
     auto text = fmt::format(
         "# The data of {}, for any recipe: hearth train RECIPE --with {}\n"
         "# It goes on top of the recipe, so every key stands here that says which images and labels are "
         "meant.\n"
-        "schema = 1\n\n[data]\n{}where = {}\n",
-        manifest.file.filename().string(), out.filename().string(), source, found.training_rows());
-    if (found.label.empty())
-        return text + "\n# No column with labels was found: train recipes without [probe] and [eval].\n";
-    if (!found.normal.empty())
-        text +=
-            fmt::format("# Normal images alone, for methods that learn from them:\n# where = {}\n",
-                        quoted((found.has("train") ? found.is("train") + " and " : "") + found.normal_rows()));
+        "schema = 1\n{}\n[data]\n{}where = {}\n",
+        manifest.file.filename().string(), out.filename().string(), drops_of(found, detect), source,
+        found.training_rows());
+    if (found.label.empty()) return text;
+    if (const auto normal = normal_training_rows(found); !normal.empty())
+        text += fmt::format(
+            "# In its place, normal images alone, for recipes with [detect] and others that learn from "
+            "them:\n# where = {}\n",
+            quoted(normal));
     text += fmt::format(
         "# Training with labels, as recipes/eval/finetune.toml does:\n# label = {}\n# positive = {}\n",
         quoted(found.label), quoted(found.positive));
@@ -192,7 +237,18 @@ std::string fragment(const images::Manifest& manifest, const Columns& found, con
                             : "while training: not at all, since it would choose \"best\" on what [eval] tests",
                     chooses ? "" : "every = 0\n", source, rows_of(found, "val"), labels);
     text += fmt::format("\n[eval]     # at the end\n{}{}{}", source, rows_of(found, "test"), labels);
-    return text + detect_of(found, source, manifest);
+    return text + detect;
+}
+
+std::vector<std::string> notes_of(const Columns& found, const std::string& detect) {
+    if (found.label.empty())
+        return {
+            "found no column with labels: the recipe's [probe], [eval] and [detect] are dropped; one that "
+            "trains "
+            "with labels cannot be used"};
+    if (detect.empty())
+        return {"found no normal and abnormal films to train and to test on: a recipe's [detect] is dropped"};
+    return {};
 }
 
 void data_recipe(const DataRecipeFlags& flags, const Globals& globals) {
@@ -203,7 +259,7 @@ void data_recipe(const DataRecipeFlags& flags, const Globals& globals) {
     if (fs::exists(out)) throw RecipeError(globals.out + " exists already; choose another --out or remove it");
     const auto manifest = images::open(flags.manifest);
     const auto found = read_columns(manifest, flags);
-    if (out.has_parent_path()) fs::create_directories(out.parent_path());
+    if (out.has_parent_path()) base::make_folder(out.parent_path());
     base::write_atomically(out, fragment(manifest, found, out));
     if (globals.json) {
         base::print_json(nlohmann::json({{"recipe", globals.out},
@@ -211,17 +267,28 @@ void data_recipe(const DataRecipeFlags& flags, const Globals& globals) {
                                          {"label", found.label},
                                          {"classes", found.values},
                                          {"positive", found.positive},
+                                         {"patient", found.patient},
                                          {"splits", found.splits}}),
                          2);
         return;
     }
-    fmt::print("{}: {} images, {}, {}\n", globals.out, manifest.rows.size(),
+    fmt::print("{}: {} images, {}, {}, {}\n", globals.out, manifest.rows.size(),
                found.label.empty() ? "no labels" : "label " + found.label,
-               found.splits.empty() ? "no split: tested by folds" : "splits " + join(found.splits));
+               !found.splits.empty() ? "splits " + join(found.splits)
+               : found.label.empty() ? "no split"
+                                     : "no split: tested by folds",
+               found.patient.empty() ? "no column of patients" : "patients by " + found.patient);
+    if (!manifest.skipped.empty()) fmt::print("note: {}\n", manifest.skipped);
+    for (const auto& note : notes_of(found, detect_of(found, "", manifest))) fmt::print("note: {}\n", note);
     for (const auto& split : found.splits)
         if (part_of(split).empty())
             fmt::print("note: split '{}' is not used, being none of train, val and test\n", split);
     fmt::print("use it: hearth check RECIPE --with {}\n", globals.out);
+    if (const auto normal = normal_training_rows(found); !normal.empty())
+        fmt::print(
+            "a recipe that learns from normal images alone, as those with [detect], needs besides: "
+            "\"data.where={}\"\n",
+            shell_escaped(normal));
 }
 
 }  // namespace
@@ -237,11 +304,16 @@ void add_data_recipe(CLI::App& data, Globals& globals) {
     verb->add_option("--positive", flags->positive,
                      "Value or values that count as 1; default: every class by itself");
     verb->add_option("--normal", flags->normal, "Value of normal images, for [detect]");
+    verb->add_option(
+        "--patient", flags->patient,
+        "Column that tells patients apart; default: patient, or one such as PatientID or subject_id");
     verb->footer(
         "Writes [data], [probe], [eval] and, where a value says what is normal, [detect] to --out (-o), from "
         "the "
-        "columns\nlabel, split (train, val, test), patient and mask. Look at the file: it is yours to "
-        "change.\n\n"
+        "columns\nlabel, split (train, val, test), patient and mask; Split and PatientID will do. A section "
+        "that "
+        "the\ntable has no labels for is dropped of the recipe (drop.detect = true). Look at the file:\nit is "
+        "yours to change.\n\n"
         "Examples:\n  hearth data recipe chests.csv -o my-data.toml\n"
         "  hearth data recipe chexpert.csv --label Edema --positive 1 -o edema.toml\n"
         "  hearth train recipe.toml --with my-data.toml");

@@ -103,7 +103,7 @@ std::string patients_text(std::size_t patients) {
 }
 
 void print(const Statistics& statistics, const std::string& source) {
-    fmt::print("{}: {} images", source, statistics.images);
+    fmt::print("{}: {}", source, base::counted(static_cast<std::int64_t>(statistics.images), "image"));
     if (statistics.patients > 0) fmt::print(" of {}", patients_text(statistics.patients));
     fmt::print("\n");
     if (statistics.repeated > 0)
@@ -112,7 +112,8 @@ void print(const Statistics& statistics, const std::string& source) {
     const bool split = statistics.splits.size() > 1 || statistics.splits.count("") == 0;
     for (const auto& [name, counts] : statistics.splits)
         if (split)
-            fmt::print("  {:<11} {} images, {}\n", named(name, "(no split)"), counts.images,
+            fmt::print("  {:<11} {}, {}\n", named(name, "(no split)"),
+                       base::counted(static_cast<std::int64_t>(counts.images), "image"),
                        patients_text(counts.patients));
     for (const auto& counts : statistics.values) print_values(statistics, counts);
     for (const auto& range : statistics.numbers)

@@ -1,9 +1,13 @@
 // hearth detect finds anomalies with a finished run, or with one that it trains first.
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <hearth/text.hpp>
+
 #include "base/activity.hpp"
 #include "base/json_text.hpp"
 #include "cli/run.hpp"
+#include "recipe/dropped.hpp"
 #include "runs/loaded_run.hpp"
 #include "summary/detection_report.hpp"
 #include "summary/print_table.hpp"
@@ -39,15 +43,33 @@ std::vector<std::string> initial_weights(const recipe::Recipe& recipe, const fs:
     return out;
 }
 
+/// Throws RecipeError for a [detect] of a fragment that holds data alone: beside none with scores it says nothing.
+void refuse_data_alone(const std::string& beside, const std::vector<std::string>& with) {
+    for (const auto& file : find_fragments(with)) {
+        const auto fragment = recipe::load_tree(file);
+        if (const auto* detect = fragment.find("detect"))
+            throw RecipeError(fmt::format(
+                "{}: [detect] holds data and no score, and {} has no [detect] whose scores it could be for; "
+                "expected one with [detect.scores.NAME]: put a recipe that has them before --with {} "
+                "(recipes/detect holds some), or write them there (docs/detect.md)",
+                detect->origin.text(), beside, file.string()));
+    }
+}
+
 /// The folder of the run that was trained, or nothing when a signal stopped it.
 std::optional<fs::path> train_first(const DetectFlags& flags, Globals& globals) {
     flags.start.check();
+    const std::vector<std::string> names = {"last", "best"};
+    if (std::ranges::find(names, flags.checkpoint) == names.end() && !flags.checkpoint.starts_with("step_"))
+        throw RecipeError(fmt::format("--checkpoint: found '{}'{}, expected last, best or step_N",
+                                      flags.checkpoint, did_you_mean(flags.checkpoint, names)));
     const Opens opens = {"data", "probe", "detect"};
     auto arguments = flags.arguments;
     auto recipe = arguments.load(globals, opens);
+    if (!recipe.detect) refuse_data_alone(flags.arguments.file, flags.arguments.with);
     if (!recipe.detect)
-        throw RecipeError(fmt::format("{} has no [detect], so there is nothing to score; see recipes/detect",
-                                      flags.arguments.file));
+        throw RecipeError(fmt::format("{} has no [detect]{}, so there is nothing to score; see recipes/detect",
+                                      flags.arguments.file, recipe::dropped_text(recipe.tree, "detect")));
     if (!flags.init.empty()) {
         for (auto& word : initial_weights(recipe, flags.init)) arguments.overrides.push_back(std::move(word));
         recipe = arguments.load(globals, opens);
@@ -89,11 +111,14 @@ void detect(const DetectFlags& flags, Globals& globals) {
     const auto& [file, overrides, with] = flags.arguments;
     if (is_run(file)) {
         refuse_training_flags(flags, globals);
-        score(load_run({.run = file, .checkpoint = flags.checkpoint, .overrides = overrides, .with = with},
-                       globals, {.opens = {"detect"}, .only = {"detect"}, .by_override = {"data.patient"}}),
-              globals);
+        const auto run =
+            load_run({.run = file, .checkpoint = flags.checkpoint, .overrides = overrides, .with = with},
+                     globals, {.opens = {"detect"}, .only = {"detect"}, .by_override = {"data.patient"}});
+        if (!run->recipe.detect) refuse_data_alone("the run " + file, with);
+        score(run, globals);
         return;
     }
+    expect_no_file_of_a_run(file);
     refuse_flags_of_runs(globals, /*strict=*/false);
     if (const auto folder = train_first(flags, globals))
         recorded_evaluation(*folder, [&] { score(load_own_run(*folder, flags.checkpoint, globals), globals); });
@@ -110,15 +135,18 @@ void add_detect(CLI::App& app, Globals& globals) {
     verb->add_option("--init", flags->init, "Run (or safetensors file) whose weights the training starts from");
     add_with(*verb, flags->arguments.with,
              "Recipe on top of this one; of a run, its [detect] counts, with scores instead of the run's");
-    verb->add_option("--checkpoint", flags->checkpoint, "last, best, or step_N")->capture_default_str();
+    verb->add_option("--checkpoint", flags->checkpoint,
+                     "last, best, or step_N; of a run, another than last is another question")
+        ->capture_default_str();
     flags->start.add_to(*verb);
     verb->footer(
         "Examples:\n  hearth detect recipe.toml --init runs/demo --out runs/detect\n"
         "  hearth detect runs/detect detect.top=0.1\n"
         "  hearth detect runs/demo --with recipe.toml\n\n"
         "Writes detect.json, scores.csv, plots/detect* and report.html into the run's folder. Another question "
-        "of a run\n(key=value of [detect], or --with) leaves that alone: its answer goes to --out FOLDER, or "
-        "without it to\nRUN/asked/QUESTION. --out RUN puts it in place of the run's own.");
+        "of a run\n(key=value of [detect], --with, or --checkpoint) leaves that alone: its answer goes to "
+        "--out "
+        "FOLDER, or without\nit to RUN/asked/QUESTION. --out RUN puts it in place of the run's own.");
     verb->callback([flags, &globals] { detect(*flags, globals); });
 }
 

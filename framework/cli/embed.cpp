@@ -5,13 +5,16 @@
 #include <hearth/text.hpp>
 
 #include "base/countdown.hpp"
+#include "base/counted.hpp"
 #include "base/folder.hpp"
 #include "base/json_text.hpp"
+#include "base/terminal_text.hpp"
 #include "cli/run.hpp"
 #include "data/requests.hpp"
 #include "export/feature_table.hpp"
 #include "recipe/word_list.hpp"
 #include "runs/loaded_run.hpp"
+#include "train/dry_run.hpp"
 #include "train/initial_weights.hpp"
 #include "train/trainer.hpp"
 
@@ -36,14 +39,20 @@ std::unique_ptr<runs::LoadedRun> load_model(const EmbedFlags& flags, const Globa
         return load_run({.run = file, .checkpoint = flags.checkpoint, .overrides = overrides, .with = with},
                         globals, {.opens = {}, .only = {"data.fit", "data.max_pixels", "data.max_bad"}});
     }
+    expect_no_file_of_a_run(file);
+    if (flags.checkpoint != "last")
+        throw RecipeError(
+            fmt::format("found --checkpoint {} and the recipe {}, expected it with a run folder alone",
+                        flags.checkpoint, file));
     refuse_flags_of_runs(globals, /*strict=*/true);
     auto run = std::make_unique<runs::LoadedRun>();
     run->recipe = recipe::stages(flags.model.load(globals, {})).back();
     run->registry = make_registry(globals, &run->recipe);
     run->device = train::pick_device(run->recipe.train.device);
+    train::use_threads(run->recipe);
     run->plan = plan::Plan::initial(run->recipe, run->registry, run->device);
     for (const auto& warning : train::load_initial_weights(run->recipe, run->plan))
-        fmt::print(stderr, "warning: {}\n", warning);
+        base::print_text("warning: " + warning);
     return run;
 }
 
@@ -66,14 +75,17 @@ void prepare(const fs::path& file) {
 
 void print(const exporting::FeatureTable& table, const Globals& globals) {
     for (const auto& bad : table.bad)  // most reasons begin with the file
-        fmt::print(stderr, "left out: {}\n",
-                   bad.reason.starts_with(bad.name) ? bad.reason : bad.name + ": " + bad.reason);
+        base::print_text("left out: " +
+                         (bad.reason.starts_with(bad.name) ? bad.reason : bad.name + ": " + bad.reason));
     for (const auto& flat : table.flat)
-        fmt::print(stderr, "note: {} is blank or nearly ({}) and is used\n", flat.name, flat.reason);
+        base::print_text(fmt::format("note: {} is blank or nearly ({}) and is used", flat.name, flat.reason));
     const auto rows = table.features.size(0), width = table.features.size(1);
     if (!globals.json) {
-        fmt::print("{}: {} images, {} features each{}\n", globals.out, rows, width,
-                   table.bad.empty() ? "" : fmt::format("; {} unreadable images left out", table.bad.size()));
+        fmt::print(
+            "{}: {}, {} each{}\n", globals.out, base::counted(rows, "image"), base::counted(width, "feature"),
+            table.bad.empty()
+                ? ""
+                : fmt::format("; {} left out", base::counted(std::ssize(table.bad), "unreadable image")));
         return;
     }
     auto left_out = nlohmann::json::array();

@@ -6,6 +6,8 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
+#include "base/counted.hpp"
+#include "base/folder.hpp"
 #include "base/json_text.hpp"
 #include "base/safetensors.hpp"
 #include "cli/cli.hpp"
@@ -186,7 +188,7 @@ void import(ImportFlags flags, const Globals& globals) {
     auto out = fs::path(globals.out);
     if (out.extension() != ".safetensors") out /= "model.safetensors";
     if (result.complete()) {
-        if (out.has_parent_path()) fs::create_directories(out.parent_path());
+        if (out.has_parent_path()) base::make_folder(out.parent_path());
         base::write_safetensors(
             out, result.weights,
             {{"format", "pt"}, {"hearth.imported_from", fs::path(flags.file).filename().string()}});
@@ -209,8 +211,8 @@ void import(ImportFlags flags, const Globals& globals) {
                               result.kind, as_toml(needed), target.network)));
     }
     if (!globals.json)
-        fmt::print("{}: {} tensors\n\n[networks.{}]\ninit_from = \"{}\"\n", out.string(), result.weights.size(),
-                   target.network, out.string());
+        fmt::print("{}: {}\n\n[networks.{}]\ninit_from = \"{}\"\n", out.string(),
+                   base::counted(std::ssize(result.weights), "tensor"), target.network, out.string());
 }
 
 }  // namespace

@@ -11,11 +11,14 @@
 #include <cstring>
 #include <hearth/error.hpp>
 #include <hearth/text.hpp>
+#include <limits>
 #include <new>
+#include <regex>
 #include <set>
 #include <string_view>
 
 #include "base/json_text.hpp"
+#include "base/terminal_text.hpp"
 #include "base/utf8.hpp"
 #include "cli/obeyed.hpp"
 #include "host/last_words.hpp"
@@ -47,36 +50,95 @@ std::string key_instead(const CLI::App& verb, const std::vector<std::string>& wo
     return fmt::format("; write {}={}", key, value);
 }
 
+bool is_in(const std::vector<std::string>& list, const std::string& word) {
+    return std::find(list.begin(), list.end(), word) != list.end();
+}
+
+/// The flags that count at `verb`; only those that take a value, or all.
+std::vector<std::string> flags_of(const CLI::App& app, const CLI::App& verb, bool with_value) {
+    std::vector<std::string> out;
+    for (const auto* at : {&app, &verb})
+        for (const auto* option : at->get_options())
+            if (!with_value || option->get_type_size() > 0) {
+                for (const auto& name : option->get_lnames()) out.push_back("--" + name);
+                if (!with_value) continue;
+                for (const auto& name : option->get_snames()) out.push_back("-" + name);
+            }
+    return out;
+}
+
+/// A word where a verb belongs that is none, with those there are; "" where there is none.
+std::string unknown_verb(const CLI::App& app, const std::vector<std::string>& words) {
+    const auto* verb = chosen_verb(app);
+    const auto names = verb_names(*verb), flags_with_value = flags_of(app, *verb, /*with_value=*/true);
+    bool is_value = false;
+    for (const auto& word : words) {
+        if (!names.empty() && !is_value && !word.starts_with("-") && verb->get_name() != word &&
+            !is_in(names, word))
+            return fmt::format("unknown verb '{}'{}; expected one of {}", word, did_you_mean(word, names),
+                               join(names));
+        is_value = is_in(flags_with_value, word);
+    }
+    return "";
+}
+
+/// CLI11's words for a value that a flag cannot have, in ours.
+std::string in_our_words(const std::string& text, const std::vector<std::string>& flags_with_value) {
+    static const std::regex out_of_range(R"((.*): Value (.*) not in range (\S+) to (\S+))"),
+        too_often(R"((.*): At Most 1 required but received (\d+))"),
+        not_a_number(R"(Could not convert: (.*) = (.*))");
+    std::smatch part;
+    if (std::regex_match(text, part, out_of_range)) {
+        const bool whole = part.str(3).find('.') == std::string::npos;
+        const auto bound = [&](int i) {
+            return whole ? part.str(i) : fmt::format("{}", std::stod(part.str(i)));
+        };
+        const bool open = part.str(4) == std::to_string(std::numeric_limits<std::int64_t>::max());
+        return fmt::format("{}: found {}, expected a {}number from {}{}", part.str(1), part.str(2),
+                           whole ? "whole " : "", bound(3), open ? "" : " to " + bound(4));
+    }
+    if (std::regex_match(text, part, too_often))
+        return fmt::format("{}: found it {} times, expected it once", part.str(1), part.str(2));
+    if (std::regex_match(text, part, not_a_number))
+        return fmt::format("{}: found {}, expected {}", part.str(1), part.str(2),
+                           is_in(flags_with_value, part.str(1)) ? "a number" : "no value");
+    return text;
+}
+
 std::string usage_problem(const CLI::App& app, const std::vector<std::string>& words,
                           const CLI::ParseError& error) {
     const auto* verb = chosen_verb(app);
-    std::vector<std::string> flags, flags_with_value;
-    for (const auto* at : {&app, verb})
-        for (const auto* option : at->get_options())
-            for (const auto& name : option->get_lnames()) {
-                flags.push_back("--" + name);
-                if (option->get_type_size() > 0) flags_with_value.push_back("--" + name);
-            }
-    const auto names = verb_names(*verb);
-    const auto is_in = [](const std::vector<std::string>& list, const std::string& word) {
-        return std::find(list.begin(), list.end(), word) != list.end();
-    };
+    const auto flags = flags_of(app, *verb, /*with_value=*/false);
     for (std::size_t i = 0; i < words.size(); ++i) {
         const auto& word = words[i];
         if (!word.starts_with("--") || is_in(flags, word.substr(0, word.find('=')))) continue;
         const auto instead = key_instead(*verb, words, i);
         return fmt::format("unknown flag '{}'{}", word, instead.empty() ? did_you_mean(word, flags) : instead);
     }
-    if (!names.empty()) {
-        bool is_value = false;
-        for (const auto& word : words) {
-            if (!is_value && !word.starts_with("-") && verb->get_name() != word && !is_in(names, word))
-                return fmt::format("unknown verb '{}'{}; expected one of {}", word, did_you_mean(word, names),
-                                   join(names));
-            is_value = is_in(flags_with_value, word);
-        }
+    const auto unknown = unknown_verb(app, words);
+    return unknown.empty() ? in_our_words(error.what(), flags_of(app, *verb, /*with_value=*/true)) : unknown;
+}
+
+/// The help, on a terminal with its paragraphs wrapped anew: its text is written for wider ones.
+std::string help_text(const CLI::App& app) {
+    auto text = app.help();
+    if (::isatty(STDOUT_FILENO) == 0) return text;
+    constexpr std::size_t full = 60;  // a line that is shorter ends where it is meant to
+    std::string joined;
+    std::size_t begin = 0;
+    for (const char c : text) {
+        const bool prose = joined.size() > begin + full && joined[begin] != ' ';
+        joined += c;
+        if (c != '\n') continue;
+        const auto next = &c - text.data() + 1;
+        const auto rest = std::string_view(text).substr(static_cast<std::size_t>(next));
+        const bool goes_on = !rest.empty() && rest[0] != ' ' && rest[0] != '\n' && !rest.starts_with("Usage:");
+        if (prose && goes_on)
+            joined.back() = ' ';
+        else
+            begin = joined.size();
     }
-    return error.what();
+    return base::for_terminal(joined, stdout);
 }
 
 int run(int argc, char** argv) {
@@ -116,12 +178,16 @@ int run(int argc, char** argv) {
         check_common_flags(app, globals);
         if (globals.json) base::keep_stdout_for_json();
     });
+    const std::vector<std::string> words(globals.command.begin() + 1, globals.command.end());
     try {
         app.parse(argc, argv);
     } catch (const CLI::Success& success) {  // --help, --version
-        return app.exit(success);
+        if (const auto unknown = unknown_verb(app, words); !unknown.empty())
+            throw RecipeError(fmt::format("{}; see `hearth {}--help`", unknown, path_of(*chosen_verb(app))));
+        if (dynamic_cast<const CLI::CallForHelp*>(&success) == nullptr) return app.exit(success);
+        fmt::print("{}", help_text(app));
+        return 0;
     } catch (const CLI::ParseError& error) {
-        const std::vector<std::string> words(globals.command.begin() + 1, globals.command.end());
         const auto* verb = chosen_verb(app);
         throw RecipeError(
             fmt::format("{}; see `hearth {}--help`", usage_problem(app, words, error), path_of(*verb)));
@@ -154,9 +220,8 @@ void end_with_parent() {
 }
 
 int fail(ExitCode code, const std::string& message) {
-    // fmt::print would throw where nobody can read it, and the code still counts. What a plugin's author or a file
-    // wrote into an exception does not get to command the terminal.
-    std::fputs(("error: " + base::printable(message, "\n\t") + "\n").c_str(), stderr);
+    // What a plugin's author or a file wrote into an exception does not get to command the terminal.
+    base::print_text("error: " + base::printable(message, "\n\t"));
     return static_cast<int>(code);
 }
 

@@ -2,12 +2,17 @@
 
 #include <fmt/format.h>
 
+#include <filesystem>
 #include <hearth/error.hpp>
 #include <hearth/text.hpp>
+#include <limits>
 #include <map>
+#include <set>
 
 namespace hearth::cli {
 namespace {
+
+namespace fs = std::filesystem;
 
 using Flags = std::vector<std::string>;
 
@@ -71,6 +76,26 @@ std::string listed(const Flags& flags) {
     return join(words);
 }
 
+/// Verbs whose --out is a folder; of the others it is a file, of import what its ending says.
+const std::set<std::string> write_a_folder = {"train",  "sweep",  "probe",        "detect",     "pictures",
+                                              "report", "export", "data phantom", "plugins new"};
+
+/// Throws RecipeError where a file stands in the way of --out, or a folder of a file.
+void check_out(const fs::path& out, const std::string& verb) {
+    const bool folder =
+        write_a_folder.contains(verb) || (verb == "import" && out.extension() != ".safetensors");
+    std::error_code unknown;
+    auto there = out;  // or what there is above it
+    while (!there.empty() && !fs::exists(there, unknown) && there != there.parent_path())
+        there = there.parent_path();
+    if (there.empty() || !fs::exists(there, unknown)) return;
+    const bool is_folder = fs::is_directory(there, unknown);
+    if (there == out ? is_folder == folder || (is_folder && !out.has_extension()) : is_folder) return;
+    throw RecipeError(fmt::format("--out {}: found the {} {}, expected {}; choose another --out, or remove it",
+                                  out.string(), is_folder ? "folder" : "file", there.string(),
+                                  is_folder ? "a file to write" : "a folder, or nothing there yet"));
+}
+
 std::string name_of(const CLI::App& verb) {
     auto name = path_of(verb);
     name.pop_back();
@@ -83,7 +108,8 @@ void add_common_flags(CLI::App& app, Globals& globals) {
     app.add_flag("--json", globals.json, "Print results as JSON");
     app.add_flag("--quiet", globals.quiet, "No progress, only results and errors");
     app.add_option("-o,--out", globals.out, "Folder or file to write to");
-    app.add_option("--seed", globals.seed, "Same as train.seed=N")->check(CLI::NonNegativeNumber);
+    app.add_option("--seed", globals.seed, "Same as train.seed=N")
+        ->check(CLI::Range(0LL, std::numeric_limits<long long>::max(), "NONNEGATIVE"));
     app.add_option("--device", globals.device, "Same as train.device=NAME: auto, cpu, cuda, cuda:1");
     app.add_option("--plugin-path", globals.plugin_paths, "Folder with plugins, searched first")
         ->type_name("DIR")
@@ -112,6 +138,7 @@ void check_common_flags(const CLI::App& app, const Globals& globals) {
                 fmt::format("found {}, which `hearth {}` does not obey; it takes {}; see `hearth {} "
                             "--help`",
                             flag, known->first, listed(known->second), known->first));
+    if (!globals.out.empty()) check_out(globals.out, known->first);
     if (!globals.device.empty() && !recipe::is_device(globals.device))
         throw RecipeError(
             fmt::format("--device: found \"{}\", expected auto, cpu, cuda or cuda:N", globals.device));

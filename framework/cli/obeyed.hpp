@@ -14,7 +14,8 @@ void add_common_flags(CLI::App& app, Globals& globals);
 /// Names them in the help of each verb that obeys them.
 void mention_common_flags(CLI::App& app);
 
-/// Throws RecipeError for one that was given to a verb which does not obey it, and for a device that cannot be.
+/// Throws RecipeError for one that was given to a verb which does not obey it, for a device that cannot be, and for an
+/// --out that something else stands in the way of.
 void check_common_flags(const CLI::App& app, const Globals& globals);
 
 /// The verb that the words so far select.

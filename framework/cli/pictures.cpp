@@ -18,6 +18,7 @@
 #include "eval/pictures/position_map.hpp"
 #include "eval/pictures/saliency.hpp"
 #include "eval/probe/batches.hpp"
+#include "recipe/dropped.hpp"
 #include "recipe/word_list.hpp"
 #include "report/html.hpp"
 #include "runs/loaded_run.hpp"
@@ -134,8 +135,9 @@ void draw_embeddings(Album& album, const Models& models, const recipe::LabelledS
 const recipe::LabelledSpec& read_by(const runs::LoadedRun& run) {
     const auto& spec = run.recipe.eval ? run.recipe.eval : run.recipe.probe;
     if (!spec)
-        throw RecipeError(fmt::format(
-            "recipe '{}' has neither [eval] nor [probe], so there are no images to draw", run.recipe.name));
+        throw RecipeError(
+            fmt::format("recipe '{}' has neither [eval] nor [probe]{}, so there are no images to draw",
+                        run.recipe.name, recipe::dropped_text(run.recipe.tree, "eval")));
     return *spec;
 }
 
@@ -324,8 +326,8 @@ void add_pictures(CLI::App& app, Globals& globals) {
         "  hearth pictures runs/a --beside runs/b --beside runs/c --by label\n"
         "  hearth pictures runs/demo eval.source=other.csv --out other\n\n"
         "Writes SVG and PNG files into the run's folder plots/ and its report.html anew. Needs [eval] or "
-        "[probe].\nOf other images (key=value, --with) both go to --out FOLDER, or without it to "
-        "RUN/asked/QUESTION.");
+        "[probe].\nOf other images (key=value, --with) or of another --checkpoint both go to --out FOLDER, or "
+        "without it to\nRUN/asked/QUESTION.");
     verb->callback([flags, &globals] { draw(*flags, globals); });
 }
 

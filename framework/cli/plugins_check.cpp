@@ -9,6 +9,7 @@
 #include "cli/child.hpp"
 #include "cli/plugins.hpp"
 #include "summary/plugins_text.hpp"
+#include "train/signals.hpp"
 
 namespace hearth::cli {
 namespace {
@@ -52,6 +53,7 @@ std::string problem_when_loaded(const fs::path& file, const Globals& globals) {
     const Printed printed;
     std::vector<std::string> words = {"plugins", "check", "--load", file.string()};
     for (const auto& folder : globals.plugin_paths) words.insert(words.end(), {"--plugin-path", folder});
+    const train::SignalsPassedOn signals;
     const auto ended = run_hearth(words, printed.file());
     if (ended.code == 0) return "";
     const auto error = printed.error();

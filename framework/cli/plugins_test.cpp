@@ -171,7 +171,7 @@ void add_plugins_test(CLI::App& plugins, Globals& globals) {
     test->add_option("--settings", flags->settings, "Options, sizes and more; otherwise LIBRARY.test.toml");
     test->add_option("--timeout", flags->timeout, "Seconds for a case")
         ->capture_default_str()
-        ->check(CLI::PositiveNumber);
+        ->check(CLI::Range(0.001, 1e9));
     test->add_option("--jobs", flags->jobs, "Cases at once")->capture_default_str()->check(CLI::Range(1, 1024));
     test->add_flag("--list", flags->list, "Name the cases and what each holds a component to");
     test->add_flag("--tsan", flags->tsan,

@@ -6,6 +6,8 @@
 #include <opencv2/imgcodecs.hpp>
 
 #include "base/activity.hpp"
+#include "base/counted.hpp"
+#include "base/folder.hpp"
 #include "base/json_text.hpp"
 #include "cli/cli.hpp"
 #include "eval/probe/views.hpp"
@@ -43,14 +45,15 @@ void preview(const PreviewFlags& flags, const Globals& globals) {
         for (const auto& [name, tensor] : views.images) rows[i].push_back(summary::picture(tensor, at));
     }
     for (const auto& [name, tensor] : views.images) captions.push_back(name);
-    if (out.has_parent_path()) fs::create_directories(out.parent_path());
+    if (out.has_parent_path()) base::make_folder(out.parent_path());
     if (!cv::imwrite(out.string(), report::contact_sheet(captions, rows, flags.cell)))
         throw DataError(fmt::format("{}: cannot be written; is the folder writable?", out.string()));
     if (globals.json)
         base::print_json(
             nlohmann::json({{"sheet", out.string()}, {"images", rows.size()}, {"views", captions}}));
     else
-        fmt::print("{}: {} images, {} pictures each\n", out.string(), rows.size(), captions.size());
+        fmt::print("{}: {}, {} each\n", out.string(), base::counted(std::ssize(rows), "image"),
+                   base::counted(std::ssize(captions), "picture"));
 }
 
 }  // namespace

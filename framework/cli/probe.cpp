@@ -15,10 +15,9 @@ void add_probe(CLI::App& app, Globals& globals) {
         app.add_subcommand("probe", "Evaluate a run: linear, k-NN or attentive probe on frozen features");
     arguments->add_to(*verb);
     verb->footer(
-        "Writes eval.json into the run's folder. Another question (key=value of [eval] or [probe], or --with) "
-        "leaves\nthat alone: its answer goes to --out FOLDER, or without it to RUN/asked/QUESTION. --out RUN "
-        "puts "
-        "it in place of the run's own.\n\n"
+        "Writes eval.json into the run's folder. Another question (key=value of [eval] or [probe], --with, "
+        "or\n--checkpoint) leaves that alone: its answer goes to --out FOLDER, or without it to "
+        "RUN/asked/QUESTION.\n--out RUN puts it in place of the run's own.\n\n"
         "Examples:\n  hearth probe runs/demo\n  hearth probe runs/demo eval.probe=attentive "
         "eval.network=teacher\n"
         "  hearth probe runs/demo eval.source=other.csv eval.label=finding --out results/other\n"

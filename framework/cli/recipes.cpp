@@ -7,6 +7,7 @@
 
 #include "base/json_text.hpp"
 #include "cli/cli.hpp"
+#include "recipe/shipped.hpp"
 #include "summary/print_table.hpp"
 
 namespace hearth::cli {
@@ -48,7 +49,8 @@ struct Listed {
 Listed find_folder(const std::string& asked) {
     if (fs::is_directory(asked)) return {asked, ""};
     const auto share = installed_share();
-    if (fs::is_directory(share / asked)) return {share / asked, share};
+    if (const auto found = recipe::find_shipped_folder(asked); !found.empty())
+        return {found, found.is_relative() ? fs::path() : share};
     throw RecipeError(
         fmt::format("{0}: found no such folder, nor {1}, expected one with recipes; run it in a checkout of "
                     "Hearth, or name a folder: hearth recipes list FOLDER",
@@ -93,7 +95,7 @@ void add_recipes(CLI::App& app, Globals& globals) {
     auto folder = std::make_shared<std::string>("recipes");
     auto* all = verb->add_subcommand("list", "Recipes of a folder with their first line of description");
     all->add_option("folder", *folder,
-                    "Folder; where it is not there, the one of this name in PREFIX/share/hearth")
+                    "Folder; where it is not there, the shipped one of this name, such as ablation")
         ->capture_default_str();
     all->footer("Examples:\n  hearth recipes list\n  hearth recipes list my-recipes");
     all->callback([folder, &globals] { list(*folder, globals); });

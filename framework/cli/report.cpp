@@ -13,8 +13,9 @@ void add_report(CLI::App& app, Globals& globals) {
     auto* verb = app.add_subcommand("report", "Write report.html for a run: curves, plan, pictures, results");
     arguments->add_to(*verb);
     verb->footer(
-        "Reads [data] for its pictures. With other films (key=value, --with) it goes to --out FOLDER, or\n"
-        "without it to RUN/asked/QUESTION; what `hearth probe` and `hearth detect` have written there is in\n"
+        "Reads [data] for its pictures. With other films (key=value, --with) or of another --checkpoint it\n"
+        "goes to --out FOLDER, or without it to RUN/asked/QUESTION; what `hearth probe` and `hearth detect` "
+        "have written there is in\n"
         "it, in place of the run's own.\n\n"
         "Examples:\n  hearth report runs/demo\n  hearth report runs/mine/20261124-200130 --checkpoint best\n"
         "  hearth report runs/demo data.source=other-films --out other");

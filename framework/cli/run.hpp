@@ -42,6 +42,10 @@ struct StartFlags {
 train::TrainSummary train_recipe(const recipe::Recipe& recipe, const StartFlags& start, Globals& globals,
                                  const Opens& opens);
 
+/// Throws RecipeError for a file of a run, such as a checkpoint, where a recipe or the run's folder is expected. A recipe
+/// that lies in a run's folder is one.
+void expect_no_file_of_a_run(const std::filesystem::path& file);
+
 /// Throws RecipeError for --trust, and with `strict` for --strict: they are of a run, and this is a recipe.
 void refuse_flags_of_runs(const Globals& globals, bool strict);
 
@@ -56,8 +60,8 @@ std::unique_ptr<runs::LoadedRun> load_run(const std::filesystem::path& folder, c
 std::unique_ptr<runs::LoadedRun> load_own_run(const std::filesystem::path& folder,
                                               const std::string& checkpoint, const Globals& globals);
 /// The same with what the arguments change of the recipe that is read back ("detect.top=0.1"), not of the
-/// weights. Results go to --out; without it those of another question to RUN/asked/QUESTION, so that the run's
-/// own stay.
+/// weights. This process computes with the threads of that recipe. Results go to --out; without it those of
+/// another question to RUN/asked/QUESTION, so that the run's own stay.
 std::unique_ptr<runs::LoadedRun> load_run(const RunArguments& arguments, const Globals& globals,
                                           const RunReading& reading);
 

@@ -5,6 +5,7 @@
 
 #include "base/json_text.hpp"
 #include "base/size_text.hpp"
+#include "base/terminal_text.hpp"
 #include "cli/run.hpp"
 #include "runs/run_table.hpp"
 #include "summary/print_table.hpp"
@@ -46,7 +47,7 @@ void list(const std::string& root, const std::string& where, const std::string& 
     }
     summary::print_table(runs::table_of(runs));
     for (const auto& [folder, reason] : runs.broken)
-        fmt::print(stderr, "not readable: {}: {}\n", folder, reason);
+        base::print_text(fmt::format("not readable: {}: {}", folder, reason));
 }
 
 void show(const std::string& folder, const Globals& globals) {
@@ -89,7 +90,7 @@ void show(const std::string& folder, const Globals& globals) {
 void best(const std::string& root, const std::string& by, const std::string& recipe, const Globals& globals) {
     auto runs = runs::read_runs(root);
     for (const auto& [folder, reason] : runs.broken)
-        fmt::print(stderr, "not readable: {}: {}\n", folder, reason);
+        base::print_text(fmt::format("not readable: {}: {}", folder, reason));
     runs::check_column("--by", by, runs::columns_of(runs));
     if (runs::is_text_column(by))
         throw RecipeError(fmt::format("--by: found '{}', expected a number such as linear.auc", by));

@@ -9,7 +9,10 @@
 #include <iterator>
 
 #include "base/activity.hpp"
+#include "base/counted.hpp"
+#include "base/folder.hpp"
 #include "base/json_text.hpp"
+#include "base/terminal_text.hpp"
 #include "base/time_text.hpp"
 #include "cli/child.hpp"
 #include "cli/run.hpp"
@@ -18,6 +21,7 @@
 #include "summary/print_table.hpp"
 #include "summary/sweep_table.hpp"
 #include "train/progress.hpp"
+#include "train/signals.hpp"
 
 namespace hearth::cli {
 namespace {
@@ -29,7 +33,9 @@ std::string state_after(const Ended& ended, const fs::path& folder) {
     const auto run = base::read_json_file(folder / "run.json");
     const auto status = run.is_object() ? run.value("status", "") : "";
     if (ended.code == static_cast<int>(ExitCode::stopped)) return "unfinished";
-    if (ended.signal == SIGINT || ended.signal == SIGTERM) return "unfinished";  // somebody means it
+    const bool asked =
+        train::SignalsPassedOn::received() != 0 || ended.signal == SIGINT || ended.signal == SIGTERM;
+    if (asked && (ended.signal != 0 || (ended.code == 0 && status != "finished"))) return "unfinished";
     if (ended.signal != 0 || status == "died") return fmt::format("died ({})", ended.text());
     if (ended.code != 0) return fmt::format("failed ({})", ended.text());
     return status == "finished" ? "finished" : "died (it ended without a word)";
@@ -79,12 +85,14 @@ bool was_trained(const runs::Job& job, const std::vector<runs::Job>& jobs) {
 runs::Published find_published(const std::vector<std::string>& words) {
     runs::Published out;
     for (const auto& word : words) {
-        auto found = runs::read_published(fs::path(word) / "published.csv");
+        if (word.find('=') != std::string::npos) continue;
+        const auto folder = find_place(word);
+        auto found = runs::read_published(folder / "published.csv");
         if (found.columns.empty()) continue;
         if (!out.columns.empty() && out.columns != found.columns)
             throw DataError(
-                fmt::format("{}/published.csv: found other columns than in another folder's, expected {}", word,
-                            join(out.columns, ", ")));
+                fmt::format("{}/published.csv: found other columns than in another folder's, expected {}",
+                            folder.string(), join(out.columns, ", ")));
         out.columns = found.columns;
         out.rows.merge(found.rows);
     }
@@ -109,8 +117,8 @@ report::Table table_of(const std::vector<runs::Job>& jobs, const fs::path& out) 
     table.align = {report::Align::left, report::Align::left, report::Align::right, report::Align::left};
     for (const auto& job : jobs)
         table.rows.push_back({job.recipe, job.finetune, std::to_string(job.seed), job.state});
-    table.caption = fmt::format("{} runs, in {}/RECIPE/seed-N and {}/RECIPE/FINE-TUNING/seed-N", jobs.size(),
-                                out.string(), out.string());
+    table.caption = fmt::format("{}, in {}/RECIPE/seed-N and {}/RECIPE/FINE-TUNING/seed-N",
+                                base::counted(std::ssize(jobs), "run"), out.string(), out.string());
     return table;
 }
 
@@ -123,7 +131,7 @@ void sweep(const SweepFlags& flags, Globals& globals) {
     auto jobs = plan_sweep(flags, assignments, out, globals);
     const auto published = find_published(flags.words);
     const auto print = [&](const std::string& line) {
-        if (!globals.quiet && !globals.json) fmt::print(stderr, "{}\n", line);
+        if (!globals.quiet && !globals.json) base::print_text(line);
     };
     for (const auto& [name, figures] : published.rows)
         if (std::ranges::none_of(jobs, [&](const runs::Job& job) { return job.recipe == name; }))
@@ -143,7 +151,16 @@ void sweep(const SweepFlags& flags, Globals& globals) {
     }
     const auto start = std::chrono::steady_clock::now();
     std::size_t done = 0, ran = 0;
+    const train::SignalsPassedOn signals;  // to the run, which writes its checkpoint
+    const auto stop = [&](int code) {
+        globals.exit_code = code;
+        print("stopped; the same command goes on from here");
+    };
     for (auto& job : jobs) {
+        if (train::SignalsPassedOn::received() != 0) {
+            stop(static_cast<int>(ExitCode::stopped));
+            break;
+        }
         ++done;
         if (job.state == "finished") {
             print(fmt::format("[{}/{}] {}: finished before", done, jobs.size(), text_of(job)));
@@ -161,23 +178,21 @@ void sweep(const SweepFlags& flags, Globals& globals) {
             eta = ", ETA " + base::duration_text(elapsed / static_cast<double>(ran) *
                                                  static_cast<double>(jobs.size() - done + 1));
         print(fmt::format("[{}/{}] {}{}", done, jobs.size(), text_of(job), eta));
-        fs::create_directories(job.folder.parent_path());
+        base::make_folder(job.folder.parent_path());
         const auto log = globals.quiet || globals.json
                              ? job.folder.parent_path() / (job.folder.filename().string() + ".log")
                              : fs::path();
         const auto made =
             log.empty() ? job.folder.parent_path() / (job.folder.filename().string() + "-start.log") : log;
-        fs::create_directories(job.folder.parent_path());
         auto ended = job.weights.empty() || job.state != "new"
                          ? Ended()
                          : run_hearth(import_arguments(job, flags.with, globals), made);
-        if (ended.code == 0 && ended.signal == 0)
+        if (ended.code == 0 && ended.signal == 0 && train::SignalsPassedOn::received() == 0)
             ended = run_hearth(train_arguments(job, flags.with, globals), log);
         ++ran;
         job.state = state_after(ended, job.folder);
         if (job.state == "unfinished") {
-            globals.exit_code = ended.code;
-            print("stopped; the same command goes on from here");
+            stop(train::SignalsPassedOn::received() != 0 ? static_cast<int>(ExitCode::stopped) : ended.code);
             break;
         }
         if (job.state != "finished") {
@@ -217,12 +232,14 @@ void add_sweep(CLI::App& app, Globals& globals) {
         ->type_name("KEY=VALUE")
         ->allow_extra_args(false);
     verb->add_flag("--no-finetune", flags->no_finetune, "Leave the recipes in finetune/ out");
-    verb->add_flag("--dry-run", flags->dry_run, "Only list the runs and what is there of them");
+    verb->add_flag("--dry-run", flags->dry_run,
+                   "Only list the runs and what is there of them; opens no table: hearth check does");
     verb->footer(
         "Runs go to OUT/RECIPE/seed-N (--out, default runs/sweep), the table to OUT/sweep.md, sweep.csv and\n"
         "sweep.html, beside the figures of a published.csv in the folder of recipes, if there is one. "
         "What is\n"
-        "finished is skipped, what was interrupted goes on: after Ctrl-C, give the same command again. A run "
+        "finished is skipped, what was interrupted goes on: after Ctrl-C or SIGTERM, which end the run that is "
+        "under way\nwith a checkpoint and the sweep with exit code 75, give the same command again. A run "
         "that\n"
         "fails is reported and the others go on; the exit code is then that of the first one that failed.\n\n"
         "Where a folder of recipes has a subfolder finetune, each recipe in that goes on with labels from the\n"

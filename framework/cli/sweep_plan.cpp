@@ -10,6 +10,7 @@
 #include <sstream>
 
 #include "base/json_text.hpp"
+#include "recipe/shipped.hpp"
 #include "train/run_folder.hpp"
 
 namespace hearth::cli {
@@ -60,19 +61,16 @@ std::vector<Group> find_recipes(const std::vector<std::string>& words) {
     std::vector<Group> out;
     for (const auto& word : words) {
         if (word.find('=') != std::string::npos) continue;
-        if (!fs::exists(word))
-            throw RecipeError(
-                fmt::format("{}: found no such recipe or folder, expected a recipe (.toml), a folder of "
-                            "recipes, or key=value",
-                            word));
-        if (!fs::is_directory(word)) {
-            out.push_back({.recipes = {word}, .finetune = {}});
+        const auto place = find_place(word);
+        if (!fs::is_directory(place)) {
+            out.push_back({.recipes = {place}, .finetune = {}});
             continue;
         }
-        auto inside = recipes_in(word);
+        auto inside = recipes_in(place);
         if (inside.empty())
-            throw RecipeError(fmt::format("{}: found no recipe, expected .toml files in this folder", word));
-        out.push_back({.recipes = std::move(inside), .finetune = recipes_in(fs::path(word) / "finetune")});
+            throw RecipeError(
+                fmt::format("{}: found no recipe, expected .toml files in this folder", place.string()));
+        out.push_back({.recipes = std::move(inside), .finetune = recipes_in(place / "finetune")});
     }
     if (out.empty()) throw RecipeError("found no recipe, expected at least one recipe or folder of recipes");
     return out;
@@ -81,9 +79,9 @@ std::vector<Group> find_recipes(const std::vector<std::string>& words) {
 /// What the run folder says about the job. A folder of another recipe is refused, never overwritten.
 std::string state_of(const runs::Job& job, const recipe::Recipe& recipe) {
     const auto run = base::read_json_file(job.folder / "run.json");
-    if (!run.is_object()) return "new";
+    if (!run.is_object() || train::never_began(job.folder)) return "new";
     const auto hash = run.value("recipe_hash", "");
-    if (hash != job.hash)
+    if (hash != job.hash && !train::is_described_anew(job.folder, recipe))
         throw RecipeError(
             fmt::format("{} holds a run of another recipe (hash {}, expected {}): choose another --out, "
                         "or delete that folder{}",
@@ -167,6 +165,8 @@ class Planner {
     /// overrides.
     std::vector<runs::Job> plan(const std::vector<std::string>& words) {
         const auto seeds = read_seeds(flags_.seeds);
+        refuse_seed(words, "");
+        refuse_seed(flags_.finetune, "--finetune ");
         bool finetunes = false;
         for (const auto& group : find_recipes(flags_.words)) {
             const auto after = flags_.no_finetune ? std::vector<fs::path>() : group.finetune;
@@ -192,6 +192,14 @@ class Planner {
     }
 
   private:
+    /// Every run has the seed of --seeds: another word for it would be lost.
+    static void refuse_seed(const std::vector<std::string>& words, const std::string& before) {
+        for (const auto& word : words)
+            if (word.starts_with("train.seed="))
+                throw RecipeError(fmt::format("found {}{}, expected --seeds {}{} (a list, or how many)", before,
+                                              word, word.substr(11),
+                                              word.find(',') == std::string::npos ? "," : ""));
+    }
     recipe::Recipe load(runs::Job& job) const {
         auto recipe = RecipeArguments{job.file.string(), overrides_of(job), flags_.with}.load(
             globals_, recipe::table_sections);
@@ -264,6 +272,19 @@ class Planner {
 };
 
 }  // namespace
+
+fs::path find_place(const std::string& word) {
+    if (fs::exists(word)) return word;
+    for (const auto& shipped : {recipe::find_shipped_folder(word), recipe::find_shipped(word)})
+        if (!shipped.empty()) return shipped;
+    auto names = recipe::shipped_folders();
+    for (auto& name : recipe::shipped_names()) names.push_back(std::move(name));
+    throw RecipeError(
+        fmt::format("{}: found no such recipe or folder{}, expected a recipe (.toml), a folder of recipes, the "
+                    "name of a shipped "
+                    "one (`hearth recipes list`), or key=value",
+                    word, did_you_mean(word, names)));
+}
 
 std::vector<std::string> overrides_of(const runs::Job& job) {
     auto out = job.overrides;

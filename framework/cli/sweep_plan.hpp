@@ -18,6 +18,10 @@ struct SweepFlags {
     bool dry_run = false, no_finetune = false;
 };
 
+/// The recipe or folder of recipes that a word names: as given, else a shipped one. Throws RecipeError where there is
+/// none.
+std::filesystem::path find_place(const std::string& word);
+
 /// Each recipe with each combination of the values that `words`, the overrides, give and with each seed, then what is
 /// fine-tuned from it, in run folders below `out`. Throws RecipeError for what is wrong with any of them, and for a
 /// folder that holds a run of another recipe.

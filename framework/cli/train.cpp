@@ -7,6 +7,7 @@
 
 #include "base/activity.hpp"
 #include "base/json_text.hpp"
+#include "base/terminal_text.hpp"
 #include "base/time_text.hpp"
 #include "cli/run.hpp"
 #include "dist/backend.hpp"
@@ -24,6 +25,7 @@
 #include "summary/result_tables.hpp"
 #include "summary/run_report.hpp"
 #include "train/fit_batch.hpp"
+#include "train/initial_weights.hpp"
 #include "train/run_folder.hpp"
 #include "train/signals.hpp"
 #include "train/staged.hpp"
@@ -149,12 +151,12 @@ void recorded_evaluation(const std::filesystem::path& run, const std::function<v
     train::record_evaluation(run, {{"status", "running"}});
     const train::EndAtSignal stops([&](int signal) {
         const auto text = fmt::format(
-            "stopped by signal {} while the run was evaluated; its training is finished: the same command with "
+            "stopped by {} while the run was evaluated; its training is finished: the same command with "
             "--resume evaluates it, or hearth probe, detect and report of {}",
-            signal, run.string());
+            train::signal_name(signal), run.string());
         ended("stopped", ExitCode::stopped, text);
         train::append_to_log(run, text);
-        std::fputs(("\n" + text + "\n").c_str(), stderr);
+        base::print_text("\n" + text);
     });
     try {
         work();
@@ -182,6 +184,7 @@ train::TrainSummary train_recipe(const recipe::Recipe& written, const StartFlags
             request.opening += "\n" + warning;
     }
     const auto stages = recipe::stages(written);
+    for (const auto& stage : stages) train::expect_initial_weights(stage);
     if (written.train.batch == recipe::TrainSpec::auto_batch && (group || stages.size() > 1))
         throw RecipeError(fmt::format("found train.batch = \"auto\" with several {}, expected a number",
                                       group ? "processes" : "stages"));
@@ -214,8 +217,7 @@ train::TrainSummary train_recipe(const recipe::Recipe& written, const StartFlags
         };
     auto summary = train::train_stages(recipe, registry, std::move(request));
     if (summary.stopped) globals.exit_code = static_cast<int>(ExitCode::stopped);
-    if (!summary.stopped && !globals.quiet && summary.first)
-        fmt::print(stderr, "trained {} steps in {}\n", summary.steps, base::duration_text(summary.seconds));
+    if (!summary.stopped && !globals.quiet && summary.first) fmt::print(stderr, "trained {}\n", summary.text());
     return summary;
 }
 

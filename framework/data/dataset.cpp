@@ -14,6 +14,34 @@
 namespace hearth::data {
 namespace {
 
+/// "a.toml:4:1: data.source: ", or nothing.
+std::string led_by(const std::string& place) {
+    return place.empty() ? "" : place + ": ";
+}
+
+images::Manifest open_source(const DatasetRequest& request) {
+    try {
+        return images::open(request.source);
+    } catch (const DataError& error) {
+        throw DataError(led_by(request.source_place) + error.what());
+    }
+}
+
+/// The rows of the filter. What is wrong with it comes with its key, which it calls `where` by itself.
+images::Manifest filtered(const images::Manifest& all, const DatasetRequest& request) {
+    try {
+        return images::select(all, request.where);
+    } catch (const RecipeError& error) {
+        std::string text = error.what();
+        if (!request.where_place.empty() && text.starts_with("where: ")) text.erase(0, sizeof("where: ") - 1);
+        text = led_by(request.where_place) + text;
+        if (!request.without_split.empty() && !all.has("split") &&
+            request.where.find("split") != std::string::npos)
+            text += fmt::format("\n  {} has no column `split`: {}", request.source, request.without_split);
+        throw RecipeError(text);
+    }
+}
+
 class FileDataset : public Dataset {
   public:
     FileDataset(images::Manifest manifest, const images::LoadOptions& options)
@@ -93,7 +121,7 @@ class PhantomDataset : public Dataset {
                          lesion == images::Lesion::none ? "0" : "1", split};
             all.rows.push_back(std::move(row));
         }
-        manifest_ = images::select(all, request.where);
+        manifest_ = filtered(all, request);
     }
     std::int64_t size() const override { return static_cast<std::int64_t>(manifest_.rows.size()); }
     cv::Mat load(std::int64_t index) const override { return draw(index).image; }
@@ -130,21 +158,28 @@ std::string no_column(const Dataset& images, const std::string& column) {
                        did_you_mean(column, columns));
 }
 
-std::string most_missing(const Dataset& images) {
-    std::int64_t count = 0;
-    std::string first;
+std::string MissingImages::text() const {
+    return fmt::format("found no file for {} of {} images, such as {}{}", count, of, first,
+                       images::hint_for_missing(first));
+}
+
+MissingImages missing_images(const Dataset& images) {
+    MissingImages out{.of = images.size()};
     std::error_code ignored;
     for (std::int64_t i = 0; i < images.size(); ++i) {
         const auto file = images.name(i);
         if (!file.starts_with('/') || std::filesystem::exists(file, ignored)) continue;  // others are generated
-        if (++count == 1) first = file;
+        if (++out.count == 1) out.first = file;
     }
-    if (2 * count <= images.size()) return {};
-    return fmt::format(
-        "found no file for {} of {} images, such as {}{}; paths of a table start at its own folder: correct "
-        "its "
-        "column `path`, or put the table where they start; `hearth data check TABLE` lists them",
-        count, images.size(), first, images::hint_for_missing(first));
+    return out;
+}
+
+std::string most_missing(const Dataset& images) {
+    const auto missing = missing_images(images);
+    if (2 * missing.count <= missing.of) return {};
+    return missing.text() +
+           "; paths of a table start at its own folder: correct its column `path`, or put the table where they "
+           "start; `hearth data check TABLE` lists them";
 }
 
 std::string MissingMasks::text(const std::string& column) const {
@@ -177,11 +212,11 @@ std::shared_ptr<const Dataset> open_dataset(const DatasetRequest& request) {
         options.size = request.size;
         options.aspect = request.fit == "pad" ? images::Aspect::pad : images::Aspect::stretch;
         if (request.max_pixels > 0) options.max_pixels = request.max_pixels;
-        made =
-            std::make_shared<FileDataset>(images::select(images::open(request.source), request.where), options);
+        made = std::make_shared<FileDataset>(filtered(open_source(request), request), options);
     }
     if (made->size() == 0)
-        throw DataError(fmt::format("{}: found no image{}; check the filter and the source", request.source,
+        throw DataError(fmt::format("{}{}: found no image{}; check the filter and the source",
+                                    led_by(request.where_place), request.source,
                                     request.where.empty() ? "" : " with " + request.where));
     return made;
 }

@@ -64,7 +64,23 @@ struct DatasetRequest {
     std::int64_t max_pixels = 0;  ///< 0: the default of LoadOptions
     std::int64_t phantom_count = 0, phantom_seed = 0;
     double phantom_lesions = 0;
+    /// Keys of the recipe and where they were written, in front of what is wrong with them: "a.toml:4:1:
+    /// data.source"; "" = not told.
+    std::string source_place = {}, where_place = {};
+    std::string without_split = {};  ///< what to do where the filter names `split` and there is no such column
 };
+
+/// Images whose file is not there.
+struct MissingImages {
+    std::int64_t count = 0;
+    std::int64_t of = 0;
+    std::string first = {};
+    /// "found no file for 2 of 40 images, such as ..", and why that may be.
+    std::string text() const;
+};
+
+/// Looks for the files without opening one; generated images need none.
+MissingImages missing_images(const Dataset& images);
 
 /// "found no file for 40 of 40 images, such as ..", and what to do, where most of the files are not there: then
 /// the table is wrong, or stands in the wrong folder. Otherwise empty.

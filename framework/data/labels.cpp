@@ -103,11 +103,12 @@ class OneLabel {
         std::set<std::string> values;
         for (const auto& cell : cells_) values.insert(images::key(cell));
         values.erase("");
+        const bool named = images::among(positive_, "-1") || images::among(negative_, "-1");
         const bool other_numbers = std::any_of(values.begin(), values.end(), [](const auto& value) {
             return images::as_number(value) && !is_finding(value);
         });
-        uncertain_ = !other_numbers && !images::among(positive_, "-1") && !images::among(negative_, "-1") &&
-                     !images::among(classes, "-1");
+        uncertain_ = !other_numbers && !named && !images::among(classes, "-1");
+        if (!uncertain_ && values.contains("-1")) expect_no_policy(named);
         if (!positive_.empty()) {
             classes_ = {negative_.empty() ? "not " + rule.positive : rule.negative, rule.positive};
         } else if (!classes.empty()) {
@@ -125,6 +126,7 @@ class OneLabel {
     Labels read() const {
         Labels labels;
         labels.classes = classes_;
+        if (!note_.empty()) labels.notes.push_back(note_);
         for (const auto& cell : cells_) {
             const auto value = images::key(cell);
             labels.of.push_back(class_of(value));
@@ -146,6 +148,19 @@ class OneLabel {
     }
 
   private:
+    /// -1 is a value as any other: no word of the recipe decides what it counts as.
+    void expect_no_policy(bool named) {
+        const auto why = named ? std::string("`positive` or `negative` names it")
+                               : fmt::format("the column holds {}", images::counted_values(cells_));
+        const auto as = fmt::format("in column '{}' -1 is a value as any other, since {}", column_, why);
+        if (rule_.places.contains("uncertain") && counted_as(rule_.uncertain) >= 0)
+            throw RecipeError(
+                fmt::format("{}: found uncertain = \"{}\", but {}; expected 0, 1, -1 and words alone: correct "
+                            "the cells, or write positive = \"<values>\" and uncertain = \"ignore\"",
+                            rule_.place("uncertain"), rule_.uncertain, as));
+        if (!named) note_ = as;
+    }
+
     int class_of(const std::string& value) const {
         if (value.empty()) return unknown("blank", rule_.blank, "an empty cell");
         if (value == "-1" && uncertain_) return unknown("uncertain", rule_.uncertain, "-1");
@@ -206,6 +221,7 @@ class OneLabel {
     bool finds_ = true;       ///< its classes are those of its values
     bool uncertain_ = false;  ///< -1 says so
     bool two_sided_ = false;  ///< there are a negative and a positive class
+    std::string note_;        ///< "" = nothing to say of the column
 };
 
 }  // namespace
@@ -264,6 +280,17 @@ void expect_patients(const Dataset& images, const LabelRule& rule) {
                     rule.place("patient"), key, no_column(images, rule.patient), later));
 }
 
+std::string note_on_patients(const Dataset& images, const LabelRule& rule) {
+    if (rule.places.contains("patient") || rule.patient.empty() || images.cell(0, rule.patient)) return "";
+    const auto like = images::column_like(rule.patient, images.columns());
+    if (like.empty()) return "";
+    return fmt::format(
+        "there is no column '{}', so every image counts as a patient of its own; if '{}' tells patients apart, "
+        "write {}patient = \"{}\"{}",
+        rule.patient, like, rule.section.empty() ? "" : rule.section + ".", like,
+        rule.section.empty() ? " in the section of " + rule.where : "");
+}
+
 void expect_one_spelling(const Dataset& images, const std::string& column, const std::string& place) {
     std::vector<std::string> cells;
     std::set<std::string> values;
@@ -285,7 +312,12 @@ Labels read_labels(const Dataset& dataset, const LabelRule& rule, const std::vec
 }
 
 Labels rows_of(const Labels& labels, const std::vector<std::int64_t>& rows) {
-    Labels out{.classes = labels.classes, .several = labels.several, .of = {}, .patients = {}, .unseen = {}};
+    Labels out{.classes = labels.classes,
+               .several = labels.several,
+               .of = {},
+               .patients = {},
+               .unseen = {},
+               .notes = labels.notes};
     const auto width = static_cast<std::int64_t>(labels.several ? labels.classes.size() : 1);
     for (const auto row : rows) {
         out.of.insert(out.of.end(), labels.of.begin() + row * width, labels.of.begin() + (row + 1) * width);

@@ -20,7 +20,8 @@ struct LabelRule {
     std::string negative;  ///< "" = all others
     std::string patient = "patient";
     /// What -1 counts as: nothing, "zeros": 0 or negative, "ones": 1 or positive. In a column with numbers
-    /// other than 0, 1 and -1, and where `positive` or `negative` names it, -1 is a value as any other.
+    /// other than 0, 1 and -1, and where `positive` or `negative` names it, -1 is a value as any other: a
+    /// recipe that writes zeros or ones is refused there.
     std::string uncertain = "ignore";
     std::string blank = "ignore";                    ///< what an empty cell counts as: nothing, or "zeros"
     std::string where;                               ///< the place of the recipe that says so, for errors
@@ -38,6 +39,7 @@ struct Labels {
     std::vector<int> patients;  ///< by image; an image without one is its own patient
     /// Values of the column that are none of the classes asked for, and how many images have them: no label.
     std::map<std::string, std::int64_t> unseen = {};
+    std::vector<std::string> notes = {};  ///< what the user should know of the column, a sentence each
 
     /// How many labels an image has: as many as classes where there are several, else 1.
     std::size_t width() const { return several ? classes.size() : 1; }
@@ -60,6 +62,10 @@ Labels read_labels(const Dataset& dataset, const LabelRule& rule, const std::vec
 /// Throws RecipeError where the recipe names a column of patients that is not there: without one nobody is
 /// kept apart. That of the default may be missing, and "" says that there is none.
 void expect_patients(const Dataset& images, const LabelRule& rule);
+
+/// Where that of the default is missing and another column is most likely meant: that column and the key to
+/// write, a sentence. Otherwise "".
+std::string note_on_patients(const Dataset& images, const LabelRule& rule);
 
 /// Throws RecipeError where values of a column differ only in capitals or blanks; `place` is that of the key
 /// that names it.

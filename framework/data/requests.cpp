@@ -5,6 +5,14 @@
 namespace hearth::data {
 namespace {
 
+/// "a.toml:4:1: data.source".
+template <typename Section>
+std::string place_of(const Section& section, const std::string& key, const std::string& name) {
+    const auto written = section.written.find(key);
+    return fmt::format("{}: {}", (written == section.written.end() ? section.origin : written->second).text(),
+                       name);
+}
+
 /// Both kinds of section have these keys.
 template <typename Section>
 LabelRule rule_of(const Section& section) {
@@ -25,6 +33,9 @@ DatasetRequest dataset_request(const recipe::DataSpec& data) {
     request.phantom_count = data.phantom_count;
     request.phantom_seed = data.phantom_seed;
     request.phantom_lesions = data.phantom_lesions;
+    request.source_place = place_of(data, "source", "data.source");
+    request.where_place = place_of(data, "where", "data.where");
+    request.without_split = "where all of its rows are meant, write data.where = \"\"";
     return request;
 }
 
@@ -45,6 +56,9 @@ DatasetRequest dataset_request(const recipe::DataSpec& data, const recipe::Label
     request.phantom_count = spec.phantom_count;
     request.phantom_seed = spec.phantom_seed;
     request.phantom_lesions = 0.5;
+    request.source_place = spec.source == data.source && !spec.written.contains("source")
+                               ? place_of(data, "source", "data.source")
+                               : place_of(spec, "source", "source");
     return request;
 }
 
@@ -63,7 +77,9 @@ SubsetRule subset_rule(const recipe::DataSpec& data) {
             .folds = static_cast<int>(data.folds),
             .fold = static_cast<int>(data.fold),
             .held_out = false,
-            .seed = static_cast<std::uint64_t>(data.split_seed)};
+            .seed = static_cast<std::uint64_t>(data.split_seed),
+            .fraction_place = place_of(data, "fraction", "data.fraction"),
+            .folds_place = place_of(data, "folds", "data.folds")};
 }
 
 PackRequest pack_request(const recipe::DataSpec& data) {

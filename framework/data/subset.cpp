@@ -77,7 +77,7 @@ std::vector<int> patients_of(const Dataset& images, const std::string& column) {
 }
 
 std::vector<std::int64_t> choose_fraction(std::span<const int> strata, std::span<const int> patients,
-                                          double fraction, std::uint64_t seed) {
+                                          double fraction, std::uint64_t seed, const std::string& place) {
     std::map<int, bool> chosen;
     double taken = 0;
     const auto lists = shuffled_patients(strata, patients, seed);
@@ -90,10 +90,10 @@ std::vector<std::int64_t> choose_fraction(std::span<const int> strata, std::span
     const auto all = static_cast<double>(chosen.size());
     if (fraction < 1 && taken > most_over * fraction * all + 1e-9)
         throw DataError(fmt::format(
-            "fraction: found {:g} of {:g} patient{}, expected a share that whole patients can be, one "
+            "{}: found {:g} of {:g} patient{}, expected a share that whole patients can be, one "
             "of each class at least: the next is {:g} of them, {:.3g} %; write a larger fraction, or "
             "the column that tells patients apart (patient = \"COLUMN\")",
-            fraction, all, all == 1 ? "" : "s", taken, 100 * taken / all));
+            place, fraction, all, all == 1 ? "" : "s", taken, 100 * taken / all));
     std::vector<std::int64_t> out;
     for (std::size_t row = 0; row < patients.size(); ++row)
         if (chosen[patients[row]]) out.push_back(static_cast<std::int64_t>(row));
@@ -101,7 +101,7 @@ std::vector<std::int64_t> choose_fraction(std::span<const int> strata, std::span
 }
 
 std::vector<int> assign_folds(std::span<const int> strata, std::span<const int> patients, int folds,
-                              std::uint64_t seed) {
+                              std::uint64_t seed, const std::string& place) {
     std::map<int, int> fold_of;
     for (const auto& list : shuffled_patients(strata, patients, seed))
         for (const auto patient : list) {
@@ -109,7 +109,7 @@ std::vector<int> assign_folds(std::span<const int> strata, std::span<const int> 
             fold_of[patient] = next;
         }
     if (static_cast<int>(fold_of.size()) < folds)
-        throw DataError(fmt::format("found {} patients, expected at least one for each of {} folds",
+        throw DataError(fmt::format("{}: found {} patients, expected at least one for each of {} folds", place,
                                     fold_of.size(), folds));
     std::vector<int> out;
     for (const auto patient : patients) out.push_back(fold_of[patient]);
@@ -121,7 +121,7 @@ std::vector<std::int64_t> choose(std::span<const int> strata, std::span<const in
     std::vector<std::int64_t> rows(patients.size());
     std::iota(rows.begin(), rows.end(), std::int64_t{0});
     if (rule.folds > 0) {
-        const auto folds = assign_folds(strata, patients, rule.folds, rule.seed);
+        const auto folds = assign_folds(strata, patients, rule.folds, rule.seed, rule.folds_place);
         std::erase_if(rows, [&](std::int64_t row) {
             return (folds[static_cast<std::size_t>(row)] == rule.fold) != rule.held_out;
         });
@@ -132,7 +132,7 @@ std::vector<std::int64_t> choose(std::span<const int> strata, std::span<const in
         left_strata.push_back(strata[static_cast<std::size_t>(row)]);
         left_patients.push_back(patients[static_cast<std::size_t>(row)]);
     }
-    auto kept = choose_fraction(left_strata, left_patients, rule.fraction, rule.seed);
+    auto kept = choose_fraction(left_strata, left_patients, rule.fraction, rule.seed, rule.fraction_place);
     for (auto& row : kept) row = rows[static_cast<std::size_t>(row)];
     return kept;
 }

@@ -22,12 +22,13 @@ std::vector<int> patients_of(const Dataset& images, const std::string& column);
 /// row. Throws DataError where whole patients, one of each stratum at least, are more than one and a half times
 /// the fraction: it cannot be had.
 std::vector<std::int64_t> choose_fraction(std::span<const int> strata, std::span<const int> patients,
-                                          double fraction, std::uint64_t seed);
+                                          double fraction, std::uint64_t seed,
+                                          const std::string& place = "fraction");
 
 /// The fold (0 .. folds-1) of each row; each stratum's patients are dealt out evenly. Throws DataError where
 /// there are fewer patients than folds.
 std::vector<int> assign_folds(std::span<const int> strata, std::span<const int> patients, int folds,
-                              std::uint64_t seed);
+                              std::uint64_t seed, const std::string& place = "folds");
 
 /// How a recipe asks for a part.
 struct SubsetRule {
@@ -36,6 +37,7 @@ struct SubsetRule {
     int fold = 0;
     bool held_out = false;  ///< the fold itself; otherwise all others
     std::uint64_t seed = 0;
+    std::string fraction_place = "fraction", folds_place = "folds";  ///< in front of what is wrong with them
 };
 
 /// The rows that the rule picks, the folds first: a fraction of what is not held out.

@@ -229,11 +229,17 @@ class Parser {
 
         fail(where_, token.at,
              "unknown column '" + token.text + "'" + did_you_mean(token.text, manifest_.columns) +
-                 "; columns: " + join(manifest_.columns) + "; if it is a text, quote it: \"" + token.text +
-                 "\"" + blanks_hint(token.text));
+                 "; columns: " + join(manifest_.columns) +
+                 (is_compared() ? "" : "; if it is a text, quote it: \"" + token.text + "\"") +
+                 blanks_hint(token.text));
     }
 
     const Token& now() const { return tokens_[at_]; }
+    /// What comes now compares the operand before it, which is then most likely a column.
+    bool is_compared() const {
+        return (now().kind == Kind::symbol && now().text != ")" && now().text != ",") || now().text == "in" ||
+               now().text == "not";
+    }
     bool take_word(std::string_view word) {
         if (now().kind != Kind::name || now().text != word || where_[now().at] == '`') return false;
         ++at_;

@@ -10,6 +10,8 @@
 #include <hearth/text.hpp>
 #include <map>
 #include <set>
+#include <sstream>
+#include <system_error>
 
 #include "base/csv.hpp"
 #include "base/utf8.hpp"
@@ -115,6 +117,44 @@ class Skipped {
     std::size_t count_ = 0;
     std::map<std::string, std::size_t> by_extension_;
 };
+
+/// " (did you mean 'films.csv'?)": a table or folder beside it whose name is nearly that one.
+std::string table_beside(const fs::path& file) {
+    std::error_code error;
+    std::vector<std::string> names;
+    const fs::path folder = file.has_parent_path() ? file.parent_path() : fs::path(".");
+    for (const auto& entry : fs::directory_iterator(folder, error))
+        if (entry.path().extension() == ".csv" || entry.is_directory(error))
+            names.push_back(entry.path().filename().string());
+    std::sort(names.begin(), names.end());
+    return did_you_mean(file.filename().string(), names);
+}
+
+/// Whether the first line of a file is the header of a manifest.
+bool is_table_of_images(const fs::path& file) {
+    std::string line;
+    std::ifstream stream(file);
+    if (file.extension() != ".csv" || !std::getline(stream, line)) return false;
+    if (line.starts_with("\xEF\xBB\xBF")) line.erase(0, 3);
+    std::istringstream fields(line);
+    for (std::string field; std::getline(fields, field, ',');)
+        if (trimmed(field) == "path" || trimmed(field) == "\"path\"") return true;
+    return false;
+}
+
+/// "; manifest.csv lies in this folder: films/manifest.csv ..." where one does.
+std::string hint_of_tables(const fs::path& folder) {
+    std::vector<std::string> tables;
+    std::error_code ignored;
+    for (const auto& entry : fs::directory_iterator(folder, ignored))
+        if (entry.is_regular_file(ignored) && is_table_of_images(entry.path()))
+            tables.push_back(base::escaped(entry.path().filename().string()));
+    if (tables.empty()) return {};
+    std::sort(tables.begin(), tables.end());
+    const std::string one = base::escaped((folder / "").string()) + tables.front();
+    return "; " + join(tables) + (tables.size() == 1 ? " lies" : " lie") + " in this folder: name " + one +
+           " in its place to read the images, labels and splits that it lists, and not all images below";
+}
 
 bool is_image(const fs::path& file) {
     std::string extension = file.extension().string();
@@ -246,7 +286,8 @@ Manifest read_manifest(const fs::path& file) {
 Manifest read_folder(const fs::path& folder) {
     FolderScan scan(folder);
     const std::vector<std::string> paths = scan.sorted();
-    const std::string skipped = scan.skipped().text(paths.size());
+    std::string skipped = scan.skipped().text(paths.size());
+    if (!skipped.empty()) skipped += hint_of_tables(folder);
     if (paths.empty()) {
         throw DataError(
             folder.string() +
@@ -272,11 +313,29 @@ Manifest open(const fs::path& path) {
     if (const std::string wrong = not_a_path(path.string(), path); !wrong.empty())
         throw DataError("found " + wrong);
     if (!fs::exists(path, error)) {
+        const std::string hint = hint_for_missing(path);
         throw DataError(base::escaped(path.string()) +
                         ": not found; expected a folder of images or a CSV file with a column 'path'" +
-                        hint_for_missing(path));
+                        (hint.empty() ? table_beside(path) : hint));
     }
     return fs::is_directory(path, error) ? read_folder(path) : read_manifest(path);
+}
+
+std::string column_like(std::string_view name, const std::vector<std::string>& columns) {
+    for (const std::string& column : columns) {
+        std::string word = folded(column);
+        std::erase_if(word, [](char c) { return c == ' ' || c == '-' || c == '.'; });
+        if (name == "patient") {
+            for (const std::string_view ending : {"id", "no", "nr", "number"})
+                if (word.ends_with(ending) && word.size() > ending.size()) {
+                    word.resize(word.size() - ending.size());
+                    break;
+                }
+            if (word == "subject") word = "patient";
+        }
+        if (word == name) return column;
+    }
+    return {};
 }
 
 std::vector<std::string> class_names(const Manifest& manifest, std::string_view column) {

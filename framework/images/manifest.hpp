@@ -50,6 +50,10 @@ Manifest read_folder(const std::filesystem::path& folder);
 /// read_folder() for a folder, read_manifest() for a file.
 Manifest open(const std::filesystem::path& path);
 
+/// The column that is most likely meant by `name`, "patient" or "split", where none is called so: "Patient",
+/// "PatientID", "subject_id"; "" where there is none.
+std::string column_like(std::string_view name, const std::vector<std::string>& columns);
+
 /// The distinct key()s of a column in sorted order; empty cells (no label) are left out.
 std::vector<std::string> class_names(const Manifest& manifest, std::string_view column);
 

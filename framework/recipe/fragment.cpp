@@ -77,9 +77,13 @@ bool is_among(const std::vector<std::string>& only, const std::string& key) {
         only, [&](const std::string& part) { return key == part || key.starts_with(part + "."); });
 }
 
-void merge_fragment(Table& tree, Table fragment, const std::optional<std::vector<std::string>>& only,
+void merge_fragment(Table& tree, Fragment whole, const std::optional<std::vector<std::string>>& only,
                     Diagnostics& problems) {
-    for (const auto* const key : {"name", "description"}) fragment.erase(key);
+    for (const auto& drop : whole.drops)
+        apply_drops(tree, only && drop.is_table() ? Value{part_of(drop.table(), *only), drop.origin} : drop,
+                    whole.dropped, problems);
+    auto fragment = std::move(whole.tree);
+    for (const auto* const key : {"name", "description", "drop"}) fragment.erase(key);
     if (only) fragment = part_of(fragment, *only);
     if (const Value* detect = fragment.find("detect")) {
         if (has_scores(*detect)) {

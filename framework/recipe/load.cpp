@@ -8,6 +8,7 @@
 
 #include "recipe/components.hpp"
 #include "recipe/renamed.hpp"
+#include "recipe/shipped.hpp"
 
 namespace hearth::recipe {
 namespace fs = std::filesystem;
@@ -16,7 +17,9 @@ namespace {
 /// Merges files in the order in which `extends` reaches them.
 class Resolver {
   public:
-    Resolver(Diagnostics& problems, std::vector<std::string>& notes) : problems_(problems), notes_(notes) {}
+    /// `above`: gets the drops of a fragment, which are for what it goes on top of as well.
+    Resolver(Diagnostics& problems, std::vector<std::string>& notes, std::vector<Value>* above = nullptr)
+        : problems_(problems), notes_(notes), above_(above) {}
 
     /// Merges the parents of `file`, then `file`. A file reached twice counts once, at its first place.
     void add(const fs::path& file, const Origin& asked) {
@@ -29,13 +32,16 @@ class Resolver {
         rename_old_keys(table, notes_, problems_);
         open_.push_back(id);
         chain_.push_back(file.string());
-        for (const auto& parent : parents(table))
-            add((file.parent_path() / parent.text()).lexically_normal(), parent.origin);
+        for (const auto& parent : parents(table)) add(parent_file(file, parent.text()), parent.origin);
         open_.pop_back();
         chain_.pop_back();
         done_.push_back(id);
 
-        if (const Value* drop = table.find("drop")) apply_drops(tree_, *drop, dropped_, problems_);
+        if (const Value* drop = table.find("drop")) {
+            Diagnostics later;
+            apply_drops(tree_, *drop, dropped_, above_ != nullptr ? later : problems_);
+            if (above_ != nullptr) above_->push_back(*drop);
+        }
         for (const auto* const key : {"name", "description"})
             tree_.erase(key);  // a recipe does not pass on what it is called
         table.erase("extends");
@@ -44,8 +50,18 @@ class Resolver {
     }
 
     Table take() { return std::move(tree_); }
+    std::vector<std::string> take_dropped() { return std::move(dropped_); }
 
   private:
+    /// A file beside the one that names it, else a shipped recipe.
+    static fs::path parent_file(const fs::path& file, const std::string& name) {
+        auto beside = (file.parent_path() / name).lexically_normal();
+        std::error_code ignored;
+        if (fs::exists(beside, ignored)) return beside;
+        const auto shipped = find_shipped(name);
+        return shipped.empty() ? beside : shipped;
+    }
+
     std::string cycle(const fs::path& file, const Origin& asked) const {
         return fmt::format("{}: extends: a recipe cannot extend itself: {} -> {}", asked.text(),
                            join(chain_, " -> "), file.string());
@@ -77,21 +93,35 @@ class Resolver {
 
     Diagnostics& problems_;
     std::vector<std::string>& notes_;
+    std::vector<Value>* above_;
     Table tree_;
     std::vector<fs::path> open_, done_;
     std::vector<std::string> chain_, dropped_;
 };
 
-/// A fragment with its own parents.
-Table read_fragment(const fs::path& file, Diagnostics& problems, std::vector<std::string>& notes) {
-    Resolver resolver(problems, notes);
+Fragment read_fragment(const fs::path& file, Diagnostics& problems, std::vector<std::string>& notes) {
+    Fragment out;
+    Resolver resolver(problems, notes, &out.drops);
     resolver.add(file, {});
-    return resolver.take();
+    out.tree = resolver.take();
+    out.dropped = resolver.take_dropped();
+    return out;
+}
+
+/// Sections that were dropped and are there again were not dropped; what was stands at the end.
+void settle_drops(Table& tree) {
+    const Value* drop = tree.find("drop");
+    if (drop == nullptr) return;
+    auto dropped = *drop;
+    tree.erase("drop");
+    for (const auto& section : optional_sections)
+        if (tree.find(section) != nullptr) dropped.table().erase(section);
+    if (!dropped.table().empty()) tree.set("drop", std::move(dropped));
 }
 
 void check_override(const std::string& argument, const std::vector<std::string>& only, Diagnostics& problems) {
     const auto key = argument.substr(0, argument.find('='));
-    if (is_among(only, key)) return;
+    if (is_among(only, key) || (key.starts_with("drop.") && contains(only, key.substr(5)))) return;
     problems.add({"argument '" + argument + "'", 0, 0},
                  fmt::format("{} is not read again of a finished run: expected a key of {}{}", key, join(only),
                              did_you_mean(key, only)));
@@ -108,6 +138,7 @@ Table resolve(const fs::path& file, const Reading& reading, Diagnostics& problem
         if (reading.only) check_override(argument, *reading.only, problems);
         apply_override(tree, argument, problems, notes);
     }
+    settle_drops(tree);
     if (tree.find("name") == nullptr) tree.set("name", Value{file.stem().string(), {}});
     return tree;
 }
@@ -187,9 +218,7 @@ bool read_parts(Recipe& recipe, const std::vector<std::string>& opens, const Add
     read_sections(tree, opens, recipe, problems);
     recipe.detect = read_detect(tree, opens, problems);
     if (!judged) return whole;
-    if (recipe.validate)
-        check_watch(*recipe.validate, names_of(recipe.losses), recipe.detect.has_value(),
-                    recipe.probe.has_value(), problems);
+    if (recipe.validate) check_watch(recipe, names_of(recipe.losses), problems);
     check_schedules(without_general_keys(tree, recipe.tree), "", recipe.train.epochs, address, problems);
     return whole;
 }

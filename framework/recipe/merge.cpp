@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <hearth/text.hpp>
 
+#include "recipe/dropped.hpp"
 #include "recipe/steps.hpp"
 
 namespace hearth::recipe {
@@ -131,6 +132,20 @@ bool drop_head(Table& tree, const std::string& name, std::vector<std::string>& n
     return removed;
 }
 
+/// `drop.probe = true`: removes the section, which need not be there.
+void drop_section(Table& tree, const std::string& section, const Value& value, Diagnostics& problems) {
+    if (const auto* flag = std::get_if<bool>(&value.data); flag == nullptr || !*flag) {
+        problems.add(
+            value.origin,
+            fmt::format("drop.{0}: found {1}, expected true, which removes [{0}]; without the key it stays",
+                        section, found(value)));
+        return;
+    }
+    tree.erase(section);
+    if (tree.find("drop") == nullptr) tree.set("drop", Value{Table{}, value.origin});
+    tree.find("drop")->table().set(section, value);
+}
+
 }  // namespace
 
 bool is_list_of_entries(std::string_view key) {
@@ -164,9 +179,20 @@ void merge_into(Table& base, const Table& over) {
     merge_sections(base, over, general_rule(base));
 }
 
+std::string dropped_text(const Table& tree, const std::string& section) {
+    const Value* drop = tree.find("drop");
+    const Value* dropped = drop != nullptr && drop->is_table() ? drop->table().find(section) : nullptr;
+    return dropped != nullptr ? " (dropped: " + dropped->origin.text() + ")" : "";
+}
+
 void apply_drops(Table& tree, const Value& drop, std::vector<std::string>& dropped, Diagnostics& problems) {
     static const std::vector<std::string> kinds = {"loss",     "augment", "pass",  "head",
                                                    "networks", "heads",   "phase", "stage"};
+    static const auto words = [] {
+        auto out = kinds;
+        out.insert(out.end(), optional_sections.begin(), optional_sections.end());
+        return out;
+    }();
     if (!drop.is_table()) {
         problems.add(drop.origin,
                      fmt::format("drop: found {}, expected a table: drop.loss = [\"name\"]", found(drop)));
@@ -174,9 +200,13 @@ void apply_drops(Table& tree, const Value& drop, std::vector<std::string>& dropp
     }
     for (const auto& kind : drop.table().keys()) {
         const Value& names = *drop.table().find(kind);
-        if (std::find(kinds.begin(), kinds.end(), kind) == kinds.end()) {
+        if (contains(optional_sections, kind)) {
+            drop_section(tree, kind, names, problems);
+            continue;
+        }
+        if (!contains(kinds, kind)) {
             problems.add(names.origin, fmt::format("drop.{}: unknown key, expected one of {}{}", kind,
-                                                   join(kinds), did_you_mean(kind, kinds)));
+                                                   join(words), did_you_mean(kind, words)));
             continue;
         }
         for (const auto& name : names.is_array() ? names.array() : Array{names}) {
@@ -194,7 +224,7 @@ void apply_drops(Table& tree, const Value& drop, std::vector<std::string>& dropp
                              fmt::format("drop.{}: there is no '{}' to drop, inherited: {}{}", kind,
                                          name.text(), present.empty() ? "nothing" : join(present),
                                          did_you_mean(name.text(), present)));
-            dropped.push_back(mark);
+            if (removed) dropped.push_back(mark);
             if (Value* left = tree.find(kind);
                 removed && left != nullptr && left->is_array() && left->array().empty())
                 left->origin = name.origin;  // why it is empty

@@ -128,10 +128,12 @@ bool holds_text(std::vector<std::string> keys) {
     return spec != nullptr && spec->type == OptionType::text;
 }
 
-/// Sets `key`; a component that gets another `use` loses the options of the old one, and [optimizer] those that
-/// not every rule has, which `notes` says. `rule`: the recipe's, which phases and stages inherit.
-void set_key(Table& table, const std::string& path, const std::string& key, Value value,
+/// Sets `key` of a table; a component that gets another `use` loses the options of the old one and is where the
+/// argument is, and [optimizer] loses those that not every rule has, which `notes` says. `rule`: the recipe's, which
+/// phases and stages inherit.
+void set_key(Value& place, const std::string& path, const std::string& key, Value value,
              const std::string& rule, std::vector<std::string>& notes) {
+    auto& table = place.table();
     const Value* present = table.find(key);
     if (key == "use" && is_optimizer(path)) {
         const auto before = optimizer_rule(table, rule);
@@ -152,6 +154,7 @@ void set_key(Table& table, const std::string& path, const std::string& key, Valu
         Table fresh;
         if (name != nullptr) fresh.set("name", *name);
         table = std::move(fresh);
+        place.origin = value.origin;
     }
     table.set(key, std::move(value));
 }
@@ -304,7 +307,7 @@ void apply_override(Table& tree, const std::string& argument, Diagnostics& probl
     }
     const auto& last = keys.back();
     if (place != nullptr && place->is_table()) {
-        set_key(place->table(), path, last, std::move(value), rule, notes);
+        set_key(*place, path, last, std::move(value), rule, notes);
     } else if (place != nullptr) {
         if (Value* entry = step_into(*place, path, list, last, origin, problems)) *entry = std::move(value);
     }

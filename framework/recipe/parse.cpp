@@ -11,6 +11,7 @@
 #include <optional>
 #include <sstream>
 
+#include "recipe/shipped.hpp"
 #include "recipe/steps.hpp"
 
 namespace hearth::recipe {
@@ -123,14 +124,23 @@ void set_origin(Value& value, const Origin& origin) {
     }
 }
 
-/// " (did you mean 'x.toml'?)" among the recipes beside the missing one.
-std::string nearest_file(const fs::path& file) {
+/// " (did you mean 'x.toml'?)" among the recipes beside the missing one, or the shipped ones where it is a parent.
+std::string nearest_file(const fs::path& file, bool parent) {
     std::vector<std::string> names;
     std::error_code ignored;
     const auto folder = file.has_parent_path() ? file.parent_path() : fs::path(".");
     for (const auto& entry : fs::directory_iterator(folder, ignored))
         if (entry.path().extension() == ".toml") names.push_back(entry.path().filename().string());
-    return did_you_mean(file.filename().string(), names);
+    auto meant = did_you_mean(file.filename().string(), names);
+    if (!meant.empty() || !parent) return meant;
+    for (const auto& shipped : shipped_names()) {
+        fs::path ending, rest = file;  // as long as the shipped name
+        for (auto parts = std::ranges::count(shipped, '/') + 1; parts > 0; --parts, rest = rest.parent_path())
+            ending = ending.empty() ? rest.filename() : rest.filename() / ending;
+        meant = did_you_mean(ending.string(), {shipped + ".toml"});
+        if (!meant.empty()) return meant;
+    }
+    return "";
 }
 
 }  // namespace
@@ -159,7 +169,8 @@ Table parse_file(const fs::path& file, const Origin& asked) {
     std::ifstream stream(file, std::ios::binary);
     if (!stream) {
         const char* reason = fs::exists(file, ignored) ? "cannot be read" : "does not exist";
-        throw RecipeError(fmt::format("{}recipe {} {}{}", prefix, file.string(), reason, nearest_file(file)));
+        throw RecipeError(fmt::format("{}recipe {} {}{}", prefix, file.string(), reason,
+                                      nearest_file(file, !asked.file.empty())));
     }
     std::ostringstream text;
     text << stream.rdbuf();

@@ -102,6 +102,12 @@ class Reader {
                 problems_.add(names.origin, fmt::format("{}.drop.{}: a stage drops no {}: it has what `phases` "
                                                         "lists",
                                                         path_, kind, kind));
+            else if (contains(optional_sections, kind))
+                problems_.add(
+                    names.origin,
+                    fmt::format("{}.drop.{}: a stage drops no [{}], which is the recipe's: write drop.{} "
+                                "= true outside of the stages",
+                                path_, kind, kind, kind));
             else
                 out.set(kind, names);
         }
@@ -324,7 +330,7 @@ void check_watched(const Recipe& whole, const std::vector<Part>& parts, Diagnost
     for (const auto& part : parts)
         for (const auto& loss : part.recipe.losses)
             if (!contains(losses, loss.name)) losses.push_back(loss.name);
-    check_watch(*whole.validate, losses, whole.detect.has_value(), whole.probe.has_value(), problems);
+    check_watch(whole, losses, problems);
 }
 
 std::vector<std::string> trained_in_any(const std::vector<Recipe>& stages) {

@@ -41,18 +41,27 @@ std::vector<std::string> identities(std::string_view list, const Array& entries)
 /// Puts `over` on top of `base`: tables merge, lists of entries merge by identity, the rest replaces.
 void merge_into(Table& base, const Table& over);
 
-/// Removes what `drop` names. `dropped` remembers it: a second file may drop the same again.
+/// Sections that a recipe may do without.
+inline const std::vector<std::string> optional_sections = {"probe", "eval", "detect", "validate"};
+/// Removes what `drop` names. `dropped` remembers it: a second file may drop the same again. The tree keeps the
+/// `drop` of sections, which says why they are not there.
 void apply_drops(Table& tree, const Value& drop, std::vector<std::string>& dropped, Diagnostics& problems);
 
 // fragment.cpp ------------------------------------------------------------------------------------------------
 
 /// Whether `only` has the key or a section above it: "eval" has "eval.size"; "data.fit" has itself alone.
 bool is_among(const std::vector<std::string>& only, const std::string& key);
-/// Puts a fragment (--with) on top of a recipe. It does not rename the recipe. A [detect] without scores tells
-/// of data alone: it counts where the recipe has a [detect]. With `only`, nothing else of the fragment counts,
-/// and a [detect] with scores is in place of the one that is there. Reports what it sets and stages of the recipe
-/// set themselves.
-void merge_fragment(Table& tree, Table fragment, const std::optional<std::vector<std::string>>& only,
+/// A fragment with its own parents.
+struct Fragment {
+    Table tree;
+    std::vector<Value> drops;          ///< of its files, in their order
+    std::vector<std::string> dropped;  ///< what they found within the fragment itself
+};
+/// Puts a fragment (--with) on top of a recipe, of which its drops take away first. It does not rename the
+/// recipe. A [detect] without scores tells of data alone: it counts where the recipe has a [detect]. With `only`,
+/// nothing else of the fragment counts, and a [detect] with scores is in place of the one that is there. Reports
+/// what it sets and stages of the recipe set themselves.
+void merge_fragment(Table& tree, Fragment whole, const std::optional<std::vector<std::string>>& only,
                     Diagnostics& problems);
 
 // override.cpp ------------------------------------------------------------------------------------------------
@@ -137,9 +146,8 @@ bool check_stages(const Recipe& whole, const std::vector<std::string>& opens, st
 
 /// Whether [validate] may watch this in a recipe with these losses, and with [detect] and [probe] or without.
 bool can_watch(const std::string& watch, const std::vector<std::string>& losses, bool detects, bool probes);
-/// Reports a `watch` that can_watch() denies.
-void check_watch(const ValidateSpec& spec, const std::vector<std::string>& losses, bool detects, bool probes,
-                 Diagnostics& problems);
+/// Reports a `watch` of the recipe's [validate] that can_watch() denies.
+void check_watch(const Recipe& recipe, const std::vector<std::string>& losses, Diagnostics& problems);
 /// Reports other values that do not fit.
 void check_validate(const ValidateSpec& spec, Diagnostics& problems);
 

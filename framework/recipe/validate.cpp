@@ -3,6 +3,7 @@
 
 #include <hearth/text.hpp>
 
+#include "recipe/dropped.hpp"
 #include "recipe/steps.hpp"
 
 namespace hearth::recipe {
@@ -44,15 +45,15 @@ void check_validate(const ValidateSpec& spec, Diagnostics& problems) {
                         spec.watch));
 }
 
-void check_watch(const ValidateSpec& spec, const std::vector<std::string>& losses, bool detects, bool probes,
-                 Diagnostics& problems) {
-    if (can_watch(spec.watch, losses, detects, probes)) return;
+void check_watch(const Recipe& recipe, const std::vector<std::string>& losses, Diagnostics& problems) {
+    const auto& spec = *recipe.validate;
+    if (can_watch(spec.watch, losses, recipe.detect.has_value(), recipe.probe.has_value())) return;
     if (is_section_metric(spec.watch)) {
         problems.add(
             spec.place("watch"),
-            fmt::format("validate.watch: found \"{0}\" in a recipe without [{1}], which measures it: add "
-                        "[{1}], or watch something else",
-                        spec.watch, spec.section()));
+            fmt::format("validate.watch: found \"{0}\" in a recipe without [{1}]{2}, which measures it: add "
+                        "[{1}], or watch something else, or remove this with drop.validate = true",
+                        spec.watch, spec.section(), dropped_text(recipe.tree, spec.section())));
         return;
     }
     if (spec.watch == "total") {

@@ -19,7 +19,7 @@ namespace hearth::runs {
 /// What is asked of a run.
 struct RunQuestion {
     std::filesystem::path run;
-    std::string checkpoint = "last";               ///< "last", "best" or "step_N"
+    std::string checkpoint = "last";               ///< "last", else "best" or "step_N": another question
     std::vector<std::string> overrides = {};       ///< key=value, on top of the run's recipe
     std::vector<std::filesystem::path> with = {};  ///< recipes, below the overrides
     recipe::Opens opens = {};                      ///< sections whose tables of images are opened

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <hearth/text.hpp>
 
+#include "data/requests.hpp"
 #include "data/subset.hpp"
 #include "eval/anomaly/score.hpp"
 #include "eval/probe/apart.hpp"
@@ -76,8 +77,30 @@ void note_missing_masks(const data::Dataset& images, const std::string& column, 
                                   missing.count == 1 ? "it" : "them"));
 }
 
-/// Reads an image, and others where it cannot be: a table whose paths lead nowhere shows now.
-void read_one(const data::Dataset& images) {
+/// Training ends where more images than data.max_bad cannot be read, so their files are looked for now.
+void expect_files(const data::Dataset& images, const recipe::DataSpec& spec, const std::string& place,
+                  std::vector<std::string>& notes) {
+    const auto missing = data::missing_images(images);
+    if (missing.count == 0) return;
+    if (const auto most = data::most_missing(images); !most.empty()) throw DataError(place + ": " + most);
+    if (static_cast<double>(missing.count) > spec.max_bad * static_cast<double>(missing.of))
+        throw DataError(fmt::format(
+            "{}: {}; expected at most {:.2g} % that cannot be read (data.max_bad): put the files there, "
+            "or leave their rows out; `hearth data check TABLE` lists them",
+            place, missing.text(), 100 * spec.max_bad));
+    notes.push_back(fmt::format("{}: {} left out", missing.text(), missing.count == 1 ? "it is" : "they are"));
+}
+
+/// What cannot be read of other sections is left out.
+void note_missing_files(const data::Dataset& images, const std::string& part, std::vector<std::string>& out) {
+    if (const auto missing = data::missing_images(images); missing.count > 0)
+        out.push_back(fmt::format("{}: {}: {} left out", part, missing.text(),
+                                  missing.count == 1 ? "it is" : "they are"));
+}
+
+/// Reads an image, and others where it cannot be: a table whose paths lead nowhere shows now. `place` is that
+/// of the key that names the table.
+void read_one(const data::Dataset& images, const std::string& place) {
     constexpr std::int64_t most = 5;
     const auto count = std::min(most, images.size());
     std::string reasons;
@@ -91,9 +114,10 @@ void read_one(const data::Dataset& images) {
             reasons += "\n    " + (why.starts_with(name) ? why : name + ": " + why);
         }
     }
-    if (const auto missing = data::most_missing(images); !missing.empty()) throw DataError(missing);
-    throw DataError(
-        fmt::format("tried {} of {} images, expected to read one:{}", count, images.size(), reasons));
+    if (const auto missing = data::most_missing(images); !missing.empty())
+        throw DataError(place + ": " + missing);
+    throw DataError(fmt::format("{}: tried {} of {} images, expected to read one:{}", place, count,
+                                images.size(), reasons));
 }
 
 std::int64_t count_patients(const data::Dataset& images, const std::string& column) {
@@ -170,7 +194,7 @@ std::optional<train::TrainingData> open_validation_rows(const Tables& tables, co
         out.images = rows.images;
         out.labels = std::move(rows.labels);
     }
-    read_one(*out.images);
+    read_one(*out.images, recipe.validate->place("where").text() + ": validate.where");
     out.notes = eval::expect_validation_apart(*recipe.validate, eval::validated_part(recipe, *out.images),
                                               taken(tables, recipe));
     return out;
@@ -181,10 +205,15 @@ std::optional<train::TrainingData> open_validation_rows(const Tables& tables, co
 Tables open_tables(const recipe::Recipe& recipe, const host::Registry& registry, const recipe::Opens& opens) {
     Tables out;
     Mistakes mistakes;
+    const auto place_of = [&](const recipe::LabelledSpec& spec) {
+        return data::dataset_request(recipe.data, spec, "").source_place;
+    };
     if (recipe::opens_section(opens, "data"))
         mistakes.collect([&] {
             out.data = train::open_uncached(recipe.data);  // packing would read every image
-            read_one(*out.data->images);
+            const auto place = data::dataset_request(recipe.data).source_place;
+            expect_files(*out.data->images, recipe.data, place, out.data->notes);
+            read_one(*out.data->images, place);
         });
     const auto* trained = out.data ? out.data->images.get() : nullptr;
     if (opened(recipe, opens, "probe") && recipe.probe)
@@ -193,20 +222,20 @@ Tables open_tables(const recipe::Recipe& recipe, const host::Registry& registry,
                                                 : eval::open_evaluated(recipe, *recipe.probe, trained);
             for (const auto* set : {&out.probe->first, &out.probe->second})
                 look_for_masks(*recipe.probe, *set->images, "probe");
-            read_one(*out.probe->second.images);
+            read_one(*out.probe->second.images, place_of(*recipe.probe));
         });
     if (recipe::opens_section(opens, "eval") && recipe.eval)
         mistakes.collect([&] {
             out.eval = eval::open_evaluated(recipe, *recipe.eval, trained);
             for (const auto* set : {&out.eval->first, &out.eval->second})
                 look_for_masks(*recipe.eval, *set->images, "eval");
-            read_one(*out.eval->second.images);
+            read_one(*out.eval->second.images, place_of(*recipe.eval));
         });
     if (opened(recipe, opens, "detect") && recipe.detect)
         mistakes.collect([&] {
             auto images = eval::open_anomaly_images(recipe, trained);
             check_columns(*recipe.detect, *images.test.images);
-            read_one(*images.test.images);
+            read_one(*images.test.images, place_of(recipe.detect->labelled));
             out.detect = std::move(images);
         });
     if (recipe::opens_section(opens, "data") && recipe.validate)
@@ -297,11 +326,17 @@ std::vector<std::string> notes_on(const Tables& tables, const recipe::Recipe& re
             const auto place = fmt::format("[{}] {}", section, part);
             note_missing_masks(*set->images, (*spec)->mask, place, out);
             note_missing_masks(*set->images, (*spec)->region, place, out);
+            note_missing_files(*set->images, place, out);
         }
     }
     if (tables.detect) {
         for (const auto& note : tables.detect->test.notes) out.push_back("[detect]: " + note);
         note_missing_masks(*tables.detect->test.images, recipe.detect->mask, "[detect] test", out);
+        note_missing_files(*tables.detect->normal.images, "[detect] normal", out);
+        note_missing_files(*tables.detect->test.images, "[detect] test", out);
+        if (tables.data)
+            if (auto note = eval::note_on_abnormal(recipe, *tables.data->images); !note.empty())
+                out.push_back(std::move(note));
     }
     if (tables.probe && recipe.probe->every > 0)
         for (const auto& note : eval::notes_on_absent(

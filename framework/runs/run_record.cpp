@@ -96,10 +96,25 @@ std::optional<eval::Evaluation> read_evaluation(const fs::path& folder) {
     }
 }
 
+fs::path run_that_holds(const fs::path& file) {
+    if (!fs::is_regular_file(file)) return {};
+    for (auto folder = fs::absolute(file).parent_path(); folder.has_relative_path();
+         folder = folder.parent_path())
+        if (fs::exists(folder / "run.json")) return folder;
+    return {};
+}
+
+void expect_run(const fs::path& folder) {
+    if (fs::exists(folder / "run.json")) return;
+    if (const auto run = run_that_holds(folder); !run.empty())
+        throw RecipeError(fmt::format("{}: found a file of a run, expected the run's folder: {}",
+                                      folder.string(), run.string()));
+    throw RecipeError(fmt::format("{}: found {}, expected a run folder such as runs/NAME/TIME", folder.string(),
+                                  fs::is_regular_file(folder) ? "a file" : "no run.json"));
+}
+
 RunRecord read_run_record(const fs::path& folder) {
-    if (!fs::exists(folder / "run.json"))
-        throw RecipeError(fmt::format("{}: found no run.json, expected a run folder such as runs/NAME/TIME",
-                                      folder.string()));
+    expect_run(folder);
     RunRecord out;
     out.folder = folder;
     out.run = read_object(folder / "run.json");

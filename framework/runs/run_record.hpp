@@ -29,6 +29,12 @@ struct RunRecord {
     recipe::Table resolved;                                  ///< resolved.toml
 };
 
+/// The folder of the run that a file, such as a checkpoint, lies in; "" where it lies in none or is no file.
+std::filesystem::path run_that_holds(const std::filesystem::path& file);
+
+/// Throws RecipeError when `folder` is no run.
+void expect_run(const std::filesystem::path& folder);
+
 /// Throws RecipeError when `folder` is no run, DataError that names the file when one of its files is broken.
 RunRecord read_run_record(const std::filesystem::path& folder);
 

@@ -9,6 +9,7 @@
 #include "base/atomic_file.hpp"
 #include "base/countdown.hpp"
 #include "base/counted.hpp"
+#include "base/folder.hpp"
 #include "base/json_text.hpp"
 #include "eval/metrics/metrics.hpp"
 #include "report/html.hpp"
@@ -174,7 +175,7 @@ std::vector<report::Highlight> highlights(const eval::Detection& detection) {
 void save(const fs::path& folder, const eval::Detection& detection, const std::string& checkpoint) {
     auto json = eval::to_json(detection);
     json["checkpoint"] = checkpoint;
-    fs::create_directories(folder);
+    base::make_folder(folder);
     base::write_atomically(folder / "detect.json", base::json_text(json, 1) + "\n");
     base::write_atomically(folder / "scores.csv", eval::scores_csv(detection));
     const auto plots = folder / "plots";

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include "base/status_line.hpp"
+#include "base/terminal_text.hpp"
 #include "report/wrap.hpp"
 
 namespace hearth::summary {
@@ -36,8 +37,7 @@ std::string plain(const std::vector<report::Table>& tables, const std::vector<st
 }
 
 void print_line(const std::string& text, std::FILE* to) {
-    const auto columns = columns_behind(to);
-    fmt::print(to, "{}\n", columns > 0 ? report::wrapped(text, columns) : text);
+    base::print_text(text, to);
 }
 
 void print_table(const report::Table& table, std::FILE* to) {

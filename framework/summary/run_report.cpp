@@ -13,6 +13,7 @@
 #include <sstream>
 
 #include "base/atomic_file.hpp"
+#include "base/folder.hpp"
 #include "base/json_text.hpp"
 #include "base/time_text.hpp"
 #include "eval/pictures/examples.hpp"
@@ -349,7 +350,7 @@ std::filesystem::path write_report(runs::LoadedRun& run) {
     page.sections.push_back({"Plan", "", {plan_picture(run.plan)}});
     page.sections.push_back(repeat(run));
 
-    std::filesystem::create_directories(run.results);
+    base::make_folder(run.results);
     if (!page.strips.empty()) save_sheet(run.results / "plots", "overview", page.strips);
     write_restorations(run.results, examples.restorations);
     const auto file = run.results / "report.html";

@@ -11,6 +11,7 @@
 
 #include "base/atomic_file.hpp"
 #include "base/csv.hpp"
+#include "base/folder.hpp"
 #include "eval/metrics/spread.hpp"
 #include "report/page.hpp"
 #include "runs/loaded_run.hpp"
@@ -291,7 +292,7 @@ std::string sweep_page(const std::vector<runs::Job>& jobs, report::Table table) 
 
 void write_sweep_tables(const std::vector<runs::Job>& jobs, const runs::Published& published,
                         const fs::path& out) {
-    fs::create_directories(out);
+    base::make_folder(out);
     const auto table = sweep_table(jobs, published);
     base::write_atomically(out / "sweep.csv", sweep_csv(jobs));
     base::write_atomically(out / "sweep.md", report::markdown_table(table));

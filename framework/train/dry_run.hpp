@@ -6,8 +6,11 @@
 
 namespace hearth::train {
 
-/// Puts a plan on the device of a recipe and into training mode, with the recipe's threads, or this process's share of
-/// the machine's cores, and with operations that repeat themselves where it asks for them.
+/// This process computes with the recipe's threads, or with its share of the machine's cores.
+void use_threads(const recipe::Recipe& recipe, const Comm& comm = Comm::local());
+
+/// Puts a plan on the device of a recipe and into training mode, with use_threads(), and with operations that repeat
+/// themselves where it asks for them.
 plan::Plan& make_ready(plan::Plan& plan, const recipe::Recipe& recipe, c10::Device device,
                        const Comm& comm = Comm::local());
 

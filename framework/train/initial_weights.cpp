@@ -6,6 +6,7 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <filesystem>
 #include <hearth/text.hpp>
 #include <set>
 
@@ -14,6 +15,8 @@
 
 namespace hearth::train {
 namespace {
+
+namespace fs = std::filesystem;
 
 /// The network of the file that `network` starts from; "" when the file holds a backbone under its own names.
 std::string network_in(const base::SafeTensors& file, const recipe::NetworkSpec& network) {
@@ -60,29 +63,67 @@ void check_finite(const at::Tensor& tensor, const std::string& name, const std::
                         file, name, wrong, tensor.numel()));
 }
 
-/// "augment.multi-crop" for a view, "data.size" for the image itself.
-std::string maker_of(const plan::Plan& plan, const std::string& view) {
+/// The options of an augment that are such a number in the recipe: "augment.multi-crop.global_size".
+std::vector<std::string> options_of(const recipe::Recipe& recipe, const std::string& augment, const Dim& edge) {
+    std::vector<std::string> out;
+    for (const auto& spec : recipe.augments)
+        for (std::size_t i = 0; "augment." + spec.name == augment && i < spec.options.keys().size(); ++i)
+            if (const auto* number = std::get_if<std::int64_t>(&spec.options.at(i).data);
+                number != nullptr && edge.known() && *number == edge.value())
+                out.push_back(augment + "." + spec.options.keys()[i]);
+    return out;
+}
+
+/// "augment.multi-crop.global_size" for a view, "data.size" for the image itself.
+std::string maker_of(const recipe::Recipe& recipe, const plan::Plan& plan, const plan::Wire& view) {
     for (const auto& node : plan.nodes())
-        for (const auto& wire : node.writes)
-            if (wire.name == view) return "options of " + node.id;
+        for (const auto& wire : node.writes) {
+            if (wire.name != view.name) continue;
+            const auto options = options_of(recipe, node.id, view.shape.back());
+            return options.empty()
+                       ? fmt::format("an option of {} that has its default, see `hearth plugins show {}`",
+                                     node.id, node.use)
+                       : join(options, " or ");
+        }
     return "data.size";
 }
 
-/// "'global' (2 B 1 224 224, by options of augment.multi-crop)": what a network's backbone reads.
-std::string images_of(const plan::Plan& plan, const std::string& network) {
+/// "'global' (2 B 1 224 224, by augment.multi-crop.global_size)": what a network's backbone reads.
+std::string images_of(const recipe::Recipe& recipe, const plan::Plan& plan, const std::string& network) {
     std::set<std::string> out;
     for (const auto& node : plan.nodes())
         if (node.kind == Kind::backbone && node.network == network)
             for (const auto& wire : node.reads)
                 if (wire.shape.size() >= 4)
                     out.insert(fmt::format("'{}' ({}, by {})", wire.name, to_string(wire.shape),
-                                           maker_of(plan, wire.name)));
+                                           maker_of(recipe, plan, wire)));
     return join({out.begin(), out.end()});
 }
 
-void load(const recipe::NetworkSpec& spec, const plan::Plan& plan, std::vector<std::string>& warnings) {
+/// "argument 'networks.student.init_from=x': networks.student.init_from".
+std::string place_of(const recipe::Recipe& recipe, const recipe::NetworkSpec& spec) {
+    auto origin = spec.origin;
+    const recipe::Table* at = &recipe.tree;
+    for (const auto& key : {std::string("networks"), spec.name, std::string("init_from")}) {
+        const auto* value = at == nullptr ? nullptr : at->find(key);
+        at = value != nullptr && value->is_table() ? &value->table() : nullptr;
+        if (value != nullptr) origin = value->origin;
+    }
+    return fmt::format("{}: networks.{}.init_from", origin.text(), spec.name);
+}
+
+base::SafeTensors read_weights(const recipe::Recipe& recipe, const recipe::NetworkSpec& spec) {
+    try {
+        return base::read_safetensors(spec.init_from);
+    } catch (const DataError& error) {
+        throw DataError(fmt::format("{}: {}", place_of(recipe, spec), error.what()));
+    }
+}
+
+void load(const recipe::Recipe& recipe, const recipe::NetworkSpec& spec, const plan::Plan& plan,
+          std::vector<std::string>& warnings) {
     const auto& network = *plan.network(spec.name);
-    const auto file = base::read_safetensors(spec.init_from);
+    const auto file = read_weights(recipe, spec);
     const auto source = network_in(file, spec);
     std::set<std::string> unused;
     for (const auto& [name, tensor] : file.tensors)
@@ -106,7 +147,7 @@ void load(const recipe::NetworkSpec& spec, const plan::Plan& plan, std::vector<s
                 fmt::format("{}: {} has '{}' as [{}], expected [{}] for {}; the options of the backbone (size, "
                             "patch) and the images it is built for must be those of the file: it reads {}",
                             spec.origin.text(), spec.init_from, wanted, fmt::join(found.sizes(), ", "),
-                            fmt::join(tensor.sizes(), ", "), name, images_of(plan, spec.name)));
+                            fmt::join(tensor.sizes(), ", "), name, images_of(recipe, plan, spec.name)));
         check_finite(found, wanted, spec.init_from);
         tensor.copy_(found);
         unused.erase(wanted);
@@ -125,10 +166,26 @@ void load(const recipe::NetworkSpec& spec, const plan::Plan& plan, std::vector<s
 
 }  // namespace
 
+void expect_initial_weights(const recipe::Recipe& recipe) {
+    for (const auto& spec : recipe.networks) {
+        const fs::path file = spec.init_from;
+        if (file.empty() || fs::is_regular_file(file)) continue;
+        std::string instead;
+        for (const auto* name : {"checkpoints/last.safetensors", "model.safetensors"})
+            if (instead.empty() && fs::exists(file / name))
+                instead = fmt::format("; that of this folder is {}", (file / name).string());
+        throw DataError(fmt::format(
+            "{}: found {} {}, expected a safetensors file, such as the "
+            "checkpoints/last.safetensors of a run{}",
+            place_of(recipe, spec), fs::is_directory(file) ? "the folder" : "no file", file.string(), instead));
+    }
+}
+
 std::vector<std::string> load_initial_weights(const recipe::Recipe& recipe, plan::Plan& plan) {
+    expect_initial_weights(recipe);
     std::vector<std::string> warnings;
     for (const auto& spec : recipe.networks)
-        if (!spec.init_from.empty() && plan.network(spec.name) != nullptr) load(spec, plan, warnings);
+        if (!spec.init_from.empty() && plan.network(spec.name) != nullptr) load(recipe, spec, plan, warnings);
     for (const auto& spec : recipe.networks) {
         const auto* leader = recipe.network(spec.follows);
         if (leader != nullptr && !leader->init_from.empty() && spec.init_from.empty())

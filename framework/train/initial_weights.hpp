@@ -9,6 +9,9 @@
 
 namespace hearth::train {
 
+/// Throws DataError where an init_from names no file, with the key, and of a run's folder its file.
+void expect_initial_weights(const recipe::Recipe& recipe);
+
 /// Loads the safetensors file of each network that names one: a checkpoint of Hearth
 /// ("student.backbone.norm.bias"), where `init_network` is taken, without it the network of the same name or
 /// else the only one; or a backbone under its own names ("norm.bias", as timm and torchvision write them).

@@ -12,6 +12,23 @@
 
 namespace hearth::train {
 
+namespace {
+
+/// [1 + T] in double: the loss and its terms, as few operations where they are of one type.
+at::Tensor in_one(const plan::StepOutput& out, c10::Device device) {
+    std::vector<at::Tensor> values = {out.total.detach().reshape({})};
+    for (const auto& [name, value] : out.terms) values.push_back(value.detach().reshape({}));
+    const auto options = values.front().options();
+    const bool alike = std::ranges::all_of(values, [&](const at::Tensor& value) {
+        return value.device() == options.device() && value.dtype() == options.dtype();
+    });
+    if (!alike)
+        for (auto& value : values) value = value.to(device, at::kDouble);
+    return at::stack(values).to(at::kDouble);
+}
+
+}  // namespace
+
 Journal::Journal(const recipe::Recipe& recipe, const plan::Plan& plan, Stepper& stepper, RunFolder& folder,
                  const Comm& comm, c10::Device device, std::int64_t steps_before)
     : recipe_(recipe),
@@ -37,19 +54,22 @@ void Journal::begin() {
 }
 
 void Journal::add(const plan::StepOutput& out, std::int64_t images) {
-    const auto sum_up = [](at::Tensor& sum, const at::Tensor& value) {
-        const auto exact = value.detach().to(at::kDouble).reshape({});
-        sum = sum.defined() ? sum + exact : exact;
-    };
+    std::vector<std::string> names;
+    for (const auto& [name, value] : out.terms) names.push_back(name);
     const auto number = static_cast<std::size_t>(out.phase - plan_.phases().data());
-    auto& phase = window_.phases[number];
-    sum_up(phase.loss, out.total);
-    ++phase.micro_steps;
-    for (const auto& [name, value] : out.terms) {
-        auto term = std::ranges::find(window_.terms, name, &OfTerm::name);
-        if (term == window_.terms.end()) term = window_.terms.insert(term, {name, number, {}});
-        sum_up(term->sum, value);
+    auto sum = std::ranges::find_if(
+        window_.sums, [&](const OfTerms& other) { return other.phase == number && other.names == names; });
+    if (sum == window_.sums.end()) sum = window_.sums.insert(sum, {number, names});
+    auto values = in_one(out, device_);
+    auto none = at::zeros_like(values, at::kBool);
+    if (!names.empty()) {
+        const auto of_terms = values.slice(0, 1).isnan();
+        none = at::cat({of_terms.all().view({1}), of_terms});
+        values = values.masked_fill(none, 0);
     }
+    sum->values = sum->values.defined() ? sum->values + values : values;
+    sum->empty = sum->empty.defined() ? sum->empty + none : none.to(at::kDouble);
+    ++sum->micro_steps;
     window_.images += images;
     const auto& watched = recipe_.monitor;
     const auto features = plan_.watched_features(watched);
@@ -68,8 +88,7 @@ void Journal::add_updates(const std::vector<Stepper::Updates>& updates, const Pr
         phase.gradient_norm += update.gradient_norm;
     }
     if (progress.step > 0) return;
-    std::vector<std::string> names;
-    for (const auto& term : window_.terms) names.push_back(term.name);
+    auto names = term_names();
     require_watched_term(recipe_, names);
     if (!updates.empty()) names.insert(names.begin(), "loss");  // else nothing has a loss
     monitor_.require(names);
@@ -82,25 +101,50 @@ std::optional<double> Journal::Means::loss() const {
     return sum;
 }
 
+std::vector<std::string> Journal::term_names() const {
+    std::vector<std::string> names;
+    for (const auto& sum : window_.sums)
+        std::ranges::copy_if(sum.names, std::back_inserter(names),
+                             [&](const std::string& name) { return std::ranges::count(names, name) == 0; });
+    return names;
+}
+
 Journal::Means Journal::global_means() const {
     std::vector<double> counts = {static_cast<double>(window_.images)};
     std::vector<at::Tensor> sums;
-    for (const auto& phase : window_.phases) {
-        counts.push_back(static_cast<double>(phase.micro_steps));
-        sums.push_back(phase.loss.defined() ? phase.loss : at::zeros({}, at::kDouble));
+    for (const auto& sum : window_.sums) {
+        counts.push_back(static_cast<double>(sum.micro_steps));
+        sums.insert(sums.end(), {sum.values.to(device_), sum.empty.to(device_)});
     }
-    for (const auto& term : window_.terms) sums.push_back(term.sum);
-    for (auto& sum : sums) sum = sum.to(device_);
-    auto all = at::cat({at::tensor(counts, at::kDouble), at::stack(sums).cpu()});
+    auto all = at::tensor(counts, at::kDouble);
+    if (!sums.empty()) all = at::cat({all, at::cat(sums).cpu()});
     comm_.all_reduce_sum(all);
     const auto* value = all.const_data_ptr<double>();
     const auto* micro_steps = value + 1;
-    const auto* sum = value + counts.size();
+    const auto* next = value + counts.size();
+    const auto names = term_names();
+    struct Mean {
+        double sum = 0, count = 0;
+        double value() const { return sum / count; }
+    };
+    std::vector<Mean> losses(window_.phases.size()), terms(names.size());
+    for (const auto& sum : window_.sums) {
+        const auto width = sum.names.size() + 1;
+        for (std::size_t i = 0; i < width; ++i) {
+            auto& mean = i == 0 ? losses[sum.phase]
+                                : terms[static_cast<std::size_t>(std::ranges::find(names, sum.names[i - 1]) -
+                                                                 names.begin())];
+            mean.sum += next[i];
+            mean.count += *micro_steps - next[width + i];
+        }
+        next += 2 * width;
+        ++micro_steps;
+    }
     Means means;
     means.images = value[0];
-    for (std::size_t i = 0; i < window_.phases.size(); ++i) means.losses.push_back(*sum++ / micro_steps[i]);
-    for (const auto& term : window_.terms)
-        means.terms.emplace_back(term.name, *sum++ / micro_steps[term.phase]);
+    for (const auto& loss : losses) means.losses.push_back(loss.value());
+    for (std::size_t i = 0; i < names.size(); ++i)
+        if (terms[i].count > 0) means.terms.emplace_back(names[i], terms[i].value());
     return means;
 }
 
@@ -155,6 +199,7 @@ nlohmann::json Journal::metrics_line(const Report& report, const Means& means, c
         entry["loss"] = means.losses[i];
         entry["updates"] = window.updates;
     }
+    if (!term_names().empty()) line["terms"] = nlohmann::json::object();
     for (const auto& [name, value] : means.terms) line["terms"][name] = value;
     const auto parts = stepper_.clock().take();
     for (std::size_t i = 0; i < parts.size(); ++i)

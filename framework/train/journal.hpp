@@ -57,32 +57,35 @@ class Journal {
     void flush();
 
   private:
-    /// Sums of scalars are fp64 tensors where the losses are, so that a step on a GPU does not wait for them.
     struct OfPhase {
-        at::Tensor loss;
-        std::int64_t micro_steps = 0, updates = 0;
+        std::int64_t updates = 0;
         double gradient_norm = 0;
     };
-    struct OfTerm {
-        std::string name;
+    /// Sums over micro-steps of one phase that tell the same terms, [1 + T], the loss first. They are where the losses
+    /// are, so that a step on a GPU does not wait for them. `empty` counts micro-steps without a sample: a term that is
+    /// no number, and a loss whose terms are none.
+    struct OfTerms {
         std::size_t phase;
-        at::Tensor sum;
+        std::vector<std::string> names;
+        at::Tensor values = {}, empty = {};
+        std::int64_t micro_steps = 0;
     };
     struct Window {
         std::vector<OfPhase> phases;  ///< of the plan
-        std::vector<OfTerm> terms;    ///< in the order in which they came
+        std::vector<OfTerms> sums;    ///< in the order in which they came
         std::int64_t images = 0;
         std::chrono::steady_clock::time_point start = std::chrono::steady_clock::now();
     };
-    /// Means of the window over all processes.
+    /// Means of the window over all processes, of the micro-steps that had a sample.
     struct Means {
         double images = 0;           ///< how many there were
-        std::vector<double> losses;  ///< of the phases; NaN of one that had no turn
-        Terms terms;
+        std::vector<double> losses;  ///< of the phases; NaN of one that had no turn, or no sample
+        Terms terms;                 ///< without those that had no sample
         /// The sum of the phases' losses; nothing where none had one, as in a recipe that only fits.
         std::optional<double> loss() const;
     };
     Window fresh_window() const;
+    std::vector<std::string> term_names() const;
     Means global_means() const;
     Report report_of(const Means& means, const Progress& progress, double stalled) const;
     nlohmann::json metrics_line(const Report& report, const Means& means, const Progress& progress);

@@ -59,7 +59,7 @@ Health measure_health(const at::Tensor& features, const at::Tensor& assignments)
     }
     health.std = numbers[0] * std::sqrt(static_cast<double>(x.size(1)));
     health.rank = effective_rank(all.slice(0, 3).view_as(gram));
-    if (assignments.defined())
+    if (assignments.defined() && assignments.numel() > assignments.size(-1))  // one row says nothing of a mean
         health.entropy =
             assignments.size(-1) > 1 ? numbers[2] / std::log(static_cast<double>(assignments.size(-1))) : 1.0;
     return health;
@@ -89,7 +89,7 @@ namespace {
 
 std::string what_is_wrong(const Health& health, const recipe::MonitorSpec& spec) {
     if (std::isnan(health.std)) return "the features are not finite";
-    if (health.std < spec.min_std)
+    if (health.max_rank >= 1 && health.std < spec.min_std)  // of a single row there is no spread
         return fmt::format("feature spread {:.2g} is below {:.2g} (monitor.min_std)", health.std, spec.min_std);
     if (health.rank < spec.min_rank && health.max_rank >= 2 * spec.min_rank)
         return fmt::format("effective rank {:.2f} is below {:.2f} (monitor.min_rank)", health.rank,

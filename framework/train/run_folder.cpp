@@ -125,6 +125,7 @@ fs::path make_new(const fs::path& home) {
 /// Not there, or with no more than a run leaves that was killed before it wrote anything.
 bool is_bare(const fs::path& folder) {
     if (!fs::exists(folder)) return true;
+    if (!fs::is_directory(folder)) return false;
     const fs::directory_iterator entries(folder);
     return std::all_of(begin(entries), end(entries), [](const auto& entry) {
         const auto name = entry.path().filename();
@@ -207,6 +208,20 @@ std::string recipe_changes(const fs::path& folder, const recipe::Recipe& recipe,
     return out;
 }
 
+bool is_described_anew(const fs::path& folder, const recipe::Recipe& recipe, int world) {
+    const auto differences = differences_from(folder, recipe, world);
+    return differences.size() == 1 && differences.front().key == "description";
+}
+
+bool never_began(const fs::path& folder) {
+    const auto run = base::read_json_file(folder / "run.json");
+    const auto checkpoints = folder / "checkpoints";
+    std::error_code absent;
+    const auto told = fs::file_size(folder / "metrics.jsonl", absent);
+    return run.is_object() && run.value("status", "") == "failed" && (absent || told == 0) &&
+           (!fs::is_directory(checkpoints) || fs::is_empty(checkpoints));
+}
+
 RunFolder RunFolder::open(const recipe::Recipe& recipe, const fs::path& out, Resume resume, bool overwrite,
                           int world) {
     RunFolder folder;
@@ -220,7 +235,8 @@ RunFolder RunFolder::open(const recipe::Recipe& recipe, const fs::path& out, Res
             "found no run to resume in {}; name it with --out, or start one without --resume", home.string()));
     if (folder.path_.empty()) folder.path_ = make_new(home);
     const bool there = fs::exists(folder.path_ / "run.json");
-    if (there && resume == Resume::no && !overwrite)
+    folder.anew_ = there && !overwrite && never_began(folder.path_);
+    if (there && !folder.anew_ && resume == Resume::no && !overwrite)
         throw RecipeError(
             fmt::format("{} already holds a run; go on with --resume, start again with --overwrite, or choose "
                         "another --out",
@@ -238,8 +254,8 @@ RunFolder RunFolder::open(const recipe::Recipe& recipe, const fs::path& out, Res
     std::error_code failed;
     fs::create_directories(folder.path_ / "checkpoints", failed);
     if (failed) throw DataError(fmt::format("cannot make {}: {}", folder.path_.string(), failed.message()));
-    folder.lock(there && overwrite);
-    if (folder.resumes_ || (there && needed)) folder.read_run(recipe, resume);
+    folder.lock((there && overwrite) || folder.anew_);
+    if (folder.resumes_ || (there && needed && !folder.anew_)) folder.read_run(recipe, resume);
     if (!folder.resumes_) folder.run_ = nlohmann::json::object();  // it ended before its first checkpoint
     return folder;
 }
@@ -249,13 +265,15 @@ void RunFolder::read_run(const recipe::Recipe& recipe, Resume resume) {
     run_ = nlohmann::json::parse(in, nullptr, false);
     if (run_.is_discarded()) run_ = nlohmann::json::object();
     const auto hash = recipe_hash(recipe, world_), before = run_.value("recipe_hash", hash);
-    if (before == hash) return;
+    if (before == hash || is_described_anew(path_, recipe, world_)) return;
     const bool more = only_more_epochs(differences_from(path_, recipe, world_));
     longer_ = more && resume == Resume::longer;
     if (longer_) return;
     const auto changes = recipe_changes(path_, recipe, world_);
     throw RecipeError(fmt::format(
-        "{} was made by another recipe{}\n{}put the recipe back, or choose another --out", path_.string(),
+        "{} was made by another recipe{}\n{}put the recipe back, start again with --overwrite, or choose "
+        "another --out",
+        path_.string(),
         changes.empty()
             ? fmt::format(" (hash {}, this one {}; its own is {}/resolved.toml)", before, hash, path_.string())
             : ":" + changes,

@@ -25,7 +25,7 @@ class RunFolder {
     /// Makes or reopens the folder. `out` may be empty: runs/<name>/<time>, or when resuming the newest run of
     /// that name. A new folder of that kind is one that nobody else has: "<time>-2" where a run began in the
     /// same second. With `overwrite` a run that is there is deleted. The folder is locked while this object
-    /// lives, where its file system has locks: throws RecipeError where another process writes this run, where
+    /// lives, where its file system has locks. A run that never_began() is begun anew, whatever is asked for. Throws RecipeError where another process writes this run, where
     /// there is a run and neither is asked for, or none to resume, and where the run to resume had another
     /// recipe, naming the keys that differ. `world`: the number of processes of the run.
     static RunFolder open(const recipe::Recipe& recipe, const std::filesystem::path& out, Resume resume,
@@ -38,6 +38,8 @@ class RunFolder {
         return path_ / "checkpoints" / (name + ".safetensors");
     }
     bool resumes() const { return resumes_; }
+    /// Whether a run was here that never_began().
+    bool begun_anew() const { return anew_; }
     /// Whether another process that wants to write this run is refused.
     bool is_locked() const { return lock_ != nullptr && lock_->holds(); }
 
@@ -65,12 +67,16 @@ class RunFolder {
     void read_run(const recipe::Recipe& recipe, Resume resume);
     std::filesystem::path path_;
     bool resumes_ = false, writes_ = true;
+    bool anew_ = false;
     bool longer_ = false;  ///< it resumes with more epochs than it had
     int world_ = 1;
     std::shared_ptr<const base::FileLock> lock_;
     nlohmann::json run_;
     std::ofstream metrics_;
 };
+
+/// Whether the folder holds a run that failed before its first step: nothing was learned that could be lost.
+bool never_began(const std::filesystem::path& folder);
 
 /// Short identity of a resolved recipe: FNV-1a of its TOML, as 16 hex digits. What only says how to run it
 /// (workers, threads, device, how often to log and to keep checkpoints) does not count. train.batch counts
@@ -80,6 +86,9 @@ std::string recipe_hash(const recipe::Recipe& recipe, int world = 1);
 /// In which keys a recipe differs from that of the run in this folder, a line each, with both values; "" where
 /// none does, or the folder's recipe cannot be read. Keys that recipe_hash() leaves out are left out.
 std::string recipe_changes(const std::filesystem::path& folder, const recipe::Recipe& recipe, int world = 1);
+
+/// Whether the recipe differs from that of the run in this folder by its description alone, which trains nothing.
+bool is_described_anew(const std::filesystem::path& folder, const recipe::Recipe& recipe, int world = 1);
 
 /// Merges `values` into `evaluation` of run.json, of a run whose training has ended: nobody else writes it.
 void record_evaluation(const std::filesystem::path& run, const nlohmann::json& values);

@@ -4,8 +4,11 @@
 #include <poll.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <cerrno>
+#include <cstdint>
 #include <cstdlib>
+#include <ctime>
 #include <exception>
 #include <hearth/error.hpp>
 #include <string_view>
@@ -18,6 +21,17 @@ namespace {
 
 volatile std::sig_atomic_t received_signal = 0;
 volatile std::sig_atomic_t tells_of_signals = 1;
+std::atomic<std::int64_t> received_at = 0;  // milliseconds
+static_assert(decltype(received_at)::is_always_lock_free);
+
+/// Two that come within it are one: a signal to a group of processes also comes from whoever passes it on.
+constexpr std::int64_t at_once = 300;
+
+std::int64_t milliseconds() {
+    timespec now{};
+    ::clock_gettime(CLOCK_MONOTONIC, &now);
+    return std::int64_t{now.tv_sec} * 1000 + now.tv_nsec / 1'000'000;
+}
 
 /// Not where it would have to wait, as for a terminal that is stopped.
 void say_stopping() {
@@ -31,15 +45,27 @@ void say_stopping() {
 
 void on_signal(int signal) {
     // The second time the user means it; a connection that is lost may send SIGHUP twice.
+    const auto now = milliseconds();
     if (received_signal == signal && (signal == SIGINT || signal == SIGTERM)) {
+        if (now - received_at < at_once) return;
         std::signal(signal, SIG_DFL);
         std::raise(signal);
     }
     received_signal = signal;
+    received_at = now;
     if (tells_of_signals != 0 && (signal == SIGINT || signal == SIGTERM)) say_stopping();
 }
 
 volatile std::sig_atomic_t signal_pipe = -1;
+
+volatile std::sig_atomic_t passed_signal = 0, passed_to = 0;
+
+void pass_to_child(int signal) {
+    const int error = errno;
+    passed_signal = signal;
+    if (passed_to > 0) ::kill(passed_to, signal);
+    errno = error;
+}
 
 /// A handler may do next to nothing: it writes the signal's number for a thread that may do all.
 void pass_on(int signal) {
@@ -83,6 +109,41 @@ StopSignals::~StopSignals() {
 
 int StopSignals::received() {
     return received_signal;
+}
+
+SignalsPassedOn::SignalsPassedOn() {
+    passed_signal = 0;
+    passed_to = 0;
+    take_signals(before_, pass_to_child);
+}
+
+SignalsPassedOn::~SignalsPassedOn() {
+    give_back(before_);
+}
+
+int SignalsPassedOn::received() {
+    return passed_signal;
+}
+
+void SignalsPassedOn::to(pid_t child) {
+    passed_to = child;
+}
+
+std::string signal_name(int signal) {
+    switch (signal) {
+        case SIGINT:
+            return "SIGINT";
+        case SIGTERM:
+            return "SIGTERM";
+        case SIGHUP:
+            return "SIGHUP";
+        case SIGUSR1:
+            return "SIGUSR1";
+        case SIGUSR2:
+            return "SIGUSR2";
+        default:
+            return "signal " + std::to_string(signal);
+    }
 }
 
 EndAtSignal::EndAtSignal(std::function<void(int signal)> last) {

@@ -53,6 +53,7 @@ TrainSummary train_stages(const recipe::Recipe& whole, const host::Registry& reg
     TrainSummary summary;
     NamedTensors carried;
     double seconds = 0;
+    std::int64_t steps_here = 0;
     for (; at.stage < stages.size(); ++at.stage, at.resumes = false) {
         TrainRequest own = request;
         own.plan = std::move(plans.front());
@@ -66,8 +67,10 @@ TrainSummary train_stages(const recipe::Recipe& whole, const host::Registry& reg
         Trainer trainer(stages[at.stage], registry, std::move(own));
         summary = trainer.run();
         seconds += summary.seconds;
+        steps_here += summary.steps_here;
         at.steps_before += summary.steps;
         summary.steps = at.steps_before;
+        summary.steps_here = steps_here;
         summary.seconds = seconds;
         if (summary.stopped) break;
         carried = trainer.handed_on();

@@ -9,8 +9,10 @@
 #include <utility>
 
 #include "base/atomic_file.hpp"
+#include "base/counted.hpp"
 #include "base/fnv.hpp"
 #include "base/json_text.hpp"
+#include "base/terminal_text.hpp"
 #include "base/time_text.hpp"
 #include "host/last_words.hpp"
 #include "host/memory_error.hpp"
@@ -79,6 +81,11 @@ auto Trainer::recorded(const Work& work) -> decltype(work()) {
         fail(static_cast<int>(host::code_of(error)), error.what());
         throw;
     }
+}
+
+std::string TrainSummary::text() const {
+    const auto here = base::counted(steps_here, "step") + " in " + base::duration_text(seconds);
+    return steps_here == steps ? here : fmt::format("{}, {} in all", here, steps);
 }
 
 Trainer::Trainer(const recipe::Recipe& recipe, const host::Registry& registry, TrainRequest request)
@@ -163,7 +170,7 @@ void Trainer::start() {
 void Trainer::restore() {
     progress_.step = checkpoints_->load(progress_, [&](const std::string& warning) {
         folder_.log("warning: " + warning);
-        if (!request_.quiet && first()) fmt::print(stderr, "warning: {}\n", warning);
+        if (!request_.quiet && first()) base::print_text("warning: " + warning);
     });
     folder_.rewind(steps_before() + progress_.step);
 }
@@ -174,7 +181,13 @@ RunFolder open_folder(const recipe::Recipe& recipe, const host::Registry& regist
         auto folder = RunFolder::open(recipe, request.out, request.resume, request.overwrite,
                                       request.group == nullptr ? 1 : request.group->world_size());
         const auto others = folder.check_plugins(recipe, registry, request.strict);
-        if (!others.empty() && !request.quiet) fmt::print(stderr, "warning: {}\n", others);
+        if (!others.empty() && !request.quiet) base::print_text("warning: " + others);
+        if (folder.begun_anew()) {
+            const auto note = fmt::format("note: the run in {} failed before its first step: it is begun anew",
+                                          folder.path().string());
+            folder.log(note);
+            if (!request.quiet) base::print_text(note);
+        }
         if (request.group == nullptr) return folder;
         request.group->from_first(nlohmann::json({{"path", std::filesystem::absolute(folder.path()).string()},
                                                   {"resumes", folder.resumes()}})
@@ -210,16 +223,17 @@ TrainSummary Trainer::train() {
     keeper_ = &keeper;
     const auto start = std::chrono::steady_clock::now();
     const auto from = progress_.step;
-    view_->say(
-        fmt::format("{}{} in {}: {} images, {} epochs of {} steps, batch {}{}{}, {} on {}, {} loader workers",
-                    recipe_.stage ? fmt::format("stage {} ({} of {}): ", recipe_.stage->name,
-                                                recipe_.stage->number + 1, recipe_.stage->count)
-                                  : "",
-                    resumes() ? fmt::format("resuming at step {}", from) : "training", folder_.path().string(),
-                    data_.images->size(), recipe_.train.epochs, progress_.steps_per_epoch, recipe_.train.batch,
-                    recipe_.train.accumulate > 1 ? fmt::format(" x {}", recipe_.train.accumulate) : "",
-                    comm().world_size() > 1 ? fmt::format(" x {} processes", comm().world_size()) : "",
-                    stepper_->bf16() ? "bf16" : "fp32", device_.str(), loader_->workers()));
+    view_->say(fmt::format(
+        "{}{} in {}: {} images, {} of {}, batch {}{}{}, {} on {}, {}",
+        recipe_.stage ? fmt::format("stage {} ({} of {}): ", recipe_.stage->name, recipe_.stage->number + 1,
+                                    recipe_.stage->count)
+                      : "",
+        resumes() ? fmt::format("resuming at step {}", from) : "training", folder_.path().string(),
+        data_.images->size(), base::counted(recipe_.train.epochs, "epoch"),
+        base::counted(progress_.steps_per_epoch, "step"), recipe_.train.batch,
+        recipe_.train.accumulate > 1 ? fmt::format(" x {}", recipe_.train.accumulate) : "",
+        comm().world_size() > 1 ? fmt::format(" x {} processes", comm().world_size()) : "",
+        stepper_->bf16() ? "bf16" : "fp32", device_.str(), base::counted(loader_->workers(), "loader worker")));
     view_->say(data_.cache.text());
     if (recipe_.losses.empty()) view_->say("there is no [[loss]]: nothing is trained, components only fit");
     for (const auto& warning : plan_.warnings()) view_->say("warning: " + warning);
@@ -242,6 +256,7 @@ TrainSummary Trainer::train() {
     TrainSummary summary;
     summary.run = folder_.path();
     summary.steps = progress_.step;
+    summary.steps_here = progress_.step - from;
     summary.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
     summary.stopped = stopped;
     summary.first = first();
@@ -254,11 +269,11 @@ TrainSummary Trainer::train() {
     if (stopped) save_last();
     settle_checkpoints();
     if (stopped) {
-        const auto by = StopSignals::received() != 0 ? fmt::format("by signal {}", StopSignals::received())
+        const auto by = StopSignals::received() != 0 ? "by " + signal_name(StopSignals::received())
                                                      : "by a signal to another process";
         view_->say(fmt::format("stopped {} at step {}; go on with --resume", by, progress_.step));
     } else {  // on the terminal the verb says it
-        folder_.log(fmt::format("trained {} steps in {}", summary.steps, base::duration_text(summary.seconds)));
+        folder_.log("trained " + summary.text());
     }
     if (stopped || last_stage)
         folder_.update({{"status", stopped ? "stopped" : "finished"}, {"exit_code", stopped ? 75 : 0}});

@@ -61,8 +61,11 @@ struct TrainRequest {
 
 struct TrainSummary {
     std::filesystem::path run;
-    std::int64_t steps = 0;
+    std::int64_t steps = 0;       ///< of the whole run
+    std::int64_t steps_here = 0;  ///< of this session, in `seconds`
     double seconds = 0;
+    /// "103 steps in 6 s, 240 in all", without the second where they are all.
+    std::string text() const;
     bool stopped = false;  ///< by a signal, after a checkpoint
     bool first = true;     ///< this process keeps the run folder
 };

@@ -46,9 +46,12 @@ TrainingData open_uncached(const recipe::DataSpec& spec) {
     out.whole = out.images;
     if (const auto repeated = data::repeated_images(*out.images)) out.notes.push_back(*repeated);
     data::expect_patients(*out.images, data::label_rule(spec));
+    if (auto note = data::note_on_patients(*out.images, data::label_rule(spec)); !note.empty())
+        out.notes.push_back(std::move(note));
     if (!spec.mask.empty()) expect_masks(*out.images, spec);
     if (spec.label.empty()) return out;
     out.labels = data::read_labels(*out.images, data::label_rule(spec));
+    out.notes.insert(out.notes.end(), out.labels.notes.begin(), out.labels.notes.end());
     if (spec.fraction >= 1 && spec.folds == 0) return out;
     out.rows = data::choose(out.labels.strata(), out.labels.patients, data::subset_rule(spec));
     out.labels = data::rows_of(out.labels, *out.rows);

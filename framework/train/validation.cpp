@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 #include <hearth/mixed_precision.hpp>
 #include <hearth/text.hpp>
 #include <utility>
@@ -23,10 +24,10 @@ std::int64_t even_batch(std::int64_t images, std::int64_t batch, std::int64_t co
     return (images + batches - 1) / batches * copies;
 }
 
-void add_to(Terms& sums, const std::string& name, double value) {
-    auto found = std::ranges::find(sums, name, &Terms::value_type::first);
-    if (found == sums.end()) found = sums.insert(found, {name, 0});
-    found->second += value;
+double& value_of(Terms& values, const std::string& name) {
+    auto found = std::ranges::find(values, name, &Terms::value_type::first);
+    if (found == values.end()) found = values.insert(found, {name, 0});
+    return found->second;
 }
 
 }  // namespace
@@ -34,16 +35,11 @@ void add_to(Terms& sums, const std::string& name, double value) {
 TrainingData open_validation(const recipe::Recipe& recipe, const data::Labels& trained) {
     auto spec = recipe.data;
     spec.where = recipe.validate->where;
+    auto request = data::dataset_request(spec);
+    request.where_place = recipe.validate->place("where").text() + ": validate.where";
+    request.without_split.clear();  // all rows are those that are trained on
     TrainingData out;
-    try {
-        out.images = data::open_dataset(data::dataset_request(spec));
-    } catch (const RecipeError& error) {
-        throw RecipeError(
-            fmt::format("{}: validate.where: {}", recipe.validate->place("where").text(), error.what()));
-    } catch (const DataError& error) {
-        throw DataError(
-            fmt::format("{}: validate.where: {}", recipe.validate->place("where").text(), error.what()));
-    }
+    out.images = data::open_dataset(request);
     out.whole = out.images;
     if (!spec.label.empty())
         out.labels = data::read_labels(*out.images, data::label_rule(spec), trained.classes);
@@ -78,7 +74,7 @@ Validation::Validation(const recipe::Recipe& recipe, const plan::Plan& plan, Tra
 }
 
 Terms Validation::measure(Context now, const Told& told) {
-    Terms sums = {{"total", 0}};
+    Sums sums;
     std::int64_t samples = 0;
     now.draw = 0;
     loader_->begin(/*epoch=*/0);
@@ -88,27 +84,38 @@ Terms Validation::measure(Context now, const Told& told) {
         batch = {};
         if (told) told(samples / recipe_.data.samples_per_image, images_);
     }
-    for (auto& [name, sum] : sums) sum /= static_cast<double>(samples);
-    return sums;
+    for (auto& [name, sum] : sums.of) sum /= static_cast<double>(samples) - value_of(sums.empty, name);
+    return sums.of;
 }
 
-void Validation::add(Tensors batch, const Context& now, Terms& sums) const {
+// A term that is no number has no sample in the batch, and nor has a total of none but such terms.
+void Validation::add(Tensors batch, const Context& now, Sums& sums) const {
     // What draws from LibTorch's generator draws the same each time, whatever ran before.
     at::manual_seed(now.seed * 1000003u + now.draw);
     const auto rows = static_cast<double>(batch["index"].size(0));
     Tensors here;
-    for (const auto& [name, tensor] : batch) here.set(name, data::moved(tensor, now.device, loader_->channels()));
+    for (const auto& [name, tensor] : batch)
+        here.set(name, data::moved(tensor, now.device, loader_->channels()));
     auto context = now;
+    std::size_t terms = 0, empty = 0;
     for (const auto& phase : plan_.phases()) {
         const at::AutoGradMode gradients(!phase.asked.empty());
         const MixedPrecision mixed(now.device.type(), bf16_);
         const auto out = plan_.step(phase, here, context);
         for (const auto& name : phase.keeps)
             if (out.tensors.has(name)) here.set(name, out.tensors[name].detach());
-        if (out.total.defined()) add_to(sums, "total", rows * out.total.item<double>());
-        for (const auto& [name, value] : out.terms) add_to(sums, name, rows * value.item<double>());
+        if (out.total.defined()) value_of(sums.of, "total") += rows * out.total.item<double>();
+        for (const auto& [name, value] : out.terms) {
+            const double number = value.item<double>();
+            const bool none = std::isnan(number);
+            value_of(sums.of, name) += none ? 0 : rows * number;
+            value_of(sums.empty, name) += none ? rows : 0;
+            ++terms;
+            empty += none;
+        }
         ++context.draw;
     }
+    if (terms > 0 && empty == terms) value_of(sums.empty, "total") += rows;
 }
 
 double watched_value(const Terms& values, const recipe::Recipe& recipe) {

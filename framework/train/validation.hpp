@@ -30,16 +30,21 @@ class Validation {
     Validation(const recipe::Recipe& recipe, const plan::Plan& plan, TrainingData rows, c10::Device device);
 
     /// Means over all rows: "total", the weighted loss, summed over phases, then the terms of the losses by
-    /// name. In batches of about train.batch that are alike in size. The views of an image and
-    /// what components draw are the same in each call. `now` is of one process that neither trains nor learns,
-    /// and the plan in evaluation mode. An image that cannot be read is replaced by the next one, as in
+    /// name; batches without a sample of it are left out, and a term without any is NaN. In batches of about
+    /// train.batch that are alike in size. The views of an image and what components draw are the same in each
+    /// call. `now` is of one process that neither trains nor learns, and the plan in evaluation mode. An image that cannot be read is replaced by the next one, as in
     /// training. Throws DataError where more than data.max_bad cannot.
     Terms measure(Context now, const Told& told = {});
     /// Images met so far that cannot be read.
     std::vector<data::Quarantined> unreadable() const { return loader_->quarantine(); }
 
   private:
-    void add(Tensors batch, const Context& now, Terms& sums) const;
+    /// By name, over rows, and the rows of batches in which it has no sample.
+    struct Sums {
+        Terms of = {{"total", 0}};
+        Terms empty = {};
+    };
+    void add(Tensors batch, const Context& now, Sums& sums) const;
 
     const recipe::Recipe& recipe_;
     const plan::Plan& plan_;

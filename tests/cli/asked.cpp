@@ -65,6 +65,54 @@ TEST_CASE("how to compute is no other question") {
     CHECK_FALSE(fs::exists(box.folder / "run/asked"));
 }
 
+TEST_CASE("another checkpoint is another question, and those there are come with one that is not") {
+    const AskedBox box;
+    fs::copy(box.folder / "run/checkpoints/last.safetensors", box.folder / "run/checkpoints/best.safetensors");
+    const auto own = box.folder.read("run/eval.json");
+    const auto outcome = box.run({"probe", "run", "--checkpoint", "best", "eval.k=3", "--quiet"});
+    INFO(outcome.err);
+    REQUIRE(outcome.code == 0);
+    CHECK(box.folder.read("run/eval.json") == own);
+    const auto answer = nlohmann::json::parse(box.folder.read("run/asked/checkpoint=best,eval.k=3/eval.json"));
+    CHECK(answer["checkpoint"] == "best.safetensors");
+    CHECK(answer["asked"] == nlohmann::json({"--checkpoint best", "eval.k=3"}));
+    REQUIRE(box.run({"report", "run", "--checkpoint", "best", "--quiet"}).code == 0);
+    CHECK(fs::exists(box.folder / "run/asked/checkpoint=best/report.html"));
+    CHECK_FALSE(fs::exists(box.folder / "run/report.html"));
+
+    CHECK_THAT(box.run({"detect", "tiny.toml", "--checkpoint", "bset"}).err,
+               Contains("--checkpoint: found 'bset' (did you mean 'best'?), expected last, best or step_N"));
+    CHECK_THAT(box.run({"embed", "tiny.toml", "films", "--checkpoint", "best", "-o", "f.csv"}).err,
+               Contains("found --checkpoint best and the recipe tiny.toml"));
+    for (const auto* verb : {"probe", "report", "pictures", "detect"}) {
+        const auto misspelt = box.run({verb, "run", "--checkpoint", "bset"});
+        CHECK(misspelt.code == 3);
+        CHECK_THAT(misspelt.err, Contains("run/checkpoints: found no checkpoint 'bset' (did you mean 'best'?), "
+                                          "expected one of best, last (--checkpoint)"));
+    }
+}
+
+TEST_CASE("a run is read with the threads of its recipe, or with those that are asked for") {
+    const AskedBox box;
+    REQUIRE(box.run({"train", "tiny.toml", "--out", "two", "--no-report", "probe.every=0", "train.threads=2"})
+                .code == 0);
+    setenv("OMP_DISPLAY_AFFINITY", "TRUE", 1);  // each team of threads says how many there are
+    setenv("OMP_AFFINITY_FORMAT", "team of %N", 1);
+    for (const auto& [words, two] : std::vector<std::pair<std::vector<std::string>, bool>>{
+             {{"probe", "two", "--quiet"}, true},
+             {{"probe", "run", "--quiet"}, false},
+             {{"probe", "run", "train.threads=2", "--quiet"}, true},
+             {{"embed", "two", "films", "-o", "f.csv"}, true},
+             {{"embed", "tiny.toml", "films", "train.threads=2", "-o", "f.csv"}, true}}) {
+        INFO(words[0] << " " << words[1]);
+        const auto outcome = box.run(words);
+        CHECK(outcome.code == 0);
+        CHECK((outcome.err.find("team of 2") != std::string::npos) == two);
+    }
+    unsetenv("OMP_DISPLAY_AFFINITY");
+    unsetenv("OMP_AFFINITY_FORMAT");
+}
+
 TEST_CASE("what a verb does not read of a run cannot be overridden") {
     const AskedBox box;
     for (const auto& words : std::vector<std::vector<std::string>>{

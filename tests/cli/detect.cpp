@@ -67,6 +67,20 @@ TEST_CASE("detect trains from another run's weights, scores, and writes all it f
     CHECK_THAT(csv, Contains(",sum,pixels k-NN,pixels PCA\n"));
 }
 
+TEST_CASE("what was counted in no time has no rate") {
+    const auto& made = Detected::once();
+    const auto outcome = made.run({"detect", "found", "detect.top=0.1", "--out", "again"});
+    REQUIRE(outcome.code == 0);
+    CHECK_THAT(outcome.err, Contains("test images"));
+    std::istringstream words(outcome.err);
+    std::string before;
+    for (std::string word; words >> word; before = word) {
+        INFO(before);
+        if (word == "images/s")
+            CHECK(std::stod(before) < 60 / 0.05 + 1);  // of at most 60 images, measured for 0.05 s
+    }
+}
+
 TEST_CASE("train scores [detect] at its end, and the report opens with films and heat maps") {
     Sandbox box;
     box.folder.write("detect.toml", tiny_recipe + detecting);
@@ -150,6 +164,16 @@ TEST_CASE("detect says what is missing") {
     CHECK(training.code == 2);
     CHECK_THAT(training.err, Contains("train.epochs is not read again of a finished run"));
     CHECK(made.run({"detect", "run"}).code == 2);
+    made.folder.write("my-split.toml", "[detect]\nsource = \"phantom\"\nphantom_count = 60\n");
+    for (const std::string model : {"run", "tiny.toml"}) {
+        const auto alone = made.run({"detect", model, "--with", "my-split.toml", "--out", "x"});
+        CHECK(alone.code == 2);
+        CHECK_THAT(alone.err, Contains("my-split.toml:1:") && Contains(": [detect] holds data and no score") &&
+                                  Contains(model + " has no [detect]") &&
+                                  Contains("(recipes/detect holds some)"));
+        CHECK_FALSE(made.has("x"));
+    }
+    CHECK(made.run({"detect", "run", "--with", "detect.toml", "--with", "my-split.toml", "--quiet"}).code == 0);
 }
 
 TEST_CASE("pictures writes files and a section of the report") {

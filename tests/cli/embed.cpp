@@ -69,7 +69,7 @@ TEST_CASE("unreadable images are left out and named, too many end it") {
     }
     const auto outcome = box.run({"embed", "run", "one-bad", "-o", "one-bad.csv"});
     CHECK(outcome.code == 0);
-    CHECK_THAT(outcome.out, Contains("one-bad.csv: 12 images, 96 features each; 1 unreadable images left out"));
+    CHECK_THAT(outcome.out, Contains("one-bad.csv: 12 images, 96 features each; 1 unreadable image left out"));
     CHECK_THAT(outcome.err, Contains("left out: ") && Contains("broken.png"));
     const auto named = outcome.err.find("broken.png");
     CHECK(outcome.err.find("broken.png", named + 1) == std::string::npos);  // once

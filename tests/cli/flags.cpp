@@ -1,4 +1,6 @@
 // Flags that a verb does not obey are errors, and a device that cannot be is one everywhere.
+#include <algorithm>
+
 #include "cli/support.hpp"
 
 using namespace hearth::test;
@@ -77,6 +79,66 @@ TEST_CASE("a flag that goes with another is refused without it") {
                             {"train", "tiny.toml", "--seed", "-4"}}) {
         INFO(words.back());
         CHECK(sandbox.run(words).code == 2);
+    }
+}
+
+TEST_CASE("a file where --out is a folder is an error that says so, before any work") {
+    const Sandbox sandbox;
+    sandbox.folder.write("own.csv", "path,label\n");
+    for (const auto& words : std::vector<Words>{{"train", "tiny.toml"},
+                                                {"sweep", "tiny.toml"},
+                                                {"probe", "run"},
+                                                {"detect", "run"},
+                                                {"pictures", "run"},
+                                                {"report", "run"},
+                                                {"export", "run", "--format", "hf"},
+                                                {"data", "phantom"},
+                                                {"plugins", "new", "loss", "mine"},
+                                                {"import", "a.safetensors", "tiny.toml"}}) {
+        INFO(words[0] << " " << words[1]);
+        for (const std::string out : {"own.csv", "own.csv/below"}) {
+            auto all = words;
+            all.insert(all.end(), {"--out", out});
+            const auto outcome = sandbox.run(all);
+            CHECK(outcome.code == 2);
+            CHECK_THAT(
+                outcome.err,
+                Contains("--out " + out + ": found the file own.csv, expected a folder, or nothing there yet"));
+        }
+    }
+    CHECK_THAT(sandbox.run({"embed", "run", "films", "-o", "own.csv/features.csv"}).err,
+               Contains("found the file own.csv, expected a folder"));
+    std::filesystem::create_directories(sandbox.folder / "made.csv");
+    CHECK_THAT(sandbox.run({"embed", "run", "films", "-o", "made.csv"}).err,
+               Contains("found the folder made.csv, expected a file to write"));
+    CHECK(sandbox.folder.read("own.csv") == "path,label\n");
+}
+
+TEST_CASE("a file where a run is expected is called one, and the run that it lies in is named") {
+    const Sandbox sandbox;
+    sandbox.folder.write("own.csv", "path,label\n");
+    sandbox.folder.write("run/run.json", "{}");
+    sandbox.folder.write("run/checkpoints/last.safetensors", "");
+    for (const auto& words : std::vector<Words>{{"probe"},
+                                                {"pictures"},
+                                                {"report"},
+                                                {"export", "--format", "hf"},
+                                                {"compare", "own.csv"},
+                                                {"runs", "show"},
+                                                {"detect"},
+                                                {"embed", "films", "-o", "x.csv"}}) {
+        INFO(words[0]);
+        auto all = words;
+        all.insert(all.begin() + (words[0] == "runs" ? 2 : 1), "run/checkpoints/last.safetensors");
+        const auto of_a_run = sandbox.run(all);
+        CHECK(of_a_run.code == 2);
+        CHECK_THAT(of_a_run.err, Contains("found a file of a run, expected ") &&
+                                     Contains("the run's folder: " + (sandbox.folder / "run").string()));
+        if (words[0] == "detect" || words[0] == "embed") continue;  // of theirs it may be a recipe
+        *std::ranges::find(all, "run/checkpoints/last.safetensors") = "own.csv";
+        const auto other = sandbox.run(all);
+        CHECK(other.code == 2);
+        CHECK_THAT(other.err, Contains("own.csv: found a file, expected a run folder such as"));
     }
 }
 

@@ -1,6 +1,10 @@
 // Help, and what a slip of the keyboard gets for an answer.
+#include <pty.h>
+#include <unistd.h>
+
 #include <sstream>
 
+#include "base/utf8.hpp"
 #include "cli/support.hpp"
 
 using namespace hearth::test;
@@ -43,6 +47,30 @@ int examples_of(const std::string& help, const Words& verb) {
     return count;
 }
 
+/// What `hearth WORDS...` writes to a terminal of so many columns.
+std::string on_terminal(const std::filesystem::path& folder, Words words, int columns) {
+    words.insert(words.begin(), HEARTH_TEST_BINARY_DIR "/bin/hearth");
+    std::vector<char*> arguments;
+    for (auto& word : words) arguments.push_back(word.data());
+    arguments.push_back(nullptr);
+    winsize size{};
+    size.ws_row = 24;
+    size.ws_col = static_cast<unsigned short>(columns);
+    int terminal = -1;
+    const auto pid = ::forkpty(&terminal, nullptr, nullptr, &size);
+    if (pid == 0) {
+        if (::chdir(folder.c_str()) == 0) ::execv(arguments[0], arguments.data());
+        ::_exit(127);
+    }
+    std::string written;
+    std::array<char, 4096> buffer{};
+    for (ssize_t count = 0; (count = ::read(terminal, buffer.data(), buffer.size())) > 0;)
+        written.append(buffer.data(), static_cast<std::size_t>(count));
+    ::close(terminal);
+    ::waitpid(pid, nullptr, 0);
+    return written;
+}
+
 int checked_verbs = 0;
 
 void check_help(const Sandbox& sandbox, const Words& verb) {
@@ -74,6 +102,55 @@ TEST_CASE("a misspelt verb gets the nearest one, and exit code 2") {
     CHECK(inner.code == 2);
     CHECK_THAT(inner.err, Contains("unknown verb 'fantom' (did you mean 'phantom'?)") &&
                               Contains("see `hearth data --help`"));
+}
+
+TEST_CASE("a misspelt verb is one with --help too") {
+    const Sandbox sandbox;
+    for (const auto& words : std::vector<Words>{{"trian", "--help"}, {"--help", "trian"}, {"trian", "-h"}}) {
+        const auto outcome = sandbox.run(words);
+        CHECK(outcome.code == 2);
+        CHECK_THAT(outcome.err, Contains("error: unknown verb 'trian' (did you mean 'train'?)"));
+        CHECK(outcome.out.empty());
+    }
+    CHECK_THAT(
+        sandbox.run({"data", "fantom", "--help"}).err,
+        Contains("unknown verb 'fantom' (did you mean 'phantom'?)") && Contains("see `hearth data --help`"));
+    CHECK(sandbox.run({"--out", "somewhere", "train", "--help"}).code == 0);
+    CHECK(sandbox.run({"train", "tiny.toml", "--help"}).code == 0);
+}
+
+TEST_CASE("a value that a flag cannot have is named with those it can") {
+    const Sandbox sandbox;
+    for (const auto& [words, found] : std::vector<std::pair<Words, std::string>>{
+             {{"train", "tiny.toml", "--seed", "-3"}, "--seed: found -3, expected a whole number from 0; see"},
+             {{"train", "tiny.toml", "--seed", "1.5"},
+              "--seed: found 1.5, expected a whole number from 0; see"},
+             {{"data", "phantom", "-n", "0"},
+              "--count: found 0, expected a whole number from 1 to 10000000; see"},
+             {{"data", "phantom", "--lesions", "3"}, "--lesions: found 3, expected a number from 0 to 1; see"},
+             {{"sweep", "tiny.toml", "--seeds", "2", "--seeds", "3"},
+              "--seeds: found it 2 times, expected it once; see"}}) {
+        const auto outcome = sandbox.run(words);
+        CHECK(outcome.code == 2);
+        CHECK_THAT(outcome.err, Contains(found));
+    }
+}
+
+TEST_CASE("on a terminal errors and help are broken between words at its width") {
+    constexpr int columns = 60;
+    const Sandbox sandbox;
+    for (const auto& [words, rows] : std::vector<std::pair<Words, std::string>>{
+             {{"plan", "tiny.toml", "train.epochz=3"}, "error: "}, {{"probe", "--help"}, "Usage: "}}) {
+        const auto written = on_terminal(sandbox.folder.path(), words, columns);
+        INFO(written);
+        CHECK_THAT(written, Contains(rows));
+        std::istringstream lines(written);
+        for (std::string line; std::getline(lines, line);) {
+            while (!line.empty() && line.back() == '\r') line.pop_back();
+            const bool one_word = line.find(' ', line.find_first_not_of(' ')) == std::string::npos;
+            CHECK((one_word || hearth::base::display_width(line) <= columns));
+        }
+    }
 }
 
 TEST_CASE("the value of a flag is not taken for a verb") {

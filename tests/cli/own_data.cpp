@@ -33,7 +33,9 @@ TEST_CASE("a fragment of a manifest's columns points any recipe at one's own fil
         box.run({"data", "recipe", "films/manifest.csv", "--label", "abnormal", "-o", "my-data.toml"});
     INFO(made.err);
     REQUIRE(made.code == 0);
-    CHECK_THAT(made.out, Contains("200 images, label abnormal, splits test, train, val"));
+    CHECK_THAT(made.out,
+               Contains("200 images, label abnormal, splits test, train, val, patients by patient\n") &&
+                   Contains("\"data.where=split == \\\"train\\\" and abnormal == 0\""));
     const auto text = box.folder.read("my-data.toml");
     CHECK_THAT(text, Contains("source = \"films/manifest.csv\"") && Contains("where = 'split == \"train\"'") &&
                          Contains("test_where = 'split == \"val\"'") &&
@@ -98,6 +100,99 @@ TEST_CASE("a finding of 1, 0, -1 and blanks is read alike in every section, and 
     CHECK(box.run({"data", "recipe", "chexpert.csv", "--label", "kind", "--positive", "Edema, mild", "-o",
                    "again.toml"})
               .code == 0);
+}
+
+TEST_CASE("a column of patients by another name is taken by data recipe, and named where it is not") {
+    const OwnBox box;
+    auto table = box.folder.read("films/manifest.csv");
+    table.replace(table.find("patient"), 7, "PatientID");
+    box.folder.write("films/other.csv", table);
+    const auto made = box.run({"data", "recipe", "films/other.csv", "--label", "abnormal", "-o", "other.toml"});
+    CHECK_THAT(made.out, Contains("patients by PatientID\n"));
+    const auto text = box.folder.read("other.toml");
+    CHECK_THAT(text, Contains("patient = \"PatientID\"") && !Contains("there is no such column"));
+    const auto well = box.run({"check", "tiny.toml", "--with", "other.toml"});
+    INFO(well.err);
+    CHECK(well.code == 0);
+    CHECK_THAT(well.out, !Contains("there is no column 'patient'"));
+    const auto noted = box.run(
+        {"check", "tiny.toml", "data.source=films/other.csv", "data.where=", "eval.source=films/other.csv"});
+    INFO(noted.err);
+    REQUIRE(noted.code == 0);
+    CHECK_THAT(noted.out, Contains("note: [data]: there is no column 'patient'") &&
+                              Contains("write data.patient = \"PatientID\"") &&
+                              Contains("write patient = \"PatientID\" in the section of "));
+    CHECK_THAT(box.run({"data", "check", "films/other.csv", "--quick"}).out,
+               Contains("note: no-patient: There is no column 'patient'"));
+    CHECK_THAT(box.run({"data", "recipe", "films/other.csv", "--label", "abnormal", "--patient", "location",
+                        "-o", "third.toml"})
+                   .out,
+               Contains("patients by location\n"));
+    CHECK(box.run({"data", "recipe", "films/other.csv", "--label", "abnormal", "--patient", "nobody", "-o",
+                   "x.toml"})
+              .code == 2);
+}
+
+TEST_CASE("abnormal films among those that a network learns from are counted by the label of [detect]") {
+    const OwnBox box;
+    box.folder.write("detect.toml", tiny_recipe + R"([detect]
+source = "films/manifest.csv"
+)" + detect_rows + restore_score);
+    const Words words = {"check", "detect.toml", "data.source=films/manifest.csv"};
+    auto all = words, normal = words;
+    all.emplace_back("data.where=split == \"train\"");
+    normal.emplace_back("data.where=split == \"train\" and abnormal == 0");
+    const auto outcome = box.run(all);
+    INFO(outcome.err);
+    REQUIRE(outcome.code == 0);
+    CHECK_THAT(outcome.out, Contains(" of 140 images of [data] are abnormal by the label of [detect]") &&
+                                Contains("data.where = 'split == \"train\" and abnormal == 0'"));
+    CHECK_THAT(box.run(normal).out, !Contains("are abnormal by the label"));
+}
+
+TEST_CASE("files that are not there are counted at once: noted, and refused above data.max_bad") {
+    const OwnBox box;
+    for (const auto* film : {"00001.png", "00002.png", "00003.png"})
+        fs::remove(box.folder / "films/images" / film);
+    for (const std::string verb : {"check", "train"}) {
+        const auto refused = box.run({verb, "tiny.toml", "data.source=films/manifest.csv", "data.where="});
+        CHECK(refused.code == 3);
+        CHECK_THAT(refused.err,
+                   Contains("argument 'data.source=films/manifest.csv': data.source: found no file for "
+                            "3 of 200 images, such as ") &&
+                       Contains("expected at most 1 % that cannot be read (data.max_bad)"));
+    }
+    const auto noted =
+        box.run({"check", "tiny.toml", "data.source=films/manifest.csv", "data.where=", "data.max_bad=0.02"});
+    INFO(noted.err);
+    REQUIRE(noted.code == 0);
+    CHECK_THAT(noted.out,
+               Contains("note: [data]: found no file for 3 of 200 images") && Contains("they are left out"));
+}
+
+TEST_CASE("what is wrong with a table is told with its key and the place of it") {
+    const OwnBox box;
+    const std::string films = "data.source=films/manifest.csv";
+    for (const auto& [word, found] : std::vector<std::pair<std::string, std::string>>{
+             {"data.source=films/manifst.csv",
+              "argument 'data.source=films/manifst.csv': data.source: " + (box.folder / "films").string()},
+             {"data.source=films/manifst.csv", "(did you mean 'manifest.csv'?)"},
+             {"eval.source=films/manifst.csv", "argument 'eval.source=films/manifst.csv': source: "},
+             {"data.where=split == \"trian\"", "'data.where=split == \"trian\"': data.where: "},
+             {"data.where=splt == \"train\"", "': data.where: unknown column 'splt' (did you mean 'split'?)"},
+             {"eval.fraction=0.001", "argument 'eval.fraction=0.001': fraction: found 0.001 of "}}) {
+        INFO(word);
+        const auto outcome = word.starts_with("data.source")
+                                 ? box.run({"check", "tiny.toml", word})
+                                 : box.run({"check", "tiny.toml", films, "data.where=", word});
+        CHECK((outcome.code == 2 || outcome.code == 3));
+        CHECK_THAT(outcome.err, Contains(found));
+    }
+    box.folder.write("films/bare.csv", "path,label\nimages/00000.png,a\nimages/00001.png,b\n");
+    CHECK_THAT(
+        box.run({"check", "tiny.toml", "data.source=films/bare.csv", "data.where=split == \"train\""}).err,
+        Contains("bare.csv has no column `split`: where all of its rows are meant, write data.where = \"\"") &&
+            !Contains("quote it"));
 }
 
 TEST_CASE("columns that are written and not there are refused in every section") {
@@ -166,9 +261,35 @@ TEST_CASE("a manifest without a split is tested by folds, one without labels is 
     const auto text = box.folder.read("plain.toml");
     CHECK_THAT(text, Contains("label = \"finding\"") && Contains("positive = \"1\"") && Contains("folds = 5") &&
                          Contains("where = \"\"") && Contains("every = 0") && !Contains("[detect]"));
-    REQUIRE(box.run({"data", "recipe", "films/images", "-o", "made/folder.toml"}).code == 0);
+    CHECK_THAT(text, Contains("drop.detect = true"));
+    const auto unlabelled = box.run({"data", "recipe", "films/images", "-o", "made/folder.toml"});
+    REQUIRE(unlabelled.code == 0);
+    CHECK_THAT(unlabelled.out, Contains("200 images, no labels, no split\n") && !Contains("folds") &&
+                                   Contains("note: found no column with labels: the recipe's [probe], [eval]"));
     const auto folder = box.folder.read("made/folder.toml");
-    CHECK_THAT(folder, Contains((box.folder / "films/images").string()) && !Contains("\n[eval]"));
+    CHECK_THAT(folder, Contains((box.folder / "films/images").string()) && !Contains("\n[eval]") &&
+                           Contains("drop.probe = true\ndrop.eval = true\ndrop.detect = true\n"));
+    const auto checked = box.run({"check", "shipped.toml", "--with", "made/folder.toml"});
+    INFO(checked.err);
+    REQUIRE(checked.code == 0);
+    CHECK_THAT(checked.out, Contains("[data]") && !Contains("[probe]") && !Contains("[eval]"));
+    const auto detecting = box.run({"detect", "shipped.toml", "--with", "made/folder.toml"});
+    CHECK(detecting.code == 2);
+    CHECK_THAT(detecting.err, Contains("has no [detect] (dropped: made/folder.toml:"));
+    CHECK_THAT(box.run({"recipes", "show", "shipped.toml", "--with", "made/folder.toml", "--origin"}).out,
+               Contains("eval = true  # made/folder.toml:"));
+
+    // A folder of a table is not that table.
+    CHECK_THAT(box.run({"data", "recipe", "films", "-o", "made/films.toml"}).out,
+               Contains("manifest.csv lies in this folder: name films/manifest.csv in its place"));
+    const auto whole = box.run({"check", "shipped.toml", "--with", "made/films.toml"});
+    CHECK_THAT(whole.out + whole.err, Contains("[data]: ") && Contains("manifest.csv lies in this folder"));
+
+    const auto gone = box.run({"check", "shipped.toml", "--with", "made/foldr.toml"});
+    CHECK(gone.code == 2);
+    CHECK_THAT(gone.err,
+               Contains("--with made/foldr.toml: found no such file (did you mean 'made/folder.toml'?)") &&
+                   !Contains("recipes list"));
 
     box.folder.write("two.csv", "path,edema,effusion\na.png,0,1\nb.png,1,0\n");
     const auto two = box.run({"data", "recipe", "two.csv", "-o", "two.toml"});

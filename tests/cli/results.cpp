@@ -180,6 +180,31 @@ TEST_CASE("probe and report read a run folder back") {
     CHECK(trained.run({"probe", "run", "--checkpoint", "step_7"}).code == 3);
 }
 
+TEST_CASE("a command that failed before the first step is corrected and given again, alone or in a sweep") {
+    const Sandbox sandbox;
+    const std::vector<std::string> train = {"train", "tiny.toml",   "--out",
+                                            "run",   "--no-report", "probe.every=0"};
+    auto wrong = train;
+    wrong.emplace_back("train.batch=100");
+    CHECK(sandbox.run(wrong).code != 0);
+    CHECK(nlohmann::json::parse(sandbox.folder.read("run/run.json"))["status"] == "failed");
+    const auto corrected = sandbox.run(train);
+    CHECK(corrected.code == 0);
+    const std::string note = "note: the run in run failed before its first step: it is begun anew";
+    CHECK_THAT(corrected.err, Contains(note));
+    CHECK_THAT(sandbox.folder.read("run/train.log"), Contains(note));
+
+    const std::vector<std::string> sweep = {"sweep", "tiny.toml",     "--out",
+                                            "out",   "probe.every=0", "eval.limit=20"};
+    wrong = sweep;
+    wrong.emplace_back("train.batch=100");
+    CHECK(sandbox.run(wrong).code != 0);
+    const auto again = sandbox.run(sweep);
+    INFO(again.err);
+    CHECK(again.code == 0);
+    CHECK_THAT(again.err, Contains("it is begun anew"));
+}
+
 TEST_CASE("check runs one step and says that all is well") {
     const Sandbox sandbox;
     const auto text = sandbox.run({"check", "tiny.toml"});
@@ -266,6 +291,21 @@ TEST_CASE("outside a checkout recipes list shows the installed ones, or where th
         REQUIRE(std::system(show.c_str()) == 0);
         CHECK_THAT(sandbox.folder.read("shown.txt"), Contains("the installed one"));
     }
+    sandbox.folder.write("own.toml", "extends = \"mine/one.toml\"\n");
+    for (const std::string words : {"recipes list mine", "sweep mine --dry-run", "sweep recipes/mine --dry-run",
+                                    "sweep mine/one --dry-run", "recipes show own.toml --origin"}) {
+        INFO(words);
+        const auto line =
+            fmt::format("cd '{}' && '{}' {} >shown.txt 2>&1", sandbox.folder.path().string(), program, words);
+        static_cast<void>(std::system(line.c_str()));
+        CHECK_THAT(sandbox.folder.read("shown.txt"),
+                   Contains("mine/one.toml"));  // be it in what is wrong with it
+    }
+    const auto nothing =
+        fmt::format("cd '{}' && '{}' sweep mien 2>said.txt", sandbox.folder.path().string(), program);
+    CHECK(std::system(nothing.c_str()) != 0);
+    CHECK_THAT(sandbox.folder.read("said.txt"),
+               Contains("mien: found no such recipe or folder (did you mean 'mine'?), expected"));
     const auto wrong = fmt::format("cd '{}' && '{}' recipes show mine/oen 2>said.txt",
                                    sandbox.folder.path().string(), program);
     CHECK(std::system(wrong.c_str()) != 0);

@@ -1,4 +1,8 @@
 // hearth sweep: what runs, what is skipped, what goes on, and the table.
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <csignal>
 #include <sstream>
 
 #include "cli/support.hpp"
@@ -68,6 +72,67 @@ positive = "1"
 head = "classifier.logits"
 )");
     }
+};
+
+/// `hearth` at work in a group of its own, with all that it prints in a pipe.
+class Started {
+  public:
+    Started(const std::filesystem::path& folder, std::vector<std::string> words) {
+        words.insert(words.begin(), HEARTH_TEST_BINARY_DIR "/bin/hearth");
+        std::vector<char*> arguments;
+        for (auto& word : words) arguments.push_back(word.data());
+        arguments.push_back(nullptr);
+        int ends[2] = {-1, -1};
+        REQUIRE(::pipe2(ends, O_CLOEXEC) == 0);
+        pid_ = ::fork();
+        if (pid_ == 0) {
+            ::setpgid(0, 0);
+            ::dup2(ends[1], STDOUT_FILENO);
+            ::dup2(ends[1], STDERR_FILENO);
+            for (const int signal : {SIGINT, SIGTERM, SIGHUP}) std::signal(signal, SIG_DFL);
+            ::setenv("OMP_NUM_THREADS", "1", 1);
+            ::setenv("XDG_STATE_HOME", (folder / "state").c_str(), 1);
+            if (::chdir(folder.c_str()) == 0) ::execv(arguments[0], arguments.data());
+            ::_exit(127);
+        }
+        ::close(ends[1]);
+        pipe_ = ends[0];
+    }
+    ~Started() {
+        if (pid_ > 0) {
+            ::kill(-pid_, SIGKILL);
+            ::waitpid(pid_, nullptr, 0);
+        }
+        ::close(pipe_);
+    }
+    Started(const Started&) = delete;
+    Started& operator=(const Started&) = delete;
+
+    pid_t pid() const { return pid_; }
+    const std::string& output() const { return output_; }
+    void read_until(const std::string& text) {
+        while (output_.find(text) == std::string::npos)
+            if (!read_some()) FAIL("it ended before '" << text << "':\n" << output_);
+    }
+    /// Exit code, or minus the signal that ended it.
+    int wait() {
+        while (read_some()) continue;
+        int status = 0;
+        REQUIRE(::waitpid(pid_, &status, 0) == pid_);
+        pid_ = -1;
+        return WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
+    }
+
+  private:
+    bool read_some() {
+        std::array<char, 4096> buffer{};
+        const auto count = ::read(pipe_, buffer.data(), buffer.size());
+        if (count > 0) output_.append(buffer.data(), static_cast<std::size_t>(count));
+        return count > 0;
+    }
+    pid_t pid_ = -1;
+    int pipe_ = -1;
+    std::string output_;
 };
 
 std::size_t lines_of(const std::string& text) {
@@ -199,6 +264,31 @@ TEST_CASE("what trained with labels is not fine-tuned, and what failed leaves no
     CHECK_THAT(outcome.out, Contains("0/2") && Contains("labels"));
 }
 
+TEST_CASE(
+    "a signal to a sweep, or to all of its group, ends its run with a checkpoint and the sweep with its "
+    "table") {
+    const SweepBox box;
+    const auto name = [](int signal, bool group) {
+        return "out-" + std::to_string(signal) + (group ? "-group" : "");
+    };
+    for (const auto& [signal, group] : std::vector<std::pair<int, bool>>{
+             {SIGINT, false}, {SIGTERM, false}, {SIGHUP, false}, {SIGINT, true}}) {
+        const auto out = name(signal, group);
+        INFO(out);
+        Started sweep(box.folder.path(), {"sweep", "rows", "probe.every=0", "train.epochs=500", "--out", out});
+        sweep.read_until("  step 2/");
+        ::kill(group ? -sweep.pid() : sweep.pid(), signal);
+        const int code = sweep.wait();
+        INFO(sweep.output());
+        CHECK(code == 75);
+        CHECK_THAT(sweep.output(), Contains("stopped; the same command goes on from here") &&
+                                       Contains("table: " + out + "/sweep.md"));
+        CHECK(nlohmann::json::parse(box.folder.read(out + "/full/seed-0/run.json"))["status"] == "stopped");
+        CHECK(std::filesystem::exists(box.folder / (out + "/full/seed-0/checkpoints/last.safetensors")));
+        CHECK_FALSE(std::filesystem::exists(box.folder / (out + "/row")));
+    }
+}
+
 TEST_CASE("--dry-run lists the runs and starts none") {
     const SweepBox box;
     const auto outcome = box.sweep({"--seeds", "3,5", "--dry-run"});
@@ -242,6 +332,15 @@ TEST_CASE("sweep says what is wrong with its arguments") {
     CHECK_THAT(box.run({"sweep", "train.epochs=1"}).err, Contains("found no recipe"));
     CHECK_THAT(box.sweep({"--seeds", "some"}).err, Contains("--seeds") && Contains("0,7,42"));
     CHECK_THAT(box.sweep({"--seed", "3"}).err, Contains("--seeds"));
+    for (const auto& [words, found] : std::vector<std::pair<std::vector<std::string>, std::string>>{
+             {{"train.seed=5"}, "found train.seed=5, expected --seeds 5, (a list"},
+             {{"train.seed=5,7", "--seeds", "2"}, "found train.seed=5,7, expected --seeds 5,7 (a list"},
+             {{"--finetune", "train.seed=5"}, "found --finetune train.seed=5, expected --seeds 5,"}}) {
+        const auto lost = box.sweep(words);
+        CHECK(lost.code == 2);
+        CHECK_THAT(lost.err, Contains(found));
+    }
+    CHECK_THAT(box.run({"sweep", "--help"}).out, Contains("opens no table"));
     box.folder.write("rows/c.toml", "schema = 1\nname = \"row\"\nextends = [\"../tiny.toml\"]\n");
     CHECK_THAT(box.sweep().err, Contains("both called 'row'"));
     for (const auto* words : {"nowhere", "train.epochs=1"}) CHECK(box.run({"sweep", words}).code == 2);

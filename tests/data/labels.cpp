@@ -75,6 +75,32 @@ TEST_CASE("-1 is a value as any other where the recipe names it, and among other
     CHECK(labels_of({"2", "0", "-1"}, rule("2")).of == Ints{1, 0, 0});
 }
 
+TEST_CASE(
+    "a stray number among 0, 1 and -1 makes -1 a value: said, and refused where the recipe decides of -1") {
+    const Texts stray = {"1", "0", "-1", "2", "1"};
+    for (const std::string positive : {"", "1"}) {
+        const auto labels = labels_of(stray, rule(positive));
+        REQUIRE(labels.notes.size() == 1);
+        CHECK_THAT(labels.notes[0],
+                   Contains("in column 'edema' -1 is a value as any other, since the column holds "
+                            "1 (2), ") &&
+                       Contains("2 (1)"));
+        for (const std::string word : {"zeros", "ones"}) {
+            auto written = rule(positive, word);
+            written.places["uncertain"] = "a.toml:11";
+            CHECK_THAT(refusal(stray, written), Contains("a.toml:11: found uncertain = \"" + word + "\"") &&
+                                                    Contains("the column holds 1 (2)"));
+        }
+    }
+    auto named = rule("1, -1", "zeros");
+    named.places["uncertain"] = "a.toml:11";
+    CHECK_THAT(refusal({"1", "0", "-1"}, named), Contains("since `positive` or `negative` names it"));
+    CHECK(labels_of({"1", "0", "-1"}, rule("1, -1")).notes.empty());
+    CHECK(labels_of({"3", "0", "2"}, rule()).notes.empty());
+    CHECK(labels_of({"1", "0", "-1", "x"}, rule("1", "ones")).of ==
+          Ints{1, 0, 1, 0});  // a stray word decides nothing
+}
+
 TEST_CASE("the classes of training rows decide what -1 is in other rows") {
     CHECK(labels_of({"1", "0", "-1"}, rule("", "ones"), {"0", "1"}).of == Ints{1, 0, 1});
     CHECK(labels_of({"1", "0", "-1"}, rule(), {"-1", "0", "1"}).of == Ints{2, 1, 0});
@@ -170,6 +196,21 @@ TEST_CASE("a column of patients that is written has to be there, the default nee
     CHECK_NOTHROW(read_labels(films, written));
     written.patient = "";
     CHECK(read_labels(films, written).patients == Ints{0, 1});
+}
+
+TEST_CASE("a column that is most likely the patients' is named where the default is not there") {
+    const MemoryDataset films({{"edema", {"1", "0"}}, {"Patient ID", {"7", "7"}}});
+    CHECK_THAT(note_on_patients(films, rule()),
+               Contains("there is no column 'patient'") &&
+                   Contains("write patient = \"Patient ID\" in the section of a.toml:9"));
+    auto data = rule();
+    data.section = "data";
+    CHECK_THAT(note_on_patients(films, data), Contains("write data.patient = \"Patient ID\""));
+    data.patient = "";
+    CHECK(note_on_patients(films, data).empty());
+    data.patient = "Patient ID";
+    CHECK(note_on_patients(films, data).empty());
+    CHECK(note_on_patients(MemoryDataset(MemoryDataset::Columns{{"edema", {"1"}}}), rule()).empty());
 }
 
 TEST_CASE("kinds that differ only in capitals or blanks are an error, as labels are") {

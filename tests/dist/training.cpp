@@ -135,7 +135,7 @@ TEST_CASE("a signal to one process stops all after the same step, with a checkpo
         CHECK(last(box, run).metadata.at("hearth.step") == std::to_string(step));
         CHECK_THAT(box.folder.read(run + "/train.log"),
                    Contains(fmt::format("stopped {} at step {};",
-                                        told == 0 ? "by signal 15" : "by a signal to another process", step)));
+                                        told == 0 ? "by SIGTERM" : "by a signal to another process", step)));
     }
 }
 

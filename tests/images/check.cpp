@@ -243,6 +243,19 @@ TEST_CASE("patients in more than one split, empty splits and rows without one") 
     CHECK_FALSE(has(columns_of("path,patient\na.png,P1\n"), "empty-split"));
 }
 
+TEST_CASE("a table without the columns patient and split is noted, with those that may be meant") {
+    const auto bare = columns_of("path,label\na.png,x\n");
+    CHECK_THAT(finding_of(bare, "no-patient").text,
+               Contains("There is no column 'patient'") && !Contains("if '"));
+    CHECK(finding_of(bare, "no-split").text == "There is no column 'split'.");
+    CHECK_FALSE(has(bare, "empty-split"));
+    CHECK_FALSE(bare.wrong(true));
+    const auto spelt = columns_of("path,Patient ID,Split\na.png,P1,train\nb.png,P1,test\n");
+    CHECK_THAT(finding_of(spelt, "no-patient").text, Contains("write patient = \"Patient ID\""));
+    CHECK_THAT(finding_of(spelt, "no-split").text, Contains("if 'Split' divides the images"));
+    CHECK(finding_of(spelt, "leakage").examples == std::vector<std::string>{"P1: test (1) train (1)"});
+}
+
 TEST_CASE("boxes are read in pixels") {
     CHECK_FALSE(read_boxes("").has_value());
     CHECK(read_boxes("none")->empty());

@@ -127,6 +127,9 @@ TEST_CASE("an unknown column is named with its place and the nearest one") {
     CHECK_THAT(message, Contains("unknown column 'lable' (did you mean 'label'?") && Contains("(column 13)"));
     CHECK_THAT(message, Contains("\n  age > 3 and lable == \"normal\"\n              ^"));
     CHECK_THAT(error("label == normal"), Contains("quote it: \"normal\""));
+    CHECK_THAT(error("label in (normal, \"mass\")"), Contains("quote it: \"normal\""));
+    for (const std::string where : {"kind == \"normal\"", "kind in (\"normal\")", "kind not in (\"normal\")"})
+        CHECK_THAT(error(where), Contains("unknown column 'kind'") && !Contains("quote it"));
     CHECK_THAT(error("view position == \"PA\""),
                Contains("a name with blanks stands between backquotes: `view position`"));
     CHECK_THAT(error("age == nan"), Contains("unknown column 'nan'"));

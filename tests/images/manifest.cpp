@@ -132,7 +132,29 @@ TEST_CASE("other files are named instead of read as tables") {
     CHECK_THAT(error(dicom), Contains("a DICOM file"));
     CHECK_THAT(error("PK\x03\x04"), Contains("a zip archive, as Excel's .xlsx is") && Contains("CSV UTF-8"));
     CHECK_THAT(error("\x1F\x8B\x08"), Contains("gzip") && Contains("gunzip"));
-    CHECK_THAT(error("<!DOCTYPE html>\n"), Contains("a web page"));
+    for (const std::string page : {"<!DOCTYPE html>\n", "<!doctype html>\n<html lang=\"en\">\n",
+                                   "\xEF\xBB\xBF\n  <HTML>\n", "<?xml version=\"1.0\"?>\n"})
+        CHECK_THAT(error(page), Contains("a web page"));
+}
+
+TEST_CASE("columns that are patient or split but for capitals, blanks and an ID are found") {
+    for (const std::string column :
+         {"Patient", "PatientID", "patient_id", "Patient ID", "subject_id", "PATIENT-NO"}) {
+        INFO(column);
+        CHECK(column_like("patient", {"path", "label", column}) == column);
+    }
+    CHECK(column_like("split", {"path", "Split "}) == "Split ");
+    for (const std::string column : {"inpatient", "patience", "id", "patients_age", "study"})
+        CHECK(column_like("patient", {"path", column}).empty());
+}
+
+TEST_CASE("a table that is not there is told with the nearest name in its folder") {
+    const TemporaryFolder folder;
+    folder.write("own-split.csv", "path\na.png\n");
+    folder.write("own-splt.txt", "");
+    CHECK_THAT(message_of<DataError>([&] { images::open(folder / "own-splt.csv"); }),
+               Contains("own-splt.csv: not found; expected a folder of images or a CSV file") &&
+                   Contains("(did you mean 'own-split.csv'?)"));
 }
 
 TEST_CASE("addresses and paths of Windows are refused with what to write") {
@@ -187,6 +209,18 @@ TEST_CASE("a folder is every image below it, sorted") {
     for (const Row& row : manifest.rows) names.push_back(row.cells[0]);
     CHECK(names == Names{"a.jpeg", "b/1.png", "b/2.JPG", "z.PNG"});
     CHECK(manifest.rows[1].path == (folder / "b/1.png").string());
+}
+
+TEST_CASE("a folder in which a table of images lies says so") {
+    const TemporaryFolder folder;
+    for (const char* name : {"images/a.png", "masks/a.png"}) folder.write(name, "x");
+    folder.write("notes.csv", "a,b\n1,2\n");
+    CHECK_THAT(open(folder.path()).skipped, Contains("1 of 3 files") && !Contains("lies in this folder"));
+    folder.write("manifest.csv", "path,label\nimages/a.png,x\n");
+    const Manifest manifest = open(folder.path());
+    CHECK(manifest.rows.size() == 2);
+    CHECK_THAT(manifest.skipped, Contains("; manifest.csv lies in this folder: name " +
+                                          (folder / "manifest.csv").string() + " in its place"));
 }
 
 TEST_CASE("folders and files that links lead to count once, under their own name") {

@@ -144,6 +144,36 @@ TEST_CASE("drop removes inherited entries before the file adds its own") {
     CHECK(recipe.losses.at(0).options.keys() == Names{"r"});
 }
 
+TEST_CASE("drop removes sections that a recipe may do without, and says so in the tree") {
+    Attempt a;
+    const std::string labelled = "source = \"phantom\"\nlabel = \"abnormal\"\npositive = \"1\"\n";
+    a.file("p.toml", test::smallest + "[probe]\nk = 3\n" + labelled + "[eval]\n" + labelled)
+        .file("a.toml", "extends = \"p.toml\"\ndrop.probe = true\ndrop.detect = true\n");
+    CHECK_FALSE(a.load().probe);
+    CHECK(a.load().eval);
+    const auto shown = a.shortened(to_toml(a.tree(), true));
+    CHECK_THAT(shown, Contains("[drop]\nprobe = true  # a.toml:2\ndetect = true  # a.toml:3\n") &&
+                          !Contains("[probe]"));
+    a.file("again.toml", shown);  // as resolved.toml
+    CHECK(to_toml(load_tree(a.folder / "again.toml"), false) == to_toml(a.tree(), false));
+    CHECK_FALSE(a.load({"drop.eval=true"}).eval);
+    CHECK_THAT(to_toml(a.tree({"drop.eval=true"}), true), Contains("eval = true  # argument 'drop.eval=true'"));
+
+    const auto anew = a.load({"probe.source=phantom", "probe.label=abnormal", "probe.positive=1"});
+    REQUIRE(anew.probe);
+    CHECK(anew.probe->k == 20);  // the inherited one is gone
+    CHECK(value_at(anew.tree, {"drop"}) == "{ detect = true }");
+
+    CHECK_THAT(
+        a.error({"drop.eval=false"}),
+        Contains(
+            "argument 'drop.eval=false': drop.eval: found boolean false, expected true, which removes [eval]"));
+    CHECK_THAT(a.error({"drop.evall=true"}), Contains("unknown key") && Contains("(did you mean 'eval'?)"));
+    CHECK_THAT(a.error({"drop.train=true"}), Contains("drop.train: unknown key"));
+    CHECK_THAT(a.error({"validate.where=x == 1", "validate.watch=probe.auc", "validate.best=highest"}),
+               Contains("in a recipe without [probe] (dropped: a.toml:2:") && Contains("drop.validate = true"));
+}
+
 TEST_CASE("two parents may drop the same entry") {
     Attempt a;
     a.file("root.toml", test::smallest + "[[loss]]\nuse = \"l\"\n")
@@ -163,6 +193,31 @@ TEST_CASE("a missing parent is an error with the place and the nearest file") {
     Attempt a;
     a.file("parent.toml", "").file("a.toml", "schema = 1\nextends = [\"parnet.toml\"]");
     CHECK(a.error() == "a.toml:2:12: extends: recipe parnet.toml does not exist (did you mean 'parent.toml'?)");
+}
+
+TEST_CASE("a parent that is no file beside the recipe is a shipped one") {
+    Attempt a;
+    const auto before = std::filesystem::current_path();
+    a.file("recipes/mine/p.toml", test::smallest + "[train]\nepochs = 7\n")
+        .file("recipes/other.toml", "extends = \"mine/p.toml\"\n");  // beside it
+    std::filesystem::create_directories(a.folder / "else");
+    std::filesystem::current_path(a.folder / "else");
+    a.file("a.toml", "extends = \"mine/p.toml\"\n");
+    CHECK_THAT(a.error(), Contains("a.toml:1:1: extends: recipe mine/p.toml does not exist"));
+    std::filesystem::current_path(a.folder.path());
+    for (const std::string name : {"mine/p.toml", "recipes/mine/p.toml", "mine/p", "other"}) {
+        INFO(name);
+        a.file("a.toml", "extends = \"" + name + "\"\n");
+        CHECK(a.load().train.epochs == 7);
+        CHECK_THAT(to_toml(a.tree(), true), Contains("epochs = 7  # ") && Contains("recipes/mine/p.toml:7"));
+    }
+    a.file("else/a.toml", "extends = \"mine/pp.toml\"\n");
+    CHECK_THAT(test::message_of<RecipeError>([&] { load(a.folder / "else/a.toml"); }),
+               Contains("(did you mean 'mine/p.toml'?)"));
+    a.file("mine/p.toml", test::smallest + "[train]\nepochs = 3\n")
+        .file("a.toml", "extends = \"mine/p.toml\"\n");
+    CHECK(a.load().train.epochs == 3);  // a file beside the recipe wins
+    std::filesystem::current_path(before);
 }
 
 TEST_CASE("a missing recipe is an error with the nearest file") {

@@ -88,6 +88,26 @@ TEST_CASE("a [detect] that tells of data alone counts where the recipe has one")
     CHECK(recipe.detect->scores.size() == 1);
 }
 
+TEST_CASE("what a fragment drops is taken from what it goes on top of") {
+    Attempt a;
+    const auto sick = "[[loss]]\nuse = \"sick\"\n";
+    a.file("a.toml", shipped + sick + "[[loss]]\nuse = \"well\"\n");
+    a.file("base.toml", "[[loss]]\nuse = \"own\"\n")
+        .file(
+            "mine.toml",
+            "extends = \"base.toml\"\ndrop.probe = true\ndrop.eval = true\ndrop.loss = [\"sick\", \"own\"]\n");
+    const auto recipe = load(a.folder / "a.toml", with_mine(a));
+    CHECK_FALSE(recipe.probe);
+    REQUIRE(recipe.losses.size() == 1);
+    CHECK(recipe.losses[0].name == "well");
+    CHECK_THAT(a.shortened(to_toml(recipe.tree, true)), Contains("probe = true  # mine.toml:2"));
+    a.file("mine.toml", "drop.probe = true\n[probe]\nsource = \"phantom\"\nlabel = \"l\"\n");
+    CHECK(load(a.folder / "a.toml", with_mine(a)).probe->k == 20);  // in place of the recipe's
+    a.file("mine.toml", "drop.loss = \"sikc\"\n");
+    CHECK_THAT(test::message_of<RecipeError>([&] { load(a.folder / "a.toml", with_mine(a)); }),
+               Contains("drop.loss: there is no 'sikc' to drop, inherited: sick, well (did you mean 'sick'?)"));
+}
+
 TEST_CASE("of a finished run only what is read again can be changed") {
     Attempt a;
     a.file("a.toml", scored)
@@ -100,7 +120,11 @@ TEST_CASE("of a finished run only what is read again can be changed") {
     REQUIRE(recipe.detect->scores.size() == 1);  // not both
     CHECK(recipe.detect->scores[0].name == "far");
 
+    a.file("mine.toml", "drop.detect = true\ndrop.probe = true\ndrop.loss = \"none\"\n");
+    CHECK_FALSE(load(a.folder / "a.toml", reading).detect);
     reading.with.clear();
+    reading.overrides = {"drop.detect=true"};
+    CHECK_FALSE(load(a.folder / "a.toml", reading).detect);
     reading.overrides = {"detect.top=0.5", "train.epochs=3"};
     CHECK_THAT(test::message_of<RecipeError>([&] { load(a.folder / "a.toml", reading); }),
                Contains("argument 'train.epochs=3': train.epochs is not read again of a finished run: expected "

@@ -106,6 +106,14 @@ TEST_CASE("another `use` on the command line discards the old options too") {
     CHECK(after("augment.lesion.use=lesion", {"augment"}) == "[{ use = \"lesion\", size = [16, 64] }]");
 }
 
+TEST_CASE("a component by another `use` is where the argument is") {
+    const auto recipe = attempt().load({"networks.student.backbone.use=vitt", "loss.second.use=contrst"});
+    CHECK(recipe.network("student")->backbone->origin.text() ==
+          "argument 'networks.student.backbone.use=vitt'");
+    CHECK(recipe.losses[1].origin.text() == "argument 'loss.second.use=contrst'");
+    CHECK(recipe.losses[0].origin.line > 0);  // its own place
+}
+
 TEST_CASE("what another `use` took away is said, and nothing where it took nothing") {
     const auto notes = attempt().load({"augment.lesion.use=blur", "augment.blur.reads.image=x"}).notes;
     REQUIRE(notes.size() == 1);

@@ -52,6 +52,40 @@ TEST_CASE("the ChildCXR recipe finds its manifest through the environment") {
     unsetenv("CHILDCXR");
 }
 
+TEST_CASE("every shipped recipe loads on films without labels, as hearth data recipe describes them") {
+    for (const auto* folder : {"CHILDCXR", "NIHBOX"}) unsetenv(folder);
+    const test::TemporaryFolder folder;
+    Reading reading;
+    reading.with = {folder.write("folder.toml",
+                                 "schema = 1\ndrop.probe = true\ndrop.eval = true\ndrop.detect = true\n[data]\n"
+                                 "source = \"films\"\npatient = \"\"\nwhere = \"\"\n")};
+    int loaded = 0;
+    for (const auto& entry : fs::recursive_directory_iterator(root / "recipes")) {
+        if (entry.path().extension() != ".toml" || entry.path().parent_path().filename() == "base") continue;
+        INFO(entry.path());
+        const auto recipe = load(entry.path(), reading);
+        CHECK(recipe.data.source == (folder / "films").string());
+        CHECK_FALSE(recipe.probe);
+        CHECK_FALSE(recipe.eval);
+        CHECK_FALSE(recipe.detect);
+        CHECK_FALSE(recipe.validate);
+        ++loaded;
+    }
+    CHECK(loaded >= 60);
+}
+
+TEST_CASE("every shipped recipe says in a line what it is") {
+    for (const auto& entry : fs::recursive_directory_iterator(root / "recipes")) {
+        if (entry.path().extension() != ".toml") continue;
+        INFO(entry.path());
+        const auto tree = load_tree(entry.path());
+        const auto* description = tree.find("description");
+        REQUIRE(description != nullptr);
+        CHECK_FALSE(description->text().empty());
+        CHECK(description->text().find('\n') == std::string::npos);
+    }
+}
+
 TEST_CASE("warm-ups of shipped recipes are shares of the run, as long as they were in epochs") {
     setenv("CHILDCXR", "/films", 1);
     setenv("NIHBOX", "/films", 1);

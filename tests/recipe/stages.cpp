@@ -283,6 +283,9 @@ TEST_CASE("a stage may not differ in anything else") {
     CHECK_THAT(error(base + with(two, "fresh = ", "frehs = ")), Contains("(did you mean 'fresh'?)"));
     CHECK_THAT(error(base + with(two, "train.epochs = 10", "drop.phase = \"encoder\"")),
                Contains("stage.gan.drop.phase: a stage drops no phase: it has what `phases` lists"));
+    CHECK_THAT(
+        error(base + with(two, "train.epochs = 10", "drop.eval = true")),
+        Contains("stage.gan.drop.eval: a stage drops no [eval], which is the recipe's: write drop.eval"));
     CHECK_THAT(error(base + with(two, "train.epochs = 10", "train = 3")),
                Contains("stage.gan.train: found integer 3, expected a table: write [stage.train]"));
     CHECK_THAT(

@@ -102,6 +102,27 @@ TEST_CASE("a network starts from a backbone under its own names; its heads are a
     CHECK_THAT(run.warnings[1], Contains("nothing took fc_norm.weight"));
 }
 
+TEST_CASE("an init_from that is no file is named by its key, and the file of a run's folder with it") {
+    Attempt attempt;
+    attempt.file("a.toml", recipe_with(""));
+    const auto refusal = [&](const std::string& named) {
+        const auto recipe = attempt.load({"networks.student.init_from=" + (attempt.folder / named).string()});
+        return message_of<DataError>([&] { train::expect_initial_weights(recipe); });
+    };
+    const auto run = (attempt.folder / "run").string();
+    CHECK_THAT(refusal("run"), Contains("argument 'networks.student.init_from=" + run +
+                                        "': networks.student.init_from: "
+                                        "found no file " +
+                                        run + ", expected a safetensors file"));
+    attempt.folder.write("run/checkpoints/last.safetensors", "no tensors");
+    CHECK_THAT(refusal("run"), Contains("found the folder " + run + ", expected a safetensors file") &&
+                                   Contains("that of this folder is " + run + "/checkpoints/last.safetensors"));
+    const auto recipe = attempt.load({"networks.student.init_from=" + run + "/checkpoints/last.safetensors"});
+    auto plan = plan::Plan::build(recipe, registry());
+    CHECK_THAT(message_of<DataError>([&] { train::load_initial_weights(recipe, plan); }),
+               Contains(": networks.student.init_from: ") && Contains("not a safetensors file"));
+}
+
 TEST_CASE("weights that do not fit are refused with what is missing") {
     auto file = weights("", false);
     std::erase_if(file, [](const auto& item) { return item.first == "norm.bias"; });
@@ -135,7 +156,17 @@ TEST_CASE(
     auto plan = plan::Plan::build(recipe, registry());
     CHECK_THAT(message_of<RecipeError>([&] { train::load_initial_weights(recipe, plan); }),
                Contains("'pos_embed' as [1, 5, 8], expected [1, 17, 8]") &&
-                   Contains("it reads 'global' (B 1 32 32, by options of augment.multi-crop)"));
+                   Contains("it reads 'global' (B 1 32 32, by augment.multi-crop.global_size)"));
+
+    attempt.file("b.toml",
+                 "extends = \"a.toml\"\ndrop.augment = \"multi-crop\"\n[[augment]]\nuse = \"multi-crop\"\n"
+                 "global_crops = 1\nlocal_crops = 0\n");
+    const auto usual = recipe::load(attempt.folder / "b.toml");
+    auto usual_plan = plan::Plan::build(usual, registry());
+    CHECK_THAT(
+        message_of<RecipeError>([&] { train::load_initial_weights(usual, usual_plan); }),
+        Contains("(B 1 224 224, by an option of augment.multi-crop that has its default, see `hearth plugins "
+                 "show multi-crop`)"));
 }
 
 TEST_CASE("weights that are no numbers are refused where they are read") {

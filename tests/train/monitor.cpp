@@ -178,6 +178,11 @@ TEST_CASE("a batch too small to have the rank is not called collapsed") {
     CHECK(two.rank == Approx(1).margin(1e-3));
     CHECK(two.max_rank == 1);
     CHECK(Monitor(limits(1)).check(two).empty());
+    const auto one = measure_health(at::randn({1, 64}), at::eye(4).slice(0, 0, 1));  // train.batch = 1
+    CHECK(one.max_rank == 0);
+    CHECK_FALSE(one.entropy);
+    CHECK(Monitor(limits(1)).check(one).empty());
+    CHECK_THAT(Monitor(limits(1)).check(measure_health(at::ones({2, 64}), {})), Contains("feature spread"));
 }
 
 TEST_CASE("features that are not finite have no rank and count as wrong") {

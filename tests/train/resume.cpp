@@ -226,8 +226,11 @@ TEST_CASE("SIGTERM in mid-epoch: a checkpoint, status stopped, exit code 75; res
     CHECK((saved >= step && saved < total_steps));
     std::ifstream log(run / "train.log");
     CHECK_THAT(std::string(std::istreambuf_iterator<char>(log), {}),
-               Contains(fmt::format("stopped by signal 15 at step {}; go on with --resume", saved)));
+               Contains(fmt::format("stopped by SIGTERM at step {}; go on with --resume", saved)));
     resume_and_compare(run, {"data.workers=3"});
+    CHECK_THAT(whole.folder.read("stopped/train.log"),
+               Contains(fmt::format("\ntrained {} steps in ", total_steps - saved)) &&
+                   Contains(fmt::format(", {} in all\n", total_steps)));
 }
 
 TEST_CASE("a lost connection and a scheduler's warning end a run as SIGTERM does, even when they come twice") {
@@ -244,6 +247,13 @@ TEST_CASE("a lost connection and a scheduler's warning end a run as SIGTERM does
         CHECK(read_json(run / "run.json")["status"] == "stopped");
         CHECK(fs::exists(run / "checkpoints/last.safetensors"));
     }
+}
+
+TEST_CASE("a signal that comes twice at once, to the group and passed on, is one") {
+    const train::StopSignals signals(/*tells=*/false);
+    std::raise(SIGTERM);
+    std::raise(SIGTERM);
+    CHECK(train::StopSignals::received() == SIGTERM);
 }
 
 TEST_CASE("what was ignored stays ignored, as nohup asks for it") {
@@ -303,7 +313,7 @@ TEST_CASE("the exit code is 5 where a run collapses and its recipe asks to end t
 }
 
 TEST_CASE("on a terminal no redrawn line is wider than it, and what comes last has a line of its own") {
-    const std::string redraw = "\r\033[J";
+    const std::string redraw = "\r\033[K";
     for (const int columns : {40, 80, 200}) {
         const TemporaryFolder folder;
         const auto written =
@@ -326,7 +336,7 @@ TEST_CASE("on a terminal the line says step again once a probe and its checkpoin
     const TemporaryFolder folder;
     const auto written = on_terminal(folder.write("tiny.toml", tiny_demo()), folder / "run", 80, "xterm");
     CHECK_THAT(written.substr(written.rfind("probe after epoch 4:")), Contains("step 24/24"));
-    CHECK_THAT(written.substr(written.rfind("\r\033[J")), Contains("step 24/24"));  // it is what stays
+    CHECK_THAT(written.substr(written.rfind("\r\033[K")), Contains("step 24/24"));  // it is what stays
 }
 
 TEST_CASE("on a terminal that cannot go back lines are broken between words, in the log they are whole") {

@@ -130,6 +130,28 @@ TEST_CASE("resume goes on with a run, clears how it ended, and starts anew where
     CHECK_FALSE(made.open(Resume::automatic, {"optimizer.lr=2e-3"}).resumes());  // nothing is lost
 }
 
+TEST_CASE("a run that failed before its first step is begun anew, also by another recipe") {
+    const Made made;
+    const auto failed = [&] {
+        fs::remove_all(made.out);
+        auto run = made.open(Resume::no);
+        run.describe(made.recipe(), with_parts(), "plan", "graph", {});
+        run.update({{"status", "failed"}, {"exit_code", 3}});
+    };
+    for (const auto resume : {Resume::no, Resume::yes, Resume::automatic, Resume::longer}) {
+        failed();
+        const auto run = made.open(resume, {"train.batch=4"});
+        CHECK(run.begun_anew());
+        CHECK_FALSE(run.resumes());
+        CHECK_FALSE(fs::exists(made.out / "resolved.toml"));
+    }
+    failed();
+    made.folder.write("run/metrics.jsonl", "{\"step\": 1}\n");
+    CHECK_THAT(made.refusal(Resume::no), Contains("already holds a run"));
+    CHECK_THAT(made.refusal(Resume::yes, {"train.batch=4"}),
+               Contains("made by another recipe") && Contains("start again with --overwrite"));
+}
+
 TEST_CASE("a run from before a key was renamed is resumed, and its recipe hash stays") {
     const Made made;
     const auto now = made.recipe({"data.samples_per_image=2"});
@@ -167,6 +189,9 @@ TEST_CASE("a run is resumed by its own recipe only, but with any number of worke
     CHECK_THAT(made.refusal(Resume::automatic, {"data.max_bad=0.5"}),
                Contains("data.max_bad: not set there, 0.5 now"));
     CHECK(made.open(Resume::yes, {"data.workers=3", "train.log_every=5", "train.threads=2"}).resumes());
+    CHECK(made.open(Resume::yes, {"description=\"in other words\""}).resumes());
+    CHECK_THAT(made.refusal(Resume::yes, {"description=\"in other words\"", "train.batch=4"}),
+               Contains("train.batch: 8 there, 4 now"));
 }
 
 TEST_CASE("more epochs than before need a word, and then belong to the run") {

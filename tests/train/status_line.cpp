@@ -137,12 +137,12 @@ TEST_CASE("a line is drawn over the one before, one column short of the width, a
               line.draw({{"done", 1}});
               line.erase();
               line.erase();
-          }) == "\r\033[Jstep 7/36  loss 0.5\r\033[Jdone\r\033[J");
+          }) == "\r\033[Kstep 7/36  loss 0.5\r\033[Kdone\r\033[K");
     CHECK(written([](auto& line) {
               line.keep();
               line.draw({{"done", 1}});
               line.keep();
-          }) == "\r\033[Jdone\n");
+          }) == "\r\033[Kdone\n");
 }
 
 TEST_CASE("a terminal that became narrower has wrapped the line: all its rows are drawn over") {
@@ -151,7 +151,7 @@ TEST_CASE("a terminal that became narrower has wrapped the line: all its rows ar
               line.draw({{"0123456789012345678901234", 1}});
               const Variable narrower("COLUMNS", "10");
               line.draw({{"done", 1}});
-          }) == "\r\033[J0123456789012345678901234\033[2A\r\033[Jdone");
+          }) == "\r\033[K0123456789012345678901234\r\033[K\033[A\033[K\033[A\033[Kdone");
 }
 
 TEST_CASE("the width is that of the terminal at the moment, also where the stream is no file") {
@@ -181,7 +181,8 @@ TEST_CASE("the width is that of the terminal at the moment, also where the strea
         line.draw({{"done", 1}});
     }
     CHECK(text ==
-          "\r\033[Jstep 7/36  loss 0.5\r\033[Jepoch 1/4  step 7/36  loss 0.5  memory 9 MiB\033[2A\r\033[Jdone");
+          "\r\033[Kstep 7/36  loss 0.5\r\033[Kepoch 1/4  step 7/36  loss 0.5  memory 9 "
+          "MiB\r\033[K\033[A\033[K\033[A\033[Kdone");
     ::close(terminal);
     ::close(screen);
 }

@@ -21,6 +21,7 @@
 #include "eval/metrics/metrics.hpp"
 #include "eval/probe/batches.hpp"
 #include "images/cell.hpp"
+#include "recipe/dropped.hpp"
 
 namespace hearth::eval {
 namespace {
@@ -66,6 +67,7 @@ Maps make_maps(const LabelledSet& set, const std::string& part, const Scoring& s
     std::vector<std::vector<Tensor>> maps(scoring.scorers.size());
     out.values.resize(scoring.scorers.size());
     const auto device = scoring.context.device;
+    tell(0, all);
     out.odd = for_each_batch(
         set, data, spec.batch, limit,
         [&](const Tensor& images, const std::vector<std::int64_t>& indices) {
@@ -384,9 +386,9 @@ Detection detect(const recipe::Recipe& recipe, const plan::Plan& plan, c10::Devi
                  const PartProgress& progress) {
     if (!recipe.detect)
         throw RecipeError(
-            fmt::format("recipe '{}' has no [detect]; add one (docs/detect.md), or extend a recipe of "
+            fmt::format("recipe '{}' has no [detect]{}; add one (docs/detect.md), or extend a recipe of "
                         "recipes/detect",
-                        recipe.name));
+                        recipe.name, recipe::dropped_text(recipe.tree, "detect")));
     const at::NoGradGuard no_grad;
     const auto& spec = *recipe.detect;
     auto scorers = scorers_of(recipe, plan, device);

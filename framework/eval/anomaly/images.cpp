@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "eval/probe/apart.hpp"
 #include "eval/probe/batches.hpp"
 #include "recipe/word_list.hpp"
@@ -47,6 +49,29 @@ AnomalyImages open_anomaly_images(const recipe::Recipe& recipe, const data::Data
     out.test.notes = expect_detection_apart(recipe, out.normal, out.validation ? &*out.validation : nullptr,
                                             out.test, trained);
     return out;
+}
+
+std::string note_on_abnormal(const recipe::Recipe& recipe, const data::Dataset& trained) {
+    const auto& spec = recipe.detect->labelled;
+    const auto& data = recipe.data;
+    const auto columns = recipe::word_list(spec.label);
+    if (!data.label.empty() || !data.mask.empty()) return "";  // abnormal images are taught as such
+    if (columns.size() != 1 || !trained.cell(0, columns.front())) return "";
+    std::int64_t abnormal = 0;
+    try {
+        abnormal = std::ranges::count(read_labels(trained, spec, {spec.negative, spec.positive}).of, 1);
+    } catch (const Error&) {  // the table of [data] need not be one for [detect]
+        return "";
+    }
+    if (abnormal == 0) return "";
+    const auto remedy = spec.source == data.source
+                            ? "data.where = " + recipe::Value{spec.train_where, {}}.to_toml()
+                            : fmt::format("a condition on `{}` in data.where", columns.front());
+    return fmt::format(
+        "{} of {} images of [data] are abnormal by the label of [detect], whose scores are of what a network "
+        "has "
+        "learned from normal images; to leave them out: {}",
+        abnormal, trained.size(), remedy);
 }
 
 cv::Mat load_mask(const LabelledSet& set, std::int64_t index, const recipe::LabelledSpec& spec,

@@ -21,6 +21,10 @@ struct AnomalyImages {
 /// classes. `trained` are the images of [data] where they are open already.
 AnomalyImages open_anomaly_images(const recipe::Recipe& recipe, const data::Dataset* trained = nullptr);
 
+/// How many of the images that a network learns from without labels are abnormal by [detect]'s label, and what
+/// to write; "" where none is, or where their table does not say.
+std::string note_on_abnormal(const recipe::Recipe& recipe, const data::Dataset& trained);
+
 /// The mask of an image of `spec` at data.size: CV_8U, 0 outside and 255 inside; empty where it is not known.
 /// `column` holds the masks; generated images have theirs without one. A normal image without a mask has one
 /// without regions. A mask that cannot be used is not known, and added to `unusable`.

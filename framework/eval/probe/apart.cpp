@@ -2,7 +2,10 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "data/repeated.hpp"
+#include "data/requests.hpp"
 #include "eval/probe/validated.hpp"
 
 namespace hearth::eval {
@@ -41,9 +44,17 @@ std::string in_folds(const recipe::LabelledSpec& spec) {
 /// One section's test rows against others, and what is to be said of them.
 class Comparison {
   public:
-    Comparison(const recipe::LabelledSpec& spec, const data::Dataset& test) : spec_(spec), test_(test) {
+    Comparison(const recipe::LabelledSpec& spec, const LabelledSet& test)
+        : notes(test.labels.notes), spec_(spec), test_(*test.images) {
+        if (auto note = data::note_on_patients(test_, data::label_rule(spec)); !note.empty())
+            notes.push_back(std::move(note));
         if (!spec.region.empty()) return;  // a row is a region, and an image may have several
-        if (const auto again = data::repeated_images(test)) notes.push_back("test: " + *again);
+        if (const auto again = data::repeated_images(test_)) notes.push_back("test: " + *again);
+    }
+
+    void say_once(const std::vector<std::string>& more) {
+        for (const auto& note : more)
+            if (std::ranges::find(notes, note) == notes.end()) notes.push_back(note);
     }
 
     void mention(const data::Part& seen, const std::string& whose) {
@@ -114,7 +125,8 @@ const auto tested = "test_where = 'split == \"test\"'";
 std::vector<std::string> expect_apart(const recipe::Recipe& recipe, const recipe::LabelledSpec& spec,
                                       const LabelledSet& train, const LabelledSet& test,
                                       const data::Dataset* trained) {
-    Comparison comparison(spec, *test.images);
+    Comparison comparison(spec, test);
+    comparison.say_once(train.labels.notes);
     if (spec.head.empty()) {
         comparison.refuse(part(*train.images, spec), "the rows that the probe is fitted on",
                           fmt::format("train_where = 'split == \"train\"' and {}", tested));
@@ -130,7 +142,7 @@ std::vector<std::string> expect_apart(const recipe::Recipe& recipe, const recipe
 
 std::vector<std::string> expect_folds_apart(const recipe::Recipe& recipe, const recipe::LabelledSpec& spec,
                                             const LabelledSet& pool, const data::Dataset* trained) {
-    Comparison comparison(spec, *pool.images);
+    Comparison comparison(spec, pool);
     comparison.refuse_repeated(data::repeated(part(*pool.images, spec), pool.labels.patients));
     comparison.with_training(recipe.data, trained, learns_labels(recipe.data),
                              "data.where = 'split == \"train\"' and train_where = 'split == \"test\"'; or "
@@ -142,7 +154,7 @@ std::vector<std::string> expect_detection_apart(const recipe::Recipe& recipe, co
                                                 const LabelledSet* validation, const LabelledSet& test,
                                                 const data::Dataset* trained) {
     const auto& spec = recipe.detect->labelled;
-    Comparison comparison(spec, *test.images);
+    Comparison comparison(spec, test);
     comparison.refuse(
         part(*normal.images, spec), "the normal images that scores are standardised on",
         fmt::format("normal_where = 'split == \"train\" and {} == ..' and {}", spec.label, tested));

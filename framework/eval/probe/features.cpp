@@ -29,20 +29,12 @@ Labels read_labels(const data::Dataset& dataset, const recipe::LabelledSpec& spe
 
 namespace {
 
-/// Where a filter of the section was written.
-const recipe::Origin& place_of_filter(const recipe::LabelledSpec& spec, const std::string& where) {
-    if (where == spec.test_where) return spec.place("test_where");
+/// The key of a filter of the section.
+std::string key_of_filter(const recipe::LabelledSpec& spec, const std::string& where) {
+    if (where == spec.test_where) return "test_where";
     if (where == spec.train_where)
-        return spec.place(spec.written.count("normal_where") > 0 ? "normal_where" : "train_where");
-    return spec.place("validation_where");
-}
-
-/// What to do where a filter asks for a split and there is none, and probes could be tested in folds.
-std::string without_split(const recipe::LabelledSpec& spec, const std::string& where,
-                          const data::Dataset& images) {
-    const bool probes = spec.head.empty() && spec.written.count("normal_where") == 0;
-    if (!probes || where.find("split") == std::string::npos || images.cell(0, "split")) return "";
-    return fmt::format("\n  {} has no column `split`: {}", spec.source, folds_instead);
+        return spec.written.contains("normal_where") ? "normal_where" : "train_where";
+    return "validation_where";
 }
 
 }  // namespace
@@ -50,13 +42,12 @@ std::string without_split(const recipe::LabelledSpec& spec, const std::string& w
 std::shared_ptr<const data::Dataset> open_rows(const recipe::Recipe& recipe, const recipe::LabelledSpec& spec,
                                                const std::string& where) {
     auto request = data::dataset_request(recipe.data, spec, where);
-    try {
-        return data::open_dataset(request);
-    } catch (const RecipeError& error) {
-        request.where = "";
-        throw RecipeError(fmt::format("{}: {}{}", place_of_filter(spec, where).text(), error.what(),
-                                      without_split(spec, where, *data::open_dataset(request))));
-    }
+    const auto key = key_of_filter(spec, where);
+    request.where_place = fmt::format("{}: {}", spec.place(key).text(), key);
+    const bool probes = spec.head.empty() && !spec.written.contains("normal_where");
+    request.without_split =
+        probes ? folds_instead : fmt::format("where all of its rows are meant, write {} = \"\"", key);
+    return data::open_dataset(request);
 }
 
 Context evaluation_context(c10::Device device) {
@@ -110,6 +101,10 @@ LabelledSet part_of(const LabelledSet& set, const data::SubsetRule& rule) {
     return {data::part_of(set.images, rows), data::rows_of(set.labels, rows)};
 }
 
+std::string place_of_folds(const recipe::LabelledSpec& spec) {
+    return spec.place("folds").text() + ": folds";
+}
+
 /// Folds of other rows would be other folds, and test images would have been trained on.
 void check_same_rows(const recipe::DataSpec& data, const recipe::LabelledSpec& spec) {
     const auto check = [&](const char* ours, const std::string& found, const char* theirs,
@@ -147,8 +142,12 @@ std::pair<LabelledSet, LabelledSet> divide_rows(const recipe::Recipe& recipe,
     const auto pool = open_pool(recipe, spec);
     auto rule = data::subset_rule(recipe.data);
     rule.fraction = spec.fraction;
+    rule.fraction_place = spec.place("fraction").text() + ": fraction";
     if (rule.folds > 0) check_same_rows(recipe.data, spec);
-    if (spec.folds > 0) rule.folds = static_cast<int>(spec.folds);
+    if (spec.folds > 0) {
+        rule.folds = static_cast<int>(spec.folds);
+        rule.folds_place = place_of_folds(spec);
+    }
     auto train = part_of(pool, rule);
     if (rule.folds > 0) {
         rule.held_out = true;
@@ -172,9 +171,9 @@ std::pair<LabelledSet, LabelledSet> open_evaluated(const recipe::Recipe& recipe,
     if (spec.folds == 0) return open_splits(recipe, spec, trained);
     auto pool = open_pool(recipe, spec);
     // Throws where there are fewer patients than folds.
-    static_cast<void>(data::assign_folds(pool.labels.strata(), pool.labels.patients,
-                                         static_cast<int>(spec.folds),
-                                         static_cast<std::uint64_t>(recipe.data.split_seed)));
+    static_cast<void>(
+        data::assign_folds(pool.labels.strata(), pool.labels.patients, static_cast<int>(spec.folds),
+                           static_cast<std::uint64_t>(recipe.data.split_seed), place_of_folds(spec)));
     pool.notes = expect_folds_apart(recipe, spec, pool, trained);
     return {pool, pool};
 }

@@ -128,7 +128,7 @@ Evaluation evaluate_head(const recipe::Recipe& recipe, const plan::Plan& trained
     out.several = splits.first.labels.several;
     out.labels = test.labels;
     out.patients = test.patients;
-    out.train_images = trained_on.images->size();
+    out.train_images = count_labelled({trained_on.images, trained_on.labels}, 0);
     out.test_images = static_cast<std::int64_t>(test.patients.size());
     out.test_patients =
         static_cast<std::int64_t>(std::set<int>(test.patients.begin(), test.patients.end()).size());

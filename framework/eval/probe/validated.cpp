@@ -20,16 +20,11 @@ std::shared_ptr<const data::Dataset> validated_images(const recipe::Recipe& reci
     const auto* section = validated_section(recipe);
     auto whole = recipe.data;
     whole.where = spec.where;
-    const auto request = section != nullptr ? data::dataset_request(recipe.data, *section, spec.where)
-                                            : data::dataset_request(whole);
-    const auto place = spec.place("where").text() + ": validate.where: ";
-    try {
-        return data::open_dataset(request);
-    } catch (const RecipeError& error) {
-        throw RecipeError(place + error.what());
-    } catch (const DataError& error) {
-        throw DataError(place + error.what());
-    }
+    auto request = section != nullptr ? data::dataset_request(recipe.data, *section, spec.where)
+                                      : data::dataset_request(whole);
+    request.where_place = spec.place("where").text() + ": validate.where";
+    request.without_split.clear();  // all rows are those that are trained or tested on
+    return data::open_dataset(request);
 }
 
 LabelledSet open_validated(const recipe::Recipe& recipe, const std::vector<std::string>& classes) {

@@ -33,9 +33,11 @@ ManifestCheck check_manifest(const Manifest& manifest, const CheckOptions& optio
 
 std::vector<std::size_t> value_columns(const Manifest& manifest) {
     constexpr std::array<std::string_view, 6> others = {"path", "patient", "study", "split", "mask", "boxes"};
+    const std::string patient = column_like("patient", manifest.columns);
     std::vector<std::size_t> columns;
     for (std::size_t i = 0; i < manifest.columns.size(); ++i) {
-        if (std::find(others.begin(), others.end(), manifest.columns[i]) == others.end()) columns.push_back(i);
+        const bool other = std::find(others.begin(), others.end(), manifest.columns[i]) != others.end();
+        if (!other && manifest.columns[i] != patient) columns.push_back(i);
     }
     return columns;
 }

@@ -13,7 +13,8 @@ using at::Tensor;
 ///   l_ik = - w_k y_ik log sigmoid(x_ik) - (1 - y_ik) log sigmoid(-x_ik)
 ///   total = the mean of l_ik over the known labels; 0 where there are none
 /// per_sample [B] is the mean over the known labels of an image. Terms: "binary_cross_entropy" (the total) and
-/// "accuracy" at 0.5 over the known labels. With all known it is torch.nn.BCEWithLogitsLoss(pos_weight=w).
+/// "accuracy" at 0.5 over the known labels (NaN where there are none, which the log leaves out). With all known
+/// it is torch.nn.BCEWithLogitsLoss(pos_weight=w).
 class BinaryCrossEntropy : public Loss {
   public:
     static void schema(Schema& schema) {
@@ -45,11 +46,12 @@ class BinaryCrossEntropy : public Loss {
         const auto y = label.clamp_min(0).to(logits.scalar_type());
         const auto each = (-weights * y * at::log_sigmoid(logits) - (1 - y) * at::log_sigmoid(-logits))
                               .masked_fill(known.logical_not(), 0);
-        LossOutput out{.total = each.sum() / known.sum().clamp_min(1)};
+        const auto sum = each.sum(), count = known.sum();
+        LossOutput out{.total = sum / count.clamp_min(1)};
         const at::NoGradGuard no_grad;
         const auto right = ((logits > 0) == (label == 1)).logical_and(known).sum();
-        out.terms = {{"binary_cross_entropy", out.total.detach()},
-                     {"accuracy", right / known.sum().clamp_min(1).to(logits.scalar_type())}};
+        out.terms = {{"binary_cross_entropy", sum.detach() / count},
+                     {"accuracy", right / count.to(logits.scalar_type())}};
         out.per_sample = each.detach().sum(1) / known.sum(1).clamp_min(1);
         return out;
     }

@@ -13,8 +13,8 @@ using at::Tensor;
 ///   l_i = - sum_k w_k q_ik log softmax(logits_i)_k,   q_ik = (1 - s) [k = label_i] + s / K
 ///   total = sum_i l_i / sum_i w_label_i   over the labelled samples; 0 where there are none
 /// per_sample [B] is l_i, 0 without a label. Terms: "cross_entropy" (the total) and "accuracy" over the
-/// labelled samples (0 where there are none). As torch.nn.CrossEntropyLoss(weight, ignore_index=-1,
-/// label_smoothing).
+/// labelled samples (NaN where there are none, which the log leaves out). As torch.nn.CrossEntropyLoss(weight,
+/// ignore_index=-1, label_smoothing).
 class CrossEntropy : public Loss {
   public:
     static void schema(Schema& schema) {
@@ -55,11 +55,12 @@ class CrossEntropy : public Loss {
         each = each.masked_fill(labelled.logical_not(), 0);
         const auto norm = (weights.index_select(0, own.squeeze(1)) * labelled).sum();
 
-        LossOutput out{.total = each.sum() / norm.masked_fill(norm == 0, 1)};
+        const auto sum = each.sum();
+        LossOutput out{.total = sum / norm.masked_fill(norm == 0, 1)};
         const at::NoGradGuard no_grad;
         const auto right = (logits.argmax(1) == label).sum();
-        out.terms = {{"cross_entropy", out.total.detach()},
-                     {"accuracy", right / labelled.sum().clamp_min(1).to(logits.scalar_type())}};
+        out.terms = {{"cross_entropy", sum.detach() / norm},
+                     {"accuracy", right / labelled.sum().to(logits.scalar_type())}};
         out.per_sample = each.detach();
         return out;
     }

@@ -42,13 +42,16 @@ class Dice : public Loss {
             (1 - (2 * over_pixels(p * y) + smooth_) / (over_pixels(p) + over_pixels(y) + smooth_)).mean(1);
         const auto bce =
             at::binary_cross_entropy_with_logits(logits, y, {}, {}, at::Reduction::None).flatten(1).mean(1);
-        const auto mean = [&](const Tensor& each) {
-            return each.masked_fill(known.logical_not(), 0).sum() / known.sum().clamp_min(1);
+        const auto unknown = known.logical_not();
+        const auto count = known.sum();
+        const auto mean = [&](const Tensor& each, const Tensor& of) {
+            return each.masked_fill(unknown, 0).sum() / of;
         };
         const auto each = context.value(dice_weight_) * dice + context.value(bce_weight_) * bce;
-        LossOutput out{.total = mean(each)};
-        out.terms = {{"dice", mean(dice).detach()}, {"bce", mean(bce).detach()}};
-        out.per_sample = each.detach().masked_fill(known.logical_not(), 0);
+        LossOutput out{.total = mean(each, count.clamp_min(1))};
+        // Not a number without a known mask: the log leaves it out.
+        out.terms = {{"dice", mean(dice.detach(), count)}, {"bce", mean(bce.detach(), count)}};
+        out.per_sample = each.detach().masked_fill(unknown, 0);
         return out;
     }
 

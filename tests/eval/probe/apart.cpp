@@ -48,7 +48,7 @@ TEST_CASE("a table without a split is told how to have one") {
                    Contains("; or test all of its films in turn, by folds = 5, train_where = "));
     films.recipe.eval->test_where = "split == \"test\"";
     CHECK_THAT(refusal(films),
-               Contains("argument 'eval.test_where=left == 0': where: unknown column 'split'") &&
+               Contains("argument 'eval.test_where=left == 0': test_where: unknown column 'split'") &&
                    Contains("films.csv has no column `split`: test all of its films in turn"));
 }
 

@@ -7,6 +7,7 @@
 #include <cmath>
 #include <set>
 
+#include "eval/findings.hpp"
 #include "eval/metrics/class_auc.hpp"
 #include "eval/probe/multilabel.hpp"
 #include "eval/probe/segmentation.hpp"
@@ -57,6 +58,45 @@ plan::Plan built(const recipe::Recipe& recipe) {
 }
 
 }  // namespace
+
+TEST_CASE("films without a label are none of a head's training images, and count for nothing in the log") {
+    const auto lines = [](int every) {
+        const Findings films({"data.label=top", "eval.label=top", "train.batch=1", "optimizer.lr=0.0",
+                              fmt::format("train.log_every={}", every)});
+        train::TrainRequest request;
+        request.out = films.folder / "run";
+        request.quiet = true;
+        train::Trainer(films.recipe, with_parts(), request).run();
+        auto read = read_lines(films.folder / "run/metrics.jsonl");
+        std::erase_if(read, [](const auto& line) { return line.contains("event"); });
+        return read;
+    };
+    const std::string loss = "cross-entropy.cross_entropy", accuracy = "cross-entropy.accuracy";
+    double sum = 0, right = 0;
+    std::int64_t labelled = 0, empty = 0;
+    for (const auto& line : lines(1)) {  // a film each, of a network that stays as it is
+        CHECK(line["terms"].contains(loss) == line.contains("loss"));
+        if (!line.contains("loss")) {
+            ++empty;
+            continue;
+        }
+        ++labelled;
+        sum += line["terms"][loss].get<double>();
+        right += line["terms"][accuracy].get<double>();
+    }
+    CHECK(labelled + empty == 60);
+    REQUIRE(empty > 0);
+    const auto all = lines(60);
+    REQUIRE(all.size() == 1);
+    const auto count = static_cast<double>(labelled);
+    CHECK(all[0]["terms"][loss].get<double>() == Approx(sum / count));
+    CHECK(all[0]["loss"].get<double>() == Approx(sum / count));
+    CHECK(all[0]["terms"][accuracy].get<double>() == Approx(right / count));
+
+    const Findings films({"data.label=top", "eval.label=top", "eval.head=student.logits"});
+    CHECK(evaluate(films.recipe, with_parts(), films.built(), *films.recipe.eval, c10::kCPU).train_images ==
+          labelled);
+}
 
 TEST_CASE("a head is evaluated on the test rows, its threshold chosen on others") {
     const TrainingRun run(supervised);

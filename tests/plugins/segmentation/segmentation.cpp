@@ -94,5 +94,7 @@ TEST_CASE("images of unknown masks give no gradient") {
     CHECK(logits.grad()[1].eq(0).all().item<bool>());
     CHECK(out.total.item<double>() ==
           Approx(dice(logits.detach().slice(0, 0, 1), mask.slice(0, 0, 1)).total.item<double>()));
-    CHECK(dice(logits, at::full({2, 1, 4, 4}, -1.0)).total.item<double>() == 0);
+    const auto none = dice(logits, at::full({2, 1, 4, 4}, -1.0));
+    CHECK(none.total.item<double>() == 0);
+    for (const auto& [name, value] : none.terms) CHECK(std::isnan(value.item<double>()));
 }

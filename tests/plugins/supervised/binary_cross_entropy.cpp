@@ -58,6 +58,7 @@ TEST_CASE("unknown labels give no gradient, and a batch of them none at all") {
     const auto none = compute(logits, labels({-1, -1, -1, -1, -1, -1}, 3));
     none.total.backward();
     CHECK(none.total.item<double>() == 0);
+    for (const auto& [name, value] : none.terms) CHECK(std::isnan(value.item<double>()));
     CHECK(logits.grad().eq(0).all().item<bool>());
 }
 
