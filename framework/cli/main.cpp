@@ -59,7 +59,7 @@ std::vector<std::string> flags_of(const CLI::App& app, const CLI::App& verb, boo
     std::vector<std::string> out;
     for (const auto* at : {&app, &verb})
         for (const auto* option : at->get_options())
-            if (!with_value || option->get_type_size() > 0) {
+            if (!with_value || option->get_items_expected_max() > 0) {
                 for (const auto& name : option->get_lnames()) out.push_back("--" + name);
                 if (!with_value) continue;
                 for (const auto& name : option->get_snames()) out.push_back("-" + name);
@@ -121,17 +121,16 @@ std::string usage_problem(const CLI::App& app, const std::vector<std::string>& w
 
 /// The help, on a terminal with its paragraphs wrapped anew: its text is written for wider ones.
 std::string help_text(const CLI::App& app) {
-    auto text = app.help();
+    const auto text = app.help();
     if (::isatty(STDOUT_FILENO) == 0) return text;
     constexpr std::size_t full = 60;  // a line that is shorter ends where it is meant to
     std::string joined;
     std::size_t begin = 0;
-    for (const char c : text) {
+    for (std::size_t at = 0; at < text.size(); ++at) {
         const bool prose = joined.size() > begin + full && joined[begin] != ' ';
-        joined += c;
-        if (c != '\n') continue;
-        const auto next = &c - text.data() + 1;
-        const auto rest = std::string_view(text).substr(static_cast<std::size_t>(next));
+        joined += text[at];
+        if (text[at] != '\n') continue;
+        const auto rest = std::string_view(text).substr(at + 1);
         const bool goes_on = !rest.empty() && rest[0] != ' ' && rest[0] != '\n' && !rest.starts_with("Usage:");
         if (prose && goes_on)
             joined.back() = ' ';
