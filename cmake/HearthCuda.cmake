@@ -40,7 +40,8 @@ endif()
 # build by another toolkit than ours does not end for it.
 set(HEARTH_NVCC_STRICT -Werror=all-warnings -Xptxas=--warn-on-spills -Xptxas=--warning-as-error)
 set(HEARTH_NVCC_FLAGS -std=c++20 -O3
-  -Xcompiler=-fPIC,-fvisibility=hidden,-Wall,-Wextra -I${PROJECT_SOURCE_DIR}/framework)
+  -Xcompiler=-fPIC,-fvisibility=hidden,-Wall,-Wextra -I${PROJECT_SOURCE_DIR}/framework
+  -I${PROJECT_SOURCE_DIR}/framework/sdk/include)
 get_target_property(_torch hearth::libtorch INTERFACE_INCLUDE_DIRECTORIES)
 foreach(_folder IN LISTS _torch)
   list(APPEND HEARTH_NVCC_FLAGS -isystem ${_folder})

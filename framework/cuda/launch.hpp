@@ -2,6 +2,7 @@
 // cudaStream_t; the result is CUDA's error code, 0 where there was none.
 #pragma once
 
+#include "cuda/crops.hpp"
 #include "cuda/gelu.hpp"
 #include "cuda/norm.hpp"
 #include "cuda/update.hpp"
@@ -18,6 +19,7 @@ int launch(const GeluBackward<float>& a, void* stream);
 int launch(const GeluBackward<bf16>& a, void* stream);
 int launch(const ColumnSums& a, void* stream);
 int launch(const UpdateAll& a, void* stream);  ///< both kernels, one after the other
+int launch(const Crops& a, void* stream);      ///< all five
 
 const char* error_text(int code);
 

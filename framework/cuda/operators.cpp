@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <cstring>
 #include <hearth/error.hpp>
+#include <limits>
 #include <optional>
 #include <tuple>
 #include <vector>
@@ -212,6 +213,57 @@ Two gelu_backward(const Tensor& given_grad, const Tensor& given_x) {
     return {grad_x, column_sums(partial)[0]};
 }
 
+/// Planes of `images` [B, C, H, W] are dense; they may lie anywhere, or in one place.
+bool has_dense_planes(const Tensor& images) {
+    return images.stride(3) == 1 && images.stride(2) == images.size(3);
+}
+
+bool takes_crops(const Tensor& images, const Tensor& crops, std::int64_t size) {
+    if (!single(images) || !single(crops) || images.dim() != 4 || crops.dim() != 3 ||
+        images.device() != crops.device() || images.size(0) != crops.size(0) ||
+        crops.size(2) <= CropRow::blur || size < 1 || images.numel() == 0 || crops.numel() == 0)
+        return false;
+    const auto rows = std::max(images.size(2), size), planes = crops.size(1) * images.size(0) * images.size(1);
+    return std::max({planes * crop_strips(rows), size * crop_strip, rows, images.size(3), crops.size(2)}) <=
+           std::numeric_limits<int>::max();
+}
+
+Tensor crops(const Tensor& given_images, const Tensor& given_crops, std::int64_t size, bool bicubic,
+             double solarise_threshold) {
+    if (!takes_crops(given_images, given_crops, size))
+        return formula<decltype(crops)>("hearth_kernels::crops", given_images, given_crops, size, bicubic,
+                                        solarise_threshold);
+    const c10::DeviceGuard guard(given_images.device());
+    const auto images = has_dense_planes(given_images) ? given_images : given_images.contiguous();
+    const auto crops = given_crops.contiguous();
+    const auto batch = images.size(0), channels = images.size(1), high = images.size(2), count = crops.size(1);
+    const auto made = [&](std::int64_t rows, std::int64_t columns, at::ScalarType type = at::kFloat) {
+        return at::empty({count, batch, channels, rows, columns}, images.options().dtype(type));
+    };
+    const auto narrow = made(high, size), soft = made(size, size), out = made(size, size),
+               sums = made(crop_strips(size), 1, at::kDouble);
+    start("crops",
+          Crops{.images = data<float>(images),
+                .image_stride = images.stride(0),
+                .channel_stride = images.stride(1),
+                .crops = data<float>(crops),
+                .narrow = narrow.mutable_data_ptr<float>(),
+                .soft = soft.mutable_data_ptr<float>(),
+                .sums = sums.mutable_data_ptr<double>(),
+                .out = out.mutable_data_ptr<float>(),
+                .batch = static_cast<int>(batch),
+                .count = static_cast<int>(count),
+                .channels = static_cast<int>(channels),
+                .height = static_cast<int>(high),
+                .width = static_cast<int>(images.size(3)),
+                .columns = static_cast<int>(crops.size(2)),
+                .size = static_cast<int>(size),
+                .interpolation = bicubic ? fused::Interpolation::bicubic : fused::Interpolation::bilinear,
+                .solarise_threshold = static_cast<float>(solarise_threshold)},
+          images);
+    return out;
+}
+
 /// Plain things one after another, on their way to the device from page-locked memory, so that nothing waits.
 template <class T>
 Tensor bytes_there(const std::vector<T>& things, c10::Device device) {
@@ -287,6 +339,7 @@ void register_kernels(torch::Library& library) {
     library.impl("add_norm", add_norm);
     library.impl("norm_backward", norm_backward);
     library.impl("gelu_backward", gelu_backward);
+    library.impl("crops", crops);
     library.impl("adamw_", adamw);
 }
 

@@ -45,6 +45,9 @@ int launch(const ColumnSums& a, void*) {
 int launch(const UpdateAll& a, void*) {
     return run(a);
 }
+int launch(const Crops& a, void*) {
+    return run(a);
+}
 
 const char* error_text(int) {
     return "none: the host has no CUDA";

@@ -47,6 +47,23 @@ void all_blocks(const cuda::UpdateAll& a, const Run& run) {
     });
 }
 
+template <class Run>
+void all_blocks(const cuda::Crops& a, const Run& run) {
+    const auto planes = crop_planes(a);
+    const auto of_kernel = [&](std::int64_t blocks, const auto& strip) {
+        run([&](const auto& team) {
+            for (std::int64_t block = blocks - 1; block >= 0; --block) strip(block, team);
+        });
+    };
+    of_kernel(planes * cuda::crop_strips(a.height),
+              [&](std::int64_t block, const auto& team) { narrow_strip(a, block, team); });
+    const auto blocks = planes * cuda::crop_strips(a.size);
+    of_kernel(blocks, [&](std::int64_t block, const auto& team) { shorten_strip(a, block, team); });
+    of_kernel(blocks, [&](std::int64_t block, const auto& team) { blur_rows_strip(a, block, team); });
+    of_kernel(blocks, [&](std::int64_t block, const auto& team) { blur_columns_strip(a, block, team); });
+    of_kernel(blocks, [&](std::int64_t block, const auto& team) { finish_strip(a, block, team); });
+}
+
 /// How many kernels launch() has started in this process.
 int launches();
 

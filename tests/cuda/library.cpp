@@ -27,7 +27,7 @@ TEST_CASE("libhearth_cuda.so loads, and every operator has its kernel for CUDA")
     load(library);
     for (const auto* name :
          {"hearth_kernels::norm", "hearth_kernels::add_norm", "hearth_kernels::norm_backward",
-          "hearth_kernels::gelu_backward", "hearth_kernels::adamw_"}) {
+          "hearth_kernels::gelu_backward", "hearth_kernels::crops", "hearth_kernels::adamw_"}) {
         INFO(name);
         CHECK(has_kernel(name));
     }

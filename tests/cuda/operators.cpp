@@ -209,3 +209,60 @@ TEST_CASE("a second derivative is refused with a word of what to do") {
     CHECK_THROWS_WITH(torch::autograd::grad({out.sum()}, {b.x}, {}, true, /*create_graph=*/true),
                       Catch::Matchers::Contains("hearth_kernels::norm has no second derivative"));
 }
+
+TEST_CASE("crops of a batch are one call, of films and rows that lie in memory in any order") {
+    at::manual_seed(9);
+    const auto box = at::tensor({3.0F, 4.0F, 17.0F, 20.0F, 1.0F, 1.1F, 0.8F, 1.0F, 0.6F, 0.2F});
+    const auto rows = box.expand({2, 3, 10}) + at::arange(6).view({2, 3, 1}) * at::eye(1, 10);
+    const auto film = at::rand({2, 1, 30, 40});
+    for (const auto& images :
+         {film, film.expand({2, 3, 30, 40}), film.transpose(2, 3).contiguous().transpose(2, 3)})
+        for (const auto& crops : {rows, rows.transpose(0, 2).contiguous().transpose(0, 2)})
+            for (const auto kind : {fused::Interpolation::bicubic, fused::Interpolation::bilinear}) {
+                Tensor out;
+                const auto render = [&] { out = fused::crops(images, crops, 12, kind, 0.5); };
+                const auto expected = fused::crops(exact(images), exact(crops), 12, kind, 0.5);
+                CHECK(started(render) == 1);
+                CHECK(out.is_contiguous());
+                CHECK(out.sizes() == at::IntArrayRef({3, 2, images.size(1), 12, 12}));
+                CHECK(distance(out, expected) < rounding<float>);
+                CHECK(started([&] { in_bf16([&] { return render(), 0; }); }) == 1);
+                CHECK(distance(out, expected) < rounding<float>);
+            }
+}
+
+TEST_CASE("crops that no kernel takes are the formula's, in fp32 under autocast too") {
+    const auto rows = at::tensor({0.0F, 0.0F, 8.0F, 9.0F, 0.0F, 1.0F, 1.0F, 0.0F, 1.0F}).expand({2, 1, 9});
+    const auto bytes = at::randint(2, {2, 1, 8, 9}, at::kByte);
+    const auto crops = [](const Tensor& images, const Tensor& of) {
+        return fused::crops(images, of, 4, fused::Interpolation::bicubic, 0.5);
+    };
+    CHECK(
+        started([&] {
+            const auto expected = crops(exact(bytes), exact(rows));
+            CHECK(distance(crops(bytes, rows), expected) < 1e-6);
+            CHECK(distance(in_bf16([&] { return crops(bytes, rows); }), expected) < 1e-6);
+            CHECK(expected.scalar_type() == at::kDouble);
+            CHECK(crops(bytes, rows.to(at::kBFloat16)).scalar_type() == at::kFloat);
+            const auto film = bytes.to(at::kFloat);
+            CHECK(crops(film.slice(0, 0, 0), rows.slice(0, 0, 0)).sizes() == at::IntArrayRef({1, 0, 1, 4, 4}));
+            CHECK(crops(film, rows.slice(1, 0, 0)).sizes() == at::IntArrayRef({0, 2, 1, 4, 4}));
+            CHECK_THROWS_WITH(crops(film, rows.slice(2, 0, 8)),
+                              Catch::Matchers::Contains("found images [2, 1, 8, 9], crops [2, 1, 8], size 4; "
+                                                        "expected [B, C, H, W], [B, K, 9 or more]"));
+            CHECK_THROWS_WITH(crops(film, rows.slice(0, 0, 1)), Catch::Matchers::Contains("found images"));
+        }) == 0);
+}
+
+TEST_CASE("crops are refused where a gradient would be recorded") {
+    use_kernels();
+    const auto film = at::rand({1, 1, 8, 8}).requires_grad_(), rows = at::ones({1, 1, 9});
+    const auto crops = [&](const Tensor& images, const Tensor& of) {
+        return fused::crops(images, of, 4, fused::Interpolation::bicubic, 0.5);
+    };
+    CHECK_THROWS_WITH(crops(film, rows), Catch::Matchers::Contains("hearth_kernels::crops has no gradient"));
+    CHECK_THROWS_WITH(crops(film.detach(), rows.detach().requires_grad_()),
+                      Catch::Matchers::Contains("hearth_kernels::crops has no gradient"));
+    const at::NoGradGuard no_grad;
+    CHECK_FALSE(crops(film, rows).requires_grad());
+}

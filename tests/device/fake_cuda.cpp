@@ -9,11 +9,13 @@
 #include <torch/library.h>
 
 #include <algorithm>
+#include <array>
 #include <memory>
 #include <mutex>
 #include <optional>
 #include <vector>
 
+#include "cuda/crops.hpp"
 #include "cuda/update.hpp"
 #include "device/fake_parts.hpp"
 
@@ -304,6 +306,25 @@ void adamw(const c10::OperatorHandle& operation, Stack* stack) {
     torch::jit::push(*stack, empty_there({cuda::told_count}, {1}, at::kDouble));
 }
 
+/// As framework/cuda/crops.cu makes it. Of an image no more than all of it is read for each of its crops.
+void crops(const c10::OperatorHandle& operation, Stack* stack) {
+    const auto given = arguments_of(operation, *stack);
+    const auto& name = operation.schema().name();
+    note_mixed(name, given);
+    note_call(operation, given);
+    const auto images = given[0].toTensor(), rows = given[1].toTensor();
+    const auto b = images.size(0), c = images.size(1), k = rows.size(1), size = given[2].toInt();
+    const auto out = empty_there({k, b, c, size, size},
+                                 {b * c * size * size, c * size * size, size * size, size, 1}, at::kFloat);
+    const auto pixels = static_cast<double>(out.nbytes()), read = static_cast<double>(k * images.nbytes()),
+               narrow = pixels / static_cast<double>(size) * static_cast<double>(images.size(2));
+    for (const double bytes : std::array<double, cuda::crop_kernels>{read + narrow, narrow + pixels, 2 * pixels,
+                                                                     2 * pixels, 2 * pixels})
+        count(name, bytes);
+    torch::jit::drop(*stack, given.size());
+    torch::jit::push(*stack, out);
+}
+
 Tensor& copied(Tensor& self, const Tensor& from, bool non_blocking) {
     const double bytes = static_cast<double>(self.nbytes());
     if (self.is_cuda() && from.is_cuda()) {
@@ -411,13 +432,14 @@ void install() {
         made->impl("_fused_adamw_", torch::CppFunction::makeFromBoxedFunction<&counted_alone>());
         return made;
     }();
-    // Hearth's own kernels (framework/cuda): one each, like an operation of LibTorch's.
+    // Hearth's own kernels (framework/cuda): one each, like an operation of LibTorch's, but for the last two.
     static const auto fused = [] {
         auto made = std::make_unique<torch::Library>(torch::Library::IMPL, "hearth_kernels",
                                                      c10::DispatchKey::CUDA, __FILE__, __LINE__);
         for (const auto* name : {"norm", "add_norm", "norm_backward", "gelu_backward"})
             made->impl(name,
                        torch::CppFunction::makeFromBoxedFunction<&computed_elsewhere<zeros_here, c10::kCPU>>());
+        made->impl("crops", torch::CppFunction::makeFromBoxedFunction<&crops>());
         made->impl("adamw_", torch::CppFunction::makeFromBoxedFunction<&adamw>());
         return made;
     }();

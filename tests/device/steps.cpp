@@ -8,6 +8,7 @@
 #include <map>
 
 #include "base/csv.hpp"
+#include "cuda/crops.hpp"
 #include "device/fake_cuda.hpp"
 #include "plan/support.hpp"
 #include "train/check.hpp"
@@ -156,6 +157,37 @@ TEST_CASE("augments that run on the device leave nothing behind either") {
         recipe.train.batch = batch_size;
         CHECK(fmt::format("{}", fmt::join(counted_steps(recipe).second.mixed, " ")) == "");
     }
+}
+
+TEST_CASE("crops of a batch are five kernels on the device, where tensor operations are a hundred") {
+    fake_cuda::install();
+    const auto kernels_of = [](const char* overload, std::int64_t batch, std::int64_t crops) {
+        const auto there = at::TensorOptions(fake_cuda::device);
+        const auto images = at::empty({batch, 3, 60, 50}, there), rows = at::empty({batch, crops, 15}, there);
+        const auto operation =
+            c10::Dispatcher::singleton()
+                .findSchemaOrThrow("hearth_kernels::crops", overload)
+                .typed<at::Tensor(const at::Tensor&, const at::Tensor&, std::int64_t, bool, double)>();
+        const fake_cuda::Counting counting;
+        CHECK(operation.call(images, rows, 32, true, 0.5).sizes() ==
+              at::IntArrayRef({crops, batch, 3, 32, 32}));
+        return counting.now().kernels;
+    };
+    for (const std::int64_t crops : {1, 8}) {
+        CHECK(kernels_of("", 2 * crops, crops) == cuda::crop_kernels);
+        CHECK(kernels_of("formula", 2 * crops, crops) > 100);  // 122 in LibTorch 2.11
+    }
+
+    const auto step = [](const std::string& where) {
+        auto recipe = recipe::load(HEARTH_TEST_SOURCE_DIR "/recipes/baselines/dino.toml",
+                                   {"data.source=phantom", "data.augment_on=" + where});
+        recipe.train.batch = batch_size;
+        return counted_steps(recipe).second;
+    };
+    const auto by_workers = step("workers"), on_device = step("device");
+    CHECK(on_device.by_name.at("hearth_kernels::crops").count == 2 * cuda::crop_kernels);
+    CHECK(on_device.kernels == by_workers.kernels + 2 * cuda::crop_kernels);
+    CHECK(on_device.questions == by_workers.questions);
 }
 
 TEST_CASE("a vision transformer with what published networks have leaves nothing behind on the CPU") {

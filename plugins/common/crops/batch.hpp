@@ -1,5 +1,5 @@
-// Renders the crops of a whole batch on the device it is on, by tensor operations alone: the same source runs
-// on a CPU, where it is tested against render.hpp.
+// Renders the crops of a whole batch on the device it is on, by hearth_kernels::crops (hearth/fused.hpp). Its formula
+// runs on a CPU too, where it is tested against render.hpp.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -17,13 +17,10 @@ class BatchRenderer {
     std::int64_t columns() const;
     void describe(const Crop& crop, float* row) const;
     /// `images` [B, C, H, W] and `crops` [B, K, columns] -> [K, B, C, size, size], float: what Renderer::render
-    /// writes for each, up to rounding. Resampling and blur are products with the matrices of their weights.
+    /// writes for each, up to rounding.
     at::Tensor render(const at::Tensor& images, const at::Tensor& crops) const;
 
   private:
-    at::Tensor weights(const at::Tensor& start, const at::Tensor& length, const at::Tensor& half,
-                       std::int64_t pixels) const;
-
     Target target_;
     std::int64_t radius_;  ///< of the widest blur
 };

@@ -3,11 +3,12 @@
 #pragma once
 
 #include <cstddef>
+#include <hearth/crops.hpp>
 #include <vector>
 
 namespace hearth::crops {
 
-enum class Interpolation { bicubic, bilinear };
+using fused::Interpolation;
 
 /// The banded matrix of one axis: out[i] = sum over k < rows[i].count of
 /// values[rows[i].offset + k] * in[rows[i].first + k]. Every row sums to 1.

@@ -1,5 +1,5 @@
 // Operations that would be several kernels each. Each is an operator of LibTorch's dispatcher, hearth_kernels::,
-// with its gradient: ATen's formula everywhere, and one kernel on a GPU where libhearth_cuda.so is loaded
+// with its gradient: ATen's formula everywhere, and one kernel, or a few, on a GPU where libhearth_cuda.so is loaded
 // (docs/decisions/0014-kernels.md). A plugin calls a function and links nothing for it. There is no second
 // derivative.
 //
@@ -9,6 +9,7 @@
 #include <ATen/core/Tensor.h>
 #include <ATen/core/dispatch/Dispatcher.h>
 
+#include <hearth/crops.hpp>
 #include <optional>
 #include <tuple>
 
@@ -56,6 +57,20 @@ inline at::Tensor linear_gelu(const at::Tensor& x, const at::Tensor& weight, con
     using Signature = at::Tensor(const at::Tensor&, const at::Tensor&, const at::Tensor&);
     static const auto operation = details::operation<Signature>("hearth_kernels::linear_gelu");
     return operation.call(x, weight, bias);
+}
+
+/// `images` [B, C, H, W] and `crops` [B, K, columns], rows as CropRow has them -> [K, B, C, size, size]: K crops of each
+/// image. With z a box, resampled to `size` x `size` pixels, blurred (in pixels of the crop, its border continued by its
+/// last value) and mirrored, b and c the factors of brightness and contrast, and the mean over channels too,
+///   crop = solarise(clamp(b (c z + (1 - c) mean z))).
+/// Values of images are clamped to [0, 1] first, and what is not a number is 0. A box lies within its image: a crop with
+/// pixels that have none of the image's is not a number. Rows and result are fp32 (or all of it double, and then what is
+/// computed is). There is no gradient: where one would be recorded the call is an error.
+inline at::Tensor crops(const at::Tensor& images, const at::Tensor& crops, std::int64_t size,
+                        Interpolation interpolation, double solarise_threshold) {
+    using Signature = at::Tensor(const at::Tensor&, const at::Tensor&, std::int64_t, bool, double);
+    static const auto operation = details::operation<Signature>("hearth_kernels::crops");
+    return operation.call(images, crops, size, interpolation == Interpolation::bicubic, solarise_threshold);
 }
 
 }  // namespace hearth::fused
