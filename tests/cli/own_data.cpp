@@ -260,11 +260,12 @@ TEST_CASE("a manifest without a split is tested by folds, one without labels is 
     REQUIRE(box.run({"data", "recipe", "plain.csv", "-o", "plain.toml"}).code == 0);
     const auto text = box.folder.read("plain.toml");
     CHECK_THAT(text, Contains("label = \"finding\"") && Contains("positive = \"1\"") && Contains("folds = 5") &&
-                         Contains("where = \"\"") && Contains("every = 0") && !Contains("[detect]"));
+                         Contains("where = \"\"") && Contains("every = 0") && !Contains("\n[detect]"));
     CHECK_THAT(text, Contains("drop.detect = true"));
     const auto unlabelled = box.run({"data", "recipe", "films/images", "-o", "made/folder.toml"});
     REQUIRE(unlabelled.code == 0);
-    CHECK_THAT(unlabelled.out, Contains("200 images, no labels, no split\n") && !Contains("folds") &&
+    CHECK_THAT(unlabelled.out, Contains("200 images, no labels, no split, no column of patients\n") &&
+                                   !Contains("folds") &&
                                    Contains("note: found no column with labels: the recipe's [probe], [eval]"));
     const auto folder = box.folder.read("made/folder.toml");
     CHECK_THAT(folder, Contains((box.folder / "films/images").string()) && !Contains("\n[eval]") &&
