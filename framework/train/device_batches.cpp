@@ -18,7 +18,8 @@ void DeviceBatches::begin(std::int64_t epoch, std::int64_t first_batch, bool ano
 DeviceBatches::Copied DeviceBatches::copied(const Tensors& batch) const {
     const c10::StreamGuard guard(*stream_);
     Copied out{.batch = {}, .made = c10::Event(device_.type())};
-    for (const auto& [name, tensor] : batch) out.batch.set(name, data::moved(tensor, device_, loader_.channels()));
+    for (const auto& [name, tensor] : batch)
+        out.batch.set(name, data::moved(tensor, device_, loader_.channels()));
     out.made.record(*stream_);
     return out;
 }

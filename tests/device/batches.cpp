@@ -46,8 +46,7 @@ TEST_CASE("a batch is copied beside the work on the one before, and the host wai
 
 TEST_CASE("a film goes up as one channel of 16 bits, and is widened there") {
     fake_cuda::install();
-    const data::LoaderOptions options{
-        .batch = 2, .workers = 1, .channels = 3, .pinned = true, .narrow = true};
+    const data::LoaderOptions options{.batch = 2, .workers = 1, .channels = 3, .pinned = true, .narrow = true};
     data::Loader loader(numbers(2), options, nullptr, {"image"});
     train::DeviceBatches batches(loader, fake_cuda::device);
     batches.begin(0, 0, /*another_follows=*/false);
